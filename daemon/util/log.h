@@ -1,0 +1,12 @@
+/*
+ * One line per message on stderr. Under systemd (JOURNAL_STREAM is set) each line starts with its priority as "<6>",
+ * which the journal takes off again. Any thread; a line is one write(2), so lines never mix.
+ */
+#ifndef GYRE_DAEMON_UTIL_LOG_H
+#define GYRE_DAEMON_UTIL_LOG_H
+
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * Small text files of /proc and /sys below a root, so that tests replay machines nobody here has. root "" is this machine.
+ */
+#ifndef GYRE_DAEMON_UTIL_READFILE_H
+#define GYRE_DAEMON_UTIL_READFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads root/path into buf, NUL-terminated, the last newline taken off. -errno; -EFBIG when it does not fit. */
+int readfile_str(char *buf, size_t n, const char *root, const char *path);
+
+/* Reads one unsigned decimal number. -EINVAL when the file holds anything else. */
+int readfile_u64(uint64_t *v, const char *root, const char *path);
+
+#endif

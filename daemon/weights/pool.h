@@ -1,0 +1,33 @@
+/*
+ * A pool: one mapping that holds weights or KV for the daemon's life, in the largest pages the host gives. Tried in order:
+ * 1 GiB hugetlb (configured and free), 2 MiB hugetlb, memfd with transparent huge pages, anonymous memory with
+ * transparent huge pages, 4 KiB memfd with a warning that names the command that fixes it. Every page is present when
+ * pool_map returns, so the step path never faults.
+ */
+#ifndef GYRE_DAEMON_WEIGHTS_POOL_H
+#define GYRE_DAEMON_WEIGHTS_POOL_H
+
+#include "daemon/util/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum pool_kind { POOL_NONE, POOL_HUGE_1G, POOL_HUGE_2M, POOL_THP_MEMFD, POOL_THP_ANON, POOL_4K, POOL_KIND_MAX };
+
+struct pool {
+	uint8_t *base;       /* aligned to at least 2 MiB unless POOL_4K (4 KiB) */
+	size_t bytes;        /* mapped: what was asked for, rounded up to the page size of the kind */
+	int fd;              /* the memfd; -1 for POOL_THP_ANON */
+	enum pool_kind kind;
+};
+
+/* Zero-filled, read-write, prefaulted. name appears in /proc/PID/maps. -ENOMEM: e names what to free or to configure. */
+int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e);
+/* From here on a write to the pool is a SIGSEGV. */
+int pool_protect(struct pool *p, struct error *e);
+/* Zero-filled struct or an unmapped pool: does nothing. */
+void pool_unmap(struct pool *p);
+
+const char *pool_kind_name(enum pool_kind kind); /* "2 MiB huge pages" */
+
+#endif
