@@ -1,0 +1,156 @@
+# gyre: build, test, install. `make help` lists the targets; every folder is a wildcard, so new files need no edit here.
+BUILD  ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC     ?= gcc
+VERSION := 0.1.0
+SOVERSION := 0
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -fvisibility=hidden -D_GNU_SOURCE \
+	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(EXTRA)
+LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
+
+# The ISA folder is the compiler flag.
+ISA_avx2       := -mavx2 -mfma -mf16c
+ISA_avx512vnni := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi -mprefer-vector-width=512
+# Kernels are the product: they get the full optimizer. No flag here may change a rounding.
+KERNEL_CFLAGS := -O3
+
+LIBS_DAEMON := -luring -lnuma -lpcre2-8 -ljansson -lm
+LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
+
+SHM_SRC    := $(wildcard shm/*.c)
+KERNEL_SRC := $(wildcard kernels/*.c kernels/*/*.c)
+DAEMON_SRC := $(filter-out daemon/main.c,$(wildcard daemon/*.c daemon/*/*.c))
+CLIENT_SRC := $(wildcard client/*.c)
+TOOLS_SRC  := $(wildcard tools/*.c)
+TEST_SRC   := $(sort $(wildcard tests/*/test_*.c tests/*/*/test_*.c))
+TEST_UTIL  := $(wildcard tests/util/*.c)
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
+TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+
+.PHONY: all test check bench system golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so $(BUILD)/gyre.pc ## build everything
+
+$(BUILD)/obj/kernels/ref/%.o: kernels/ref/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) -c -o $@ $<
+$(BUILD)/obj/kernels/avx2/%.o: kernels/avx2/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx2) -c -o $@ $<
+$(BUILD)/obj/kernels/avx512vnni/%.o: kernels/avx512vnni/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx512vnni) -c -o $@ $<
+$(BUILD)/obj/client/%.o: client/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
+$(BUILD)/obj/shm/%.o: shm/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/gyred: $(BUILD)/obj/daemon/main.o $(CORE_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+$(BUILD)/gyre: $(call obj,$(TOOLS_SRC) $(CLIENT_SRC)) $(CORE_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+$(BUILD)/libgyre.a: $(call obj,$(CLIENT_SRC) $(SHM_SRC))
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/libgyre.so: $(call obj,$(CLIENT_SRC) $(SHM_SRC)) client/gyre.map
+	$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,libgyre.so.$(SOVERSION) -Wl,--version-script=client/gyre.map -o $@ $(filter %.o,$^)
+$(BUILD)/gyre.pc: client/gyre.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,$(TEST_UTIL) $(CLIENT_SRC)) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_DAEMON) $(LIBS_MALLOC)
+
+test: all $(TEST_BIN) $(if $(NO_FUZZ),,fuzz) ## build and run every test; the last line counts them
+	@BUILD=$(BUILD) tools/run-tests $(TEST_BIN)
+check: test
+
+FUZZ_SECONDS ?= 30
+FUZZ_CC ?= clang
+fuzz: ## fuzz targets, FUZZ_SECONDS (30) each; skipped with a word when clang is missing
+	@FUZZ_CC=$(FUZZ_CC) SECONDS_EACH=$(FUZZ_SECONDS) BUILD=$(BUILD) tools/run-fuzz $(FUZZ_SRC)
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(BUILD)/fuzz
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzobj CC=$(FUZZ_CC) SAN="-fsanitize=fuzzer-no-link,address,undefined" \
+		EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
+fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(CORE_OBJ)
+	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
+
+asan: ## tests under AddressSanitizer
+	$(MAKE) BUILD=build/asan SAN="-fsanitize=address" NO_FUZZ=1 test
+ubsan: ## tests under UndefinedBehaviorSanitizer
+	$(MAKE) BUILD=build/ubsan SAN="-fsanitize=undefined -fno-sanitize-recover=undefined" NO_FUZZ=1 test
+tsan: ## tests under ThreadSanitizer
+	$(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
+ndebug: ## tests with asserts off
+	$(MAKE) BUILD=build/ndebug EXTRA=-DNDEBUG NO_FUZZ=1 test
+
+system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
+	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
+golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
+	python3 tools/golden/tokens.py && python3 tools/golden/logits.py
+
+MODEL ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gyre/SmolLM2-135M-Instruct-Q4_1.gguf
+bench: all ## speed of the default model and of the rings
+	$(BUILD)/gyre bench model -m $(MODEL) -p 512 -n 64
+	$(BUILD)/gyre bench ring --model $(MODEL)
+
+run: ## install what is missing, build, fetch the default model, ask it a question through the rings
+	tools/setup
+	$(MAKE) --no-print-directory all
+	tools/fetch-model
+	BUILD=$(BUILD) tools/run-demo $(MODEL)
+
+lint: ## formatting, include rules, names
+	tools/lint
+fmt: ## format the C sources
+	clang-format -i $$(git ls-files '*.c' '*.h')
+coverage: ## line coverage of the tests (gcov)
+	$(MAKE) BUILD=build/coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage NO_FUZZ=1 test
+	gcov -r -n $$(find build/coverage/obj -name '*.gcda') | grep -A1 "^File '\(daemon\|shm\|kernels\|client\)" | grep -v '^--'
+
+install: all ## install under PREFIX (/usr/local)
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/gyre
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/gyred
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/libgyre.a
+	install -Dm755 $(BUILD)/libgyre.so $(DESTDIR)$(PREFIX)/lib/libgyre.so.$(VERSION)
+	ln -sf libgyre.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libgyre.so.$(SOVERSION)
+	ln -sf libgyre.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgyre.so
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/include client/gyre.h
+	install -Dm644 shm/abi.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $(BUILD)/gyre.pc
+	for m in $(wildcard client/man/*.[1-8] tools/man/*.[1-8]); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/gyre $(DESTDIR)$(PREFIX)/sbin/gyred $(DESTDIR)$(PREFIX)/lib/libgyre.* \
+		$(DESTDIR)$(PREFIX)/include/gyre.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
+	for m in $(notdir $(wildcard client/man/*.[1-8] tools/man/*.[1-8])); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+
+dist: ## source tarball
+	git archive --prefix=gyre-$(VERSION)/ -o gyre-$(VERSION).tar.gz HEAD
+distcheck: dist ## build and test the tarball in a new directory
+	rm -rf build/distcheck && mkdir -p build/distcheck && tar xzf gyre-$(VERSION).tar.gz -C build/distcheck
+	$(MAKE) -C build/distcheck/gyre-$(VERSION) NO_FUZZ=1 test
+
+clean: ## remove the build
+	rm -rf $(BUILD)
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

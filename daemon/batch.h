@@ -1,0 +1,51 @@
+/*
+ * What travels between the stages of one step: sched_plan fills sequences and rows, model_forward turns rows into logits,
+ * sample_batch turns logits into tokens, emit_batch into completions. All arrays are allocated once (batch_init).
+ */
+#ifndef GYRE_DAEMON_BATCH_H
+#define GYRE_DAEMON_BATCH_H
+
+#include "daemon/request.h"
+
+#define BATCH_SEQ_MAX 256u  /* sequences in one step */
+
+/* Consecutive rows of one request. */
+struct batch_seq {
+	struct request *request;
+	const uint32_t *block; /* its KV blocks; cover [0, n_past + n_row) */
+	uint32_t n_past;       /* position of its first row */
+	uint32_t row0, n_row;
+	uint32_t n_draft;      /* of these rows, the last n_draft are guesses to be verified */
+};
+
+/* A sampled token, or a score, of one logit row. */
+struct batch_token {
+	uint32_t seq;          /* index into seq[] */
+	int32_t token;
+	float logprob;
+	uint32_t n_top;
+	struct gyre_top top[GYRE_TOP_MAX];
+};
+
+struct batch {
+	uint32_t n_row_max;    /* capacity: rows (prefill chunk budget + sequences) */
+	uint32_t n_seq;
+	struct batch_seq seq[BATCH_SEQ_MAX];
+
+	uint32_t n_row;
+	int32_t *token;        /* [n_row_max] */
+	int32_t *pos;          /* [n_row_max] */
+	uint32_t *row_seq;     /* [n_row_max] index into seq[] */
+
+	uint32_t n_logit;      /* rows whose logits are wanted, ascending */
+	uint32_t n_logit_max;
+	uint32_t *logit_row;   /* [n_logit_max] row index */
+	float *logits;         /* [n_logit_max][logit_stride]: written by model_forward */
+	uint32_t logit_stride; /* >= n_vocab, a multiple of 16 */
+
+	uint32_t n_token;      /* sample -> emit */
+	struct batch_token *out; /* [n_logit_max], in order of seq */
+	uint64_t time_ns;      /* when they were sampled */
+};
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * A request: one GENERATE or SCORE from its SQE to its last CQE. Requests live in a pool made at start; nothing on the step
+ * path allocates. Owner: the leader thread, from the moment intake has taken the SQE until emit has written the last CQE.
+ */
+#ifndef GYRE_DAEMON_REQUEST_H
+#define GYRE_DAEMON_REQUEST_H
+
+#include "shm/abi.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session; /* daemon/intake */
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_TEXT,    /* a helper thread tokenizes its prompt */
+	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
+	REQUEST_RUNNING, /* scheduled, holds KV blocks */
+	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
+};
+
+/* Checked copy of struct gyre_options and its tails. */
+struct sampling {
+	float temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+	uint32_t top_k, n_top, penalty_last_n;
+	uint64_t seed;
+	uint32_t n_bias, n_stop;
+	struct gyre_bias bias[GYRE_BIAS_MAX];
+	uint8_t stop[GYRE_STOP_MAX][GYRE_STOP_BYTES_MAX];
+	uint8_t stop_len[GYRE_STOP_MAX];
+};
+
+struct request {
+	struct request *next;   /* in the free list or the scheduler's queue */
+	struct session *session; /* NULL once the session has gone */
+	uint32_t index;         /* in the pool */
+	enum request_state state;
+	bool cancelled;
+	uint8_t op, flags;      /* GYRE_OP_*, GYRE_SQE_* */
+	uint16_t priority;
+	uint64_t user_data, deadline_ns, arrival_ns;
+	uint32_t max_tokens;
+	struct sampling sampling;
+
+	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
+	int32_t *token;
+	uint32_t n_prompt, n_token;
+	uint32_t n_score;       /* SCORE: continuation tokens, the last n_score of the prompt */
+	uint32_t n_past;        /* positions whose K and V are in the pool */
+
+	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
+	uint32_t *block;
+	uint32_t n_block;
+
+	/* sample -> emit: results of this step. */
+	int32_t res;            /* when ENDED: 0 or -errno */
+	bool hit_stop;
+	float sum_logprob;
+
+	/* emit: bytes held back (a stop string may begin in them, or a character is incomplete). */
+	uint32_t n_emitted;     /* tokens whose completion has been written */
+	uint32_t n_scored;
+	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
+	uint32_t n_held;
+};
+
+#endif

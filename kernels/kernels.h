@@ -1,0 +1,114 @@
+/*
+ * The operations between C and silicon, as a struct of pointers. ref/ fills every one and is the definition; each ISA
+ * folder overrides some, upward: ref -> avx2 -> avx512vnni. Every implementation returns the same bits as ref/.
+ *
+ * Pure functions on the caller's memory: no malloc, no threads, no errno, no logs. -ffp-contract=off: an fma is
+ * written as one (fmaf) or is two roundings. f32 throughout, round to nearest even, no flush to zero.
+ *
+ * Rows of tokens travel in tiles of up to ACT_TILE. Dimensions in GGUF's words, slowest axis first.
+ */
+#ifndef GYRE_KERNELS_KERNELS_H
+#define GYRE_KERNELS_KERNELS_H
+
+#include "quant.h"
+
+#include <stdbool.h>
+
+#define ACT_TILE 8       /* tokens per activation tile */
+#define LANES 16         /* virtual lanes of a float reduction */
+#define KV_BLOCK 32      /* positions per KV block */
+#define ATTN_CHUNK 512   /* positions per attention partial, aligned by absolute position */
+#define ATTN_TILE 8      /* queries per attn_chunk call at most */
+
+/*
+ * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
+ *   ACT_F32   block of 1:    f32 x[n]
+ *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]          q[j][t][i]: k = 4j+i
+ *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]
+ *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
+ * Quantization of a block x[len]: amax = max |x|; d = amax / 127; id = amax > 0 ? 127 / amax : 0;
+ * q = round-to-nearest-even(x * id) (|q| <= 127); nsum = -sum(q); s = d * (float)sum(q).
+ * A NaN or infinity makes the block's q unspecified but in range; never undefined behaviour.
+ */
+size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
+
+/* KV of one layer and one KV head, f16. Block b of the sequence lies at k + blocks[b] * block_stride (likewise v), and holds
+ * K as [KV_BLOCK/16][head_dim][16] (lane = position) and V as [KV_BLOCK][head_dim]. Strides are in elements. */
+struct attn_kv {
+	const uint16_t *k, *v;
+	size_t block_stride;
+	const uint32_t *blocks;
+	int head_dim; /* multiple of 16 up to 256; 8-aligned odd sizes are padded by the caller */
+};
+
+struct kernels {
+	const char *isa;
+
+	/* x[n_tok][x_stride] -> one tile at dst (64-byte aligned); n_tok in 1..ACT_TILE, n_col a multiple of the kind's block. */
+	void (*act_pack[ACT_KIND_MAX])(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+
+	/*
+	 * y[t][16*p + r] = W . x for panels p in [panel0, panel1), t in [0, n_tok); y_stride >= 16*panel1.
+	 * One chain per output over blocks b in ascending k, acc starting at +0 (isum: exact int32 over the block):
+	 *   F32 F16 BF16  acc = fma(w, x, acc)
+	 *   Q4_0 Q5_0 Q8_0  acc = fma(dw*da, (float)isum, acc)                        (isum with the offset 8 / 16 / 0 taken off)
+	 *   Q4_1 Q5_1     acc = fma(dw*da, (float)isum, acc); acc = fma(m, s, acc)    (isum of unsigned q)
+	 *   Q4_K Q5_K     acc = fma(dw*da, (float)(sum sc*isum32), acc); acc = fma(-(dmin*da), (float)(sum min*sum32), acc)
+	 *   Q6_K          acc = fma(dw*da, (float)(sum sc*isum16), acc)               (isum16 with 32 taken off)
+	 * dw, m, dmin are exact f16 -> f32. w is the whole packed matrix (64-byte aligned), x_tile an act_pack result.
+	 */
+	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
+				       size_t panel0, size_t panel1);
+
+	/* y[n] = x * (1 / sqrtf(sum(x*x) / n + eps)) * w. Sum: lane l takes fma over l, l+16, ..., then the tree of ref/reduce.h.
+	 * y = (x * scale) * w. y may be x. */
+	void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+
+	/* Rotates the first n_rot of each head in x[n_head][head_dim] by cos/sin[n_rot/2] of one position.
+	 * Pairs are (2i, 2i+1), or (i, i + n_rot/2) when neox. x0' = fma(x0, c, -(x1*s)); x1' = fma(x0, s, x1*c). */
+	void (*rope)(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
+
+	/* y[n] = gate / (1 + exp(-gate)) * up. y may be gate. exp: ref/exp.h. */
+	void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+
+	/* y[n] += x[n]. */
+	void (*add)(float *y, const float *x, size_t n);
+
+	/* Stores one position's k[head_dim], v[head_dim] (f32 -> f16, nearest even) at slot (0..KV_BLOCK-1) of a block whose K and V
+	 * parts (of this head) start at kb, vb. */
+	void (*kv_store)(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
+
+	/*
+	 * Attention of n_q (1..ATTN_TILE) queries q[n_q][head_dim] (already scaled by 1/sqrt(head_dim)) over positions
+	 * [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK, p1 <= p0 + ATTN_CHUNK. Per query i, independent of the others:
+	 *   s[p] = chain of fma over d ascending from +0; m = max s; e[p] = exp(s[p] - m);
+	 *   l = sum e, lane p%16 ascending, tree of ref/reduce.h; o[d] = chain of fma(e[p], v[p][d], o) over p ascending.
+	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
+	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: float[ATTN_TILE][ATTN_CHUNK].
+	 */
+	void (*attn_chunk)(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
+			   int32_t p0, int32_t p1, float *scratch);
+
+	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
+	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. */
+	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim);
+
+	/* max over x[n], and index of its first occurrence (NaN never wins; all NaN: index 0). */
+	void (*argmax)(float *max, uint32_t *index, const float *x, size_t n);
+
+	/* sum of exp(x[i] - max), lane i%16 ascending, tree of ref/reduce.h. */
+	float (*sum_exp)(const float *x, size_t n, float max);
+};
+
+/* ISA levels this CPU can run, in ascending order, as a bit mask of enum kernels_isa. */
+enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_MAX };
+uint32_t kernels_available(void);
+
+/* Fills *k up to `isa` at most (ISA_MAX: the best). Returns the level chosen. The table is constant afterwards. */
+enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa);
+
+/* "ref", "avx2", "avx512vnni"; NULL past the end. And back: ISA_MAX if unknown. */
+const char *kernels_isa_name(enum kernels_isa isa);
+enum kernels_isa kernels_isa_parse(const char *name);
+
+#endif

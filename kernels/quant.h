@@ -1,0 +1,78 @@
+/*
+ * Tensor element types: block layouts as in GGUF, and how gyre packs them.
+ *
+ * A packed matrix W[n_row][n_col] is a run of panels of PANEL_ROWS = 16 output rows (the last one padded with zero
+ * rows). A panel is a run of n_col / block_len panel blocks in ascending k, so a worker streams its panels
+ * front to back. Inside a panel block every field is interleaved by row, so that SIMD lane r *is* output row r:
+ *
+ *   F32 F16 BF16   e[16]                                     one k: element of row r
+ *   Q4_0           f16 d[16]; u8 qs[4][16][4]                qs[j][r][i] = ggml byte 4j+i of row r: low nibble k = 4j+i, high k = 16+4j+i
+ *   Q4_1           f16 d[16]; f16 m[16]; u8 qs[4][16][4]
+ *   Q5_0           f16 d[16]; u8 qh[16][4]; u8 qs[4][16][4]  bit g of qh[r][i] is the fifth bit of k = 4g+i (g = 0..7)
+ *   Q5_1           f16 d[16]; f16 m[16]; u8 qh[16][4]; u8 qs[4][16][4]
+ *   Q8_0           f16 d[16]; i8 qs[8][16][4]                k = 4j+i
+ *   Q4_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qs[4][8][16][4]
+ *                  qs[p][j][r][i]: low nibble k = 64p+4j+i, high nibble k = 64p+32+4j+i
+ *                  sc: six-bit scale s of sub-block s (0..7) = sc[s]&63; min s for s < 4 = sc[8+s]&63;
+ *                  min 4+t (t = 0..3) = sc[3t]>>6 | (sc[3t+1]>>6)<<2 | (sc[3t+2]>>6)<<4
+ *   Q5_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qh[8][16][4]; u8 qs[4][8][16][4]
+ *                  bit s of qh[j][r][i] is the fifth bit of k = 32s+4j+i
+ *   Q6_K           f16 d[16]; i8 sc[16][16]; u8 qh[16][16][4]; u8 ql[32][16][4]
+ *                  group g (0..63) covers k = 4g+i: low four bits: ql[g/2][r][i], low nibble for even g, high for odd;
+ *                  high two bits: qh[g/4][r][i] >> 2*(g%4) & 3; value = q - 32; scale sc[g/4] (sub-blocks of 16)
+ *
+ * The packed size equals the GGUF size: packing moves bits and invents none.
+ */
+#ifndef GYRE_KERNELS_QUANT_H
+#define GYRE_KERNELS_QUANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PANEL_ROWS 16
+
+/* Values are GGUF's ggml_type ids: they come straight out of the file. */
+enum quant_type {
+	QUANT_F32 = 0,
+	QUANT_F16 = 1,
+	QUANT_Q4_0 = 2,
+	QUANT_Q4_1 = 3,
+	QUANT_Q5_0 = 6,
+	QUANT_Q5_1 = 7,
+	QUANT_Q8_0 = 8,
+	QUANT_Q4_K = 12,
+	QUANT_Q5_K = 13,
+	QUANT_Q6_K = 14,
+	QUANT_BF16 = 30,
+	QUANT_TYPE_MAX = 40
+};
+
+/* How a product wants its activations (see kernels.h, act_pack). */
+enum act_kind { ACT_F32, ACT_Q8, ACT_Q8_K, ACT_KIND_MAX };
+
+struct quant_info {
+	const char *name;     /* GGUF's name, "Q4_K"; NULL: not a type gyre reads */
+	uint16_t block_len;   /* elements per block along k: 1, 32 or 256 */
+	uint16_t block_bytes; /* bytes per GGUF block of one row; a panel block has PANEL_ROWS times as many */
+	enum act_kind act;
+	/* GGUF block -> block_len floats, exactly as ggml dequantizes. */
+	void (*dequantize)(float *y, const void *block);
+	/* 16 GGUF blocks (one per row; NULL row = zero row) -> one panel block. */
+	void (*pack)(void *panel_block, const void *const row_block[PANEL_ROWS]);
+	/* Row r of one panel block -> that row's GGUF block: the inverse of pack, for embedding look-up and tests. */
+	void (*unpack)(void *block, const void *panel_block, int r);
+};
+
+/* NULL for a type that gyre does not read. */
+const struct quant_info *quant_info(uint32_t type);
+
+/* Bytes of a packed W[n_row][n_col]; n_col is a multiple of block_len. 0 on overflow or a bad shape. */
+size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col);
+
+/* Packs rows [16*panel, 16*panel+n_row) given as contiguous GGUF rows at src into the panel at dst; 1 <= n_row <= 16. */
+void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size_t n_col);
+
+/* Row `row` of packed W -> y[n_col]: the embedding look-up. */
+void quant_dequantize_row(uint32_t type, float *y, const void *w, size_t row, size_t n_col);
+
+#endif
