@@ -14,14 +14,21 @@
 #ifndef GYRE_SHM_ABI_H
 #define GYRE_SHM_ABI_H
 
+#include <assert.h>
 #include <stdint.h>
+
+#define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
 #define GYRE_ABI_MAGIC 0x65727967u /* "gyre" */
 #define GYRE_ABI_VERSION 1u
 
 #define GYRE_SQ_ENTRIES_MAX 4096u
 #define GYRE_CQ_ENTRIES_MAX 8192u
+#define GYRE_SQ_ENTRIES_DEFAULT 64u
+#define GYRE_CQ_ENTRIES_DEFAULT 256u
 #define GYRE_ARENA_BYTES_MIN 65536u
+#define GYRE_ARENA_BYTES_DEFAULT 1048576u
+#define GYRE_ARENA_BYTES_MAX (1u << 28)                       /* with the largest SQ still far below 2^32: offsets are u32 */
 #define GYRE_RESULT_SLOT_BYTES 1024u                          /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
 #define GYRE_RESULT_TEXT_BYTES 512u
 #define GYRE_TOP_MAX 20u
@@ -123,15 +130,15 @@ struct gyre_top {
 
 /* First page of the client region. Writer: client. */
 struct abi_client_page {
-	_Alignas(64) uint32_t sq_tail;   /* store-release after the SQEs; pairs with the daemon's load-acquire in its drain */
-	_Alignas(64) uint32_t cq_head;   /* store-release after the CQE was read; pairs with the daemon's load before it reuses the slot */
-	_Alignas(64) uint32_t parked;    /* 1: waits on the futex of cq_tail; 2: wants a message on the socket; 0: spins */
+	ABI_LINE uint32_t sq_tail;   /* store-release after the SQEs; pairs with the daemon's load-acquire in its drain */
+	ABI_LINE uint32_t cq_head;   /* store-release after the CQE was read; pairs with the daemon's load before it reuses the slot */
+	ABI_LINE uint32_t parked;    /* 1: waits on the futex of cq_tail; 2: wants a message on the socket; 0: spins */
 	uint8_t pad[4096 - 2 * 64 - 4];
 };
 
 /* First page of the daemon region. Writer: daemon. The client trusts it no more than it must: it copies the geometry once. */
 struct abi_daemon_page {
-	_Alignas(64) uint32_t magic;
+	ABI_LINE uint32_t magic;
 	uint32_t version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries;
@@ -139,10 +146,10 @@ struct abi_daemon_page {
 	uint32_t arena_bytes;
 	uint32_t cqe_off, result_off;    /* in the daemon region */
 	uint32_t generation;             /* raised by a daemon that adopts the session */
-	_Alignas(64) uint32_t sq_head;   /* store-release once an entry and its arena bytes are taken */
-	_Alignas(64) uint32_t cq_tail;   /* store-release after the CQE; futex word of parked clients */
-	_Alignas(64) uint32_t need_wakeup; /* 1: the daemon sleeps; ring the doorbell after submitting */
-	_Alignas(64) uint64_t n_request; /* live counters of the session */
+	ABI_LINE uint32_t sq_head;   /* store-release once an entry and its arena bytes are taken */
+	ABI_LINE uint32_t cq_tail;   /* store-release after the CQE; futex word of parked clients */
+	ABI_LINE uint32_t need_wakeup; /* 1: the daemon sleeps; ring the doorbell after submitting */
+	ABI_LINE uint64_t n_request; /* live counters of the session */
 	uint64_t n_token_prompt;
 	uint64_t n_token_generated;
 	uint64_t n_cancelled;
@@ -178,12 +185,20 @@ struct abi_query {
 	uint32_t what;                   /* 1: statistics */
 };
 
-uint64_t abi_layout_hash(void);
+#ifdef __cplusplus
+extern "C" {
+#endif
+uint64_t abi_layout_hash(void); /* inside libgyre and gyred; not exported */
+#ifdef __cplusplus
+}
+#endif
 
-_Static_assert(sizeof(struct gyre_sqe) == 64, "one cache line");
-_Static_assert(sizeof(struct gyre_cqe) == 64, "one cache line");
-_Static_assert(sizeof(struct gyre_options) == 64, "options header");
-_Static_assert(sizeof(struct abi_client_page) == 4096, "one page");
-_Static_assert(sizeof(struct abi_daemon_page) == 4096, "one page");
+static_assert(sizeof(struct gyre_sqe) == 64, "one cache line");
+static_assert(sizeof(struct gyre_cqe) == 64, "one cache line");
+static_assert(sizeof(struct gyre_options) == 64, "options header");
+static_assert(sizeof(struct abi_hello) == 48, "hello");
+static_assert(sizeof(struct abi_welcome) == 432, "welcome");
+static_assert(sizeof(struct abi_client_page) == 4096, "one page");
+static_assert(sizeof(struct abi_daemon_page) == 4096, "one page");
 
 #endif

@@ -1,0 +1,144 @@
+/*
+ * libgyre: a process's end of gyre's rings. C11 and C++; links libc only.
+ *
+ *	struct gyre *g;
+ *	if (gyre_connect(&g, NULL, NULL) == 0) {
+ *		struct gyre_sqe *sqe = gyre_get_sqe(g);
+ *		gyre_prep_generate(g, sqe, "Once upon a time", 16, 32);
+ *		sqe->user_data = 1;
+ *		gyre_submit(g);
+ *		... gyre_wait_cqe / gyre_cqe_bytes / gyre_cqe_seen until a completion without GYRE_CQE_MORE ...
+ *		gyre_close(g);
+ *	}
+ *
+ * A struct gyre belongs to one thread at a time. Functions return 0 or a count, or -errno; none prints, exits or retries.
+ * What entries and completions mean stands in <gyre/abi.h> and gyre(7).
+ */
+#ifndef GYRE_H
+#define GYRE_H
+
+#include "gyre/abi.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gyre;
+
+/* Zeroes mean defaults throughout. */
+struct gyre_params {
+	uint32_t sq_entries, cq_entries; /* powers of two; 64 and 256 */
+	uint32_t arena_bytes;            /* 1 MiB */
+	uint32_t connect_timeout_ms;     /* for the handshake; 5000 */
+	uint64_t spin_ns;                /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
+	char *error;                     /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
+	size_t error_bytes;
+};
+
+struct gyre_info {
+	char model[128];
+	uint32_t n_ctx, n_vocab;
+	int32_t bos, eos;                /* -1: none */
+	uint32_t has_chat;               /* GYRE_SQE_CHAT works */
+	uint32_t sq_entries, cq_entries, arena_bytes;
+};
+
+/* Growing buffer-less builder of GYRE_SQE_CHAT data; the caller owns `data`. */
+struct gyre_chat {
+	void *data;                      /* 4-aligned; arena memory saves a copy */
+	size_t size, n;                  /* capacity, bytes used */
+};
+
+#define GYRE_TIMEOUT_NONE UINT64_MAX
+
+/*
+ * Connect and shake hands. path NULL: $GYRE_SOCKET, else $XDG_RUNTIME_DIR/gyre.sock if it exists, else /run/gyre/gyre.sock.
+ * p NULL: defaults. -ENOENT, -ECONNREFUSED: no daemon; -EACCES: not allowed; -EPROTO: not a gyred of this ABI; -ETIMEDOUT;
+ * else the daemon's own refusal. p->error then says what to do.
+ */
+int gyre_connect(struct gyre **g, const char *path, const struct gyre_params *p);
+/* Ends the session: the daemon cancels what still runs. Accepts NULL. */
+void gyre_close(struct gyre *g);
+/* Facts about the session; never fails. */
+void gyre_info(const struct gyre *g, struct gyre_info *info);
+/* The daemon's statistics as JSON text with a final NUL: its length. -ENOBUFS: size is too small. -ECONNRESET. -ETIMEDOUT. */
+ssize_t gyre_query_stats(struct gyre *g, char *text, size_t size);
+
+/* ---- submission ---- */
+
+/* The next entry, as a NOP of priority 128; NULL when the SQ is full (the daemon has not taken the oldest). */
+struct gyre_sqe *gyre_get_sqe(struct gyre *g);
+/* Give back the entry got last, before it is submitted: after a prep failed, say. */
+void gyre_unget_sqe(struct gyre *g);
+
+/*
+ * Prepare an entry; user_data and deadline_ns stay as they were, flags (GYRE_SQE_*) are for the caller to add. `data` of n bytes
+ * is copied to the arena, unless it lies there already (gyre_arena_alloc). -EAGAIN: the arena is full until the daemon has taken
+ * earlier entries; -EMSGSIZE: it can never fit. On error the entry is untouched.
+ */
+void gyre_prep_nop(struct gyre_sqe *sqe);
+int gyre_prep_generate(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, uint32_t max_tokens);
+/* Log-probabilities of data[split, n) given data[0, split). -EINVAL: split > n. */
+int gyre_prep_score(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, size_t split);
+int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
+/* End every request of this session that has `user_data`; they complete with -ECANCELED. */
+void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data);
+
+/*
+ * Attach options: o->n_bias entries of bias, o->n_stop strings of stop (NUL-terminated). o->size and reserved are filled in.
+ * -EINVAL: more than GYRE_BIAS_MAX, GYRE_STOP_MAX, GYRE_STOP_BYTES_MAX, GYRE_TOP_MAX, or an empty stop string. -EAGAIN, -EMSGSIZE.
+ */
+int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o, const struct gyre_bias *bias,
+			 const char *const *stop);
+
+/*
+ * n bytes of the arena, 8-aligned; NULL when full. They belong to the entries of the next gyre_submit and are free again when
+ * the daemon has taken the last of those.
+ */
+void *gyre_arena_alloc(struct gyre *g, size_t n);
+
+/* Append one message. -ENOBUFS: no room. -EINVAL: not 4-aligned, or too long. */
+int gyre_chat_append(struct gyre_chat *c, enum gyre_role role, const char *text, size_t n);
+
+/* Publish the prepared entries: how many. Makes a system call only if the daemon sleeps. -errno: only that call failed. */
+int gyre_submit(struct gyre *g);
+
+/* ---- completion ---- */
+
+/* The oldest completion, which stays until gyre_cqe_seen. -EAGAIN: none. Never a system call. */
+int gyre_peek_cqe(struct gyre *g, const struct gyre_cqe **cqe);
+/* Wait for one. -ETIMEDOUT. -ECONNRESET: the daemon has gone, and all its completions have been read. -EINTR. */
+int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_ns);
+/* Give the oldest completion, and its result slot, back. */
+void gyre_cqe_seen(struct gyre *g, const struct gyre_cqe *cqe);
+
+/* The token's bytes (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen. */
+const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
+const struct gyre_top *gyre_cqe_top(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
+const uint32_t *gyre_cqe_ids(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
+
+/*
+ * A descriptor that becomes readable when completions arrive, or the daemon goes; for poll, epoll, io_uring. From this call
+ * on the daemon sends a message per batch of completions. Once readable: gyre_event_clear, then peek until -EAGAIN. Peek
+ * once after gyre_event_fd itself, too, and after gyre_query_stats.
+ */
+int gyre_event_fd(struct gyre *g);
+/* Take the messages off the socket. 0, or -ECONNRESET: the daemon has gone (completions already there can still be peeked). */
+int gyre_event_clear(struct gyre *g);
+
+/* ---- the blocking call for those who want none of that ---- */
+
+/*
+ * Generate up to max_tokens (0: up to the context) after a NUL-terminated prompt; o NULL: greedy; its n_bias and n_stop must be 0.
+ * Writes at most size - 1 bytes and a NUL, as snprintf does: returns the bytes there were. -EBUSY: other requests are in flight.
+ */
+ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
