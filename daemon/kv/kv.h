@@ -1,0 +1,49 @@
+/*
+ * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references.
+ * A block belongs to whoever allocated it until the last reference is put; holders share it read-only. Each block can be
+ * charged to one owner (a session), and the charge goes when the block does.
+ *
+ * The leader thread alone calls this; nothing here allocates after kv_init. With -DGYRE_CHECK freed blocks are filled
+ * with 0xff, which is a NaN in f16, so that a read of a freed block shows in the logits.
+ */
+#ifndef GYRE_DAEMON_KV_KV_H
+#define GYRE_DAEMON_KV_KV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KV_NO_OWNER UINT32_MAX
+#define KV_OWNER_MAX 4096u      /* owners that can be charged: sessions */
+
+struct kv {
+	uint8_t *mem;           /* the caller's, [n_block][block_bytes] */
+	size_t block_bytes;
+	uint32_t n_block, n_free;
+	uint32_t *free;         /* [n_block] a stack; the first n_free are free */
+	uint32_t *ref;          /* [n_block] holders; 0: free */
+	uint32_t *owner;        /* [n_block] or KV_NO_OWNER */
+	uint32_t *charge;       /* [KV_OWNER_MAX] blocks charged */
+};
+
+/* As many blocks as fit in bytes. -EINVAL: not one does. */
+int kv_init(struct kv *kv, void *mem, size_t bytes, size_t block_bytes);
+/* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */
+void kv_deinit(struct kv *kv);
+
+/* A block with one reference and no owner; its content is undefined. -ENOSPC: none is free. */
+int kv_alloc(struct kv *kv, uint32_t *block);
+/* One more holder. */
+void kv_get(struct kv *kv, uint32_t block);
+/* One holder less; the last one frees the block. Asserts that there was one. */
+void kv_put(struct kv *kv, uint32_t block);
+/* Charges a held block to owner (< KV_OWNER_MAX, or KV_NO_OWNER), instead of the one before. */
+void kv_charge(struct kv *kv, uint32_t block, uint32_t owner);
+
+uint32_t kv_n_free(const struct kv *kv);
+/* Blocks charged to owner. */
+uint32_t kv_charged(const struct kv *kv, uint32_t owner);
+
+/* Walks everything: 0 when free list, references and charges agree and the references sum to n_ref, else -EUCLEAN. */
+int kv_check(const struct kv *kv, uint64_t n_ref);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * A model: hyper-parameters and tensors taken from the weights, and the forward pass over a batch. The architecture is a
+ * row of arch_table.c; whatever the file lacks, or has in another shape, is refused at open by the tensor's name.
+ *
+ * Logits are a function of the weights and of each sequence's tokens, bit for bit: not of the number of workers, of what
+ * else rides in the batch, of how a prompt was cut into steps, nor of the ISA.
+ */
+#ifndef GYRE_DAEMON_MODEL_MODEL_H
+#define GYRE_DAEMON_MODEL_MODEL_H
+
+#include "daemon/batch.h"
+#include "daemon/team/team.h"
+#include "daemon/util/error.h"
+#include "daemon/weights/weights.h"
+#include "kernels/kernels.h"
+
+struct hparams {
+	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+	uint32_t n_ctx_train;
+	uint32_t n_rot;        /* dimensions of a head that rotate */
+	float rms_eps;
+};
+
+struct model_options {
+	uint32_t n_row_max;    /* rows in one step */
+	uint32_t n_logit_max;  /* logit rows in one step */
+	uint32_t n_thread;     /* largest team that will run it */
+	uint32_t n_ctx;        /* positions of a sequence at most; 0: n_ctx_train */
+};
+
+struct model;
+
+/* The weights and the kernel table stay the caller's and outlive the model. */
+int model_open(struct model **mp, const struct weights *w, const struct kernels *k, const struct model_options *o,
+	       struct error *e);
+/* NULL does nothing. Returns NULL. */
+struct model *model_close(struct model *m);
+
+const struct hparams *model_hparams(const struct model *m);
+const char *model_arch(const struct model *m);
+uint32_t model_n_ctx(const struct model *m);
+/* Floats between logit rows: n_vocab rounded up to PANEL_ROWS. */
+uint32_t model_logit_stride(const struct model *m);
+/* K and V of all layers and heads for KV_BLOCK positions; a multiple of 64. */
+size_t model_kv_block_bytes(const struct model *m);
+/* Memory of the KV pool, 64-byte aligned: block b of batch_seq.block lies at b * model_kv_block_bytes. */
+void model_set_kv(struct model *m, void *kv_mem);
+
+/*
+ * Runs batch rows 0..n_row-1 through the model: stores their K and V in the sequences' blocks, and writes batch->logits for
+ * the n_logit rows of batch->logit_row. Columns n_vocab.. of a logit row are zero. Rows of a sequence are consecutive and
+ * ascend in position; a block that is written here has one holder. Allocates nothing.
+ */
+void model_forward(struct model *m, struct team *t, struct batch *b);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * The team: n workers that run one function together (SPMD). The caller of team_run is worker 0; the others are threads
+ * made by team_new and pinned where it was told. Between runs they spin for a bounded time, then park on a futex.
+ *
+ * Memory order: what any worker wrote before a barrier is seen by every worker after it; what the caller wrote before
+ * team_run is seen by fn, and what fn wrote is seen after team_run returns. One thread calls team_run, always the same.
+ */
+#ifndef GYRE_DAEMON_TEAM_TEAM_H
+#define GYRE_DAEMON_TEAM_TEAM_H
+
+#include "daemon/util/error.h"
+
+#include <stddef.h>
+
+#define TEAM_MAX 1024 /* as many as a cpu_set_t names */
+
+struct team;
+
+/* cpu[n_thread]: where worker i runs; NULL: anywhere. Worker 0, the caller, is never moved: cpu[0] is not used. */
+int team_new(struct team **tp, int n_thread, const int *cpu, struct error *e);
+/* Ends and joins the workers; not from inside a run. NULL does nothing. Returns NULL. */
+struct team *team_free(struct team *t);
+
+/* Runs fn(arg, worker) on workers 0..n-1 and returns when all have returned. Allocates nothing. */
+void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg);
+/* Inside a run: returns when every worker has come here. All workers pass the same barriers. */
+void team_barrier(struct team *t, int worker);
+int team_size(const struct team *t);
+
+/* Worker's share [*begin, *end) of n_items, cut at multiples of align (>= 1); shares differ by at most align. */
+void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end);
+
+#endif
