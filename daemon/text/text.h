@@ -1,0 +1,89 @@
+/*
+ * Text <-> token ids, and chat messages -> text. Knows no file format: struct vocab_source says what a model file says.
+ *
+ * A vocab is immutable once made, so any number of threads share one; each brings its own vocab_scratch.
+ * Two tokenizers: "gpt2" (byte-level BPE: pattern split, then merges by rank) and "llama" (SPM: merges by score, bytes
+ * as fallback). Every input byte reaches a token: invalid UTF-8 is tokenized as bytes, so that tokenizing and writing the
+ * bytes of the tokens back gives the text exactly.
+ */
+#ifndef GYRE_DAEMON_TEXT_TEXT_H
+#define GYRE_DAEMON_TEXT_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct text_span {
+	const char *p; /* not NUL-terminated */
+	uint32_t n;
+};
+
+/* What a model file says about its vocabulary; the caller owns it, vocab_new copies. */
+struct vocab_source {
+	const char *model;             /* "gpt2" (byte-level BPE) or "llama" (SPM) */
+	const char *pre;               /* tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", … NULL: default */
+	uint32_t n_token;
+	const struct text_span *token; /* [n_token] */
+	const float *score;            /* NULL or [n_token] */
+	const int32_t *type;           /* NULL or [n_token]: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
+	uint32_t n_merge;
+	const struct text_span *merge; /* [n_merge]: "a b", the first ranks highest */
+	int32_t bos, eos, eot, unk, pad; /* -1: none */
+	bool add_bos, add_eos, add_space_prefix;
+	const char *chat_template; /* NULL: none */
+};
+
+struct vocab;
+struct vocab_scratch;
+
+/* -EINVAL and a message naming the remedy, or -ENOMEM. */
+int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, size_t err_len);
+/* NULL does nothing. Returns NULL. */
+struct vocab *vocab_free(struct vocab *v);
+
+/* Working memory of one thread, for texts of up to max_bytes (below 64 MiB). NULL: no memory. */
+struct vocab_scratch *vocab_scratch_new(size_t max_bytes);
+struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s);
+
+/*
+ * Text -> ids. parse_special also recognises control tokens in the text (what chat templates write), otherwise only
+ * user-defined ones. add_special adds bos and eos where the model wants them. Returns the number of ids, -ENOBUFS when
+ * that is more than n_id, -EINVAL for a text longer than the scratch allows or one this vocabulary cannot spell.
+ * No heap allocation. Time is n log n for every input.
+ */
+int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
+		   bool parse_special, uint32_t *id, size_t n_id);
+
+/*
+ * The exact bytes of a token in a stream. A control token gives its text if special, else nothing; an id out of range
+ * gives nothing. first: the token opens a text, so the space that an SPM vocabulary puts in front is taken off.
+ * Points into the vocab.
+ */
+struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool first, bool special);
+
+uint32_t vocab_size(const struct vocab *v);
+int32_t vocab_bos(const struct vocab *v);
+int32_t vocab_eos(const struct vocab *v);
+/* eos, eot, <|im_end|>…: every token that ends a generation. */
+bool vocab_is_end(const struct vocab *v, uint32_t id);
+
+/* The recognised family of the model's chat template, NULL if there is none or it is unknown. */
+const char *vocab_chat_family(const struct vocab *v);
+
+enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
+
+struct chat_message {
+	int role; /* enum chat_role */
+	struct text_span text;
+};
+
+/*
+ * Messages as the model's own template writes them, with the opening of an answer if add_generation; without bos when
+ * vocab_tokenize adds it. Returns the bytes written, -ENOBUFS, -ENOTSUP (unknown template), or -EINVAL (a role out of
+ * range, or an order of roles that the template refuses).
+ */
+ssize_t vocab_chat_render(const struct vocab *v, const struct chat_message *msg, size_t n_msg, bool add_generation,
+			  char *out, size_t out_len);
+
+#endif

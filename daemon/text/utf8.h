@@ -1,0 +1,18 @@
+/*
+ * UTF-8 as Unicode 15 table 3-7 defines it: no overlong forms, no surrogates, nothing past U+10FFFF.
+ */
+#ifndef GYRE_DAEMON_TEXT_UTF8_H
+#define GYRE_DAEMON_TEXT_UTF8_H
+
+#include <stddef.h>
+
+/* Length of the character at p, 0 if the n bytes there start no valid character. */
+size_t utf8_char_len(const char *p, size_t n);
+
+/*
+ * How many of the n bytes at p form only whole characters: n, less a character cut off at the end. Bytes that can never
+ * become a character count as whole, so that a stream never waits for what cannot come.
+ */
+size_t utf8_whole(const char *p, size_t n);
+
+#endif
