@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define GGUF_DIM_MAX 4
+#define GGUF_NAME_MAX 256 /* bytes of a key or a tensor name; in use: up to about 60 */
 #define GGUF_HEADER_MAX (512u << 20) /* bytes; the largest vocabularies in use take about 20 MiB */
 #define GGUF_KV_MAX 65536u
 #define GGUF_TENSOR_MAX 65536u       /* deepest models in use: about 130 layers of 10..15 */

@@ -1,0 +1,56 @@
+/*
+ * See readfile.h.
+ */
+#include "daemon/util/readfile.h"
+
+#include "daemon/util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int readfile_str(char *buf, size_t n, const char *root, const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	char full[PATH_MAX];
+	size_t used = 0;
+
+	if (snprintf(full, sizeof(full), "%s%s", root, path) >= (int)sizeof(full))
+		return -ENAMETOOLONG;
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (used < n) {
+		ssize_t r = read(fd, buf + used, n - used);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		used += (size_t)r;
+	}
+	if (used == n)
+		return -EFBIG;
+	if (used && buf[used - 1] == '\n')
+		used--;
+	buf[used] = '\0';
+	return 0;
+}
+
+int readfile_u64(uint64_t *v, const char *root, const char *path)
+{
+	char buf[64], *end;
+	int r = readfile_str(buf, sizeof(buf), root, path);
+
+	if (r)
+		return r;
+	if (buf[0] < '0' || buf[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	*v = strtoull(buf, &end, 10);
+	return errno ? -errno : *end ? -EINVAL : 0;
+}

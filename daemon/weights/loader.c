@@ -1,0 +1,311 @@
+/*
+ * See loader.h. Rejected: one reading thread that feeds packers through a queue (a second hand-over, and the reader
+ * becomes the bottleneck when the file is cached and a read is a copy).
+ *
+ * A host that forbids io_uring (kernel.io_uring_disabled, a container's seccomp filter) gets pread with one buffer.
+ */
+#include "daemon/weights/loader.h"
+
+#include "daemon/util/cleanup.h"
+#include "kernels/quant.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#define DIRECT_ALIGN 4096u  /* suits every block device's logical block */
+#define QUEUE_DEPTH 8u      /* reads in flight per thread */
+#define STAGING_MAX (64u << 20) /* per thread; long rows get fewer buffers */
+
+struct loader_slot {
+	uint8_t *buf;
+	const struct loader_job *job;
+	uint32_t skip; /* bytes before the job's first in buf: O_DIRECT reads start at a block */
+};
+
+struct loader_team {
+	const struct loader *l;
+	_Atomic size_t next_job;
+	_Atomic bool is_failed;
+};
+
+struct loader_worker {
+	struct loader_team *team;
+	struct io_uring ring;
+	bool has_ring;
+	uint32_t depth;
+	uint8_t *staging;
+	size_t staging_bytes;
+	struct loader_slot slot[QUEUE_DEPTH];
+	uint32_t free_slot[QUEUE_DEPTH], n_free;
+	uint32_t n_flight;  /* reads the kernel has */
+	pthread_t thread;
+	struct error error;
+	int code;
+};
+
+static size_t buffer_bytes(const struct loader *l)
+{
+	size_t n = (size_t)l->job_bytes_max + 2 * DIRECT_ALIGN;
+
+	return n - n % DIRECT_ALIGN;
+}
+
+static int worker_init(struct loader_worker *w, struct loader_team *team)
+{
+	size_t each = buffer_bytes(team->l);
+
+	w->team = team;
+	w->depth = each * QUEUE_DEPTH <= STAGING_MAX ? QUEUE_DEPTH : 1;
+	w->has_ring = io_uring_queue_init(QUEUE_DEPTH, &w->ring, 0) == 0;
+	if (!w->has_ring)
+		w->depth = 1;
+	w->staging_bytes = each * w->depth;
+	w->staging = mmap(NULL, w->staging_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w->staging == MAP_FAILED) {
+		w->staging = NULL;
+		return error_set(&w->error, -ENOMEM, "out of memory for %zu KiB of read buffers; free some memory",
+				 w->staging_bytes >> 10);
+	}
+	madvise(w->staging, w->staging_bytes, MADV_HUGEPAGE);
+	for (uint32_t i = 0; i < w->depth; i++) {
+		w->slot[i].buf = w->staging + i * each;
+		w->free_slot[w->n_free++] = i;
+	}
+	return 0;
+}
+
+static void worker_deinit(struct loader_worker *w)
+{
+	if (w->has_ring)
+		io_uring_queue_exit(&w->ring);
+	if (w->staging)
+		munmap(w->staging, w->staging_bytes);
+}
+
+static int job_error(struct loader_worker *w, const struct loader_job *job, int code)
+{
+	if (code == -ENODATA)
+		return error_set(&w->error, -EIO, "tensor '%.*s': the file became shorter while it was read; download it again",
+				 (int)job->name_len, job->name);
+	return error_set(&w->error, code, "tensor '%.*s': reading failed: %s; check the disk (dmesg) and the file",
+			 (int)job->name_len, job->name, strerror(-code));
+}
+
+/* The rest of a short read, buffered: rare, and the tail of a file is no multiple of a disk block. */
+static int read_rest(const struct loader *l, struct loader_slot *s, size_t have)
+{
+	size_t want = (size_t)s->skip + s->job->bytes;
+	uint64_t start = s->job->offset - s->skip;
+
+	while (have < want) {
+		ssize_t r = pread(l->fd, s->buf + have, want - have, (off_t)(start + have));
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			return -ENODATA;
+		have += (size_t)r;
+	}
+	return 0;
+}
+
+static void vector_to_f32(const struct loader_job *job, const uint8_t *src)
+{
+	const struct quant_info *q = quant_info(job->type);
+	float *y = (float *)job->dst;
+
+	for (size_t k = 0; k < job->n_col; k += q->block_len, src += q->block_bytes)
+		q->dequantize(y + k, src);
+}
+
+static void job_pack(const struct loader_job *job, const uint8_t *src)
+{
+	size_t row_bytes = job->n_row ? job->bytes / job->n_row : 0;
+	uint8_t *dst = job->dst;
+
+	if (!job->n_row) {
+		vector_to_f32(job, src);
+		return;
+	}
+	for (uint32_t row = 0; row < job->n_row; row += PANEL_ROWS) {
+		uint32_t n = job->n_row - row < PANEL_ROWS ? job->n_row - row : PANEL_ROWS;
+
+		quant_pack_panel(job->type, dst, src + row * row_bytes, (int)n, job->n_col);
+		dst += PANEL_ROWS * row_bytes;
+	}
+}
+
+/* The read of slot i ended with res. Packs it and frees the slot. */
+static int slot_finish(struct loader_worker *w, uint32_t i, int res)
+{
+	struct loader_slot *s = &w->slot[i];
+	int r;
+
+	/* A direct read that the file system refuses late is read again, buffered. */
+	if (res == -EINVAL || res == -EAGAIN || res == -EINTR)
+		res = 0;
+	r = res < 0 ? res : read_rest(w->team->l, s, (size_t)res);
+	if (r)
+		return job_error(w, s->job, r);
+	job_pack(s->job, s->buf + s->skip);
+	w->free_slot[w->n_free++] = i;
+	return 0;
+}
+
+static int slot_start(struct loader_worker *w, const struct loader_job *job)
+{
+	const struct loader *l = w->team->l;
+	uint32_t i = w->free_slot[--w->n_free];
+	struct loader_slot *s = &w->slot[i];
+	bool is_direct = l->fd_direct >= 0 && w->has_ring;
+	struct io_uring_sqe *sqe;
+	uint32_t n;
+
+	s->job = job;
+	s->skip = is_direct ? (uint32_t)(job->offset % DIRECT_ALIGN) : 0;
+	if (!w->has_ring)
+		return slot_finish(w, i, 0);
+	n = s->skip + job->bytes;
+	if (is_direct)
+		n = (n + DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
+	sqe = io_uring_get_sqe(&w->ring); /* the ring is as deep as there are slots */
+	io_uring_prep_read(sqe, is_direct ? l->fd_direct : l->fd, s->buf, n, job->offset - s->skip);
+	sqe->user_data = i;
+	w->n_flight++;
+	return 0;
+}
+
+/* The next job, or NULL when there is none or another worker failed. */
+static const struct loader_job *next_job(struct loader_team *t)
+{
+	size_t i;
+
+	if (atomic_load_explicit(&t->is_failed, memory_order_relaxed))
+		return NULL;
+	i = atomic_fetch_add_explicit(&t->next_job, 1, memory_order_relaxed);
+	return i < t->l->n_job ? &t->l->job[i] : NULL;
+}
+
+/* Waits for one read: its slot and result. */
+static int ring_wait(struct loader_worker *w, uint32_t *i, int *res)
+{
+	struct io_uring_cqe *cqe;
+	int r;
+
+	do {
+		r = io_uring_submit_and_wait(&w->ring, 1);
+		if (r >= 0)
+			r = io_uring_wait_cqe(&w->ring, &cqe);
+	} while (r == -EINTR || r == -EAGAIN);
+	if (r < 0)
+		return error_set(&w->error, r, "io_uring failed: %s; check kernel.io_uring_disabled", strerror(-r));
+	*i = (uint32_t)cqe->user_data;
+	*res = cqe->res;
+	io_uring_cqe_seen(&w->ring, cqe);
+	w->n_flight--;
+	return 0;
+}
+
+static int finish_one(struct loader_worker *w)
+{
+	uint32_t i;
+	int res, r = ring_wait(w, &i, &res);
+
+	return r ? r : slot_finish(w, i, res);
+}
+
+/* After an error: a ring's exit does not wait for reads in flight, and they must not land in memory that is someone else's. */
+static void worker_drain(struct loader_worker *w)
+{
+	struct error first = w->error;
+	uint32_t i;
+	int res;
+
+	while (w->n_flight && !ring_wait(w, &i, &res))
+		;
+	w->error = first;
+}
+
+static int worker_loop(struct loader_worker *w)
+{
+	const struct loader_job *job;
+	bool is_more = true;
+	int r = 0;
+
+	while (!r && (is_more || w->n_flight)) {
+		while (!r && is_more && w->n_free) {
+			job = next_job(w->team);
+			is_more = job != NULL;
+			if (job)
+				r = slot_start(w, job);
+		}
+		if (!r && w->n_flight)
+			r = finish_one(w);
+	}
+	worker_drain(w);
+	return r;
+}
+
+static void *worker_main(void *arg)
+{
+	struct loader_worker *w = arg;
+
+	w->code = worker_loop(w);
+	if (w->code)
+		atomic_store_explicit(&w->team->is_failed, true, memory_order_relaxed);
+	return NULL;
+}
+
+int loader_run(const struct loader *l, struct error *e)
+{
+	struct loader_team team = { .l = l };
+	_cleanup_free_ struct loader_worker *w = calloc((size_t)l->n_thread, sizeof(*w));
+	int n = 0, n_started = 1, r = 0;
+
+	if (!w)
+		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
+	for (; n < l->n_thread && !r; n++)
+		r = w[n].code = worker_init(&w[n], &team);
+	/* The caller is worker 0. Threads that cannot be had are done without. */
+	while (!r && n_started < n && !pthread_create(&w[n_started].thread, NULL, worker_main, &w[n_started]))
+		n_started++;
+	if (!r)
+		worker_main(&w[0]);
+	for (int i = 1; !r && i < n_started; i++)
+		pthread_join(w[i].thread, NULL);
+	for (int i = n - 1; i >= 0; i--) {
+		if (w[i].code)
+			r = error_set(e, w[i].code, "%s", w[i].error.text);
+		worker_deinit(&w[i]);
+	}
+	return r;
+}
+
+int loader_open_direct(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+}
+
+bool loader_is_cached(int fd, uint64_t file_bytes)
+{
+	enum { N_SAMPLE = 32 };
+	char byte;
+	struct iovec iov = { &byte, 1 };
+
+	for (uint64_t i = 0; i < N_SAMPLE; i++)
+		if (preadv2(fd, &iov, 1, (off_t)(file_bytes / N_SAMPLE * i), RWF_NOWAIT) < 0 && errno == EAGAIN)
+			return false;
+	return true;
+}

@@ -1,0 +1,219 @@
+/*
+ * See pool.h. A kind that cannot be had is found out by trying it: the counters of free pages are stale when read, and
+ * MADV_POPULATE_WRITE reports the page that is missing as an error, where a touch would be a SIGBUS.
+ */
+#include "daemon/weights/pool.h"
+
+#include "daemon/util/cleanup.h"
+#include "daemon/util/log.h"
+#include "daemon/util/readfile.h"
+
+#include <errno.h>
+#include <linux/memfd.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+#define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
+
+/* What a pool leaves to everybody else. */
+#define MEMORY_RESERVE (64 * MIB)
+
+static const struct {
+	const char *name;
+	size_t page;
+	int memfd_flags; /* -1: no memfd */
+} kind_table[POOL_KIND_MAX] = {
+	[POOL_NONE] = { "nothing", 1, -1 },
+	[POOL_HUGE_1G] = { "1 GiB huge pages", 1024 * MIB, MFD_HUGETLB | MFD_HUGE_1GB },
+	[POOL_HUGE_2M] = { "2 MiB huge pages", 2 * MIB, MFD_HUGETLB | MFD_HUGE_2MB },
+	[POOL_THP_MEMFD] = { "transparent huge pages", 2 * MIB, 0 },
+	[POOL_THP_ANON] = { "transparent huge pages (anonymous)", 2 * MIB, -1 },
+	[POOL_4K] = { "4 KiB pages", 4096, 0 },
+};
+
+const char *pool_kind_name(enum pool_kind kind)
+{
+	return (unsigned int)kind < POOL_KIND_MAX ? kind_table[kind].name : "?";
+}
+
+/* The selected word of a transparent_hugepage switch is the one in brackets. */
+static bool thp_is_any(const char *file, const char *const *words)
+{
+	char buf[128];
+
+	if (readfile_str(buf, sizeof(buf), "", file))
+		return false;
+	for (; *words; words++)
+		if (strstr(buf, *words))
+			return true;
+	return false;
+}
+
+/* Since Linux 6.10 the switch per size rules, and "inherit" there points to the old one. */
+static bool has_thp_memfd(void)
+{
+	static const char *const on[] = { "[always]", "[within_size]", "[advise]", "[force]", NULL };
+	static const char *const inherit[] = { "[inherit]", NULL };
+	const char *per_size = THP_DIR "hugepages-2048kB/shmem_enabled";
+
+	if (access(per_size, F_OK) || thp_is_any(per_size, inherit))
+		return thp_is_any(THP_DIR "shmem_enabled", on);
+	return thp_is_any(per_size, on);
+}
+
+static bool has_thp_anon(void)
+{
+	static const char *const on[] = { "[always]", "[madvise]", NULL };
+	static const char *const inherit[] = { "[inherit]", NULL };
+	const char *per_size = THP_DIR "hugepages-2048kB/enabled";
+
+	if (access(per_size, F_OK) || thp_is_any(per_size, inherit))
+		return thp_is_any(THP_DIR "enabled", on);
+	return thp_is_any(per_size, on);
+}
+
+static bool kind_is_worth_trying(enum pool_kind kind, size_t bytes)
+{
+	switch (kind) {
+	case POOL_HUGE_1G:
+		return bytes >= kind_table[POOL_HUGE_1G].page; /* below, most of the page would be lost */
+	case POOL_THP_MEMFD:
+		return has_thp_memfd();
+	case POOL_THP_ANON:
+		return has_thp_anon();
+	default:
+		return true;
+	}
+}
+
+static int open_memfd(int *fdp, const char *name, size_t bytes, int flags)
+{
+	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | (unsigned int)flags);
+
+	if (fd < 0)
+		return -errno;
+	/* A memfd is born 0777: anyone who can see our /proc/PID/fd could open it for writing. */
+	if (fchmod(fd, 0600) || ftruncate(fd, (off_t)bytes))
+		return -errno;
+	*fdp = steal_fd(&fd);
+	return 0;
+}
+
+/* bytes of address space that start at a multiple of page; the mapping itself goes on top with MAP_FIXED. */
+static uint8_t *reserve_aligned(size_t bytes, size_t page)
+{
+	size_t span = bytes + page;
+	uint8_t *p = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t head;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	head = (page - (uintptr_t)p % page) % page;
+	if (head)
+		munmap(p, head);
+	if (span - head - bytes)
+		munmap(p + head + bytes, span - head - bytes);
+	return p + head;
+}
+
+static int map_and_fill(struct pool *p)
+{
+	int flags = p->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+
+	p->base = reserve_aligned(p->bytes, kind_table[p->kind].page);
+	if (!p->base)
+		return -ENOMEM;
+	if (mmap(p->base, p->bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, p->fd, 0) == MAP_FAILED)
+		return -errno;
+	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
+		madvise(p->base, p->bytes, MADV_HUGEPAGE);
+	return madvise(p->base, p->bytes, MADV_POPULATE_WRITE) ? -errno : 0;
+}
+
+static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const char *name)
+{
+	size_t page = kind_table[kind].page;
+	struct pool q = { .fd = -1, .kind = kind };
+	int r = 0;
+
+	if (__builtin_add_overflow(bytes, page - 1, &q.bytes))
+		return -ENOMEM;
+	q.bytes -= q.bytes % page;
+	if (kind_table[kind].memfd_flags >= 0)
+		r = open_memfd(&q.fd, name, q.bytes, kind_table[kind].memfd_flags);
+	if (!r)
+		r = map_and_fill(&q);
+	if (r) {
+		pool_unmap(&q);
+		return r;
+	}
+	*p = q;
+	return 0;
+}
+
+/* Populating past the memory there is would wake the OOM killer instead of failing. */
+static size_t memory_available(void)
+{
+	char buf[4096], *at;
+
+	if (readfile_str(buf, sizeof(buf), "", "/proc/meminfo") || !(at = strstr(buf, "MemAvailable:")))
+		return SIZE_MAX;
+	return (size_t)strtoull(at + sizeof("MemAvailable:") - 1, NULL, 10) * 1024;
+}
+
+static bool kind_is_huge(enum pool_kind kind)
+{
+	return kind == POOL_HUGE_1G || kind == POOL_HUGE_2M;
+}
+
+static size_t pages_2m(size_t bytes)
+{
+	return bytes / (2 * MIB) + (bytes % (2 * MIB) != 0);
+}
+
+int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
+{
+	size_t available = memory_available();
+	int r = -ENOMEM;
+
+	if (!bytes)
+		bytes = 1;
+	for (enum pool_kind kind = POOL_HUGE_1G; kind < POOL_KIND_MAX; kind++) {
+		if (!kind_is_worth_trying(kind, bytes))
+			continue;
+		if (!kind_is_huge(kind) && (available < MEMORY_RESERVE || bytes > available - MEMORY_RESERVE))
+			continue;
+		r = try_kind(p, kind, bytes, name);
+		if (r)
+			continue;
+		if (kind == POOL_4K)
+			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: sysctl vm.nr_hugepages=%zu, then restart", name,
+				 pages_2m(bytes));
+		return 0;
+	}
+	return error_set(e, r, "pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a smaller "
+			 "model or context, or free memory and set: sysctl vm.nr_hugepages=%zu", name, bytes / MIB + 1,
+			 available / MIB, pages_2m(bytes));
+}
+
+int pool_protect(struct pool *p, struct error *e)
+{
+	if (mprotect(p->base, p->bytes, PROT_READ))
+		return error_set(e, -errno, "cannot make a pool read-only: %s", strerror(errno));
+	return 0;
+}
+
+void pool_unmap(struct pool *p)
+{
+	if (p->kind == POOL_NONE)
+		return;
+	if (p->base)
+		munmap(p->base, p->bytes);
+	if (p->fd >= 0)
+		close(p->fd);
+	*p = (struct pool){ .fd = -1 };
+}
