@@ -25,6 +25,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct gyre;
 
@@ -46,7 +47,7 @@ struct gyre_info {
 	uint32_t sq_entries, cq_entries, arena_bytes;
 };
 
-/* Growing buffer-less builder of GYRE_SQE_CHAT data; the caller owns `data`. */
+/* Builder of GYRE_SQE_CHAT data in the caller's memory. */
 struct gyre_chat {
 	void *data;                      /* 4-aligned; arena memory saves a copy */
 	size_t size, n;                  /* capacity, bytes used */
@@ -137,6 +138,7 @@ int gyre_event_clear(struct gyre *g);
  */
 ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out, size_t size);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
