@@ -1,0 +1,148 @@
+#include "daemon/kv/kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The free stack is as deep as the pool has blocks, so it never overflows; low blocks come out first. */
+static void stack_fill(struct kv *kv)
+{
+	kv->n_free = kv->n_block;
+	for (uint32_t i = 0; i < kv->n_block; i++) {
+		kv->free[i] = kv->n_block - 1 - i;
+		kv->owner[i] = KV_NO_OWNER;
+	}
+}
+
+static void poison(struct kv *kv, uint32_t block)
+{
+#ifdef GYRE_CHECK
+	memset(kv->mem + (size_t)block * kv->block_bytes, 0xff, kv->block_bytes);
+#else
+	(void)kv;
+	(void)block;
+#endif
+}
+
+int kv_init(struct kv *kv, void *mem, size_t bytes, size_t block_bytes)
+{
+	size_t n = block_bytes ? bytes / block_bytes : 0;
+
+	*kv = (struct kv){ .mem = mem, .block_bytes = block_bytes };
+	if (n == 0)
+		return -EINVAL;
+	if (n >= UINT32_MAX)
+		n = UINT32_MAX - 1;
+	kv->n_block = (uint32_t)n;
+	kv->free = calloc(n, sizeof(*kv->free));
+	kv->ref = calloc(n, sizeof(*kv->ref));
+	kv->owner = calloc(n, sizeof(*kv->owner));
+	kv->charge = calloc(KV_OWNER_MAX, sizeof(*kv->charge));
+	if (!kv->free || !kv->ref || !kv->owner || !kv->charge) {
+		kv_deinit(kv);
+		return -ENOMEM;
+	}
+	stack_fill(kv);
+	for (uint32_t i = 0; i < kv->n_block; i++)
+		poison(kv, i);
+	return 0;
+}
+
+void kv_deinit(struct kv *kv)
+{
+	free(kv->free);
+	free(kv->ref);
+	free(kv->owner);
+	free(kv->charge);
+	*kv = (struct kv){ 0 };
+}
+
+int kv_alloc(struct kv *kv, uint32_t *block)
+{
+	uint32_t b;
+
+	if (kv->n_free == 0)
+		return -ENOSPC;
+	b = kv->free[--kv->n_free];
+	assert(kv->ref[b] == 0 && kv->owner[b] == KV_NO_OWNER);
+	kv->ref[b] = 1;
+	*block = b;
+	return 0;
+}
+
+void kv_get(struct kv *kv, uint32_t block)
+{
+	assert(block < kv->n_block && kv->ref[block] > 0 && kv->ref[block] < UINT32_MAX);
+	kv->ref[block]++;
+}
+
+void kv_put(struct kv *kv, uint32_t block)
+{
+	assert(block < kv->n_block && kv->ref[block] > 0);
+	if (--kv->ref[block] > 0)
+		return;
+	if (kv->owner[block] != KV_NO_OWNER)
+		kv->charge[kv->owner[block]]--;
+	kv->owner[block] = KV_NO_OWNER;
+	poison(kv, block);
+	kv->free[kv->n_free++] = block;
+}
+
+void kv_charge(struct kv *kv, uint32_t block, uint32_t owner)
+{
+	assert(block < kv->n_block && kv->ref[block] > 0);
+	assert(owner < KV_OWNER_MAX || owner == KV_NO_OWNER);
+	if (kv->owner[block] != KV_NO_OWNER)
+		kv->charge[kv->owner[block]]--;
+	kv->owner[block] = owner;
+	if (owner != KV_NO_OWNER)
+		kv->charge[owner]++;
+}
+
+uint32_t kv_n_free(const struct kv *kv)
+{
+	return kv->n_free;
+}
+
+uint32_t kv_charged(const struct kv *kv, uint32_t owner)
+{
+	assert(owner < KV_OWNER_MAX);
+	return kv->charge[owner];
+}
+
+/* The free stack names each free block once: as many entries as blocks without holders, all of them distinct. */
+static int check_free(const struct kv *kv)
+{
+	uint32_t n_unheld = 0;
+
+	for (uint32_t i = 0; i < kv->n_block; i++)
+		n_unheld += kv->ref[i] == 0;
+	if (kv->n_free != n_unheld)
+		return -EUCLEAN;
+	for (uint32_t i = 0; i < kv->n_free; i++) {
+		if (kv->free[i] >= kv->n_block || kv->ref[kv->free[i]] != 0)
+			return -EUCLEAN;
+		for (uint32_t j = 0; j < i; j++)
+			if (kv->free[i] == kv->free[j])
+				return -EUCLEAN;
+	}
+	return 0;
+}
+
+int kv_check(const struct kv *kv, uint64_t n_ref)
+{
+	uint64_t sum_ref = 0, n_charged = 0, sum_charge = 0;
+
+	for (uint32_t i = 0; i < kv->n_block; i++) {
+		sum_ref += kv->ref[i];
+		n_charged += kv->owner[i] != KV_NO_OWNER;
+		if (kv->owner[i] != KV_NO_OWNER && (kv->ref[i] == 0 || kv->owner[i] >= KV_OWNER_MAX))
+			return -EUCLEAN;
+	}
+	for (uint32_t i = 0; i < KV_OWNER_MAX; i++)
+		sum_charge += kv->charge[i];
+	if (sum_ref != n_ref || n_charged != sum_charge)
+		return -EUCLEAN;
+	return check_free(kv);
+}
