@@ -1,0 +1,133 @@
+/*
+ * Why: the forward pass writes plain memory between barriers. If one worker could pass a barrier early, or a run could
+ * return before its last worker, logits would be wrong once in a million tokens and nowhere else.
+ */
+#include "daemon/team/team.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define N_MAX 5
+#define N_ROUND 300
+
+struct work {
+	struct team *team;
+	uint32_t cell[N_MAX][16]; /* plain memory: a barrier that does not order is a race here, which TSan names */
+	uint32_t n_bad[N_MAX];
+};
+
+static void rounds(void *arg, int worker)
+{
+	struct work *w = arg;
+
+	for (uint32_t r = 1; r <= N_ROUND; r++) {
+		w->cell[worker][0] = r;
+		team_barrier(w->team, worker);
+		for (int i = 0; i < team_size(w->team); i++)
+			w->n_bad[worker] += w->cell[i][0] != r;
+		team_barrier(w->team, worker);
+	}
+}
+
+static void barriers_order_plain_memory(void **state)
+{
+	(void)state;
+	for (int n = 1; n <= N_MAX; n++) {
+		struct work w = { 0 };
+
+		assert_int_equal(team_new(&w.team, n, NULL, NULL), 0);
+		assert_int_equal(team_size(w.team), n);
+		for (int run = 0; run < 5; run++)
+			team_run(w.team, rounds, &w);
+		for (int i = 0; i < n; i++)
+			assert_int_equal(w.n_bad[i], 0);
+		team_free(w.team);
+	}
+}
+
+static void count_self(void *arg, int worker)
+{
+	((uint32_t(*)[16])arg)[worker][0]++;
+}
+
+static void a_run_ends_after_its_last_worker(void **state)
+{
+	static uint32_t cell[3][16];
+	struct team *t;
+
+	(void)state;
+	assert_int_equal(team_new(&t, 3, NULL, NULL), 0);
+	for (uint32_t run = 1; run <= 2000; run++) {
+		team_run(t, count_self, cell);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(cell[i][0], run);
+	}
+	team_free(t);
+}
+
+static void parked_workers_wake(void **state)
+{
+	static uint32_t cell[2][16];
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	struct team *t;
+
+	(void)state;
+	assert_int_equal(team_new(&t, 2, NULL, NULL), 0);
+	for (uint32_t run = 1; run <= 5; run++) {
+		nanosleep(&pause, NULL); /* far beyond the spin */
+		team_run(t, count_self, cell);
+		assert_int_equal(cell[1][0], run);
+	}
+	team_free(t);
+}
+
+static void ranges_cover_without_overlap(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < 70; n++)
+		for (int n_worker = 1; n_worker < 9; n_worker++)
+			for (size_t align = 1; align < 17; align += 3) {
+				size_t at = 0, b, e;
+
+				for (int i = 0; i < n_worker; i++) {
+					team_range(n, n_worker, i, align, &b, &e);
+					assert_int_equal(b, at);
+					assert_true(e >= b && (e % align == 0 || e == n));
+					at = e;
+				}
+				assert_int_equal(at, n);
+			}
+}
+
+static void impossible_teams_are_refused(void **state)
+{
+	struct error e;
+	struct team *t;
+	int cpu[2] = { 0, 1023 };
+
+	(void)state;
+	assert_int_equal(team_new(&t, 0, NULL, &e), -EINVAL);
+	assert_int_equal(team_new(&t, TEAM_MAX + 1, NULL, &e), -EINVAL);
+	assert_int_equal(team_new(&t, 2, cpu, &e), -EINVAL);
+	assert_non_null(e.text[0] ? e.text : NULL);
+	assert_null(team_free(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(barriers_order_plain_memory),
+		cmocka_unit_test(a_run_ends_after_its_last_worker),
+		cmocka_unit_test(parked_workers_wake),
+		cmocka_unit_test(ranges_cover_without_overlap),
+		cmocka_unit_test(impossible_teams_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
