@@ -1,0 +1,66 @@
+/* The table of element types, and packing by panels on top of it. */
+#include "kernels/quant.h"
+
+#include "kernels/ref/types.h"
+
+#include <string.h>
+
+#define ROW(id, label, len, bytes, kind, fn)                                                                           \
+	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
+
+static const struct quant_info table[QUANT_TYPE_MAX] = {
+	ROW(F32, "F32", 1, 4, ACT_F32, f32),         ROW(F16, "F16", 1, 2, ACT_F32, f16),
+	ROW(BF16, "BF16", 1, 2, ACT_F32, bf16),      ROW(Q4_0, "Q4_0", 32, 18, ACT_Q8, q4_0),
+	ROW(Q4_1, "Q4_1", 32, 20, ACT_Q8, q4_1),     ROW(Q5_0, "Q5_0", 32, 22, ACT_Q8, q5_0),
+	ROW(Q5_1, "Q5_1", 32, 24, ACT_Q8, q5_1),     ROW(Q8_0, "Q8_0", 32, 34, ACT_Q8, q8_0),
+	ROW(Q4_K, "Q4_K", 256, 144, ACT_Q8_K, q4_k), ROW(Q5_K, "Q5_K", 256, 176, ACT_Q8_K, q5_k),
+	ROW(Q6_K, "Q6_K", 256, 210, ACT_Q8_K, q6_k),
+};
+
+const struct quant_info *quant_info(uint32_t type)
+{
+	return type < QUANT_TYPE_MAX && table[type].name ? &table[type] : NULL;
+}
+
+size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col)
+{
+	const struct quant_info *q = quant_info(type);
+	uint64_t row_bytes, rows;
+	size_t bytes;
+
+	if (!q || !n_row || !n_col || n_col % q->block_len)
+		return 0;
+	if (__builtin_mul_overflow(n_col / q->block_len, (uint64_t)q->block_bytes, &row_bytes) ||
+	    __builtin_add_overflow(n_row, (uint64_t)PANEL_ROWS - 1, &rows) ||
+	    __builtin_mul_overflow(row_bytes, rows / PANEL_ROWS * PANEL_ROWS, &bytes))
+		return 0;
+	return bytes;
+}
+
+void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size_t n_col)
+{
+	const struct quant_info *q = quant_info(type);
+	size_t n_block = n_col / q->block_len, row_bytes = n_block * q->block_bytes;
+	uint8_t *out = dst;
+
+	for (size_t b = 0; b < n_block; b++, out += (size_t)q->block_bytes * PANEL_ROWS) {
+		const void *row[PANEL_ROWS] = { NULL };
+
+		for (int r = 0; r < n_row; r++)
+			row[r] = (const uint8_t *)src + (size_t)r * row_bytes + b * q->block_bytes;
+		q->pack(out, row);
+	}
+}
+
+void quant_dequantize_row(uint32_t type, float *y, const void *w, size_t row, size_t n_col)
+{
+	const struct quant_info *q = quant_info(type);
+	size_t n_block = n_col / q->block_len, panel_block_bytes = (size_t)q->block_bytes * PANEL_ROWS;
+	const uint8_t *src = (const uint8_t *)w + row / PANEL_ROWS * n_block * panel_block_bytes;
+	uint8_t block[256];
+
+	for (size_t b = 0; b < n_block; b++, src += panel_block_bytes, y += q->block_len) {
+		q->unpack(block, src, (int)(row % PANEL_ROWS));
+		q->dequantize(y, block);
+	}
+}

@@ -1,0 +1,95 @@
+/* Activation tiles: see act_tile_bytes in kernels.h for the layout and the quantization rule. */
+#include "kernels/ref/ref.h"
+
+#include <math.h>
+#include <string.h>
+
+size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok;
+
+	switch (kind) {
+	case ACT_F32:
+		return n_col * n * 4;
+	case ACT_Q8:
+		return n_col / 32 * ACT_Q8_BYTES(n);
+	default:
+		return n_col / 256 * ACT_Q8_K_BYTES(n);
+	}
+}
+
+void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	float *y = dst;
+
+	for (size_t k = 0; k < n_col; k++)
+		for (int t = 0; t < n_tok; t++)
+			*y++ = x[(size_t)t * x_stride + k];
+}
+
+/* q[len] from x[len]; returns d. |x * id| <= 127 up to rounding, and rint cannot leave [-127, 127] from there; the clamp is for
+ * NaN and infinity, which have no right answer but must not be undefined. */
+static float quantize(int8_t *q, const float *x, int len)
+{
+	float amax = 0.0f;
+
+	for (int i = 0; i < len; i++)
+		amax = fmaxf(amax, fabsf(x[i]));
+	float id = amax > 0.0f ? 127.0f / amax : 0.0f;
+	for (int i = 0; i < len; i++) {
+		float v = rintf(x[i] * id);
+		q[i] = (int8_t)(v >= -127.0f ? (v <= 127.0f ? v : 127.0f) : -127.0f);
+	}
+	return amax / 127.0f;
+}
+
+static int sum(const int8_t *q, int len)
+{
+	int s = 0;
+
+	for (int i = 0; i < len; i++)
+		s += q[i];
+	return s;
+}
+
+void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok;
+
+	for (size_t b = 0; b < n_col / 32; b++) {
+		uint8_t *block = (uint8_t *)dst + b * ACT_Q8_BYTES(n);
+		float *d = (float *)block, *s = d + n;
+		int32_t *nsum = (int32_t *)(s + n);
+		int8_t *qt = (int8_t *)(nsum + n), q[32];
+
+		for (size_t t = 0; t < n; t++) {
+			d[t] = quantize(q, x + t * x_stride + b * 32, 32);
+			nsum[t] = -sum(q, 32);
+			s[t] = d[t] * (float)-nsum[t];
+			for (size_t j = 0; j < 8; j++)
+				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+		}
+	}
+}
+
+void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok;
+
+	for (size_t b = 0; b < n_col / 256; b++) {
+		uint8_t *block = (uint8_t *)dst + b * ACT_Q8_K_BYTES(n);
+		float *d = (float *)block;
+		int16_t *sum32 = (int16_t *)(d + n), *sum16 = sum32 + 8 * n;
+		int8_t *qt = (int8_t *)(sum16 + 16 * n), q[256];
+
+		for (size_t t = 0; t < n; t++) {
+			d[t] = quantize(q, x + t * x_stride + b * 256, 256);
+			for (size_t j = 0; j < 8; j++)
+				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 32 * j, 32);
+			for (size_t j = 0; j < 16; j++)
+				sum16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 16 * j, 16);
+			for (size_t j = 0; j < 64; j++)
+				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+		}
+	}
+}

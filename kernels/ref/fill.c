@@ -1,0 +1,26 @@
+/* Installs the definition of every operation. */
+#include "kernels/isa.h"
+#include "kernels/ref/ref.h"
+
+void kernels_ref_fill(struct kernels *k)
+{
+	*k = (struct kernels){
+		.isa = "ref",
+		.act_pack = { [ACT_F32] = ref_act_pack_f32, [ACT_Q8] = ref_act_pack_q8, [ACT_Q8_K] = ref_act_pack_q8_k },
+		.matmul = {
+			[QUANT_F32] = ref_matmul_f32, [QUANT_F16] = ref_matmul_f16, [QUANT_BF16] = ref_matmul_bf16,
+			[QUANT_Q4_0] = ref_matmul_q4_0, [QUANT_Q4_1] = ref_matmul_q4_1,
+			[QUANT_Q5_0] = ref_matmul_q5_0, [QUANT_Q5_1] = ref_matmul_q5_1, [QUANT_Q8_0] = ref_matmul_q8_0,
+			[QUANT_Q4_K] = ref_matmul_q4_k, [QUANT_Q5_K] = ref_matmul_q5_k, [QUANT_Q6_K] = ref_matmul_q6_k,
+		},
+		.rms_norm = ref_rms_norm,
+		.rope = ref_rope,
+		.silu_mul = ref_silu_mul,
+		.add = ref_add,
+		.kv_store = ref_kv_store,
+		.attn_chunk = ref_attn_chunk,
+		.attn_merge = ref_attn_merge,
+		.argmax = ref_argmax,
+		.sum_exp = ref_sum_exp,
+	};
+}

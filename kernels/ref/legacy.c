@@ -1,0 +1,162 @@
+/*
+ * The 32-element types: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0. Each GGUF block is [f16 d][f16 m][u8 qh[4]][qs], absent fields left out;
+ * `struct form` says which, and everything else follows.
+ */
+#include "kernels/ref/panel.h"
+
+#include <math.h>
+
+struct form {
+	bool has_min, has_high;
+	int bits;   /* of qs: 4 or 8 */
+	int offset; /* taken off each unsigned q */
+};
+
+static const struct form q4_0 = { .bits = 4, .offset = 8 };
+static const struct form q4_1 = { .bits = 4, .has_min = true };
+static const struct form q5_0 = { .bits = 4, .offset = 16, .has_high = true };
+static const struct form q5_1 = { .bits = 4, .has_min = true, .has_high = true };
+static const struct form q8_0 = { .bits = 8 };
+
+/* Integer values of a GGUF block at k = 0..31, offset taken off. */
+static inline void decode(const struct form *f, const uint8_t *b, float *d, float *m, int8_t q[32])
+{
+	*d = load_f16(b);
+	b += 2;
+	*m = 0.0f;
+	if (f->has_min) {
+		*m = load_f16(b);
+		b += 2;
+	}
+	uint32_t high = 0;
+	if (f->has_high) {
+		memcpy(&high, b, 4);
+		b += 4;
+	}
+	if (f->bits == 8) {
+		memcpy(q, b, 32);
+		return;
+	}
+	for (int i = 0; i < 32; i++) {
+		int v = i < 16 ? b[i] & 15 : b[i - 16] >> 4;
+
+		q[i] = (int8_t)((v | (int)(high >> i & 1) << 4) - f->offset);
+	}
+}
+
+static inline void dequantize(const struct form *f, float *y, const void *block)
+{
+	float d, m;
+	int8_t q[32];
+
+	decode(f, block, &d, &m, q);
+	for (int i = 0; i < 32; i++)
+		y[i] = f->has_min ? (float)q[i] * d + m : (float)q[i] * d;
+}
+
+static inline void pack(const struct form *f, uint8_t *dst, const void *const row_block[PANEL_ROWS])
+{
+	size_t off = 2;
+
+	dst = panel_interleave(dst, row_block, 0, 2, 1);
+	if (f->has_min) {
+		dst = panel_interleave(dst, row_block, off, 2, 1);
+		off += 2;
+	}
+	if (f->has_high) {
+		uint8_t *qh = dst;
+
+		dst = panel_interleave(dst, row_block, off, 4, 1);
+		for (; qh < dst; qh += 4) {
+			uint8_t in[4];
+
+			memcpy(in, qh, 4);
+			panel_bits_spread(qh, in);
+		}
+		off += 4;
+	}
+	panel_interleave(dst, row_block, off, 4, f->bits == 8 ? 8 : 4);
+}
+
+static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *src, int r)
+{
+	src = panel_extract(block, src, r, 2, 1);
+	block += 2;
+	if (f->has_min) {
+		src = panel_extract(block, src, r, 2, 1);
+		block += 2;
+	}
+	if (f->has_high) {
+		uint8_t in[4];
+
+		src = panel_extract(in, src, r, 4, 1);
+		panel_bits_gather(block, in);
+		block += 4;
+	}
+	panel_extract(block, src, r, 4, f->bits == 8 ? 8 : 4);
+}
+
+static inline size_t block_bytes(const struct form *f)
+{
+	return 2 + (f->has_min ? 2 : 0) + (f->has_high ? 4 : 0) + (f->bits == 8 ? 32 : 16);
+}
+
+/* One row of a panel times one token: the chain of the contract. */
+static inline float dot(const struct form *f, const uint8_t *panel, int r, const uint8_t *x, size_t n, size_t t, size_t n_col)
+{
+	float acc = 0.0f;
+
+	for (size_t b = 0; b < n_col / 32; b++, panel += block_bytes(f) * PANEL_ROWS, x += ACT_Q8_BYTES(n)) {
+		const float *d = (const float *)x, *s = d + n;
+		const int8_t *q = (const int8_t *)(s + 2 * n);
+		uint8_t block[2 + 2 + 4 + 32];
+		float dw, m;
+		int8_t qw[32];
+		int32_t isum = 0;
+
+		unpack(f, block, panel, r);
+		decode(f, block, &dw, &m, qw);
+		for (size_t k = 0; k < 32; k++)
+			isum += qw[k] * q[(k / 4 * n + t) * 4 + k % 4];
+		acc = fmaf(dw * d[t], (float)isum, acc);
+		if (f->has_min)
+			acc = fmaf(m, s[t], acc);
+	}
+	return acc;
+}
+
+static inline void matmul(const struct form *f, float *y, size_t y_stride, const uint8_t *w, const void *x_tile, int n_tok,
+			  size_t n_col, size_t panel0, size_t panel1)
+{
+	for (size_t p = panel0; p < panel1; p++)
+		for (int r = 0; r < PANEL_ROWS; r++)
+			for (int t = 0; t < n_tok; t++)
+				y[(size_t)t * y_stride + p * PANEL_ROWS + (size_t)r] =
+					dot(f, w + p * (n_col / 32) * block_bytes(f) * PANEL_ROWS, r, x_tile,
+					    (size_t)n_tok, (size_t)t, n_col);
+}
+
+#define LEGACY_TYPE(name)                                                                                              \
+	void ref_dequantize_##name(float *y, const void *block)                                                        \
+	{                                                                                                              \
+		dequantize(&name, y, block);                                                                           \
+	}                                                                                                              \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                       \
+	{                                                                                                              \
+		pack(&name, dst, row_block);                                                                           \
+	}                                                                                                              \
+	void ref_unpack_##name(void *block, const void *src, int r)                                                    \
+	{                                                                                                              \
+		unpack(&name, block, src, r);                                                                          \
+	}                                                                                                              \
+	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,  \
+			       size_t panel0, size_t panel1)                                                           \
+	{                                                                                                              \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                                   \
+	}
+
+LEGACY_TYPE(q4_0)
+LEGACY_TYPE(q4_1)
+LEGACY_TYPE(q5_0)
+LEGACY_TYPE(q5_1)
+LEGACY_TYPE(q8_0)

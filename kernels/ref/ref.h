@@ -1,0 +1,36 @@
+/* What the files of ref/ share: sizes of activation blocks, and the functions that kernels_ref_fill installs. */
+#ifndef GYRE_KERNELS_REF_REF_H
+#define GYRE_KERNELS_REF_REF_H
+
+#include "kernels/kernels.h"
+
+#define ACT_Q8_BYTES(n) (44 * (n))    /* f32 d, f32 s, i32 nsum, i8 q[32] a token */
+#define ACT_Q8_K_BYTES(n) (308 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256] a token */
+
+typedef void ref_matmul_fn(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
+			   size_t panel0, size_t panel1);
+
+/* act.c */
+void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+
+/* matmul.c */
+ref_matmul_fn ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1, ref_matmul_q5_0, ref_matmul_q5_1,
+	ref_matmul_q8_0, ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k;
+
+/* vector.c */
+void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
+void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void ref_add(float *y, const float *x, size_t n);
+void ref_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float ref_sum_exp(const float *x, size_t n, float max);
+
+/* attn.c */
+void ref_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
+void ref_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
+		    int32_t p0, int32_t p1, float *scratch);
+void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim);
+
+#endif

@@ -1,0 +1,71 @@
+/* Element-wise operations and 16-lane reductions: the definition. */
+#include "kernels/ref/ref.h"
+
+#include "kernels/ref/exp.h"
+#include "kernels/ref/reduce.h"
+
+#include <math.h>
+
+void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	float lane[LANES] = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
+	float scale = 1.0f / sqrtf(ref_reduce(lane) / (float)n + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = (x[i] * scale) * w[i];
+}
+
+void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox)
+{
+	int step = neox ? 1 : 2, apart = neox ? n_rot / 2 : 1;
+
+	for (int h = 0; h < n_head; h++, x += head_dim) {
+		for (int i = 0; i < n_rot / 2; i++) {
+			float *a = x + i * step, *b = a + apart;
+			float x0 = *a, x1 = *b;
+
+			*a = fmaf(x0, cos[i], -(x1 * sin[i]));
+			*b = fmaf(x0, sin[i], x1 * cos[i]);
+		}
+	}
+}
+
+void ref_silu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = gate[i] / (1.0f + ref_exp(-gate[i])) * up[i];
+}
+
+void ref_add(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += x[i];
+}
+
+void ref_argmax(float *max, uint32_t *index, const float *x, size_t n)
+{
+	float best = -INFINITY;
+	size_t at = 0;
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (x[i] > best || (!found && x[i] == best)) {
+			best = x[i];
+			at = i;
+			found = true;
+		}
+	}
+	*max = best;
+	*index = (uint32_t)at;
+}
+
+float ref_sum_exp(const float *x, size_t n, float max)
+{
+	float lane[LANES] = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % LANES] += ref_exp(x[i] - max);
+	return ref_reduce(lane);
+}

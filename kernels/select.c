@@ -1,0 +1,42 @@
+/* Which implementation serves each operation: ref first, then each ISA the CPU has overwrites upward. */
+#include "kernels/isa.h"
+
+#include <string.h>
+
+static const struct {
+	const char *name;
+	void (*override)(struct kernels *k);
+} isa_table[ISA_MAX] = {
+	[ISA_REF] = { "ref", kernels_ref_fill },
+	[ISA_AVX2] = { "avx2", kernels_avx2_override },
+	[ISA_AVX512VNNI] = { "avx512vnni", kernels_avx512vnni_override },
+};
+
+enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa)
+{
+	uint32_t available = kernels_available();
+	enum kernels_isa best = ISA_REF;
+
+	for (int i = ISA_REF; i < ISA_MAX && i <= (int)isa; i++) {
+		if (!(available >> i & 1))
+			break;
+		isa_table[i].override(k);
+		k->isa = isa_table[i].name;
+		best = (enum kernels_isa)i;
+	}
+	return best;
+}
+
+const char *kernels_isa_name(enum kernels_isa isa)
+{
+	return isa < ISA_MAX ? isa_table[isa].name : NULL;
+}
+
+enum kernels_isa kernels_isa_parse(const char *name)
+{
+	int i = ISA_REF;
+
+	while (i < ISA_MAX && strcmp(name, isa_table[i].name))
+		i++;
+	return (enum kernels_isa)i;
+}
