@@ -1,0 +1,59 @@
+/*
+ * The step path must never fault, so a pool is present in full when pool_map returns; and a host that is short of memory
+ * must hear how to fix it instead of meeting the OOM killer.
+ */
+#include "daemon/weights/pool.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+static void test_present_and_zero(void **state)
+{
+	struct pool p = { 0 };
+	struct error e;
+	size_t n_page;
+	unsigned char *present;
+
+	(void)state;
+	if (pool_map(&p, (5u << 20) + 1, "test", &e))
+		fail_msg("%s", e.text);
+	assert_true(p.bytes > 5u << 20);
+	assert_true(p.kind != POOL_NONE);
+	n_page = p.bytes / 4096;
+	present = malloc(n_page);
+	assert_int_equal(mincore(p.base, p.bytes, present), 0);
+	for (size_t i = 0; i < n_page; i++) {
+		assert_int_equal(present[i] & 1, 1);
+		assert_int_equal(p.base[i * 4096], 0);
+	}
+	free(present);
+	pool_unmap(&p);
+	assert_null(p.base);
+	pool_unmap(&p);
+}
+
+static void test_too_large(void **state)
+{
+	struct pool p = { 0 };
+	struct error e;
+
+	(void)state;
+	assert_int_equal(pool_map(&p, (size_t)1 << 46, "test", &e), -ENOMEM);
+	assert_non_null(strstr(e.text, "vm.nr_hugepages=33554432"));
+	assert_int_equal(pool_map(&p, SIZE_MAX, "test", &e), -ENOMEM);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_present_and_zero),
+		cmocka_unit_test(test_too_large),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,171 @@
+/*
+ * The forward pass reads whatever the loader left in the pool, so each row must come back bit for bit: through jobs that
+ * end in mid-tensor, matrices whose last panel is padded, direct and buffered reads, and any number of threads.
+ */
+#include "daemon/weights/weights.h"
+#include "gguf_build.h"
+#include "kernels/quant.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#define N_COL 1000u
+#define N_ROW 613u /* several jobs of 512 KiB, the last panel short */
+
+static struct gguf_build b;
+static struct error e;
+
+static float value(size_t i)
+{
+	return (float)(i % 8191) - 4000.5f;
+}
+
+/* A file on disk (O_DIRECT needs one, hence not /tmp): a vector of 3 and a matrix [N_ROW][N_COL]; data cut short by cut bytes. */
+static void write_model(char *path, size_t cut)
+{
+	size_t n = N_ROW * N_COL;
+	float *w = malloc(n * sizeof(*w));
+	int fd = mkstemp(path);
+
+	put_head(&b, 2, 0);
+	put_tensor(&b, "v", QUANT_F32, 3, 0, 0);
+	put_tensor(&b, "m", QUANT_F32, N_COL, N_ROW, 32);
+	put_align(&b, 32);
+	for (size_t i = 0; i < 3; i++)
+		put(&b, &(float){ value(i) }, sizeof(float));
+	put_align(&b, 32);
+	for (size_t i = 0; i < n; i++)
+		w[i] = value(i);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, b.p, b.n), b.n);
+	assert_int_equal(write(fd, w, n * sizeof(*w) - cut), n * sizeof(*w) - cut);
+	close(fd);
+	free(w);
+}
+
+static void check_model(const struct weights *w)
+{
+	const struct tensor *v = weights_find(w, "v"), *m = weights_find(w, "m");
+	float y[N_COL];
+
+	assert_null(weights_find(w, "nothing"));
+	assert_int_equal(v->n_row, 1);
+	assert_int_equal(v->n_col, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(((const float *)v->data)[i] == value(i));
+	assert_int_equal(m->n_row, N_ROW);
+	assert_int_equal((uintptr_t)m->data % 64, 0);
+	for (size_t row = 0; row < N_ROW; row++) {
+		quant_dequantize_row(m->type, y, m->data, row, N_COL);
+		for (size_t i = 0; i < N_COL; i++)
+			assert_true(y[i] == value(row * N_COL + i));
+	}
+}
+
+static void test_every_row_arrives(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+
+	(void)state;
+	write_model(path, 0);
+	for (int n_thread = 1; n_thread <= 3; n_thread++) {
+		for (enum weights_direct d = WEIGHTS_DIRECT_AUTO; d <= WEIGHTS_DIRECT_ALWAYS; d++) {
+			struct weights_options o = { .n_thread = n_thread, .direct = d };
+			struct weights *w = NULL;
+
+			if (weights_load(&w, path, &o, &e))
+				fail_msg("%s", e.text);
+			check_model(w);
+			weights_free(w);
+		}
+	}
+	unlink(path);
+}
+
+static void test_truncated_data(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+	struct weights *w = NULL;
+
+	(void)state;
+	write_model(path, 1);
+	assert_int_equal(weights_load(&w, path, NULL, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "'m' ends past the end"));
+	unlink(path);
+}
+
+static void expect_refusal(const char *text)
+{
+	struct weights *w = NULL;
+
+	put_align(&b, 4096);
+	assert_int_equal(weights_load(&w, build_file(&b), NULL, &e), -EINVAL);
+	if (!strstr(e.text, text))
+		fail_msg("'%s' lacks '%s'", e.text, text);
+	build_close(&b);
+}
+
+static void test_refusals_name_the_tensor(void **state)
+{
+	(void)state;
+	put_head(&b, 1, 0);
+	put_tensor(&b, "strange", 39, 32, 2, 0);
+	expect_refusal("'strange' has ggml type 39");
+	put_head(&b, 1, 0);
+	put_str(&b, "expert");
+	put_u32(&b, 3);
+	put_u64(&b, 4), put_u64(&b, 2), put_u64(&b, 2);
+	put_u32(&b, QUANT_F32);
+	put_u64(&b, 0);
+	expect_refusal("'expert' has 3 dimensions");
+	put_head(&b, 0, 0);
+	expect_refusal("no tensors");
+}
+
+static void test_missing_file(void **state)
+{
+	struct weights *w = NULL;
+
+	(void)state;
+	assert_int_equal(weights_load(&w, "/nonexistent/model.gguf", NULL, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "/nonexistent/model.gguf"));
+	assert_int_equal(weights_load(&w, "/", NULL, &e), -EINVAL);
+}
+
+static void test_read_only_afterwards(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+	struct weights *w = NULL;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	write_model(path, 0);
+	assert_int_equal(weights_load(&w, path, NULL, &e), 0);
+	unlink(path);
+	pid = fork();
+	if (!pid) {
+		signal(SIGSEGV, SIG_DFL);
+		*(volatile uint8_t *)w->pool.base = 1;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	weights_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_row_arrives),        cmocka_unit_test(test_truncated_data),
+		cmocka_unit_test(test_refusals_name_the_tensor), cmocka_unit_test(test_missing_file),
+		cmocka_unit_test(test_read_only_afterwards),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
