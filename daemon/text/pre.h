@@ -1,0 +1,33 @@
+/*
+ * The split of a text into pieces before byte-level BPE, after tokenizer.ggml.pre. Patterns apply one after another: each
+ * splits what the one before left, into its matches and what lies between them; look-ahead sees only its own piece.
+ */
+#ifndef GYRE_DAEMON_TEXT_PRE_H
+#define GYRE_DAEMON_TEXT_PRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PRE_PATTERN_MAX 6
+
+struct pre {
+	void *code[PRE_PATTERN_MAX]; /* pcre2_code, compiled for the JIT; NULL ends the list */
+	bool ignore_merges;          /* a piece that is a token is that token, whatever the merges say */
+};
+
+/* Memory for matching, one per thread. */
+struct pre_scratch {
+	void *match_data, *match_context, *jit_stack;
+};
+
+typedef int pre_piece_fn(void *arg, const char *p, size_t n);
+
+/* -EINVAL: no row of that name, or a pattern that PCRE2 refuses. */
+int pre_init(struct pre *pre, const char *name);
+void pre_deinit(struct pre *pre);
+int pre_scratch_init(struct pre_scratch *s);
+void pre_scratch_deinit(struct pre_scratch *s);
+/* Calls piece for each piece of the n bytes at p, in order, until one returns non-zero, and returns that. p is UTF-8. */
+int pre_split(const struct pre *pre, struct pre_scratch *s, const char *p, size_t n, pre_piece_fn *piece, void *arg);
+
+#endif

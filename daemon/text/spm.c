@@ -1,0 +1,91 @@
+/*
+ * SPM: characters merge into the neighbour with which they make the token of the highest score, the leftmost of equals.
+ * A character that is no token becomes its bytes' tokens.
+ */
+#include "daemon/text/utf8.h"
+#include "daemon/text/vocab.h"
+
+#include <string.h>
+
+static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
+{
+	const struct symbol *l = &s->symbol[left];
+	uint32_t len, id;
+
+	if (l->next == TOKEN_NONE)
+		return;
+	len = l->len + s->symbol[l->next].len;
+	if (len > v->token_len_max)
+		return;
+	id = vocab_find(v, s->text + l->off, len);
+	if (id != TOKEN_NONE)
+		heap_push(s, (struct candidate){ .score = v->score[id], .left = left, .id = id, .len = len });
+}
+
+static void merge(const struct vocab *v, struct vocab_scratch *s, const struct candidate *c)
+{
+	struct symbol *l = &s->symbol[c->left], *r;
+
+	if (!l->len || l->next == TOKEN_NONE || l->len + s->symbol[l->next].len != c->len)
+		return;
+	r = &s->symbol[l->next];
+	l->len += r->len;
+	l->next = r->next;
+	r->len = 0;
+	if (l->next != TOKEN_NONE)
+		s->symbol[l->next].prev = c->left;
+	if (l->prev != TOKEN_NONE)
+		offer(v, s, l->prev);
+	offer(v, s, c->left);
+}
+
+static int put(const struct vocab *v, const char *p, uint32_t n, struct token_out *o)
+{
+	uint32_t id = vocab_find(v, p, n);
+	int r = 0;
+
+	if (id != TOKEN_NONE)
+		return token_out_put(o, id);
+	for (uint32_t i = 0; !r && i < n; i++) {
+		id = v->byte_id[(unsigned char)p[i]];
+		if (id == TOKEN_NONE && v->unk < 0)
+			return -EINVAL;
+		r = token_out_put(o, id == TOKEN_NONE ? (uint32_t)v->unk : id);
+	}
+	return r;
+}
+
+static uint32_t split_chars(struct vocab_scratch *s, uint32_t n)
+{
+	uint32_t k = 0;
+
+	for (uint32_t at = 0; at < n; k++) {
+		size_t len = utf8_char_len(s->text + at, n - at);
+
+		s->symbol[k] = (struct symbol){ .prev = k - 1, .next = k + 1, .off = at, .len = len ? (uint32_t)len : 1 };
+		at += s->symbol[k].len;
+	}
+	s->symbol[k - 1].next = TOKEN_NONE;
+	return k;
+}
+
+int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o)
+{
+	uint32_t n_char;
+	int r = 0;
+
+	s->text[0] = ' ';
+	memcpy(s->text + lead, p, n);
+	n_char = split_chars(s, (uint32_t)(n + lead));
+	s->n_heap = 0;
+	for (uint32_t i = 0; i < n_char; i++)
+		offer(v, s, i);
+	while (s->n_heap) {
+		struct candidate c = heap_pop(s);
+
+		merge(v, s, &c);
+	}
+	for (uint32_t i = 0; !r && i != TOKEN_NONE; i = s->symbol[i].next)
+		r = put(v, s->text + s->symbol[i].off, s->symbol[i].len, o);
+	return r;
+}

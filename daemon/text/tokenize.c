@@ -1,0 +1,82 @@
+/* A whole text: added tokens are cut out first, what lies between them goes to the tokenizer of the model. */
+#include "daemon/text/utf8.h"
+#include "daemon/text/vocab.h"
+
+struct run {
+	const struct vocab *v;
+	struct vocab_scratch *s;
+	struct token_out o;
+};
+
+static int put_piece(void *arg, const char *p, size_t n)
+{
+	struct run *run = arg;
+
+	return bpe_piece(run->v, run->s, p, n, &run->o);
+}
+
+/* The patterns need UTF-8, so a stretch of bytes that is none is a piece of its own. */
+static int put_bpe(struct run *run, const char *p, size_t n)
+{
+	int r = 0;
+
+	for (size_t at = 0, end; !r && at < n; at = end) {
+		size_t len = utf8_char_len(p + at, n - at);
+		bool valid = len > 0;
+
+		for (end = at + (valid ? len : 1); end < n; end += valid ? len : 1) {
+			len = utf8_char_len(p + end, n - end);
+			if ((len > 0) != valid)
+				break;
+		}
+		r = valid ? pre_split(&run->v->pre, &run->s->pre, p + at, end - at, put_piece, run) : put_piece(run, p + at, end - at);
+	}
+	return r;
+}
+
+static int put_text(struct run *run, const char *p, size_t n, bool after_added)
+{
+	if (!n)
+		return 0;
+	if (run->v->spm)
+		return spm_text(run->v, run->s, p, n, after_added && run->v->add_space_prefix, &run->o);
+	return put_bpe(run, p, n);
+}
+
+static int put_all(struct run *run, const char *p, size_t n, bool control)
+{
+	size_t done = 0, at = 0;
+	bool lead = true; /* SPM's space goes before the text, and before what follows a control token */
+	int r;
+
+	while (at < n) {
+		uint32_t id, len = added_match(run->v, p + at, n - at, control, &id);
+
+		if (!len) {
+			at++;
+			continue;
+		}
+		if ((r = put_text(run, p + done, at - done, lead)) || (r = token_out_put(&run->o, id)))
+			return r;
+		lead = run->v->type[id] == TOKEN_CONTROL;
+		done = at += len;
+	}
+	return put_text(run, p + done, n - done, lead);
+}
+
+int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special, bool parse_special,
+		   uint32_t *id, size_t n_id)
+{
+	struct run run = { v, s, { id, 0, n_id } };
+	int r;
+
+	if (n > s->max_bytes)
+		return -EINVAL;
+	if (add_special && v->add_bos && (r = token_out_put(&run.o, (uint32_t)v->bos)))
+		return r;
+	if ((r = put_all(&run, text, n, parse_special)))
+		return r;
+	if (add_special && v->add_eos && (r = token_out_put(&run.o, (uint32_t)v->eos)))
+		return r;
+	return (int)run.o.n;
+}

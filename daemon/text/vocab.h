@@ -1,0 +1,108 @@
+/*
+ * Inside of a vocabulary; only daemon/text/ includes this. Everything is in bytes as they appear in text: the GPT-2 byte
+ * map and SPM's U+2581 are undone once, when the vocab is made, so that no table is consulted per byte later.
+ */
+#ifndef GYRE_DAEMON_TEXT_VOCAB_H
+#define GYRE_DAEMON_TEXT_VOCAB_H
+
+#include "daemon/text/pre.h"
+#include "daemon/text/text.h"
+
+#include <errno.h>
+
+#define TOKEN_NONE UINT32_MAX
+
+enum token_type {
+	TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE
+};
+
+/* Open addressing, at most half full. */
+struct merge_slot {
+	uint32_t left, right; /* token ids; left TOKEN_NONE: free */
+	uint32_t rank, id;
+};
+
+struct vocab {
+	bool spm;
+	bool add_bos, add_eos, add_space_prefix;
+	int32_t bos, eos, unk;
+	uint32_t n_token;
+	uint32_t token_len_max;  /* of the tokens in `slot` */
+	char *arena;             /* the bytes of every token */
+	struct text_span *token; /* [n_token] */
+	uint8_t *type;           /* [n_token] enum token_type */
+	float *score;            /* [n_token]; NULL unless spm */
+	bool *is_end;            /* [n_token] */
+	bool *whole;             /* [n_token] BPE: merging the token's bytes gives just the token */
+	uint32_t byte_id[256];   /* the token of one byte, TOKEN_NONE if there is none */
+	uint32_t *slot;          /* [slot_mask + 1] bytes -> id */
+	uint32_t slot_mask;
+	struct merge_slot *merge; /* [merge_mask + 1] */
+	uint32_t merge_mask;
+	uint32_t *added;         /* [n_added] control and user-defined tokens, ascending by bytes */
+	uint32_t n_added;
+	struct pre pre;
+	const struct chat_row *chat; /* NULL: none recognised */
+};
+
+struct symbol {
+	uint32_t prev, next; /* indices; TOKEN_NONE at the ends */
+	uint32_t id;         /* BPE */
+	uint32_t off, len;   /* len 0: merged into its left neighbour */
+};
+
+struct candidate {
+	float score;    /* SPM: higher first */
+	uint32_t rank;  /* BPE: lower first */
+	uint32_t left;  /* index of the left symbol; ties go to the leftmost */
+	uint32_t id;    /* what the merge makes */
+	uint32_t len;   /* bytes it spans: tells a stale candidate */
+};
+
+struct vocab_scratch {
+	size_t max_bytes;
+	struct symbol *symbol;       /* [max_bytes + 1] */
+	struct candidate *heap;      /* [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
+	uint32_t n_heap;
+	char *text;                  /* [max_bytes + 1] SPM: the text with its leading space */
+	struct pre_scratch pre;
+};
+
+struct token_out {
+	uint32_t *id;
+	size_t n, cap;
+};
+
+/* -ENOBUFS when full. */
+static inline int token_out_put(struct token_out *o, uint32_t id)
+{
+	if (o->n == o->cap)
+		return -ENOBUFS;
+	o->id[o->n++] = id;
+	return 0;
+}
+
+uint32_t vocab_find(const struct vocab *v, const char *p, size_t n);
+/* NULL if the two do not merge. */
+const struct merge_slot *vocab_find_merge(const struct vocab *v, uint32_t left, uint32_t right);
+int vocab_index(struct vocab *v);
+int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t n_merge);
+
+/* bpe_piece first looks whether the piece is a token by itself. n >= 1, at most s->max_bytes. */
+int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
+int bpe_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
+int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o);
+
+/* Longest added token at p; 0: none. */
+uint32_t added_match(const struct vocab *v, const char *p, size_t n, bool control, uint32_t *id);
+int added_index(struct vocab *v);
+
+const struct chat_row *chat_recognise(const char *chat_template);
+
+/* GPT-2's printable stand-ins for bytes: writes the bytes and returns how many, -1 if p is no such text. */
+ssize_t bytemap_decode(char *out, const char *p, size_t n);
+
+void heap_push(struct vocab_scratch *s, struct candidate c);
+struct candidate heap_pop(struct vocab_scratch *s);
+
+#endif
