@@ -1,0 +1,131 @@
+/*
+ * Inside daemon/model: what an architecture implements, and the state its forward pass works on. Everything is made by
+ * model_open and only read afterwards, but for the scratch arrays, which belong to one step. All workers see one struct
+ * model; what a worker may write is its own columns of a scratch array between two barriers, and worker[i].
+ */
+#ifndef GYRE_DAEMON_MODEL_ARCH_H
+#define GYRE_DAEMON_MODEL_ARCH_H
+
+#include "daemon/model/model.h"
+
+/* Up to this many rows every worker packs all activations for itself: cheaper than to meet once more. */
+#define PACK_ALONE_ROWS 4u
+/* Panels that one pass over the token tiles reads: half of a small L2. */
+#define PANEL_GROUP_BYTES (512u << 10)
+/* With fewer attention items than this per worker, the chunks of a sequence are spread as well. */
+#define SPLIT_ITEMS 4u
+
+struct arch {
+	const char *name; /* general.architecture */
+	/* Reads what is this architecture's own, finds its tensors and checks their shapes. */
+	int (*open)(struct model *m, const struct weights *w, struct error *e);
+	/* SPMD: the pass over m->batch. */
+	void (*forward)(struct model *m, int worker);
+};
+
+extern const struct arch arch_llama;
+/* NULL: none of that name. */
+const struct arch *arch_find(const char *name, size_t n);
+/* The i-th row of the table, NULL past the end. */
+const struct arch *arch_at(size_t i);
+
+struct layer {
+	const struct tensor *attn_norm, *attn_q, *attn_k, *attn_v, *attn_output;
+	const struct tensor *ffn_norm, *ffn_gate, *ffn_up, *ffn_down;
+};
+
+/* Packed activations of n_row rows: tiles of ACT_TILE rows, for each kind that some product wants. */
+struct act {
+	uint8_t *tile[ACT_KIND_MAX];
+	size_t tile_bytes[ACT_KIND_MAX]; /* from one tile to the next; depends on n_col */
+	uint32_t n_row;
+};
+
+/* Partial results of attention for up to ATTN_TILE queries. */
+struct partial {
+	float *o;          /* [n_chunk][ATTN_TILE][head_dim] */
+	float *m, *l;      /* [n_chunk][ATTN_TILE] */
+};
+
+struct scratch {
+	struct act act;    /* what was packed last */
+	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile: of PACK_ALONE_ROWS rows */
+	float *norm;       /* [ACT_TILE][x_stride] */
+	float *score;      /* [ATTN_TILE][ATTN_CHUNK] */
+	float *q;          /* [ATTN_TILE][head_dim] */
+	float *merge;      /* [2][n_chunk_max] */
+	struct partial partial;
+} __attribute__((aligned(64)));
+
+/* Rows of one sequence that attend together. */
+struct attn_group {
+	uint32_t seq, row0, n_row;
+	uint32_t n_chunk;
+};
+
+struct model {
+	struct hparams hp;
+	const struct arch *arch;
+	const struct kernels *k;
+	uint32_t n_ctx, n_row_max, n_logit_max, n_thread;
+
+	const struct tensor *token_embd, *output_norm, *output;
+	struct layer *layer;      /* [n_layer] */
+	float *cos, *sin;         /* [n_ctx][n_rot / 2] */
+
+	uint32_t x_stride;        /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
+	uint32_t qkv_stride;      /* q heads, k heads, v heads of a row */
+	uint32_t ff_stride, n_chunk_max;
+	float *x, *y;             /* [n_row_max][x_stride]: residual stream; a product before it is added */
+	float *qkv;               /* [n_row_max][qkv_stride] */
+	float *att;               /* [n_row_max][n_head * head_dim] */
+	float *gate, *up;         /* [n_row_max][ff_stride] */
+	uint8_t *tile_mem[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by all workers together; NULL: kind not used */
+	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */
+	struct scratch *scratch;  /* [n_thread] */
+	struct attn_group *group; /* [n_row_max] */
+
+	uint16_t *kv;             /* [block][n_layer][n_head_kv][K, V][KV_BLOCK * head_dim] */
+
+	/* This step. */
+	struct team *team;
+	struct batch *batch;
+	uint32_t n_group, n_pair; /* pairs: (group, KV head, part of its query heads) */
+	bool is_split;            /* chunks of a pair go to several workers */
+};
+
+/* hparams.c: metadata every decoder has. -EINVAL with the key's name. */
+int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
+
+/* rope.c: fills m->cos, m->sin from <arch>.rope.*; freq_factor[n_rot / 2] or NULL. */
+int rope_init(struct model *m, const struct gguf *g, const char *arch, const float *freq_factor, struct error *e);
+
+/* tensors.c: a matrix [n_row][n_col] or a vector [n_col], checked. NULL and e is set otherwise. */
+const struct tensor *tensor_matrix(const struct model *m, const struct weights *w, const char *name, uint32_t n_row,
+				   uint32_t n_col, struct error *e);
+const struct tensor *tensor_vector(const struct weights *w, const char *name, uint32_t n_col, struct error *e);
+
+/* linear.c */
+struct act_source {
+	const float *x;          /* [..][stride] */
+	size_t stride;
+	const uint32_t *row;     /* which rows; NULL: 0..n_row-1 */
+	uint32_t n_row, n_col;
+	const float *norm;       /* RMS norm by these weights first; NULL: as they are */
+	uint32_t kinds;          /* bit mask of enum act_kind */
+};
+uint32_t linear_kind(const struct tensor *t);
+/* Packs a source; all workers call it, and it may hold a barrier. The result is valid up to the next barrier but one. */
+const struct act *linear_pack(struct model *m, int worker, const struct act_source *s);
+/* y[n_row][16*panel0 .. 16*panel1) = W . x; y is the array's origin. */
+void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t y_stride,
+		size_t panel0, size_t panel1);
+
+/* attention.c */
+void attention_plan(struct model *m, int n_worker);
+/* Stores rotated k and v of one KV head for all rows of the batch. */
+void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const float *k, const float *v);
+/* m->qkv and the KV pool -> m->att. SPMD; ends before the barrier that makes m->att readable. */
+void attention_run(struct model *m, uint32_t layer, int worker);
+
+#endif

@@ -1,0 +1,261 @@
+#include "daemon/model/arch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_MAX 65536u
+#define LOGIT_MAX 65536u
+
+static uint32_t pad(uint32_t n)
+{
+	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+}
+
+/* Zeroed, on its own cache lines, and present: the step path never faults. NULL: no memory. */
+static void *array(size_t n, size_t bytes)
+{
+	size_t all;
+	void *p;
+
+	if (__builtin_mul_overflow(n, bytes, &all) || all > SIZE_MAX - 63)
+		return NULL;
+	all = (all + 63) / 64 * 64;
+	p = aligned_alloc(64, all ? all : 64);
+	return p ? memset(p, 0, all) : NULL;
+}
+
+static bool partial_new(const struct model *m, struct partial *p)
+{
+	size_t n = (size_t)m->n_chunk_max * ATTN_TILE;
+
+	p->o = array(n * m->hp.head_dim, sizeof(*p->o));
+	p->m = array(n, sizeof(*p->m));
+	p->l = array(n, sizeof(*p->l));
+	return p->o && p->m && p->l;
+}
+
+static void partial_free(struct partial *p)
+{
+	free(p->o);
+	free(p->m);
+	free(p->l);
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Kinds that some product of this model wants. Block-quantized kinds never meet a width they do not divide. */
+static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32_t n_tile)
+{
+	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->hp.n_ff), m->hp.n_head * m->hp.head_dim);
+
+	n_col = (n_col + 255) / 256 * 256;
+	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
+		size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, n_col);
+
+		tile[kind] = array(n_tile, (bytes + 63) / 64 * 64);
+		if (!tile[kind])
+			return false;
+	}
+	return true;
+}
+
+static bool worker_scratch_new(const struct model *m, struct scratch *s)
+{
+	s->norm = array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+	s->score = array((size_t)ATTN_TILE * ATTN_CHUNK, sizeof(float));
+	s->q = array((size_t)ATTN_TILE * m->hp.head_dim, sizeof(float));
+	s->merge = array((size_t)2 * m->n_chunk_max, sizeof(float));
+	return s->norm && s->score && s->q && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+}
+
+static bool scratch_new(struct model *m)
+{
+	size_t n_row = m->n_row_max;
+
+	m->x = array(n_row * m->x_stride, sizeof(float));
+	m->y = array(n_row * m->x_stride, sizeof(float));
+	m->qkv = array(n_row * m->qkv_stride, sizeof(float));
+	m->att = array(n_row * m->hp.n_head * m->hp.head_dim, sizeof(float));
+	m->gate = array(n_row * m->ff_stride, sizeof(float));
+	m->up = array(n_row * m->ff_stride, sizeof(float));
+	m->group = array(n_row, sizeof(*m->group));
+	m->partial = array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
+	m->scratch = array(m->n_thread, sizeof(*m->scratch));
+	if (!m->x || !m->y || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch)
+		return false;
+	if (!tiles_new(m->tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
+		return false;
+	for (uint32_t i = 0; i < SPLIT_ITEMS * m->n_thread; i++)
+		if (!partial_new(m, &m->partial[i]))
+			return false;
+	for (uint32_t i = 0; i < m->n_thread; i++)
+		if (!worker_scratch_new(m, &m->scratch[i]))
+			return false;
+	return true;
+}
+
+static void scratch_free(struct model *m)
+{
+	for (uint32_t i = 0; m->partial && i < SPLIT_ITEMS * m->n_thread; i++)
+		partial_free(&m->partial[i]);
+	for (uint32_t i = 0; m->scratch && i < m->n_thread; i++) {
+		struct scratch *s = &m->scratch[i];
+
+		partial_free(&s->partial);
+		free(s->norm);
+		free(s->score);
+		free(s->q);
+		free(s->merge);
+		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
+			free(s->tile_mem[kind]);
+	}
+	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
+		free(m->tile_mem[kind]);
+	free(m->x);
+	free(m->y);
+	free(m->qkv);
+	free(m->att);
+	free(m->gate);
+	free(m->up);
+	free(m->group);
+	free(m->partial);
+	free(m->scratch);
+}
+
+static int arch_read(struct model *m, const struct gguf *g, struct error *e)
+{
+	struct gguf_str name;
+
+	if (gguf_get_str(g, "general.architecture", &name) < 0)
+		return error_set(e, -EINVAL, "the file does not say its architecture (general.architecture)");
+	m->arch = arch_find(name.p, name.n);
+	if (!m->arch)
+		return error_set(e, -ENOTSUP, "architecture \"%.*s\" is not one that gyre runs (try a llama model)",
+				 (int)(name.n < 40 ? name.n : 40), name.p);
+	return hparams_read(&m->hp, g, m->arch->name, e);
+}
+
+static int options_read(struct model *m, const struct model_options *o, struct error *e)
+{
+	if (o->n_row_max < 1 || o->n_row_max > ROW_MAX || o->n_logit_max < 1 || o->n_logit_max > LOGIT_MAX)
+		return error_set(e, -EINVAL, "%u rows and %u logit rows a step: 1..%u are possible", o->n_row_max,
+				 o->n_logit_max, ROW_MAX);
+	if (o->n_thread < 1 || o->n_thread > TEAM_MAX)
+		return error_set(e, -EINVAL, "%u threads: 1..%d are possible", o->n_thread, TEAM_MAX);
+	if (o->n_ctx > m->hp.n_ctx_train)
+		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u", o->n_ctx, m->hp.n_ctx_train);
+	m->n_row_max = max_u32(o->n_row_max, o->n_logit_max);
+	m->n_logit_max = o->n_logit_max;
+	m->n_thread = o->n_thread;
+	m->n_ctx = o->n_ctx ? o->n_ctx : m->hp.n_ctx_train;
+	return 0;
+}
+
+static int open_all(struct model *m, const struct weights *w, const struct model_options *o, struct error *e)
+{
+	int r = arch_read(m, w->gguf, e);
+
+	if (r < 0)
+		return r;
+	r = options_read(m, o, e);
+	if (r < 0)
+		return r;
+	m->layer = calloc(m->hp.n_layer, sizeof(*m->layer));
+	if (!m->layer)
+		return error_set(e, -ENOMEM, "no memory for %u layers", m->hp.n_layer);
+	r = m->arch->open(m, w, e);
+	if (r < 0)
+		return r;
+	m->x_stride = pad(m->hp.n_embd);
+	m->ff_stride = pad(m->hp.n_ff);
+	m->qkv_stride = (m->hp.n_head + 2 * m->hp.n_head_kv) * m->hp.head_dim;
+	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
+	if (!scratch_new(m))
+		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step", m->n_row_max);
+	return 0;
+}
+
+int model_open(struct model **mp, const struct weights *w, const struct kernels *k, const struct model_options *o,
+	       struct error *e)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return error_set(e, -ENOMEM, "no memory for a model");
+	m->k = k;
+	r = open_all(m, w, o, e);
+	if (r < 0) {
+		model_close(m);
+		return r;
+	}
+	*mp = m;
+	return 0;
+}
+
+struct model *model_close(struct model *m)
+{
+	if (!m)
+		return NULL;
+	scratch_free(m);
+	free(m->layer);
+	free(m->cos);
+	free(m->sin);
+	free(m);
+	return NULL;
+}
+
+const struct hparams *model_hparams(const struct model *m)
+{
+	return &m->hp;
+}
+
+const char *model_arch(const struct model *m)
+{
+	return m->arch->name;
+}
+
+uint32_t model_n_ctx(const struct model *m)
+{
+	return m->n_ctx;
+}
+
+uint32_t model_logit_stride(const struct model *m)
+{
+	return pad(m->hp.n_vocab);
+}
+
+size_t model_kv_block_bytes(const struct model *m)
+{
+	return (size_t)m->hp.n_layer * m->hp.n_head_kv * 2 * KV_BLOCK * m->hp.head_dim * sizeof(uint16_t);
+}
+
+void model_set_kv(struct model *m, void *kv_mem)
+{
+	assert((uintptr_t)kv_mem % 64 == 0);
+	m->kv = kv_mem;
+}
+
+static void forward(void *arg, int worker)
+{
+	struct model *m = arg;
+
+	m->arch->forward(m, worker);
+}
+
+void model_forward(struct model *m, struct team *t, struct batch *b)
+{
+	assert(m->kv && b->n_row <= m->n_row_max && b->n_logit <= m->n_logit_max);
+	assert(b->logit_stride >= model_logit_stride(m) && (uint32_t)team_size(t) <= m->n_thread);
+	if (b->n_row == 0)
+		return;
+	m->team = t;
+	m->batch = b;
+	attention_plan(m, team_size(t));
+	team_run(t, forward, m);
+}

@@ -1,0 +1,234 @@
+/*
+ * Rotary tables: cos and sin of pos * frequency for every position and pair, in double precision and then rounded to f32.
+ * The C library is not asked: its last bit differs between versions and CPUs, and these tables enter every logit. The
+ * functions below are plain IEEE double arithmetic with argument reduction and Taylor series, good to about 1e-15.
+ */
+#include "daemon/model/arch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_BYTES 96
+#define PI 3.14159265358979323846
+#define LN2_HI 6.93147180369123816490e-01 /* 32 bits: k * LN2_HI is exact */
+#define LN2_LO 1.90821492927058770002e-10
+/* pi/2 in three parts, the first two of 33 bits: k * part is exact for k < 2^20. */
+#define PIO2_1 1.57079632673412561417e+00
+#define PIO2_2 6.07710050630396597660e-11
+#define PIO2_3 2.02226624879595063154e-21
+
+static double pow2(int k)
+{
+	uint64_t bits = (uint64_t)(1023 + k) << 52;
+	double x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+/* |x| < 700 */
+static double exp_f64(double x)
+{
+	int k = (int)(x / (LN2_HI + LN2_LO) + (x < 0 ? -0.5 : 0.5));
+	double r = (x - k * LN2_HI) - k * LN2_LO, sum = 1;
+
+	for (int i = 15; i > 0; i--)
+		sum = 1 + sum * r / i;
+	return sum * pow2(k);
+}
+
+/* x normal and positive: log of the mantissa in [sqrt(1/2), sqrt(2)) as 2 atanh(s). */
+static double log_f64(double x)
+{
+	double m, s, s2, sum = 0;
+	uint64_t bits;
+	int k;
+
+	memcpy(&bits, &x, sizeof(bits));
+	k = (int)(bits >> 52) - 1023;
+	bits = (bits & 0x000fffffffffffffu) | 0x3ff0000000000000u;
+	memcpy(&m, &bits, sizeof(m));
+	if (m > 1.4142135623730951) {
+		m /= 2;
+		k++;
+	}
+	s = (m - 1) / (m + 1);
+	s2 = s * s;
+	for (int i = 23; i > 0; i -= 2)
+		sum = sum * s2 + 1.0 / i;
+	return k * LN2_HI + (2 * s * sum + k * LN2_LO);
+}
+
+/* 0 <= x < 2^20 * pi/2 */
+static void sincos_f64(double x, double *sin, double *cos)
+{
+	int64_t k = (int64_t)(x / (PI / 2) + 0.5);
+	double r = ((x - (double)k * PIO2_1) - (double)k * PIO2_2) - (double)k * PIO2_3, r2 = r * r, s = 1, c = 1;
+
+	for (int i = 20; i > 0; i -= 2) {
+		c = 1 - c * r2 / (i * (i - 1));
+		s = 1 - s * r2 / (i * (i + 1));
+	}
+	s *= r;
+	*sin = k & 1 ? c : s;
+	*cos = k & 1 ? s : c;
+	if (k & 2)
+		*sin = -*sin;
+	if ((k + 1) & 2)
+		*cos = -*cos;
+}
+
+enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN };
+
+struct rope_params {
+	enum rope_type type;
+	float base, factor;
+	float beta_fast, beta_slow, attn_factor; /* yarn */
+	uint32_t n_ctx_orig;
+};
+
+/* An absent key leaves *v alone; what is there must be in [min, max]. */
+static int get_f32(const struct gguf *g, const char *arch, const char *name, float *v, float min, float max, struct error *e)
+{
+	char key[KEY_BYTES];
+	float x;
+	int r;
+
+	snprintf(key, sizeof(key), "%s.rope.%s", arch, name);
+	r = gguf_get_f32(g, key, &x);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || !(x >= min && x <= max))
+		return error_set(e, -EINVAL, "%s is not a number in %g..%g", key, (double)min, (double)max);
+	*v = x;
+	return 0;
+}
+
+static int read_type(struct rope_params *p, const struct gguf *g, const char *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	struct gguf_str type;
+	int r;
+
+	snprintf(key, sizeof(key), "%s.rope.scaling.type", arch);
+	r = gguf_get_str(g, key, &type);
+	if (r == -ENOENT) {
+		/* Files of 2023 have only a factor, which is then linear. */
+		p->type = p->factor != 1 ? ROPE_LINEAR : ROPE_NONE;
+		return 0;
+	}
+	if (r < 0)
+		return error_set(e, -EINVAL, "%s is not a string", key);
+	if (gguf_str_eq(type, "none"))
+		p->type = ROPE_NONE;
+	else if (gguf_str_eq(type, "linear"))
+		p->type = ROPE_LINEAR;
+	else if (gguf_str_eq(type, "yarn"))
+		p->type = ROPE_YARN;
+	else
+		return error_set(e, -ENOTSUP, "%s is \"%.*s\": gyre knows none, linear and yarn", key,
+				 (int)(type.n < 40 ? type.n : 40), type.p);
+	return 0;
+}
+
+static int read_params(struct rope_params *p, const struct gguf *g, const char *arch, uint32_t n_ctx_train, struct error *e)
+{
+	char key[KEY_BYTES];
+	int r;
+
+	*p = (struct rope_params){ .base = 10000, .factor = 1, .beta_fast = 32, .beta_slow = 1, .attn_factor = 1 };
+	const struct {
+		const char *name;
+		float *v, min, max;
+	} want[] = {
+		{ "freq_base", &p->base, 1.5f, 1e15f },
+		{ "scale_linear", &p->factor, 1e-3f, 1e6f },
+		{ "scaling.factor", &p->factor, 1e-3f, 1e6f },
+		{ "scaling.yarn_beta_fast", &p->beta_fast, 1e-3f, 1e6f },
+		{ "scaling.yarn_beta_slow", &p->beta_slow, 1e-3f, 1e6f },
+		{ "scaling.attn_factor", &p->attn_factor, 1e-3f, 1e3f },
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		r = get_f32(g, arch, want[i].name, want[i].v, want[i].min, want[i].max, e);
+		if (r < 0)
+			return r;
+	}
+	snprintf(key, sizeof(key), "%s.rope.scaling.original_context_length", arch);
+	r = gguf_get_u32(g, key, &p->n_ctx_orig);
+	if (r == -ENOENT)
+		p->n_ctx_orig = n_ctx_train;
+	else if (r < 0 || p->n_ctx_orig == 0)
+		return error_set(e, -EINVAL, "%s is not a positive number", key);
+	return read_type(p, g, arch, e);
+}
+
+/* The pair that turns n_turn times over the original context (Peng et al. 2023, section 3.2). */
+static double yarn_pair(const struct rope_params *p, uint32_t n_rot, double n_turn)
+{
+	return n_rot * log_f64(p->n_ctx_orig / (n_turn * 2 * PI)) / (2 * log_f64(p->base));
+}
+
+static double clamp(double x, double min, double max)
+{
+	return x < min ? min : x > max ? max : x;
+}
+
+/* How much of pair i keeps its frequency: 1 below the fast bound, 0 above the slow one. */
+static double yarn_keep(const struct rope_params *p, uint32_t n_rot, uint32_t i)
+{
+	double low = yarn_pair(p, n_rot, p->beta_fast), high = yarn_pair(p, n_rot, p->beta_slow);
+
+	low = low < 0 ? 0 : (double)(int64_t)low;
+	high = high < 0 ? 0 : (double)(int64_t)high + (high > (double)(int64_t)high);
+	high = high > n_rot - 1 ? n_rot - 1 : high;
+	return 1 - clamp((i - low) / (high - low > 0.001 ? high - low : 0.001), 0, 1);
+}
+
+static double frequency(const struct rope_params *p, uint32_t n_rot, uint32_t i, const float *freq_factor)
+{
+	double f = exp_f64(-2.0 * i / n_rot * log_f64(p->base)), keep;
+
+	if (freq_factor)
+		f /= freq_factor[i];
+	if (p->type == ROPE_LINEAR)
+		return f / p->factor;
+	if (p->type != ROPE_YARN)
+		return f;
+	keep = yarn_keep(p, n_rot, i);
+	return f / p->factor * (1 - keep) + f * keep;
+}
+
+int rope_init(struct model *m, const struct gguf *g, const char *arch, const float *freq_factor, struct error *e)
+{
+	uint32_t n_pair = m->hp.n_rot / 2;
+	struct rope_params p;
+	double scale = 1;
+	int r = read_params(&p, g, arch, m->hp.n_ctx_train, e);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; freq_factor && i < n_pair; i++)
+		if (!(freq_factor[i] >= 1e-3f && freq_factor[i] <= 1e6f))
+			return error_set(e, -EINVAL, "rope_freqs.weight[%u] is not a number in 0.001..1000000", i);
+	m->cos = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->cos));
+	m->sin = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->sin));
+	if (!m->cos || !m->sin)
+		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context", m->n_ctx);
+	if (p.type == ROPE_YARN)
+		scale = p.attn_factor * (1 + 0.1 * log_f64(p.factor));
+	for (uint32_t i = 0; i < n_pair; i++) {
+		double f = frequency(&p, m->hp.n_rot, i, freq_factor);
+
+		for (uint32_t pos = 0; pos < m->n_ctx; pos++) {
+			double s, c;
+
+			sincos_f64(pos * f, &s, &c);
+			m->cos[(size_t)pos * n_pair + i] = (float)(c * scale);
+			m->sin[(size_t)pos * n_pair + i] = (float)(s * scale);
+		}
+	}
+	return 0;
+}
