@@ -1,0 +1,49 @@
+/* What the files of avx2/ share: loads by half panel (8 rows = one ymm), and the choice of a constant token count. */
+#ifndef GYRE_KERNELS_AVX2_SIMD_H
+#define GYRE_KERNELS_AVX2_SIMD_H
+
+#include "kernels/kernels.h"
+#include "kernels/ref/ref.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m256i load_bytes(const uint8_t *p)
+{
+	return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* f16[8] -> f32[8] */
+INLINE __m256 load_halfs(const uint8_t *p)
+{
+	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* Four activations of one token, for every row. */
+INLINE __m256i broadcast4(const int8_t *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, 4);
+	return _mm256_set1_epi32(v);
+}
+
+/* Calls body(N, ...) with N = n_tok as a constant, so that its token loops unroll. */
+#define FOR_CONSTANT_N_TOK(n_tok, body, ...)                                                                           \
+	switch (n_tok) {                                                                                               \
+	case 1: body(1, __VA_ARGS__); break;                                                                           \
+	case 2: body(2, __VA_ARGS__); break;                                                                           \
+	case 3: body(3, __VA_ARGS__); break;                                                                           \
+	case 4: body(4, __VA_ARGS__); break;                                                                           \
+	case 5: body(5, __VA_ARGS__); break;                                                                           \
+	case 6: body(6, __VA_ARGS__); break;                                                                           \
+	case 7: body(7, __VA_ARGS__); break;                                                                           \
+	default: body(8, __VA_ARGS__); break;                                                                          \
+	}
+
+#define MATMUL_ARGS                                                                                                    \
+	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, size_t panel0, size_t panel1
+
+#endif
