@@ -47,7 +47,7 @@ static bool decode_byte(char *out, struct text_span t)
 }
 
 /* Token i as it appears in text. One that no rule decodes is its own text. Returns its length. */
-static uint32_t decode(const struct vocab *v, char *out, struct text_span t, uint32_t id)
+static uint32_t decode(struct vocab *v, char *out, struct text_span t, uint32_t id)
 {
 	ssize_t n;
 
@@ -57,6 +57,8 @@ static uint32_t decode(const struct vocab *v, char *out, struct text_span t, uin
 		return decode_spm(out, t);
 	if (v->type[id] == TOKEN_NORMAL && (n = bytemap_decode(out, t.p, t.n)) >= 0)
 		return (uint32_t)n;
+	if (v->type[id] == TOKEN_NORMAL)
+		v->type[id] = TOKEN_RAW; /* Command R has U+200D both raw and byte-mapped; merges make the latter */
 	if (t.n)
 		memcpy(out, t.p, t.n);
 	return t.n;

@@ -13,7 +13,8 @@
 #define TOKEN_NONE UINT32_MAX
 
 enum token_type {
-	TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE
+	TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE,
+	TOKEN_RAW /* ours: a normal token outside GPT-2's byte map; it has its own text and no input makes it */
 };
 
 /* Open addressing, at most half full. */
