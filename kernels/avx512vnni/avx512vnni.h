@@ -1,0 +1,62 @@
+/* What the files of this folder share. */
+#ifndef GYRE_KERNELS_AVX512VNNI_H
+#define GYRE_KERNELS_AVX512VNNI_H
+
+#include "kernels/kernels.h"
+#include "kernels/ref/ref.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* How far ahead of the weights in use to fetch. The hardware stops at 4 KiB; this crosses pages. */
+#define PREFETCH_BYTES 4096
+
+/* Calls fn(f, ..., n as a constant, ...) so that each tile size is unrolled by itself. */
+#define FOR_EACH_TILE_SIZE(n, fn, f, y, y_stride, w, x, n_col, p0, p1)                                                 \
+	switch (n) {                                                                                                   \
+	case 1:                                                                                                        \
+		fn(f, y, y_stride, w, x, 1, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 2:                                                                                                        \
+		fn(f, y, y_stride, w, x, 2, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 3:                                                                                                        \
+		fn(f, y, y_stride, w, x, 3, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 4:                                                                                                        \
+		fn(f, y, y_stride, w, x, 4, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 5:                                                                                                        \
+		fn(f, y, y_stride, w, x, 5, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 6:                                                                                                        \
+		fn(f, y, y_stride, w, x, 6, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	case 7:                                                                                                        \
+		fn(f, y, y_stride, w, x, 7, n_col, p0, p1);                                                            \
+		break;                                                                                                 \
+	default:                                                                                                       \
+		fn(f, y, y_stride, w, x, 8, n_col, p0, p1);                                                            \
+	}
+
+/* matmul_q8.c, matmul_k.c, matmul_float.c */
+ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,
+	avx512vnni_matmul_q8_0, avx512vnni_matmul_q4_k, avx512vnni_matmul_q5_k, avx512vnni_matmul_q6_k,
+	avx512vnni_matmul_f32, avx512vnni_matmul_f16, avx512vnni_matmul_bf16;
+
+/* act.c */
+void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+
+/* vector.c */
+void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx512vnni_add(float *y, const float *x, size_t n);
+void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float avx512vnni_sum_exp(const float *x, size_t n, float max);
+
+/* attn.c */
+void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
+			   int32_t p0, int32_t p1, float *scratch);
+
+#endif

@@ -1,0 +1,89 @@
+/* Element-wise operations and 16-lane reductions. */
+#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/vexp.h"
+
+#include <math.h>
+
+static inline __mmask16 tail(size_t left)
+{
+	return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+}
+
+void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	__m512 sum = _mm512_setzero_ps();
+
+	for (size_t i = 0; i < n; i += 16) {
+		__m512 v = _mm512_maskz_loadu_ps(tail(n - i), x + i);
+
+		sum = _mm512_fmadd_ps(v, v, sum);
+	}
+	__m512 scale = _mm512_set1_ps(1.0f / sqrtf(vreduce(sum) / (float)n + eps));
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), scale);
+
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, w + i)));
+	}
+}
+
+void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m512 sign = _mm512_set1_ps(-0.0f), one = _mm512_set1_ps(1.0f);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 g = _mm512_maskz_loadu_ps(k, gate + i);
+		__m512 s = _mm512_div_ps(g, _mm512_add_ps(one, vexp(_mm512_xor_ps(g, sign))));
+
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(s, _mm512_maskz_loadu_ps(k, up + i)));
+	}
+}
+
+void avx512vnni_add(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i), _mm512_maskz_loadu_ps(k, x + i));
+
+		_mm512_mask_storeu_ps(y + i, k, v);
+	}
+}
+
+void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n)
+{
+	const __m512i step = _mm512_set1_epi32(16);
+	__m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), best_at = at;
+	__m512 best = _mm512_set1_ps(-INFINITY);
+
+	for (size_t i = 0; i < n; i += 16, at = _mm512_add_epi32(at, step)) {
+		__m512 v = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), tail(n - i), x + i);
+		__mmask16 more = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
+
+		best = _mm512_mask_mov_ps(best, more, v);
+		best_at = _mm512_mask_mov_epi32(best_at, more, at);
+	}
+	float m = _mm512_reduce_max_ps(best);
+
+	if (m == -INFINITY) { /* no finite value: which index is a matter of NaN and -inf order */
+		ref_argmax(max, index, x, n);
+		return;
+	}
+	*index = _mm512_mask_reduce_min_epu32(_mm512_cmp_ps_mask(best, _mm512_set1_ps(m), _CMP_EQ_OQ), best_at);
+	*max = x[*index]; /* not m: of equal zeros, the first one's sign */
+}
+
+float avx512vnni_sum_exp(const float *x, size_t n, float max)
+{
+	const __m512 m = _mm512_set1_ps(max);
+	__m512 sum = _mm512_setzero_ps();
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 e = vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), m));
+
+		sum = _mm512_mask_add_ps(sum, k, sum, e);
+	}
+	return vreduce(sum);
+}

@@ -1,0 +1,41 @@
+/* ref/exp.h, sixteen lanes at a time: the same operations in the same order. */
+#ifndef GYRE_KERNELS_AVX512VNNI_VEXP_H
+#define GYRE_KERNELS_AVX512VNNI_VEXP_H
+
+#include "kernels/ref/exp.h"
+
+#include <immintrin.h>
+
+static inline __m512 vexp(__m512 x)
+{
+	__mmask16 in = _mm512_cmp_ps_mask(x, _mm512_set1_ps(EXP_LO), _CMP_GE_OQ);
+
+	x = _mm512_min_ps(x, _mm512_set1_ps(EXP_HI));
+	__m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(EXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_HI), x);
+
+	r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_LO), r);
+	__m512 p = _mm512_fmadd_ps(_mm512_set1_ps(EXP_C7), r, _mm512_set1_ps(EXP_C6));
+
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C5));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C4));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C3));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C2));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+	__m512i e = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
+
+	return _mm512_maskz_mul_ps(in, p, _mm512_castsi512_ps(e));
+}
+
+/* ref/reduce.h's tree. */
+static inline float vreduce(__m512 v)
+{
+	__m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+	__m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+
+	b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+	return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+#endif

@@ -1,0 +1,400 @@
+/*
+ * Why it matters: every ISA must return the bits of ref/, or a request's tokens would depend on the machine it ran on. So
+ * each operation runs on every ISA of this machine with adversarial data between canaries, and memcmp is the only judge.
+ */
+#include "kernels/f16.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CANARY 0x7fc0dead /* a NaN: arithmetic on it shows */
+
+static const uint32_t types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
+				  QUANT_Q5_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
+#define N_TYPE (sizeof(types) / sizeof(types[0]))
+
+enum fill { FILL_RANDOM, FILL_MAX, FILL_MIN, FILL_ZERO, FILL_TINY, FILL_HUGE, FILL_N };
+
+static uint64_t rng_state = 1;
+
+static uint32_t rng(void)
+{
+	rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(rng_state >> 32);
+}
+
+static float uniform(void)
+{
+	return (float)(int32_t)rng() * 0x1p-31f;
+}
+
+static float fill_float(enum fill f)
+{
+	static const float scale[FILL_N] = { 1.0f, 1.0f, -1.0f, 0.0f, 1e-39f, 1e18f };
+
+	return f == FILL_MAX || f == FILL_MIN ? scale[f] : uniform() * scale[f];
+}
+
+/* Random or extreme quants, with finite scales: a file's weights are finite, and products with NaN have unspecified payloads. */
+static void fill_block(uint8_t *b, const struct quant_info *q, uint32_t type, enum fill f)
+{
+	static const size_t k_scales = 2;
+	size_t at[2] = { 0, 2 }, n = 1;
+	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f;
+
+	for (size_t i = 0; i < q->block_bytes; i++)
+		b[i] = f == FILL_MAX ? 0xff : f == FILL_ZERO || f == FILL_MIN ? 0 : (uint8_t)rng();
+	if (type == QUANT_F32) {
+		float v = fill_float(f);
+
+		memcpy(b, &v, 4);
+		return;
+	}
+	if (type == QUANT_BF16) {
+		float v = fill_float(f);
+
+		memcpy(b, (uint8_t *)&v + 2, 2);
+		return;
+	}
+	if (type == QUANT_Q6_K)
+		at[0] = 208;
+	else if (type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q4_K || type == QUANT_Q5_K)
+		n = k_scales;
+	for (size_t i = 0; i < n; i++) {
+		uint16_t h = f32_to_f16(rng() & 1 ? scale : -scale * uniform());
+
+		memcpy(b + at[i], &h, 2);
+	}
+}
+
+static void *aligned(size_t bytes)
+{
+	void *p = aligned_alloc(64, (bytes + 8192 + 63) / 64 * 64); /* slack: kernels prefetch ahead, they never read there */
+
+	assert_non_null(p);
+	return p;
+}
+
+/* A packed matrix W[n_row][n_col]. */
+static void *make_weights(uint32_t type, size_t n_row, size_t n_col, enum fill f, uint8_t **raw)
+{
+	const struct quant_info *q = quant_info(type);
+	size_t row_bytes = n_col / q->block_len * q->block_bytes;
+	uint8_t *src = malloc(n_row * row_bytes), *w = aligned(quant_packed_bytes(type, n_row, n_col));
+
+	for (size_t i = 0; i < n_row * row_bytes; i += q->block_bytes)
+		fill_block(src + i, q, type, f);
+	for (size_t r = 0; r < n_row; r += PANEL_ROWS)
+		quant_pack_panel(type, w + r * row_bytes, src + r * row_bytes,
+				 (int)(n_row - r < PANEL_ROWS ? n_row - r : PANEL_ROWS), n_col);
+	*raw = src;
+	return w;
+}
+
+static void set_canaries(float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = f32_from_bits(CANARY);
+}
+
+/* Runs `check` for every ISA above ref that this machine has. */
+static void each_isa(void (*check)(const struct kernels *ref, const struct kernels *k))
+{
+	struct kernels ref, k;
+
+	kernels_select(&ref, ISA_REF);
+	for (int i = ISA_AVX2; i < ISA_MAX; i++) {
+		if (!(kernels_available() >> i & 1)) {
+			printf("skip %s: this CPU does not have it\n", kernels_isa_name((enum kernels_isa)i));
+			continue;
+		}
+		assert_int_equal(kernels_select(&k, (enum kernels_isa)i), i);
+		check(&ref, &k);
+	}
+}
+
+static void matmul_case(const struct kernels *ref, const struct kernels *k, uint32_t type, enum fill f, int n_tok, size_t n_col,
+			size_t n_panel)
+{
+	enum { STRIDE = 80 };
+	const struct quant_info *q = quant_info(type);
+	size_t tile = act_tile_bytes(q->act, n_tok, n_col);
+	float *x = malloc(sizeof(float) * (size_t)n_tok * n_col), y0[ACT_TILE * STRIDE], y1[ACT_TILE * STRIDE];
+	uint8_t *raw, *w = make_weights(type, n_panel * PANEL_ROWS, n_col, f, &raw), *x0 = aligned(tile), *x1 = aligned(tile);
+	size_t first = n_panel > 2 ? 1 : 0;
+
+	for (size_t i = 0; i < (size_t)n_tok * n_col; i++)
+		x[i] = fill_float((enum fill)(rng() % FILL_TINY));
+	ref->act_pack[q->act](x0, x, n_col, n_tok, n_col);
+	memset(x1 + tile, 0x5a, 64);
+	k->act_pack[q->act](x1, x, n_col, n_tok, n_col);
+	assert_memory_equal(x0, x1, tile);
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(x1[tile + (size_t)i], 0x5a);
+	set_canaries(y0, ACT_TILE * STRIDE);
+	set_canaries(y1, ACT_TILE * STRIDE);
+	ref->matmul[type](y0, STRIDE, w, x0, n_tok, n_col, first, n_panel);
+	k->matmul[type](y1, STRIDE, w, x0, n_tok, n_col, first, n_panel);
+	if (memcmp(y0, y1, sizeof(y0)))
+		fail_msg("%s on %s differs from ref: fill %d, %d tokens, %zu columns, %zu panels", q->name, k->isa, (int)f, n_tok,
+			 n_col, n_panel);
+	free(x), free(raw), free(w), free(x0), free(x1);
+}
+
+static void check_matmul(const struct kernels *ref, const struct kernels *k)
+{
+	for (size_t ti = 0; ti < N_TYPE; ti++) {
+		size_t len = quant_info(types[ti])->block_len == 1 ? 32 : quant_info(types[ti])->block_len;
+
+		for (enum fill f = 0; f < FILL_N; f++)
+			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++)
+				matmul_case(ref, k, types[ti], f, n_tok, len * (1 + rng() % 3), 1 + rng() % 4);
+	}
+}
+
+static void test_matmul(void **state)
+{
+	(void)state;
+	each_isa(check_matmul);
+}
+
+static void check_vector(const struct kernels *ref, const struct kernels *k)
+{
+	static const size_t sizes[] = { 1, 15, 16, 17, 64, 576, 1000 };
+	float x[1024], w[1024], u[1024], y0[1024], y1[1024];
+
+	for (enum fill f = 0; f < FILL_HUGE; f++) {
+		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+			size_t n = sizes[s];
+			float m0, m1;
+			uint32_t i0, i1;
+
+			for (size_t i = 0; i < 1024; i++) {
+				x[i] = fill_float(f) * (f == FILL_RANDOM ? 30.0f : 1.0f);
+				w[i] = uniform();
+				u[i] = uniform();
+			}
+			set_canaries(y0, 1024), set_canaries(y1, 1024);
+			ref->rms_norm(y0, x, w, n, 1e-5f), k->rms_norm(y1, x, w, n, 1e-5f);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->silu_mul(y0, x, u, n), k->silu_mul(y1, x, u, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->add(y0, w, n), k->add(y1, w, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->argmax(&m0, &i0, x, n), k->argmax(&m1, &i1, x, n);
+			assert_memory_equal(&m0, &m1, 4);
+			assert_int_equal(i0, i1);
+			float e0 = ref->sum_exp(x, n, m0), e1 = k->sum_exp(x, n, m0);
+			assert_memory_equal(&e0, &e1, 4);
+		}
+	}
+	for (int i = 0; i < 64; i++)
+		x[i] = i % 3 ? -INFINITY : NAN;
+	for (size_t n = 1; n <= 64; n++) {
+		float m0, m1;
+		uint32_t i0, i1;
+
+		ref->argmax(&m0, &i0, x, n), k->argmax(&m1, &i1, x, n);
+		assert_int_equal(i0, i1);
+	}
+}
+
+static void test_vector(void **state)
+{
+	(void)state;
+	each_isa(check_vector);
+}
+
+static void check_rope(const struct kernels *ref, const struct kernels *k)
+{
+	float c[64], s[64], x0[3 * 128], x1[3 * 128];
+
+	for (int neox = 0; neox < 2; neox++) {
+		for (int n_rot = 16; n_rot <= 128; n_rot *= 2) {
+			for (int i = 0; i < 64; i++)
+				c[i] = uniform(), s[i] = uniform();
+			for (int i = 0; i < 3 * 128; i++)
+				x0[i] = x1[i] = uniform();
+			ref->rope(x0, c, s, 3, 128, n_rot, neox), k->rope(x1, c, s, 3, 128, n_rot, neox);
+			assert_memory_equal(x0, x1, sizeof(x0));
+		}
+	}
+}
+
+static void test_rope(void **state)
+{
+	(void)state;
+	each_isa(check_rope);
+}
+
+/* KV of 3 * ATTN_CHUNK / 2 positions in shuffled blocks, the rest NaN: what a query must not see must not show. */
+static void attn_case(const struct kernels *ref, const struct kernels *k, int hd, int n_q, int32_t last)
+{
+	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE };
+	size_t stride = (size_t)KV_BLOCK * (size_t)hd, n = N_BLOCK * stride;
+	uint16_t *k0 = aligned(2 * n), *v0 = aligned(2 * n), *k1 = aligned(2 * n), *v1 = aligned(2 * n);
+	uint32_t blocks[N_BLOCK];
+	float q[Q * 256], o0[Q * 256], o1[Q * 256], m0[Q], m1[Q], l0[Q], l1[Q], y0[256], y1[256];
+	float *scratch = aligned(sizeof(float) * ATTN_TILE * ATTN_CHUNK);
+	int32_t pos[Q];
+
+	for (uint32_t i = 0; i < N_BLOCK; i++)
+		blocks[i] = (i * 7 + 3) % N_BLOCK;
+	for (size_t i = 0; i < n; i++)
+		k0[i] = v0[i] = k1[i] = v1[i] = 0x7e01;
+	for (int i = 0; i < n_q; i++)
+		pos[i] = last - (i * 5 <= last ? i * 5 : 0);
+	for (int32_t p = 0; p <= last; p++) {
+		float kf[256], vf[256];
+		size_t at = blocks[p / KV_BLOCK] * stride;
+
+		for (int d = 0; d < hd; d++)
+			kf[d] = uniform(), vf[d] = uniform();
+		ref->kv_store(k0 + at, v0 + at, kf, vf, p % KV_BLOCK, hd), k->kv_store(k1 + at, v1 + at, kf, vf, p % KV_BLOCK, hd);
+	}
+	assert_memory_equal(k0, k1, 2 * n);
+	assert_memory_equal(v0, v1, 2 * n);
+	for (int i = 0; i < n_q * hd; i++)
+		q[i] = 4.0f * uniform();
+	struct attn_kv kv = { .k = k0, .v = v0, .block_stride = stride, .blocks = blocks, .head_dim = hd };
+
+	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
+		int32_t p1 = last + 1 < p0 + ATTN_CHUNK ? last + 1 : p0 + ATTN_CHUNK;
+
+		set_canaries(o0, Q * 256), set_canaries(o1, Q * 256);
+		ref->attn_chunk(o0, m0, l0, q, pos, n_q, &kv, p0, p1, scratch);
+		k->attn_chunk(o1, m1, l1, q, pos, n_q, &kv, p0, p1, scratch);
+		assert_memory_equal(o0, o1, sizeof(o0));
+		assert_memory_equal(m0, m1, sizeof(float) * (size_t)n_q);
+		assert_memory_equal(l0, l1, sizeof(float) * (size_t)n_q);
+		for (int i = 0; i < n_q * hd; i++)
+			assert_true(isfinite(o0[i]));
+	}
+	ref->attn_merge(y0, o0, (size_t)hd, m0, l0, 1, hd), k->attn_merge(y1, o0, (size_t)hd, m0, l0, 1, hd);
+	if (l0[0] > 0)
+		assert_memory_equal(y0, y1, sizeof(float) * (size_t)hd);
+	free(k0), free(v0), free(k1), free(v1), free(scratch);
+}
+
+static void check_attn(const struct kernels *ref, const struct kernels *k)
+{
+	static const int32_t last[] = { 0, 1, 15, 16, 31, 32, 100, 511, 512, 600 };
+
+	for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
+		for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
+			attn_case(ref, k, (int[]){ 16, 64, 80, 128 }[i % 4], n_q, last[i]);
+}
+
+static void test_attn(void **state)
+{
+	(void)state;
+	each_isa(check_attn);
+}
+
+/* ref itself against a naive product in double of the dequantized weights: the error is that of 8-bit activations. */
+static void test_ref_matmul_is_right(void **state)
+{
+	enum { ROWS = 32, COLS = 512, TOK = 3 };
+	struct kernels k;
+	float x[TOK * COLS], y[TOK * ROWS], wr[COLS];
+
+	(void)state;
+	kernels_select(&k, ISA_REF);
+	for (size_t ti = 0; ti < N_TYPE; ti++) {
+		const struct quant_info *q = quant_info(types[ti]);
+		uint8_t *raw, *w = make_weights(types[ti], ROWS, COLS, FILL_RANDOM, &raw);
+		void *tile = aligned(act_tile_bytes(q->act, TOK, COLS));
+		double err = 0, norm = 0;
+
+		if (types[ti] == QUANT_F16)
+			for (size_t i = 0; i < ROWS * COLS; i++)
+				((uint16_t *)w)[i] = f32_to_f16(uniform());
+		for (int i = 0; i < TOK * COLS; i++)
+			x[i] = uniform();
+		k.act_pack[q->act](tile, x, COLS, TOK, COLS);
+		k.matmul[types[ti]](y, ROWS, w, tile, TOK, COLS, 0, ROWS / PANEL_ROWS);
+		for (size_t r = 0; r < ROWS; r++) {
+			quant_dequantize_row(types[ti], wr, w, r, COLS);
+			for (int t = 0; t < TOK; t++) {
+				double s = 0;
+
+				for (int c = 0; c < COLS; c++)
+					s += (double)wr[c] * (double)x[t * COLS + c];
+				err += (s - (double)y[(size_t)t * ROWS + r]) * (s - (double)y[(size_t)t * ROWS + r]);
+				norm += s * s;
+			}
+		}
+		assert_true(sqrt(err / norm) < (q->act == ACT_F32 ? 1e-6 : 0.012));
+		free(raw), free(w), free(tile);
+	}
+}
+
+static void test_pack_round_trip(void **state)
+{
+	(void)state;
+	for (size_t ti = 0; ti < N_TYPE; ti++) {
+		const struct quant_info *q = quant_info(types[ti]);
+		uint8_t *raw, *w = make_weights(types[ti], PANEL_ROWS, 512, FILL_RANDOM, &raw), block[256];
+		size_t row_bytes = 512 / (size_t)q->block_len * q->block_bytes;
+
+		for (int r = 0; r < PANEL_ROWS; r++)
+			for (size_t b = 0; b < 512u / q->block_len; b++) {
+				q->unpack(block, w + b * q->block_bytes * PANEL_ROWS, r);
+				assert_memory_equal(block, raw + (size_t)r * row_bytes + b * q->block_bytes, q->block_bytes);
+			}
+		free(raw), free(w);
+	}
+}
+
+static void test_packed_bytes_refuses(void **state)
+{
+	(void)state;
+	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 16, 33), 0);
+	assert_int_equal(quant_packed_bytes(QUANT_Q4_K, 16, 32), 0);
+	assert_int_equal(quant_packed_bytes(99, 16, 32), 0);
+	assert_int_equal(quant_packed_bytes(QUANT_F32, UINT64_MAX / 2, UINT64_MAX / 2), 0);
+	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
+}
+
+static void test_f16_is_exact(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 0x10000; h++) {
+		uint16_t bits = (uint16_t)h;
+		_Float16 f;
+
+		memcpy(&f, &bits, 2);
+		if (f != f)
+			continue;
+		assert_true(f16_to_f32(bits) == (float)f);
+		assert_int_equal(f32_to_f16((float)f), bits);
+	}
+	for (int i = 0; i < 2000000; i++) {
+		float f = f32_from_bits(rng());
+		_Float16 g = (_Float16)f;
+		uint16_t bits;
+
+		memcpy(&bits, &g, 2);
+		if (f == f)
+			assert_int_equal(f32_to_f16(f), bits);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ref_matmul_is_right), cmocka_unit_test(test_pack_round_trip),
+		cmocka_unit_test(test_packed_bytes_refuses), cmocka_unit_test(test_f16_is_exact),
+		cmocka_unit_test(test_matmul),		     cmocka_unit_test(test_vector),
+		cmocka_unit_test(test_rope),		     cmocka_unit_test(test_attn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
