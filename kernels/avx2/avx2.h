@@ -4,7 +4,7 @@
 
 #include "kernels/ref/ref.h"
 
-ref_matmul_fn avx2_matmul_f32, avx2_matmul_f16, avx2_matmul_bf16, avx2_matmul_q4_0, avx2_matmul_q4_1, avx2_matmul_q5_0,
+ref_matmul_fn avx2_matmul_q4_0, avx2_matmul_q4_1, avx2_matmul_q5_0,
 	avx2_matmul_q5_1, avx2_matmul_q8_0, avx2_matmul_q4_k, avx2_matmul_q5_k, avx2_matmul_q6_k;
 
 #endif

@@ -1,0 +1,196 @@
+/*
+ * Q4_K Q5_K Q6_K: 256 elements a block, lane = output row, 8 rows a ymm. Sub-scales multiply inside madd, which is exact: a
+ * maddubs pair of u4 x s8 is at most 3810 (eight fit an int16), of u5 x s8 7874 (four fit), of u6 x s8 16002 (two fit).
+ */
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/simd.h"
+
+/* u8[8] -> the value twice in each 32-bit lane, as madd wants it. */
+INLINE __m256i twice(__m256i v)
+{
+	return _mm256_or_si256(_mm256_slli_epi32(v, 16), _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
+}
+
+INLINE __m256i load_u8(const uint8_t *p)
+{
+	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+INLINE __m256i load_i8(const uint8_t *p)
+{
+	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+INLINE __m256i load_pair(const int16_t *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, 4);
+	return _mm256_set1_epi32(v);
+}
+
+/* Minima 2p and 2p+1 of 8 rows as int16 pairs; sc points at the half's first byte of sc[12][16]. */
+INLINE __m256i load_mins(const uint8_t *sc, int p)
+{
+	const __m256i low6 = _mm256_set1_epi32(63);
+	__m256i m[2];
+
+	for (int i = 0; i < 2; i++) {
+		int s = 2 * p + i, t = s - 4;
+
+		if (s < 4) {
+			m[i] = _mm256_and_si256(load_u8(sc + 16 * (8 + s)), low6);
+			continue;
+		}
+		m[i] = _mm256_srli_epi32(load_u8(sc + 48 * t), 6);
+		m[i] = _mm256_or_si256(m[i], _mm256_slli_epi32(_mm256_srli_epi32(load_u8(sc + 48 * t + 16), 6), 2));
+		m[i] = _mm256_or_si256(m[i], _mm256_slli_epi32(_mm256_srli_epi32(load_u8(sc + 48 * t + 32), 6), 4));
+	}
+	return _mm256_or_si256(m[0], _mm256_slli_epi32(m[1], 16));
+}
+
+/* Sub-block s of a Q4_K or Q5_K half panel: eight k-groups of unsigned bytes. */
+INLINE void unpack_k45(__m256i v[8], const uint8_t *qh, const uint8_t *qs, int s, bool five)
+{
+	const __m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1);
+
+	for (int j = 0; j < 8; j++) {
+		__m256i b = load_bytes(qs + 64 * (s / 2 * 8 + j));
+
+		v[j] = _mm256_and_si256(s % 2 ? _mm256_srli_epi16(b, 4) : b, low);
+		if (five) {
+			__m256i h = _mm256_srl_epi16(load_bytes(qh + 64 * j), _mm_cvtsi32_si128(s));
+			v[j] = _mm256_or_si256(v[j], _mm256_slli_epi16(_mm256_and_si256(h, one), 4));
+		}
+	}
+}
+
+/* Adds scale * dot of `run`-bounded groups to isum; n_group k-groups, q steps by `step` bytes. */
+INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, const int8_t *q, size_t step, __m256i scale)
+{
+	for (int g = 0; g < n_group; g += run) {
+		__m256i part = _mm256_setzero_si256();
+
+		for (int i = g; i < g + run; i++)
+			part = _mm256_add_epi16(part, _mm256_maddubs_epi16(v[i], broadcast4(q + (size_t)i * step)));
+		isum = _mm256_add_epi32(isum, _mm256_madd_epi16(part, scale));
+	}
+	return isum;
+}
+
+INLINE void block_k45(const int n, const bool five, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+{
+	const float *d = (const float *)x;
+	const int16_t *sum32 = (const int16_t *)(d + n);
+	const int8_t *q = (const int8_t *)(sum32 + 24 * n);
+	const uint8_t *sc = panel + 64 + 8 * half, *qh = panel + 256 + 32 * half, *qs = qh + (five ? 512 : 0);
+	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
+	__m256i isum[ACT_TILE], mins[4];
+
+	for (int t = 0; t < n; t++)
+		isum[t] = _mm256_setzero_si256();
+	for (int s = 0; s < 8; s++) {
+		__m256i scale = twice(_mm256_and_si256(load_u8(sc + 16 * s), _mm256_set1_epi32(63))), v[8];
+
+		unpack_k45(v, qh, qs, s, five);
+		for (int t = 0; t < n; t++)
+			isum[t] = dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
+	}
+	for (int p = 0; p < 4; p++)
+		mins[p] = load_mins(sc, p);
+	for (int t = 0; t < n; t++) {
+		__m256 da = _mm256_set1_ps(d[t]);
+		__m256i m = _mm256_setzero_si256();
+
+		for (int p = 0; p < 4; p++)
+			m = _mm256_add_epi32(m, _mm256_madd_epi16(mins[p], load_pair(sum32 + (p * n + t) * 2)));
+		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, da), _mm256_cvtepi32_ps(isum[t]), acc[t]);
+		acc[t] = _mm256_fnmadd_ps(_mm256_mul_ps(dmin, da), _mm256_cvtepi32_ps(m), acc[t]);
+	}
+}
+
+/* Sub-block s of a Q6_K half panel: four k-groups of 0..63. */
+INLINE void unpack_q6(__m256i v[4], const uint8_t *qh, const uint8_t *ql, int s)
+{
+	const __m256i low = _mm256_set1_epi8(15), high = _mm256_set1_epi8(48);
+	__m256i h = load_bytes(qh + 64 * s), a = load_bytes(ql + 128 * s), b = load_bytes(ql + 128 * s + 64);
+
+	v[0] = _mm256_or_si256(_mm256_and_si256(a, low), _mm256_and_si256(_mm256_slli_epi16(h, 4), high));
+	v[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low), _mm256_and_si256(_mm256_slli_epi16(h, 2), high));
+	v[2] = _mm256_or_si256(_mm256_and_si256(b, low), _mm256_and_si256(h, high));
+	v[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), low), _mm256_and_si256(_mm256_srli_epi16(h, 2), high));
+}
+
+INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+{
+	const float *d = (const float *)x;
+	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
+	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
+	const uint8_t *sc = panel + 32 + 8 * half, *qh = panel + 288 + 32 * half, *ql = qh + 1024;
+	__m256 dw = load_halfs(panel + 16 * half);
+	__m256i isum[ACT_TILE], sums[ACT_TILE];
+
+	for (int t = 0; t < n; t++)
+		isum[t] = sums[t] = _mm256_setzero_si256();
+	for (int p = 0; p < 8; p++) {
+		__m256i scale[2] = { twice(load_i8(sc + 32 * p)), twice(load_i8(sc + 32 * p + 16)) };
+		__m256i pair = _mm256_blend_epi16(scale[0], scale[1], 0xaa);
+
+		for (int i = 0; i < 2; i++) {
+			__m256i v[4];
+
+			unpack_q6(v, qh, ql, 2 * p + i);
+			for (int t = 0; t < n; t++)
+				isum[t] = dot_scaled(isum[t], v, 4, 2, q + 4 * (4 * (2 * p + i) * n + t), 4 * (size_t)n, scale[i]);
+		}
+		for (int t = 0; t < n; t++)
+			sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(pair, load_pair(sum16 + (p * n + t) * 2)));
+	}
+	for (int t = 0; t < n; t++) {
+		__m256i v = _mm256_sub_epi32(isum[t], _mm256_slli_epi32(sums[t], 5));
+
+		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(v), acc[t]);
+	}
+}
+
+INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile, size_t n_col,
+		   size_t panel0, size_t panel1)
+{
+	const size_t panel_block_bytes = PANEL_ROWS * (bits == 4 ? 144 : bits == 5 ? 176 : 210);
+	const uint8_t *panel = w + panel0 * (n_col / 256) * panel_block_bytes;
+
+	for (size_t p = panel0; p < panel1; p++) {
+		const uint8_t *x = x_tile;
+		__m256 acc[2][ACT_TILE];
+
+		for (int t = 0; t < n; t++)
+			acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+		for (size_t b = 0; b < n_col / 256; b++, panel += panel_block_bytes, x += ACT_Q8_K_BYTES((size_t)n)) {
+			for (int half = 0; half < 2; half++) {
+				if (bits == 6)
+					block_q6(n, acc[half], panel, x, half);
+				else
+					block_k45(n, bits == 5, acc[half], panel, x, half);
+			}
+		}
+		for (int t = 0; t < n; t++) {
+			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
+			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
+		}
+	}
+}
+
+void avx2_matmul_q4_k(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, 4, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
+
+void avx2_matmul_q5_k(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, 5, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
+
+void avx2_matmul_q6_k(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, 6, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
