@@ -32,6 +32,9 @@ struct batch {
 	uint32_t n_seq;
 	struct batch_seq seq[BATCH_SEQ_MAX];
 
+	uint32_t n_ended;
+	struct request *ended[BATCH_SEQ_MAX]; /* sched -> emit: no rows, completions owed */
+
 	uint32_t n_row;
 	int32_t *token;        /* [n_row_max] */
 	int32_t *pos;          /* [n_row_max] */
@@ -47,5 +50,11 @@ struct batch {
 	struct batch_token *out; /* [n_logit_max], in order of seq */
 	uint64_t time_ns;      /* when they were sampled */
 };
+
+int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride);
+void batch_deinit(struct batch *b);
+
+/* Fills rows and logit rows from seq[0, n_seq): n_past, n_row and the tokens of their requests (drafts lie behind n_token). */
+void batch_layout(struct batch *b);
 
 #endif

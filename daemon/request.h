@@ -18,6 +18,7 @@ enum request_state {
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
 	REQUEST_RUNNING, /* scheduled, holds KV blocks */
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
+	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back and returns it to the pool */
 };
 
 /* Checked copy of struct gyre_options and its tails. */
@@ -39,6 +40,8 @@ struct request {
 	bool cancelled;
 	uint8_t op, flags;      /* GYRE_OP_*, GYRE_SQE_* */
 	uint16_t priority;
+	uint32_t uid;           /* of the peer: fairness */
+	uint32_t grant;         /* completions that its CQ has room for in this step; 0: paused */
 	uint64_t user_data, deadline_ns, arrival_ns;
 	uint32_t max_tokens;
 	struct sampling sampling;
@@ -52,6 +55,7 @@ struct request {
 	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
 	uint32_t *block;
 	uint32_t n_block;
+	uint32_t n_draft;       /* spec: guesses worth making, from the acceptance so far */
 
 	/* sample -> emit: results of this step. */
 	int32_t res;            /* when ENDED: 0 or -errno */

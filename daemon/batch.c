@@ -1,0 +1,68 @@
+#include "daemon/batch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride)
+{
+	memset(b, 0, sizeof(*b));
+	b->n_row_max = n_row_max;
+	b->n_logit_max = n_logit_max;
+	b->logit_stride = logit_stride;
+	b->token = calloc(n_row_max, sizeof(*b->token));
+	b->pos = calloc(n_row_max, sizeof(*b->pos));
+	b->row_seq = calloc(n_row_max, sizeof(*b->row_seq));
+	b->logit_row = calloc(n_logit_max, sizeof(*b->logit_row));
+	b->out = calloc(n_logit_max, sizeof(*b->out));
+	b->logits = aligned_alloc(64, (size_t)n_logit_max * logit_stride * sizeof(float));
+	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->out || !b->logits) {
+		batch_deinit(b);
+		return -ENOMEM;
+	}
+	memset(b->logits, 0, (size_t)n_logit_max * logit_stride * sizeof(float));
+	return 0;
+}
+
+void batch_deinit(struct batch *b)
+{
+	free(b->token);
+	free(b->pos);
+	free(b->row_seq);
+	free(b->logit_row);
+	free(b->out);
+	free(b->logits);
+	memset(b, 0, sizeof(*b));
+}
+
+/* Is the prediction made at position pos of use? Of the newest token and the drafts behind it, and of what SCORE asks about. */
+static bool row_has_logits(const struct request *r, uint32_t pos)
+{
+	if (r->op == GYRE_OP_SCORE)
+		return pos + 1 >= r->n_prompt - r->n_score + r->n_scored && pos + 1 < r->n_prompt;
+	return pos + 1 >= r->n_token;
+}
+
+void batch_layout(struct batch *b)
+{
+	b->n_row = 0;
+	b->n_logit = 0;
+	for (uint32_t s = 0; s < b->n_seq; s++) {
+		struct batch_seq *seq = &b->seq[s];
+
+		seq->row0 = b->n_row;
+		assert(b->n_row + seq->n_row <= b->n_row_max);
+		for (uint32_t i = 0; i < seq->n_row; i++) {
+			uint32_t pos = seq->n_past + i;
+
+			if (row_has_logits(seq->request, pos)) {
+				assert(b->n_logit < b->n_logit_max);
+				b->logit_row[b->n_logit++] = b->n_row;
+			}
+			b->token[b->n_row] = seq->request->token[pos];
+			b->pos[b->n_row] = (int32_t)pos;
+			b->row_seq[b->n_row++] = s;
+		}
+	}
+}

@@ -1,0 +1,35 @@
+/*
+ * What the daemon is told: a file of `key = value` lines, then the command line over it, with the same keys. One table holds
+ * key, default and explanation of each; --help prints it.
+ */
+#ifndef GYRE_DAEMON_CONFIG_CONFIG_H
+#define GYRE_DAEMON_CONFIG_CONFIG_H
+
+#include "daemon/util/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config {
+	char model[PATH_MAX];
+	char socket[PATH_MAX];
+	char isa[32];          /* "" or "auto": the best this CPU has */
+	uint32_t n_thread;     /* 0: one per core, within the cgroup's quota */
+	uint32_t n_ctx;        /* 0: the model's, at most CONFIG_CTX_AUTO */
+	uint64_t kv_bytes;     /* 0: four full contexts */
+	uint32_t batch_rows, chunk, n_draft, drain_seconds, spin_us;
+};
+
+#define CONFIG_CTX_AUTO 8192u
+
+enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+/* The defaults, then --config FILE, then the other options. An enum config_outcome, or -EINVAL with e saying what to write. */
+int config_parse(struct config *c, int argc, char **argv, struct error *e);
+/* Lines of key = value over *c. Empty lines and # comments are passed over. */
+int config_read_file(struct config *c, const char *path, struct error *e);
+void config_print_help(FILE *f);
+
+#endif

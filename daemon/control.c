@@ -1,0 +1,448 @@
+#include "daemon/control.h"
+#include "daemon/util/log.h"
+#include "shm/atomic.h"
+#include "shm/doorbell.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define RING_ENTRIES 1024u
+#define CONNECTION_MAX INTAKE_SESSION_MAX
+#define TICK_NS 20000000         /* how often a draining daemon looks whether it is done */
+#define HELLO_TIMEOUT_NS 5000000000ull
+
+enum event_kind { EVENT_ACCEPT, EVENT_SIGNAL, EVENT_LEADER, EVENT_TICK, EVENT_CONNECTION };
+
+struct connection {
+	int fd;                   /* -1: free; once a session exists, the session's */
+	struct session *session;
+	bool is_closing;          /* the leader has been told; waiting for it to let go */
+	uint64_t since_ns;
+	union {
+		struct abi_hello hello;
+		struct abi_query query;
+		uint8_t bytes[256];
+	} in;
+};
+
+struct control {
+	struct daemon *d;
+	struct io_uring ring;
+	int listen_fd, signal_fd;
+	uint64_t leader_count, drain_end_ns;
+	bool is_draining, is_done, is_ticking;
+	struct signalfd_siginfo signal;
+	struct __kernel_timespec tick;
+	struct connection connection[CONNECTION_MAX];
+};
+
+/* ---- the listener ---- */
+
+static bool is_alive(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive;
+
+	if (fd < 0)
+		return false;
+	alive = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
+	close(fd);
+	return alive;
+}
+
+int control_listen(const char *path, struct error *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd, r;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path, sizeof(a.sun_path) - 1);
+	strcpy(a.sun_path, path);
+	if (lstat(path, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode))
+			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
+		if (is_alive(&a))
+			return error_set(e, -EADDRINUSE, "%s: another gyred serves there; stop it or choose another --socket",
+					 path);
+		unlink(path);
+	}
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(e, -errno, "socket: %s", strerror(errno));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, SOMAXCONN) < 0) {
+		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path, strerror(errno));
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* ---- submissions ---- */
+
+static struct io_uring_sqe *get_sqe(struct control *c, enum event_kind kind, uint32_t index)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&c->ring);
+
+	if (!sqe) {
+		io_uring_submit(&c->ring);
+		sqe = io_uring_get_sqe(&c->ring);
+	}
+	io_uring_sqe_set_data64(sqe, (uint64_t)index << 8 | kind);
+	return sqe;
+}
+
+/* prep functions clear user_data on some versions: it is set again after them. */
+#define SUBMIT(c, kind, index, prep, ...)                                              \
+	do {                                                                           \
+		struct io_uring_sqe *sqe_ = get_sqe(c, kind, index);                   \
+		prep(sqe_, __VA_ARGS__);                                               \
+		io_uring_sqe_set_data64(sqe_, (uint64_t)(index) << 8 | (kind));        \
+	} while (0)
+
+static void want_accept(struct control *c)
+{
+	SUBMIT(c, EVENT_ACCEPT, 0, io_uring_prep_accept, c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void want_signal(struct control *c)
+{
+	SUBMIT(c, EVENT_SIGNAL, 0, io_uring_prep_read, c->signal_fd, &c->signal, sizeof(c->signal), 0);
+}
+
+static void want_leader(struct control *c)
+{
+	SUBMIT(c, EVENT_LEADER, 0, io_uring_prep_poll_add, c->d->control_fd, POLLIN);
+}
+
+static void want_message(struct control *c, uint32_t i)
+{
+	struct connection *n = &c->connection[i];
+
+	SUBMIT(c, EVENT_CONNECTION, i, io_uring_prep_recv, n->fd, n->in.bytes, sizeof(n->in.bytes), 0);
+}
+
+static void want_tick(struct control *c)
+{
+	if (c->is_ticking)
+		return;
+	c->is_ticking = true;
+	c->tick = (struct __kernel_timespec){ .tv_nsec = TICK_NS };
+	SUBMIT(c, EVENT_TICK, 0, io_uring_prep_timeout, &c->tick, 0, 0);
+}
+
+/* ---- handshake ---- */
+
+static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
+{
+	*w = (struct abi_welcome){ .magic = GYRE_ABI_MAGIC, .version = GYRE_ABI_VERSION, .layout_hash = abi_layout_hash() };
+	w->n_vocab = vocab_size(d->vocab);
+	w->n_ctx = d->n_ctx;
+	w->bos = vocab_bos(d->vocab);
+	w->eos = vocab_eos(d->vocab);
+	w->has_chat = vocab_chat_family(d->vocab) != NULL;
+	memcpy(w->model, d->model_name, sizeof(w->model));
+}
+
+/* 0, or -errno with the reason in words for the client. Pure. */
+static int check_hello(const struct abi_hello *h, char *text, size_t n)
+{
+	if (h->magic != GYRE_ABI_MAGIC) {
+		snprintf(text, n, "not a gyre client");
+		return -EPROTO;
+	}
+	if (h->version != GYRE_ABI_VERSION || h->layout_hash != abi_layout_hash()) {
+		snprintf(text, n, "gyred speaks ABI version %u with another layout; install the libgyre that came with it",
+			 GYRE_ABI_VERSION);
+		return -EPROTO;
+	}
+	for (size_t i = 0; i < sizeof(h->reserved) / sizeof(h->reserved[0]); i++)
+		if (h->reserved[i]) {
+			snprintf(text, n, "reserved fields of hello are not zero");
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static int send_welcome(int fd, const struct abi_welcome *w, const struct session *s)
+{
+	char space[CMSG_SPACE(3 * sizeof(int))] = { 0 };
+	struct iovec iov = { (void *)w, sizeof(*w) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fds[3];
+
+	if (s) {
+		struct cmsghdr *cm;
+
+		m.msg_control = space;
+		m.msg_controllen = sizeof(space);
+		cm = CMSG_FIRSTHDR(&m);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(fds));
+		fds[0] = s->region.client_fd;
+		fds[1] = s->region.daemon_fd;
+		fds[2] = s->doorbell_fd;
+		memcpy(CMSG_DATA(cm), fds, sizeof(fds));
+	}
+	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int welcome(struct control *c, struct connection *n)
+{
+	struct abi_welcome w;
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	fill_welcome(c->d, &w);
+	w.res = check_hello(&n->in.hello, w.text, sizeof(w.text));
+	if (w.res == 0 && c->is_draining) {
+		w.res = -ESHUTDOWN;
+		snprintf(w.text, sizeof(w.text), "gyred is shutting down");
+	}
+	if (w.res == 0 && getsockopt(n->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		w.res = -errno;
+	if (w.res == 0) {
+		w.res = session_new(&n->session, n->fd, &peer, &n->in.hello);
+		if (w.res < 0)
+			snprintf(w.text, sizeof(w.text), "session: %s; rings are powers of two up to %u and %u entries",
+				 strerror(-w.res), GYRE_SQ_ENTRIES_MAX, GYRE_CQ_ENTRIES_MAX);
+	}
+	if (n->session) {
+		w.client_bytes = n->session->region.layout.client_bytes;
+		w.daemon_bytes = n->session->region.layout.daemon_bytes;
+	}
+	if (send_welcome(n->fd, &w, n->session) < 0 || w.res < 0)
+		return -EPROTO;
+	intake_attach(&c->d->intake, n->session);
+	return 0;
+}
+
+/* ---- statistics ---- */
+
+static uint64_t peek(const uint64_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static void answer_query(struct control *c, int fd)
+{
+	const struct daemon *d = c->d;
+	const struct intake_stats *s = &d->intake.stats;
+	char text[1024];
+	int n = snprintf(text, sizeof(text),
+			 "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,\"sessions\":%llu,\"live\":%llu,"
+			 "\"requests\":%llu,\"refused\":%llu,\"steps\":%llu,\"parks\":%llu,\"tokens_prompt\":%llu,"
+			 "\"tokens_generated\":%llu,\"preempted\":%llu,\"draft_guessed\":%llu,\"draft_hits\":%llu,"
+			 "\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n",
+			 GYRE_VERSION, d->kernels.isa, d->n_thread, d->n_ctx, (unsigned long long)peek(&s->n_session),
+			 (unsigned long long)peek(&s->n_live), (unsigned long long)peek(&s->n_request),
+			 (unsigned long long)peek(&s->n_refused), (unsigned long long)peek(&s->n_step),
+			 (unsigned long long)peek(&s->n_park), (unsigned long long)peek(&d->sched.n_token_prompt),
+			 (unsigned long long)peek(&d->emit.n_token), (unsigned long long)peek(&d->sched.n_preempted),
+			 (unsigned long long)peek(&d->spec.n_guessed), (unsigned long long)peek(&d->sample.n_draft_hit),
+			 d->kv.n_block, load_relaxed(&d->kv.n_free));
+
+	(void)!send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* ---- events ---- */
+
+static void close_connection(struct control *c, uint32_t i)
+{
+	struct connection *n = &c->connection[i];
+
+	if (n->session && n->session->socket_fd >= 0 && !n->is_closing) {
+		n->is_closing = true;
+		intake_detach(&c->d->intake, n->session);
+		return;
+	}
+	close(n->fd);
+	n->fd = -1;
+}
+
+static void on_accept(struct control *c, int fd)
+{
+	if (fd < 0)
+		return;
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		struct connection *n = &c->connection[i];
+
+		if (n->fd >= 0)
+			continue;
+		*n = (struct connection){ .fd = fd, .since_ns = doorbell_now_ns() };
+		want_message(c, i);
+		want_tick(c);
+		return;
+	}
+	log_warn("connection refused: %u clients are connected already", CONNECTION_MAX);
+	close(fd);
+}
+
+/* A hello that was refused leaves no attached session: everything of it is freed here. */
+static void on_hello(struct control *c, uint32_t i)
+{
+	struct connection *n = &c->connection[i];
+
+	if (welcome(c, n) == 0) {
+		want_message(c, i);
+		return;
+	}
+	if (n->session) {
+		n->session = session_free(n->session); /* closes the socket, too */
+		n->fd = -1;
+		return;
+	}
+	close_connection(c, i);
+}
+
+static void on_message(struct control *c, uint32_t i, int res)
+{
+	struct connection *n = &c->connection[i];
+
+	if (res == (int)sizeof(n->in.hello) && !n->session) {
+		on_hello(c, i);
+	} else if (res == (int)sizeof(n->in.query) && n->in.query.magic == GYRE_ABI_MAGIC && n->in.query.what == 1) {
+		answer_query(c, n->fd);
+		want_message(c, i);
+	} else if (res == -EINTR || res == -EAGAIN) {
+		want_message(c, i);
+	} else {
+		close_connection(c, i);
+	}
+}
+
+static void on_leader(struct control *c)
+{
+	struct session *s, *next;
+
+	(void)!read(c->d->control_fd, &c->leader_count, sizeof(c->leader_count));
+	for (s = intake_take_detached(&c->d->intake); s; s = next) {
+		next = s->next;
+		for (uint32_t i = 0; i < CONNECTION_MAX; i++)
+			if (c->connection[i].fd >= 0 && c->connection[i].session == s)
+				c->connection[i] = (struct connection){ .fd = -1 };
+		session_free(s);
+	}
+	want_leader(c);
+}
+
+static void on_signal(struct control *c)
+{
+	if (c->is_draining) {
+		c->is_done = true; /* asked twice: at once */
+		return;
+	}
+	log_info("signal %u: finishing what runs, at most %u s", c->signal.ssi_signo, c->d->config.drain_seconds);
+	c->is_draining = true;
+	c->drain_end_ns = doorbell_now_ns() + c->d->config.drain_seconds * 1000000000ull;
+	intake_close(&c->d->intake);
+	want_tick(c);
+	want_signal(c);
+}
+
+static void on_tick(struct control *c)
+{
+	uint64_t now = doorbell_now_ns();
+	bool is_waiting = false;
+
+	c->is_ticking = false;
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		struct connection *n = &c->connection[i];
+
+		if (n->fd < 0 || n->session)
+			continue;
+		is_waiting = true;
+		if (now - n->since_ns > HELLO_TIMEOUT_NS)
+			shutdown(n->fd, SHUT_RDWR);
+	}
+	if (c->is_draining) {
+		/* The leader counts in its drain: wake it, so that the figure is fresh by the next tick. */
+		if (now >= c->drain_end_ns || peek(&c->d->intake.stats.n_live) == 0)
+			c->is_done = true;
+		intake_wake(&c->d->intake);
+	}
+	if (is_waiting || c->is_draining)
+		want_tick(c);
+}
+
+static void on_event(struct control *c, uint64_t data, int res)
+{
+	switch ((enum event_kind)(data & 0xff)) {
+	case EVENT_ACCEPT:
+		on_accept(c, res);
+		want_accept(c);
+		break;
+	case EVENT_SIGNAL:
+		on_signal(c);
+		break;
+	case EVENT_LEADER:
+		on_leader(c);
+		break;
+	case EVENT_TICK:
+		on_tick(c);
+		break;
+	case EVENT_CONNECTION:
+		on_message(c, (uint32_t)(data >> 8), res);
+		break;
+	}
+}
+
+static void close_all(struct control *c)
+{
+	io_uring_queue_exit(&c->ring);
+	daemon_stop(c->d);
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		struct connection *n = &c->connection[i];
+
+		if (n->session)
+			session_free(n->session);
+		else if (n->fd >= 0)
+			close(n->fd);
+	}
+}
+
+int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return error_set(e, -ENOMEM, "no memory");
+	c->d = d;
+	c->listen_fd = listen_fd;
+	c->signal_fd = signal_fd;
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++)
+		c->connection[i].fd = -1;
+	r = io_uring_queue_init(RING_ENTRIES, &c->ring, 0);
+	if (r < 0) {
+		free(c);
+		return error_set(e, r, "io_uring: %s; is it disabled (kernel.io_uring_disabled)?", strerror(-r));
+	}
+	want_accept(c);
+	want_signal(c);
+	want_leader(c);
+	while (!c->is_done) {
+		struct io_uring_cqe *cqe;
+
+		r = io_uring_submit_and_wait(&c->ring, 1);
+		if (r < 0 && r != -EINTR)
+			break;
+		while (!c->is_done && io_uring_peek_cqe(&c->ring, &cqe) == 0) {
+			uint64_t data = cqe->user_data;
+			int res = cqe->res;
+
+			io_uring_cqe_seen(&c->ring, cqe);
+			on_event(c, data, res);
+		}
+	}
+	close_all(c);
+	free(c);
+	return r < 0 && r != -EINTR ? error_set(e, r, "io_uring: %s", strerror(-r)) : 0;
+}

@@ -1,0 +1,25 @@
+/*
+ * Tokens -> CQ rings. One completion a token, with its bytes; bytes in which a stop string may begin (or, on request, an
+ * unfinished character) are held back and come with a later one. The last completion says how the request ended.
+ * intake has granted the space beforehand, so a completion that is due always fits. Leader thread; nothing allocates.
+ */
+#ifndef GYRE_DAEMON_EMIT_EMIT_H
+#define GYRE_DAEMON_EMIT_EMIT_H
+
+#include "daemon/batch.h"
+#include "daemon/text/text.h"
+
+#define EMIT_SESSION_MAX (2 * BATCH_SEQ_MAX)
+
+struct emit {
+	const struct vocab *vocab;
+	uint32_t n_ctx;
+	uint32_t n_touched;
+	struct session *touched[EMIT_SESSION_MAX]; /* to be flushed at the end of the step */
+	uint64_t n_token;
+};
+
+void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx);
+void emit_batch(struct emit *e, struct batch *b);
+
+#endif

@@ -1,0 +1,233 @@
+#include "daemon/intake/prompt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEMPLATE_BYTES_PER_MESSAGE 64u
+
+int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, uint32_t text_max)
+{
+	memset(p, 0, sizeof(*p));
+	p->vocab = v;
+	p->rendered_max = (size_t)text_max + PROMPT_MESSAGE_MAX * TEMPLATE_BYTES_PER_MESSAGE;
+	p->rendered = malloc(p->rendered_max);
+	p->scratch = vocab_scratch_new(p->rendered_max);
+	if (p->rendered && p->scratch)
+		return 0;
+	prompt_reader_deinit(p);
+	return -ENOMEM;
+}
+
+void prompt_reader_deinit(struct prompt_reader *p)
+{
+	free(p->rendered);
+	vocab_scratch_free(p->scratch);
+	memset(p, 0, sizeof(*p));
+}
+
+/* { u32 role; u32 n; u8 text[n]; pad to 4 }… -> message[]. How many, or -EINVAL. */
+static int split_messages(struct prompt_reader *p, const uint8_t *data, uint32_t n)
+{
+	int count = 0;
+
+	while (n) {
+		uint32_t head[2], padded;
+
+		if (n < sizeof(head) || count == PROMPT_MESSAGE_MAX)
+			return -EINVAL;
+		memcpy(head, data, sizeof(head));
+		data += sizeof(head);
+		n -= sizeof(head);
+		if (head[0] > GYRE_ROLE_ASSISTANT || head[1] > n)
+			return -EINVAL;
+		padded = (head[1] + 3) & ~3u;
+		p->message[count].role = (int)head[0];
+		p->message[count++].text = (struct text_span){ (const char *)data, head[1] };
+		if (padded > n)
+			return -EINVAL;
+		data += padded;
+		n -= padded;
+	}
+	return count ? count : -EINVAL;
+}
+
+static int read_text(struct prompt_reader *p, struct request *r, const char *text, size_t n, bool is_first, bool is_special,
+		     uint32_t room)
+{
+	bool add_special = is_first && !(r->flags & GYRE_SQE_NO_BOS);
+	int n_id = vocab_tokenize(p->vocab, p->scratch, text, n, add_special, is_special,
+				  (uint32_t *)r->token + r->n_prompt, room);
+
+	if (n_id == -ENOBUFS)
+		return -E2BIG;
+	if (n_id < 0)
+		return n_id;
+	r->n_prompt += (uint32_t)n_id;
+	return n_id;
+}
+
+static int read_chat(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t n_ctx)
+{
+	int n_message = split_messages(p, data, n);
+	ssize_t bytes;
+
+	if (n_message < 0)
+		return n_message;
+	bytes = vocab_chat_render(p->vocab, p->message, (size_t)n_message, true, p->rendered, p->rendered_max);
+	if (bytes < 0)
+		return bytes == -ENOBUFS ? -E2BIG : bytes == -ENOTSUP ? -EOPNOTSUPP : (int)bytes;
+	return read_text(p, r, p->rendered, (size_t)bytes, true, true, n_ctx);
+}
+
+static int read_score(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split,
+		      uint32_t n_ctx)
+{
+	bool is_special = r->flags & GYRE_SQE_SPECIAL;
+	int n_id = read_text(p, r, (const char *)data, split, true, is_special, n_ctx);
+
+	if (n_id < 0)
+		return n_id;
+	n_id = read_text(p, r, (const char *)data + split, n - split, false, is_special, n_ctx - r->n_prompt);
+	if (n_id >= 0)
+		r->n_score = (uint32_t)n_id;
+	return n_id;
+}
+
+static int read_tokens(struct request *r, const struct geometry *g, const uint8_t *data, uint32_t n, uint32_t split)
+{
+	int res = validate_tokens(data, n, g);
+
+	if (res < 0)
+		return res;
+	memcpy(r->token, data, n);
+	r->n_prompt = n / 4;
+	if (r->op == GYRE_OP_SCORE)
+		r->n_score = (n - split) / 4;
+	return 0;
+}
+
+int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, const uint8_t *data, uint32_t n,
+		uint32_t split)
+{
+	int res;
+
+	r->n_prompt = 0;
+	if (r->flags & GYRE_SQE_TOKENS)
+		res = read_tokens(r, g, data, n, split);
+	else if (r->flags & GYRE_SQE_CHAT)
+		res = read_chat(p, r, data, n, g->n_ctx);
+	else if (r->op == GYRE_OP_SCORE)
+		res = read_score(p, r, data, n, split, g->n_ctx);
+	else
+		res = read_text(p, r, (const char *)data, n, true, r->flags & GYRE_SQE_SPECIAL, g->n_ctx);
+	if (res < 0)
+		return res;
+	r->n_token = r->n_prompt;
+	if (r->op == GYRE_OP_TOKENIZE)
+		return 0;
+	if (!r->n_prompt || (r->op == GYRE_OP_SCORE && (!r->n_score || r->n_score == r->n_prompt)))
+		return -EINVAL;
+	if (r->op == GYRE_OP_GENERATE && r->n_prompt >= g->n_ctx)
+		return -E2BIG;
+	return 0;
+}
+
+static struct prompt_job *find_queued(struct prompt_helper *h)
+{
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
+		if (__atomic_load_n(&h->job[i].state, __ATOMIC_ACQUIRE) == PROMPT_JOB_QUEUED)
+			return &h->job[i];
+	return NULL;
+}
+
+static void *prompt_helper_main(void *arg)
+{
+	struct prompt_helper *h = arg;
+	const uint64_t one = 1;
+
+	pthread_setname_np(pthread_self(), "gyred-text");
+	for (;;) {
+		struct prompt_job *job;
+
+		pthread_mutex_lock(&h->lock);
+		while (!(job = find_queued(h)) && !h->is_stopping)
+			pthread_cond_wait(&h->cond, &h->lock);
+		pthread_mutex_unlock(&h->lock);
+		if (!job)
+			return NULL;
+		job->res = prompt_read(&h->reader, job->request, &job->geometry, job->data, job->n, job->split);
+		/* Pairs with the load in prompt_helper_finished. */
+		__atomic_store_n(&job->state, PROMPT_JOB_DONE, __ATOMIC_RELEASE);
+		(void)!write(h->wake_fd, &one, sizeof(one));
+	}
+}
+
+int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, uint32_t text_max, int wake_fd)
+{
+	int r;
+
+	memset(h, 0, sizeof(*h));
+	h->wake_fd = wake_fd;
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->cond, NULL);
+	r = prompt_reader_init(&h->reader, v, text_max);
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX && r == 0; i++)
+		if (!(h->job[i].data = malloc(text_max)))
+			r = -ENOMEM;
+	if (r == 0)
+		r = -pthread_create(&h->thread, NULL, prompt_helper_main, h);
+	if (r < 0) {
+		prompt_helper_deinit(h);
+		return r;
+	}
+	h->is_running = true;
+	return 0;
+}
+
+void prompt_helper_deinit(struct prompt_helper *h)
+{
+	if (h->is_running) {
+		pthread_mutex_lock(&h->lock);
+		h->is_stopping = true;
+		pthread_cond_signal(&h->cond);
+		pthread_mutex_unlock(&h->lock);
+		pthread_join(h->thread, NULL);
+	}
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
+		free(h->job[i].data);
+	prompt_reader_deinit(&h->reader);
+	memset(h, 0, sizeof(*h));
+}
+
+struct prompt_job *prompt_helper_get(struct prompt_helper *h)
+{
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
+		if (__atomic_load_n(&h->job[i].state, __ATOMIC_RELAXED) == PROMPT_JOB_FREE)
+			return &h->job[i];
+	return NULL;
+}
+
+void prompt_helper_submit(struct prompt_helper *h, struct prompt_job *job)
+{
+	pthread_mutex_lock(&h->lock);
+	/* Pairs with the load in find_queued. */
+	__atomic_store_n(&job->state, PROMPT_JOB_QUEUED, __ATOMIC_RELEASE);
+	pthread_cond_signal(&h->cond);
+	pthread_mutex_unlock(&h->lock);
+}
+
+struct prompt_job *prompt_helper_finished(struct prompt_helper *h)
+{
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
+		/* Pairs with the helper's store of DONE. */
+		if (__atomic_load_n(&h->job[i].state, __ATOMIC_ACQUIRE) == PROMPT_JOB_DONE)
+			return &h->job[i];
+	return NULL;
+}
+
+void prompt_helper_put(struct prompt_job *job)
+{
+	__atomic_store_n(&job->state, PROMPT_JOB_FREE, __ATOMIC_RELAXED);
+}

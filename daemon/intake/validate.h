@@ -1,0 +1,29 @@
+/*
+ * Is this entry, are these options, well formed? Pure functions on the daemon's private copies: what they let through needs
+ * no further check before use. The bytes are a client's and may be anything.
+ */
+#ifndef GYRE_DAEMON_INTAKE_VALIDATE_H
+#define GYRE_DAEMON_INTAKE_VALIDATE_H
+
+#include "daemon/request.h"
+
+#include <stddef.h>
+
+/* struct gyre_options with both tails at their longest. */
+#define VALIDATE_OPTIONS_MAX                                                                                 \
+	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
+
+struct geometry {
+	uint32_t arena_bytes;
+	uint32_t n_vocab, n_ctx;
+	uint32_t text_max; /* bytes of one prompt */
+};
+
+/* 0, -EINVAL, -EOPNOTSUPP (unknown or reserved operation), -E2BIG (cannot fit the context). */
+int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g);
+/* opts[len] -> s. len 0: the defaults. 0 or -EINVAL. */
+int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s);
+/* Token ids as a client gave them. 0 or -EINVAL. */
+int validate_tokens(const uint8_t *data, size_t n_byte, const struct geometry *g);
+
+#endif
