@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_MS 5000u
-#define QUERY_TIMEOUT_MS 5000
-#define SPIN_NS 20000u /* a token of a small model takes longer than this, a wake-up from a futex is shorter than three */
-#define N_FD 3         /* client region, daemon region, doorbell */
+#define QUERY_TIMEOUT_MS   5000
+#define SPIN_NS \
+	20000u /* a token of a small model takes longer than this, a wake-up from a futex is shorter than three */
+#define N_FD 3 /* client region, daemon region, doorbell */
 
 __attribute__((format(printf, 3, 4))) static int refuse(const struct gyre_params *p, int res, const char *format, ...)
 {
@@ -46,7 +47,8 @@ static int socket_path(struct sockaddr_un *sa, const char *path, const struct gy
 			n = snprintf(sa->sun_path, sizeof(sa->sun_path), "/run/gyre/gyre.sock");
 	}
 	if (n >= (int)sizeof(sa->sun_path))
-		return refuse(p, -ENAMETOOLONG, "socket path is longer than %zu bytes: use a shorter one", sizeof(sa->sun_path) - 1);
+		return refuse(p, -ENAMETOOLONG, "socket path is longer than %zu bytes: use a shorter one",
+			      sizeof(sa->sun_path) - 1);
 	return 0;
 }
 
@@ -83,7 +85,9 @@ static int open_socket(struct gyre *g, const char *path, const struct gyre_param
 
 static int send_hello(struct gyre *g, const struct gyre_params *p)
 {
-	struct abi_hello hello = { .magic = GYRE_ABI_MAGIC, .version = GYRE_ABI_VERSION, .layout_hash = abi_layout_hash() };
+	struct abi_hello hello = { .magic = GYRE_ABI_MAGIC,
+				   .version = GYRE_ABI_VERSION,
+				   .layout_hash = abi_layout_hash() };
 
 	if (p) {
 		hello.sq_entries = p->sq_entries;
@@ -127,7 +131,9 @@ static int receive_welcome(struct gyre *g, int fds[N_FD])
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { .iov_base = &g->welcome, .iov_len = sizeof(g->welcome) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	ssize_t n;
 	unsigned n_fd;
 
@@ -155,13 +161,15 @@ static int shake_hands(struct gyre *g, const struct gyre_params *p)
 	if (!res)
 		res = receive_welcome(g, fds);
 	if (res)
-		return refuse(p, res, "the daemon did not welcome us: %s", res == -EPROTO ? "it is no gyred of this version" : strerror(-res));
+		return refuse(p, res, "the daemon did not welcome us: %s",
+			      res == -EPROTO ? "it is no gyred of this version" : strerror(-res));
 	if (g->welcome.res < 0)
 		return refuse(p, g->welcome.res, "%s", *g->welcome.text ? g->welcome.text : strerror(-g->welcome.res));
 	g->event_fd = fds[2];
 	res = region_attach(&g->region, fds[0], fds[1]);
 	if (res)
-		return refuse(p, res, "the daemon's shared memory has another layout: rebuild against the gyre that runs");
+		return refuse(p, res,
+			      "the daemon's shared memory has another layout: rebuild against the gyre that runs");
 	g->arena_mark = calloc(g->region.layout.sq_entries, sizeof(*g->arena_mark));
 	return g->arena_mark ? 0 : refuse(p, -ENOMEM, "out of memory");
 }

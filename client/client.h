@@ -14,18 +14,18 @@ struct gyre {
 	struct region region;
 	int socket_fd, event_fd;
 	uint64_t spin_ns;
-	bool has_hung_up;        /* the socket said so, once and for all */
-	uint32_t parked_idle;    /* what `parked` is outside gyre_wait_cqe: spin, or socket after gyre_event_fd */
+	bool has_hung_up;     /* the socket said so, once and for all */
+	uint32_t parked_idle; /* what `parked` is outside gyre_wait_cqe: spin, or socket after gyre_event_fd */
 
-	uint32_t sq_tail;        /* next entry to hand out; published: *sq_tail of the region */
+	uint32_t sq_tail; /* next entry to hand out; published: *sq_tail of the region */
 	uint32_t sq_submitted;
-	uint32_t sq_freed;       /* entries whose arena bytes have been freed */
+	uint32_t sq_freed; /* entries whose arena bytes have been freed */
 	uint32_t cq_head;
-	uint32_t n_inflight;     /* submitted requests whose last completion has not been seen */
+	uint32_t n_inflight; /* submitted requests whose last completion has not been seen */
 
 	/* Arena positions run free, mod 2^64: [freed, alloc) is in use, offset = position mod arena_bytes. */
 	uint64_t arena_alloc, arena_freed;
-	uint64_t *arena_mark;    /* [sq_entries]: where arena_freed goes when the entry is taken */
+	uint64_t *arena_mark; /* [sq_entries]: where arena_freed goes when the entry is taken */
 
 	struct abi_welcome welcome;
 };

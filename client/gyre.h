@@ -32,25 +32,25 @@ struct gyre;
 /* Zeroes mean defaults throughout. */
 struct gyre_params {
 	uint32_t sq_entries, cq_entries; /* powers of two; 64 and 256 */
-	uint32_t arena_bytes;            /* 1 MiB */
-	uint32_t connect_timeout_ms;     /* for the handshake; 5000 */
-	uint64_t spin_ns;                /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
-	char *error;                     /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
+	uint32_t arena_bytes;		 /* 1 MiB */
+	uint32_t connect_timeout_ms;	 /* for the handshake; 5000 */
+	uint64_t spin_ns;		 /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
+	char *error; /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
 	size_t error_bytes;
 };
 
 struct gyre_info {
 	char model[128];
 	uint32_t n_ctx, n_vocab;
-	int32_t bos, eos;                /* -1: none */
-	uint32_t has_chat;               /* GYRE_SQE_CHAT works */
+	int32_t bos, eos;  /* -1: none */
+	uint32_t has_chat; /* GYRE_SQE_CHAT works */
 	uint32_t sq_entries, cq_entries, arena_bytes;
 };
 
 /* Builder of GYRE_SQE_CHAT data in the caller's memory. */
 struct gyre_chat {
-	void *data;                      /* 4-aligned; arena memory saves a copy */
-	size_t size, n;                  /* capacity, bytes used */
+	void *data;	/* 4-aligned; arena memory saves a copy */
+	size_t size, n; /* capacity, bytes used */
 };
 
 #define GYRE_TIMEOUT_NONE UINT64_MAX
@@ -92,8 +92,8 @@ void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data);
  * Attach options: o->n_bias entries of bias, o->n_stop strings of stop (NUL-terminated). o->size and reserved are filled in.
  * -EINVAL: more than GYRE_BIAS_MAX, GYRE_STOP_MAX, GYRE_STOP_BYTES_MAX, GYRE_TOP_MAX, or an empty stop string. -EAGAIN, -EMSGSIZE.
  */
-int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o, const struct gyre_bias *bias,
-			 const char *const *stop);
+int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o,
+			 const struct gyre_bias *bias, const char *const *stop);
 
 /*
  * n bytes of the arena, 8-aligned; NULL when full. They belong to the entries of the next gyre_submit and are free again when
@@ -136,7 +136,8 @@ int gyre_event_clear(struct gyre *g);
  * Generate up to max_tokens (0: up to the context) after a NUL-terminated prompt; o NULL: greedy; its n_bias and n_stop must be 0.
  * Writes at most size - 1 bytes and a NUL, as snprintf does: returns the bytes there were. -EBUSY: other requests are in flight.
  */
-ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out, size_t size);
+ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out,
+		      size_t size);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

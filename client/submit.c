@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define PRIORITY_DEFAULT 128
-#define ARENA_ALIGN 8u
+#define ARENA_ALIGN	 8u
 
 static uint32_t padded4(size_t n)
 {
@@ -18,7 +18,8 @@ static uint32_t padded4(size_t n)
 /* How far the daemon has come. A head that we never submitted is a broken daemon: believe nothing new. */
 static uint32_t sq_taken(const struct gyre *g)
 {
-	uint32_t head = load_acquire(&g->region.daemon->sq_head); /* pairs with the store-release in sq_consumer_commit */
+	uint32_t head =
+		load_acquire(&g->region.daemon->sq_head); /* pairs with the store-release in sq_consumer_commit */
 
 	return head - g->sq_freed <= g->sq_submitted - g->sq_freed ? head : g->sq_freed;
 }
@@ -157,8 +158,8 @@ static int64_t options_bytes(const struct gyre_options *o, const char *const *st
 	return bytes;
 }
 
-int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o, const struct gyre_bias *bias,
-			 const char *const *stop)
+int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o,
+			 const struct gyre_bias *bias, const char *const *stop)
 {
 	struct gyre_options header = *o;
 	int64_t bytes = options_bytes(o, stop);

@@ -18,7 +18,8 @@ static const struct gyre_cqe *cqe_at(const struct gyre *g, uint32_t counter)
 
 int gyre_peek_cqe(struct gyre *g, const struct gyre_cqe **cqe)
 {
-	uint32_t tail = load_acquire(&g->region.daemon->cq_tail); /* pairs with the store-release in cq_producer_commit */
+	uint32_t tail =
+		load_acquire(&g->region.daemon->cq_tail); /* pairs with the store-release in cq_producer_commit */
 
 	if (tail == g->cq_head)
 		return -EAGAIN;
@@ -179,7 +180,8 @@ static ssize_t collect_text(struct gyre *g, char *out, size_t size)
 	return (ssize_t)total;
 }
 
-ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out, size_t size)
+ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out,
+		      size_t size)
 {
 	struct gyre_sqe *sqe;
 	int res;

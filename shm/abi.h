@@ -19,65 +19,66 @@
 
 #define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
-#define GYRE_ABI_MAGIC 0x65727967u /* "gyre" */
+#define GYRE_ABI_MAGIC	 0x65727967u /* "gyre" */
 #define GYRE_ABI_VERSION 1u
 
-#define GYRE_SQ_ENTRIES_MAX 4096u
-#define GYRE_CQ_ENTRIES_MAX 8192u
-#define GYRE_SQ_ENTRIES_DEFAULT 64u
-#define GYRE_CQ_ENTRIES_DEFAULT 256u
-#define GYRE_ARENA_BYTES_MIN 65536u
+#define GYRE_SQ_ENTRIES_MAX	 4096u
+#define GYRE_CQ_ENTRIES_MAX	 8192u
+#define GYRE_SQ_ENTRIES_DEFAULT	 64u
+#define GYRE_CQ_ENTRIES_DEFAULT	 256u
+#define GYRE_ARENA_BYTES_MIN	 65536u
 #define GYRE_ARENA_BYTES_DEFAULT 1048576u
-#define GYRE_ARENA_BYTES_MAX (1u << 28)                       /* with the largest SQ still far below 2^32: offsets are u32 */
-#define GYRE_RESULT_SLOT_BYTES 1024u                          /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
-#define GYRE_RESULT_TEXT_BYTES 512u
-#define GYRE_TOP_MAX 20u
-#define GYRE_CQE_INLINE_BYTES 24u
-#define GYRE_STOP_MAX 8u                                      /* stop strings a request */
-#define GYRE_STOP_BYTES_MAX 128u                              /* bytes of one */
-#define GYRE_BIAS_MAX 256u                                    /* logit biases a request */
+#define GYRE_ARENA_BYTES_MAX	 (1u << 28) /* with the largest SQ still far below 2^32: offsets are u32 */
+#define GYRE_RESULT_SLOT_BYTES	 1024u	    /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
+#define GYRE_RESULT_TEXT_BYTES	 512u
+#define GYRE_TOP_MAX		 20u
+#define GYRE_CQE_INLINE_BYTES	 24u
+#define GYRE_STOP_MAX		 8u   /* stop strings a request */
+#define GYRE_STOP_BYTES_MAX	 128u /* bytes of one */
+#define GYRE_BIAS_MAX		 256u /* logit biases a request */
 
 enum gyre_op {
 	GYRE_OP_NOP = 0,
 	GYRE_OP_GENERATE = 1,
-	GYRE_OP_SCORE = 2,    /* log-probabilities of the continuation data[split..) given data[..split) */
-	GYRE_OP_EMBED = 3,    /* reserved: -EOPNOTSUPP */
+	GYRE_OP_SCORE = 2, /* log-probabilities of the continuation data[split..) given data[..split) */
+	GYRE_OP_EMBED = 3, /* reserved: -EOPNOTSUPP */
 	GYRE_OP_TOKENIZE = 4,
-	GYRE_OP_FORK = 5,     /* reserved: -EOPNOTSUPP */
-	GYRE_OP_CANCEL = 6,   /* target = user_data of the requests to cancel; res = how many */
+	GYRE_OP_FORK = 5,   /* reserved: -EOPNOTSUPP */
+	GYRE_OP_CANCEL = 6, /* target = user_data of the requests to cancel; res = how many */
 };
 
 /* SQE flags */
-#define GYRE_SQE_TOKENS 0x01u      /* data is u32 token ids, not text */
-#define GYRE_SQE_CHAT 0x02u        /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
-#define GYRE_SQE_SPECIAL 0x04u     /* control tokens in the text are recognised */
-#define GYRE_SQE_NO_BOS 0x08u      /* the model's BOS is not prepended */
+#define GYRE_SQE_TOKENS	     0x01u /* data is u32 token ids, not text */
+#define GYRE_SQE_CHAT	     0x02u /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
+#define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised */
+#define GYRE_SQE_NO_BOS	     0x08u /* the model's BOS is not prepended */
 #define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character */
-#define GYRE_SQE_IGNORE_EOS 0x20u  /* generate up to max_tokens */
-#define GYRE_SQE_FLAGS 0x3fu
+#define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
+#define GYRE_SQE_FLAGS	     0x3fu
 
 /* CQE flags */
-#define GYRE_CQE_MORE 0x01u     /* another completion of this request follows */
-#define GYRE_CQE_EXT 0x02u      /* the bytes are in the result slot, not inline */
-#define GYRE_CQE_TOP 0x04u      /* n_top pairs lie in the result slot at GYRE_RESULT_TEXT_BYTES */
-#define GYRE_CQE_STOP 0x08u     /* ended by a stop string or an end token (res = 0), not by max_tokens (res = 0, no STOP) */
-#define GYRE_CQE_PROMPT 0x10u   /* last completion of GENERATE and SCORE: index = prompt tokens, token = tokens generated */
+#define GYRE_CQE_MORE 0x01u /* another completion of this request follows */
+#define GYRE_CQE_EXT  0x02u /* the bytes are in the result slot, not inline */
+#define GYRE_CQE_TOP  0x04u /* n_top pairs lie in the result slot at GYRE_RESULT_TEXT_BYTES */
+#define GYRE_CQE_STOP 0x08u /* ended by a stop string or an end token (res = 0), not by max_tokens (res = 0, no STOP) */
+#define GYRE_CQE_PROMPT \
+	0x10u /* last completion of GENERATE and SCORE: index = prompt tokens, token = tokens generated */
 
 enum gyre_role { GYRE_ROLE_SYSTEM = 0, GYRE_ROLE_USER = 1, GYRE_ROLE_ASSISTANT = 2 };
 
 struct gyre_sqe {
 	uint8_t opcode;
 	uint8_t flags;
-	uint16_t priority;     /* 0 highest; 128 default by libgyre; up to 255 */
-	uint32_t max_tokens;   /* GENERATE: 0 = up to the context */
+	uint16_t priority;   /* 0 highest; 128 default by libgyre; up to 255 */
+	uint32_t max_tokens; /* GENERATE: 0 = up to the context */
 	uint64_t user_data;
-	uint32_t data_off;     /* in the arena */
+	uint32_t data_off; /* in the arena */
 	uint32_t data_len;
-	uint32_t opts_off;     /* struct gyre_options in the arena, 8-aligned */
-	uint32_t opts_len;     /* 0: defaults (greedy) */
-	uint64_t target;       /* CANCEL */
-	uint64_t deadline_ns;  /* CLOCK_MONOTONIC, 0 = none; past it the request ends with -ETIME */
-	uint32_t split;        /* SCORE: where in data the continuation begins */
+	uint32_t opts_off;    /* struct gyre_options in the arena, 8-aligned */
+	uint32_t opts_len;    /* 0: defaults (greedy) */
+	uint64_t target;      /* CANCEL */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none; past it the request ends with -ETIME */
+	uint32_t split;	      /* SCORE: where in data the continuation begins */
 	uint32_t reserved0;
 	uint64_t reserved1;
 };
@@ -87,8 +88,8 @@ struct gyre_sqe {
  * Zeroes mean "off" throughout: temperature 0 is greedy, top_k 0, top_p 0 or 1, min_p 0, repetition_penalty 0 or 1.
  */
 struct gyre_options {
-	uint32_t size;         /* sizeof(struct gyre_options) */
-	uint32_t n_top;        /* alternatives reported with each token, <= GYRE_TOP_MAX */
+	uint32_t size;	/* sizeof(struct gyre_options) */
+	uint32_t n_top; /* alternatives reported with each token, <= GYRE_TOP_MAX */
 	float temperature;
 	float top_p;
 	float min_p;
@@ -110,14 +111,14 @@ struct gyre_bias {
 
 struct gyre_cqe {
 	uint64_t user_data;
-	int32_t res;           /* >= 0, or -errno (then the request has ended) */
+	int32_t res; /* >= 0, or -errno (then the request has ended) */
 	uint32_t flags;
-	uint32_t index;        /* in the stream; on the last completion: prompt tokens */
-	int32_t token;         /* id; -1: no token; on the last completion: tokens generated */
-	float logprob;         /* natural log, of the model's distribution after bias and penalties, at temperature 1 */
+	uint32_t index; /* in the stream; on the last completion: prompt tokens */
+	int32_t token;	/* id; -1: no token; on the last completion: tokens generated */
+	float logprob;	/* natural log, of the model's distribution after bias and penalties, at temperature 1 */
 	uint16_t n_bytes;
 	uint16_t n_top;
-	uint64_t time_ns;      /* CLOCK_MONOTONIC when the token was sampled */
+	uint64_t time_ns; /* CLOCK_MONOTONIC when the token was sampled */
 	uint8_t bytes[GYRE_CQE_INLINE_BYTES];
 };
 /* TOKENIZE completes in pieces: res = ids in this piece, u32[res] at the start of the result slot (GYRE_CQE_EXT); the last has no MORE.
@@ -130,9 +131,10 @@ struct gyre_top {
 
 /* First page of the client region. Writer: client. */
 struct abi_client_page {
-	ABI_LINE uint32_t sq_tail;   /* store-release after the SQEs; pairs with the daemon's load-acquire in its drain */
-	ABI_LINE uint32_t cq_head;   /* store-release after the CQE was read; pairs with the daemon's load before it reuses the slot */
-	ABI_LINE uint32_t parked;    /* 1: waits on the futex of cq_tail; 2: wants a message on the socket; 0: spins */
+	ABI_LINE uint32_t sq_tail; /* store-release after the SQEs; pairs with the daemon's load-acquire in its drain */
+	ABI_LINE uint32_t
+		cq_head; /* store-release after the CQE was read; pairs with the daemon's load before it reuses the slot */
+	ABI_LINE uint32_t parked; /* 1: waits on the futex of cq_tail; 2: wants a message on the socket; 0: spins */
 	uint8_t pad[4096 - 2 * 64 - 4];
 };
 
@@ -142,18 +144,18 @@ struct abi_daemon_page {
 	uint32_t version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries;
-	uint32_t sqe_off, arena_off;     /* in the client region */
+	uint32_t sqe_off, arena_off; /* in the client region */
 	uint32_t arena_bytes;
-	uint32_t cqe_off, result_off;    /* in the daemon region */
-	uint32_t generation;             /* raised by a daemon that adopts the session */
-	ABI_LINE uint32_t sq_head;   /* store-release once an entry and its arena bytes are taken */
-	ABI_LINE uint32_t cq_tail;   /* store-release after the CQE; futex word of parked clients */
+	uint32_t cqe_off, result_off;  /* in the daemon region */
+	uint32_t generation;	       /* raised by a daemon that adopts the session */
+	ABI_LINE uint32_t sq_head;     /* store-release once an entry and its arena bytes are taken */
+	ABI_LINE uint32_t cq_tail;     /* store-release after the CQE; futex word of parked clients */
 	ABI_LINE uint32_t need_wakeup; /* 1: the daemon sleeps; ring the doorbell after submitting */
-	ABI_LINE uint64_t n_request; /* live counters of the session */
+	ABI_LINE uint64_t n_request;   /* live counters of the session */
 	uint64_t n_token_prompt;
 	uint64_t n_token_generated;
 	uint64_t n_cancelled;
-	uint64_t step_ns;                /* duration of the last step */
+	uint64_t step_ns; /* duration of the last step */
 	uint8_t pad[4096 - 4 * 64 - 40];
 };
 
@@ -162,19 +164,19 @@ struct abi_hello {
 	uint32_t magic, version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries; /* powers of two; 0: default 64 / 256 */
-	uint32_t arena_bytes;            /* 0: default 1 MiB */
+	uint32_t arena_bytes;		 /* 0: default 1 MiB */
 	uint32_t reserved[5];
 };
 
 struct abi_welcome {
 	uint32_t magic, version;
 	uint64_t layout_hash;
-	int32_t res;                     /* 0 or -errno; then `text` says why and what to do */
+	int32_t res; /* 0 or -errno; then `text` says why and what to do */
 	uint32_t client_bytes, daemon_bytes;
 	uint32_t n_vocab, n_ctx;
 	int32_t bos, eos;
-	uint32_t has_chat;               /* 1: the model has a chat template that gyred knows */
-	char model[128];                 /* general.name or the file's name */
+	uint32_t has_chat; /* 1: the model has a chat template that gyred knows */
+	char model[128];   /* general.name or the file's name */
 	char text[256];
 };
 
@@ -182,7 +184,7 @@ struct abi_welcome {
  * struct abi_query, answered by one message of text (JSON) for `gyre stat`. */
 struct abi_query {
 	uint32_t magic;
-	uint32_t what;                   /* 1: statistics */
+	uint32_t what; /* 1: statistics */
 };
 
 #ifdef __cplusplus

@@ -30,11 +30,13 @@ int region_layout_init(struct region_layout *l, uint32_t sq_entries, uint32_t cq
 	sq_entries = sq_entries ? sq_entries : GYRE_SQ_ENTRIES_DEFAULT;
 	cq_entries = cq_entries ? cq_entries : GYRE_CQ_ENTRIES_DEFAULT;
 	arena_bytes = arena_bytes ? arena_bytes : GYRE_ARENA_BYTES_DEFAULT;
-	if (!is_entries(sq_entries, GYRE_SQ_ENTRIES_MAX) || !is_entries(cq_entries, GYRE_CQ_ENTRIES_MAX)
-	    || arena_bytes < GYRE_ARENA_BYTES_MIN || arena_bytes > GYRE_ARENA_BYTES_MAX)
+	if (!is_entries(sq_entries, GYRE_SQ_ENTRIES_MAX) || !is_entries(cq_entries, GYRE_CQ_ENTRIES_MAX) ||
+	    arena_bytes < GYRE_ARENA_BYTES_MIN || arena_bytes > GYRE_ARENA_BYTES_MAX)
 		return -EINVAL;
 
-	*l = (struct region_layout){ .sq_entries = sq_entries, .cq_entries = cq_entries, .arena_bytes = page_align(arena_bytes) };
+	*l = (struct region_layout){ .sq_entries = sq_entries,
+				     .cq_entries = cq_entries,
+				     .arena_bytes = page_align(arena_bytes) };
 	l->sqe_off = PAGE_BYTES;
 	l->arena_off = l->sqe_off + page_align(sq_entries * sizeof(struct gyre_sqe));
 	l->client_bytes = l->arena_off + l->arena_bytes;
@@ -149,12 +151,13 @@ static int check_layout(struct region *r, uint32_t client_bytes, uint32_t daemon
 	const struct abi_daemon_page *page = r->daemon;
 	struct region_layout l;
 
-	if (page->magic != GYRE_ABI_MAGIC || page->version != GYRE_ABI_VERSION || page->layout_hash != abi_layout_hash())
+	if (page->magic != GYRE_ABI_MAGIC || page->version != GYRE_ABI_VERSION ||
+	    page->layout_hash != abi_layout_hash())
 		return -EPROTO;
 	if (region_layout_init(&l, page->sq_entries, page->cq_entries, page->arena_bytes) < 0)
 		return -EPROTO;
-	if (l.client_bytes != client_bytes || l.daemon_bytes != daemon_bytes || page->sqe_off != l.sqe_off
-	    || page->arena_off != l.arena_off || page->cqe_off != l.cqe_off || page->result_off != l.result_off)
+	if (l.client_bytes != client_bytes || l.daemon_bytes != daemon_bytes || page->sqe_off != l.sqe_off ||
+	    page->arena_off != l.arena_off || page->cqe_off != l.cqe_off || page->result_off != l.result_off)
 		return -EPROTO;
 	r->layout = l;
 	return 0;

@@ -16,14 +16,15 @@
 
 struct region_layout {
 	uint32_t sq_entries, cq_entries, arena_bytes;
-	uint32_t sqe_off, arena_off, client_bytes; /* client region */
+	uint32_t sqe_off, arena_off, client_bytes;  /* client region */
 	uint32_t cqe_off, result_off, daemon_bytes; /* daemon region */
 };
 
 struct region {
 	struct region_layout layout; /* private copy: checked once, never read from shared memory again */
 	int client_fd, daemon_fd;    /* -1: closed */
-	struct abi_client_page *client; /* the daemon's mapping is PROT_READ: a store there is a SIGSEGV, which is wanted */
+	struct abi_client_page
+		*client; /* the daemon's mapping is PROT_READ: a store there is a SIGSEGV, which is wanted */
 	struct abi_daemon_page *daemon; /* the client's mapping is PROT_READ */
 };
 
@@ -63,8 +64,8 @@ static inline struct gyre_cqe *region_cqe(const struct region *r)
 /* The result slot of completion `counter`. */
 static inline uint8_t *region_result(const struct region *r, uint32_t counter)
 {
-	return (uint8_t *)r->daemon + r->layout.result_off
-	       + (size_t)(counter & (r->layout.cq_entries - 1)) * GYRE_RESULT_SLOT_BYTES;
+	return (uint8_t *)r->daemon + r->layout.result_off +
+	       (size_t)(counter & (r->layout.cq_entries - 1)) * GYRE_RESULT_SLOT_BYTES;
 }
 
 #endif

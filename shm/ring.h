@@ -15,22 +15,22 @@
 struct region;
 
 struct sq_consumer {
-	const uint32_t *shared_tail;   /* client page; hostile */
-	uint32_t *shared_head;         /* daemon page */
-	const struct gyre_sqe *sqe;    /* [entries]; hostile */
+	const uint32_t *shared_tail; /* client page; hostile */
+	uint32_t *shared_head;	     /* daemon page */
+	const struct gyre_sqe *sqe;  /* [entries]; hostile */
 	uint32_t entries;
-	uint32_t head;                 /* next entry to peek */
-	uint32_t tail;                 /* as of the last sq_consumer_load; tail - head <= entries always */
+	uint32_t head; /* next entry to peek */
+	uint32_t tail; /* as of the last sq_consumer_load; tail - head <= entries always */
 };
 
 struct cq_producer {
-	const uint32_t *shared_head;   /* client page; hostile */
-	uint32_t *shared_tail;         /* daemon page; futex word */
-	struct gyre_cqe *cqe;          /* [entries] */
-	uint8_t *result;               /* [entries][GYRE_RESULT_SLOT_BYTES] */
+	const uint32_t *shared_head; /* client page; hostile */
+	uint32_t *shared_tail;	     /* daemon page; futex word */
+	struct gyre_cqe *cqe;	     /* [entries] */
+	uint8_t *result;	     /* [entries][GYRE_RESULT_SLOT_BYTES] */
 	uint32_t entries;
-	uint32_t head;                 /* as of the last cq_producer_space */
-	uint32_t tail;                 /* next entry to reserve; reserved ones lie behind *shared_tail until commit */
+	uint32_t head; /* as of the last cq_producer_space */
+	uint32_t tail; /* next entry to reserve; reserved ones lie behind *shared_tail until commit */
 };
 
 void sq_consumer_init(struct sq_consumer *q, const struct region *r);

@@ -27,7 +27,7 @@
 #include <cmocka.h>
 
 #define SECOND 1000000000ull
-#define STATS "{\"requests\":1}"
+#define STATS  "{\"requests\":1}"
 
 enum mode { MODE_SERVE, MODE_HOLD, MODE_DIE };
 
@@ -37,8 +37,8 @@ struct fake {
 	int listen_fd, conn_fd, event_fd;
 	uint32_t mode;
 	uint32_t n_slept;
-	int32_t refuse;            /* answer hello with this */
-	bool is_mute;              /* never answer */
+	int32_t refuse; /* answer hello with this */
+	bool is_mute;	/* never answer */
 	struct region region;
 	struct sq_consumer sq;
 	struct cq_producer cq;
@@ -46,14 +46,18 @@ struct fake {
 
 static void send_welcome(struct fake *f)
 {
-	struct abi_welcome w = { .magic = GYRE_ABI_MAGIC, .version = GYRE_ABI_VERSION, .layout_hash = abi_layout_hash() };
+	struct abi_welcome w = { .magic = GYRE_ABI_MAGIC,
+				 .version = GYRE_ABI_VERSION,
+				 .layout_hash = abi_layout_hash() };
 	int fds[3] = { f->region.client_fd, f->region.daemon_fd, f->event_fd };
 	union {
 		char bytes[CMSG_SPACE(sizeof(fds))];
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec iov = { &w, sizeof(w) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	w.res = f->refuse;
@@ -163,8 +167,8 @@ static void *fake_main(void *arg)
 	if (f->is_mute) {
 		while (load_acquire(&f->mode) != MODE_DIE)
 			sched_yield();
-	} else if (region_layout_init(&l, hello.sq_entries, hello.cq_entries, hello.arena_bytes) == 0
-		   && region_create(&f->region, &l) == 0) {
+	} else if (region_layout_init(&l, hello.sq_entries, hello.cq_entries, hello.arena_bytes) == 0 &&
+		   region_create(&f->region, &l) == 0) {
 		f->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		sq_consumer_init(&f->sq, &f->region);
 		cq_producer_init(&f->cq, &f->region);
@@ -202,7 +206,11 @@ static void fake_stop(struct fake *f)
 static struct gyre *begin(struct fake *f, uint32_t sq, uint32_t cq)
 {
 	char why[256] = "";
-	struct gyre_params p = { .sq_entries = sq, .cq_entries = cq, .arena_bytes = GYRE_ARENA_BYTES_MIN, .error = why, .error_bytes = 256 };
+	struct gyre_params p = { .sq_entries = sq,
+				 .cq_entries = cq,
+				 .arena_bytes = GYRE_ARENA_BYTES_MIN,
+				 .error = why,
+				 .error_bytes = 256 };
 	struct gyre *g;
 
 	memset(f, 0, sizeof(*f));

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-#define PUBLIC_SYMBOLS "grep -E '^(int|void|ssize_t|struct|const) ?[^;]*gyre_[a-z_]+\\(' client/gyre.h | grep -oE 'gyre_[a-z_]+\\(' | tr -d '(' | sort -u"
+#define PUBLIC_SYMBOLS                                                                                                 \
+	"grep -E '^(int|void|ssize_t|struct|const) ?[^;]*gyre_[a-z_]+\\(' client/gyre.h | grep -oE 'gyre_[a-z_]+\\(' " \
+	"| tr -d '(' | sort -u"
 
 static void compiles(const char *command)
 {
@@ -22,7 +24,8 @@ static void compiles(const char *command)
 static void test_c11(void **state)
 {
 	(void)state;
-	compiles("echo '#include \"client/gyre.h\"' | cc -std=c11 -pedantic -Wall -Wextra -Werror -I. -x c -fsyntax-only -");
+	compiles("echo '#include \"client/gyre.h\"' | cc -std=c11 -pedantic -Wall -Wextra -Werror -I. -x c "
+		 "-fsyntax-only -");
 }
 
 static void test_cxx17(void **state)
@@ -30,25 +33,29 @@ static void test_cxx17(void **state)
 	(void)state;
 	if (system("command -v c++ >/dev/null") != 0)
 		skip();
-	compiles("echo '#include \"client/gyre.h\"' | c++ -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ -fsyntax-only -");
+	compiles("echo '#include \"client/gyre.h\"' | c++ -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ "
+		 "-fsyntax-only -");
 }
 
 static void test_every_shm_header_alone(void **state)
 {
 	(void)state;
-	compiles("for h in shm/*.h; do echo \"#include \\\"$h\\\"\" | cc -std=gnu11 -Wall -Wextra -Werror -I. -x c -fsyntax-only - || exit 1; done");
+	compiles("for h in shm/*.h; do echo \"#include \\\"$h\\\"\" | cc -std=gnu11 -Wall -Wextra -Werror -I. -x c "
+		 "-fsyntax-only - || exit 1; done");
 }
 
 static void test_map_is_the_header(void **state)
 {
 	(void)state;
-	compiles("test \"$(" PUBLIC_SYMBOLS ")\" = \"$(grep -oE 'gyre_[a-z_]+;' client/gyre.map | tr -d ';' | sort -u)\"");
+	compiles("test \"$(" PUBLIC_SYMBOLS
+		 ")\" = \"$(grep -oE 'gyre_[a-z_]+;' client/gyre.map | tr -d ';' | sort -u)\"");
 }
 
 static void test_every_symbol_has_a_page(void **state)
 {
 	(void)state;
-	compiles("for s in $(" PUBLIC_SYMBOLS "); do test -f client/man/$s.3 || { echo $s: no man page; exit 1; }; done");
+	compiles("for s in $(" PUBLIC_SYMBOLS
+		 "); do test -f client/man/$s.3 || { echo $s: no man page; exit 1; }; done");
 }
 
 int main(void)

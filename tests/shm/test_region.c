@@ -72,7 +72,8 @@ static void test_sizes_are_final(void **state)
 		assert_int_equal(errno, EPERM);
 		assert_int_equal(ftruncate(fds[i], 1 << 30), -1);
 		assert_int_equal(errno, EPERM);
-		assert_int_equal(fcntl(fds[i], F_ADD_SEALS, F_SEAL_WRITE), -1); /* F_SEAL_SEAL: no further seals either */
+		assert_int_equal(fcntl(fds[i], F_ADD_SEALS, F_SEAL_WRITE),
+				 -1); /* F_SEAL_SEAL: no further seals either */
 	}
 }
 
@@ -84,7 +85,8 @@ static void test_hole_reads_as_zero(void **state)
 
 	assert_int_equal(pwrite(r->client_fd, &one, sizeof(one), 0), sizeof(one));
 	assert_int_equal(r->client->sq_tail, 1);
-	assert_int_equal(fallocate(r->client_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, r->layout.client_bytes), 0);
+	assert_int_equal(fallocate(r->client_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, r->layout.client_bytes),
+			 0);
 	assert_int_equal(r->client->sq_tail, 0);
 	assert_int_equal(region_arena(r)[r->layout.arena_bytes - 1], 0);
 }
@@ -158,7 +160,7 @@ static void test_attach_refuses(void **state)
 	int plain = memfd_create("plain", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(plain, r->layout.client_bytes), 0);
-	assert_int_equal(region_attach(&c, plain, dup(r->daemon_fd)), -EPROTO); /* not sealed */
+	assert_int_equal(region_attach(&c, plain, dup(r->daemon_fd)), -EPROTO);		    /* not sealed */
 	assert_int_equal(region_attach(&c, dup(r->client_fd), dup(r->client_fd)), -EPROTO); /* no magic */
 	r->daemon->arena_off += 64;
 	assert_int_equal(region_attach(&c, dup(r->client_fd), dup(r->daemon_fd)), -EPROTO);
@@ -171,8 +173,14 @@ static void test_attach_refuses(void **state)
 static void test_layout_bounds(void **state)
 {
 	static const uint32_t bad[][3] = {
-		{ 3, 4, 0 }, { 4, 6, 0 }, { GYRE_SQ_ENTRIES_MAX * 2, 4, 0 }, { 4, GYRE_CQ_ENTRIES_MAX * 2, 0 }, { 1u << 31, 4, 0 },
-		{ 4, 4, GYRE_ARENA_BYTES_MIN - 1 }, { 4, 4, GYRE_ARENA_BYTES_MAX + 1 }, { 4, 4, UINT32_MAX },
+		{ 3, 4, 0 },
+		{ 4, 6, 0 },
+		{ GYRE_SQ_ENTRIES_MAX * 2, 4, 0 },
+		{ 4, GYRE_CQ_ENTRIES_MAX * 2, 0 },
+		{ 1u << 31, 4, 0 },
+		{ 4, 4, GYRE_ARENA_BYTES_MIN - 1 },
+		{ 4, 4, GYRE_ARENA_BYTES_MAX + 1 },
+		{ 4, 4, UINT32_MAX },
 	};
 	struct region_layout l;
 

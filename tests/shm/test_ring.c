@@ -61,7 +61,8 @@ static const uint32_t starts[] = { 0, 1, 0x7ffffffe, 0xfffffffd, 0xffffffff };
 static void test_sq_order(void **state)
 {
 	(void)state;
-	EACH_START(start) {
+	EACH_START(start)
+	{
 		struct pair p;
 		struct gyre_sqe copy;
 		uint64_t sent = 0, got = 0;
@@ -89,7 +90,8 @@ static void test_sq_order(void **state)
 static void test_sq_lies(void **state)
 {
 	(void)state;
-	EACH_START(start) {
+	EACH_START(start)
+	{
 		struct pair p;
 		struct gyre_sqe copy;
 		const uint32_t lies[] = { N + 1, N + 2, 1u << 31, UINT32_MAX, UINT32_MAX - N };
@@ -147,7 +149,8 @@ static void test_sq_copy_is_private(void **state)
 static void test_cq_full_and_drain(void **state)
 {
 	(void)state;
-	EACH_START(start) {
+	EACH_START(start)
+	{
 		struct pair p;
 		uint8_t *result, *first = NULL;
 
@@ -178,7 +181,8 @@ static void test_cq_full_and_drain(void **state)
 static void test_cq_lies(void **state)
 {
 	(void)state;
-	EACH_START(start) {
+	EACH_START(start)
+	{
 		struct pair p;
 
 		pair_init(&p, start);

@@ -15,20 +15,20 @@
 
 #include <cmocka.h>
 
-#define N_MESSAGE 5u
+#define N_MESSAGE   5u
 #define ENTRIES_MAX 2u
 
 /* Everything both sides have: plain memory, so that a branch is a struct copy. Pointers inside point into `live`. */
 struct world {
-	uint32_t sq_tail, cq_head;  /* shared, written by the client */
-	uint32_t sq_head, cq_tail;  /* shared, written by the daemon */
+	uint32_t sq_tail, cq_head; /* shared, written by the client */
+	uint32_t sq_head, cq_tail; /* shared, written by the daemon */
 	struct gyre_sqe sqe[ENTRIES_MAX];
 	struct gyre_cqe cqe[ENTRIES_MAX];
 	uint8_t result[ENTRIES_MAX * GYRE_RESULT_SLOT_BYTES];
 	struct sq_consumer sq;
 	struct cq_producer cq;
 	uint32_t n_sent, n_got;
-	uint32_t seen;              /* the client's last load of the other counter */
+	uint32_t seen;			  /* the client's last load of the other counter */
 	uint8_t producer_at, consumer_at; /* next step of each */
 };
 
@@ -177,9 +177,25 @@ static uint64_t met[N_STATE];
 static uint64_t world_hash(const struct world *w)
 {
 	const uint32_t key[] = {
-		w->sq_tail, w->cq_head, w->sq_head, w->cq_tail, w->n_sent, w->n_got, w->seen, w->producer_at, w->consumer_at,
-		w->sq.head, w->sq.tail, w->cq.head, w->cq.tail, (uint32_t)w->sqe[0].user_data, (uint32_t)w->sqe[1].user_data,
-		(uint32_t)w->sqe[0].target, (uint32_t)w->sqe[1].target, (uint32_t)w->cqe[0].user_data, (uint32_t)w->cqe[1].user_data,
+		w->sq_tail,
+		w->cq_head,
+		w->sq_head,
+		w->cq_tail,
+		w->n_sent,
+		w->n_got,
+		w->seen,
+		w->producer_at,
+		w->consumer_at,
+		w->sq.head,
+		w->sq.tail,
+		w->cq.head,
+		w->cq.tail,
+		(uint32_t)w->sqe[0].user_data,
+		(uint32_t)w->sqe[1].user_data,
+		(uint32_t)w->sqe[0].target,
+		(uint32_t)w->sqe[1].target,
+		(uint32_t)w->cqe[0].user_data,
+		(uint32_t)w->cqe[1].user_data,
 	};
 	uint64_t h = 0xcbf29ce484222325u;
 
@@ -228,10 +244,14 @@ static void start(const struct side_pair *sides, uint32_t entries)
 	memset(&live, 0, sizeof(live));
 	memset(met, 0, sizeof(met));
 	n_end = n_lie = 0;
-	live.sq = (struct sq_consumer){ .shared_tail = &live.sq_tail, .shared_head = &live.sq_head, .sqe = live.sqe, .entries = entries };
-	live.cq = (struct cq_producer){
-		.shared_head = &live.cq_head, .shared_tail = &live.cq_tail, .cqe = live.cqe, .result = live.result, .entries = entries
+	live.sq = (struct sq_consumer){
+		.shared_tail = &live.sq_tail, .shared_head = &live.sq_head, .sqe = live.sqe, .entries = entries
 	};
+	live.cq = (struct cq_producer){ .shared_head = &live.cq_head,
+					.shared_tail = &live.cq_tail,
+					.cqe = live.cqe,
+					.result = live.result,
+					.entries = entries };
 	explore(sides, entries - 1);
 }
 
