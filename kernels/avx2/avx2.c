@@ -12,4 +12,6 @@ void kernels_avx2_override(struct kernels *k)
 	k->matmul[QUANT_Q4_K] = avx2_matmul_q4_k;
 	k->matmul[QUANT_Q5_K] = avx2_matmul_q5_k;
 	k->matmul[QUANT_Q6_K] = avx2_matmul_q6_k;
+	k->silu_mul = avx2_silu_mul;
+	k->attn_chunk = avx2_attn_chunk;
 }
