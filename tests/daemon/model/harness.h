@@ -1,0 +1,140 @@
+/*
+ * Drives model_forward the way a scheduler would: sequences with scattered KV blocks, prompts cut into chunks, strangers
+ * riding along. Shared by the tests of this folder.
+ */
+#ifndef GYRE_TESTS_MODEL_HARNESS_H
+#define GYRE_TESTS_MODEL_HARNESS_H
+
+#include "daemon/model/model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HARNESS_SEQ_MAX 20
+#define HARNESS_ROWS 640
+#define HARNESS_BLOCKS 32 /* per sequence: 1024 positions */
+
+struct harness {
+	struct weights *w;
+	struct kernels k;
+	struct model *m;
+	struct team *t;
+	struct batch *b;
+	void *kv;
+	uint32_t block[HARNESS_SEQ_MAX][HARNESS_BLOCKS];
+	uint32_t n_past[HARNESS_SEQ_MAX];
+};
+
+static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
+{
+	struct model_options o = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, n_ctx };
+	struct error e = { "" };
+
+	memset(h, 0, sizeof(*h));
+	if (weights_load(&h->w, path, &(struct weights_options){ .n_thread = 1 }, &e) < 0)
+		fail_msg("%s: %s", path, e.text);
+	kernels_select(&h->k, isa);
+	if (model_open(&h->m, h->w, &h->k, &o, &e) < 0)
+		fail_msg("%s: %s", path, e.text);
+	assert_int_equal(team_new(&h->t, n_thread, NULL, &e), 0);
+	h->b = calloc(1, sizeof(*h->b));
+	h->b->n_row_max = h->b->n_logit_max = HARNESS_ROWS;
+	h->b->token = calloc(HARNESS_ROWS, sizeof(int32_t));
+	h->b->pos = calloc(HARNESS_ROWS, sizeof(int32_t));
+	h->b->row_seq = calloc(HARNESS_ROWS, sizeof(uint32_t));
+	h->b->logit_row = calloc(HARNESS_ROWS, sizeof(uint32_t));
+	h->b->logit_stride = model_logit_stride(h->m);
+	h->b->logits = aligned_alloc(64, (size_t)HARNESS_ROWS * h->b->logit_stride * sizeof(float));
+}
+
+/* Fresh KV: NaN everywhere, so that a read of what nobody wrote shows; n_seq sequences whose blocks interleave. */
+static inline void harness_reset(struct harness *h, uint32_t n_seq, uint32_t n_tok)
+{
+	uint32_t n_block = (n_tok + KV_BLOCK - 1) / KV_BLOCK;
+	size_t bytes = model_kv_block_bytes(h->m) * n_block * n_seq;
+
+	assert_true(n_seq <= HARNESS_SEQ_MAX && n_block <= HARNESS_BLOCKS);
+	free(h->kv);
+	h->kv = aligned_alloc(64, bytes);
+	memset(h->kv, 0xff, bytes);
+	model_set_kv(h->m, h->kv);
+	for (uint32_t s = 0; s < n_seq; s++) {
+		h->n_past[s] = 0;
+		for (uint32_t i = 0; i < n_block; i++)
+			h->block[s][i] = (n_block - 1 - i) * n_seq + s;
+	}
+	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
+}
+
+/* Adds the next n tokens of a sequence to the step. */
+static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *token, uint32_t n, bool wants_logits)
+{
+	struct batch *b = h->b;
+
+	b->seq[b->n_seq] = (struct batch_seq){ .block = h->block[seq], .n_past = h->n_past[seq], .row0 = b->n_row, .n_row = n };
+	for (uint32_t i = 0; i < n; i++, b->n_row++) {
+		b->token[b->n_row] = token[i];
+		b->pos[b->n_row] = (int32_t)h->n_past[seq]++;
+		b->row_seq[b->n_row] = b->n_seq;
+		if (wants_logits)
+			b->logit_row[b->n_logit++] = b->n_row;
+	}
+	b->n_seq++;
+}
+
+static inline void harness_step(struct harness *h)
+{
+	model_forward(h->m, h->t, h->b);
+	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
+}
+
+static inline void harness_close(struct harness *h)
+{
+	team_free(h->t);
+	model_close(h->m);
+	weights_free(h->w);
+	free(h->kv);
+	free(h->b->token);
+	free(h->b->pos);
+	free(h->b->row_seq);
+	free(h->b->logit_row);
+	free(h->b->logits);
+	free(h->b);
+}
+
+/* Logits [n][n_vocab] of every token of sequence 0, run in steps of `chunk` tokens, beside n_other strangers. */
+static inline void harness_logits(struct harness *h, float *out, const int32_t *token, uint32_t n, uint32_t chunk,
+				  uint32_t n_other)
+{
+	uint32_t n_vocab = model_hparams(h->m)->n_vocab;
+
+	harness_reset(h, 1 + n_other, n);
+	for (uint32_t at = 0, n_now; at < n; at += n_now) {
+		uint32_t first = 0;
+
+		n_now = n - at < chunk ? n - at : chunk;
+		/* Half of the strangers come before, so that row and tile numbers move. */
+		for (uint32_t s = 1; s <= n_other; s++) {
+			uint32_t n_row = 1 + (s + at) % 3;
+
+			if (s == 1 + n_other / 2) {
+				first = h->b->n_logit;
+				harness_add(h, 0, token + at, n_now, true);
+			}
+			if (h->n_past[s] + n_row <= n)
+				harness_add(h, s, token + (s * 7 + at) % (n - 3), n_row, s % 2);
+		}
+		if (n_other == 0)
+			harness_add(h, 0, token + at, n_now, true);
+		harness_step(h);
+		for (uint32_t i = 0; i < n_now; i++)
+			memcpy(out + (size_t)(at + i) * n_vocab, h->b->logits + (size_t)(first + i) * h->b->logit_stride,
+			       n_vocab * sizeof(float));
+	}
+}
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * Why: the contract of the daemon is that a request's logits depend on the model and its tokens alone. Everything above
+ * (speculation, preemption, the prefix cache) is lossless only because of it. So: one definition, the portable kernels
+ * with one worker and one token per step, alone; and every other way to run the same tokens must give the same bits.
+ */
+#include "tests/daemon/model/harness.h"
+#include "tests/daemon/model/tiny.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define N_TOK 530 /* past ATTN_CHUNK: partial results are merged */
+#define N_VOCAB 72
+
+static const struct tiny models[] = {
+	/* Three query heads per KV head, the types of small files, tied. */
+	{ 64, 2, 6, 2, 16, 64, N_VOCAB, 1024, .type_embd = QUANT_Q8_0, .type_q = QUANT_Q4_1, .type_k = QUANT_Q4_0,
+	  .type_v = QUANT_Q5_0, .type_o = QUANT_F16, .type_gate = QUANT_Q4_1, .type_up = QUANT_Q5_1,
+	  .type_down = QUANT_Q8_0, .is_tied = true },
+	/* K-quants; nine query heads to one KV head, more than one tile takes. */
+	{ 256, 1, 9, 1, 16, 256, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
+	  .type_v = QUANT_Q6_K, .type_o = QUANT_F32, .type_gate = QUANT_Q4_K, .type_up = QUANT_Q6_K,
+	  .type_down = QUANT_Q5_K, .type_output = QUANT_Q6_K },
+};
+
+static char path[64];
+static int32_t token[N_TOK];
+static float want[N_TOK * N_VOCAB], got[N_TOK * N_VOCAB];
+
+static void same(const char *what, uint32_t a, uint32_t b)
+{
+	for (size_t i = 0; i < N_TOK * N_VOCAB; i++)
+		if (memcmp(&want[i], &got[i], sizeof(float)))
+			fail_msg("%s %u %u: token %zu logit %zu is %a, not %a", what, a, b, i / N_VOCAB, i % N_VOCAB,
+				 (double)got[i], (double)want[i]);
+}
+
+static void open_model(struct harness *h, const struct tiny *o, enum kernels_isa isa, int n_thread)
+{
+	assert_int_equal(tiny_write(path, o), 0);
+	harness_open(h, path, isa, n_thread, 0);
+}
+
+/* The definition. Also: it is a number, and the context matters. */
+static void define(const struct tiny *o)
+{
+	static const struct tiny *defined;
+	struct harness h;
+	uint32_t x = 7;
+
+	if (defined == o)
+		return;
+	defined = o;
+	for (int i = 0; i < N_TOK; i++)
+		token[i] = (int32_t)((x = x * 1664525u + 1013904223u) >> 8) % N_VOCAB;
+	open_model(&h, o, ISA_REF, 1);
+	harness_logits(&h, want, token, N_TOK, 1, 0);
+	harness_close(&h);
+	for (size_t i = 0; i < N_TOK * N_VOCAB; i++)
+		assert_true(want[i] == want[i] && want[i] - want[i] == 0);
+	assert_true(memcmp(want, want + N_VOCAB, N_VOCAB * sizeof(float)) != 0);
+}
+
+struct way {
+	enum kernels_isa isa;
+	int n_thread;
+	uint32_t chunk, n_other;
+};
+
+/* Every chunk, team and company on the fastest kernels; the others are compared with ref in tests/kernels as well. */
+static const struct way ways[] = {
+	{ ISA_MAX, 1, 512, 0 }, { ISA_MAX, 1, 1, 0 }, { ISA_MAX, 2, 512, 0 }, { ISA_MAX, 2, 32, 0 }, { ISA_MAX, 2, 7, 0 },
+	{ ISA_MAX, 2, 1, 0 },   { ISA_MAX, 3, 512, 0 }, { ISA_MAX, 3, 32, 0 }, { ISA_MAX, 3, 7, 0 }, { ISA_MAX, 3, 61, 17 },
+	{ ISA_MAX, 1, 32, 17 }, { ISA_AVX2, 2, 512, 0 }, { ISA_AVX2, 1, 7, 0 }, { ISA_REF, 2, 512, 0 },
+};
+
+static void any_isa_team_chunk_and_company(void **state)
+{
+	const struct tiny *o = *state;
+
+	define(o);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		const struct way *way = &ways[i];
+		struct harness h;
+
+		open_model(&h, o, way->isa, way->n_thread);
+		memset(got, 0, sizeof(got));
+		harness_logits(&h, got, token, N_TOK, way->chunk, way->n_other);
+		same(h.k.isa, (uint32_t)way->n_thread, way->chunk);
+		harness_close(&h);
+	}
+}
+
+static void only_asked_rows_get_logits(void **state)
+{
+	struct harness h;
+
+	(void)state;
+	define(&models[0]);
+	open_model(&h, &models[0], ISA_MAX, 2);
+	harness_reset(&h, 1, 64);
+	harness_add(&h, 0, token, 40, false);
+	h.b->n_logit = 2;
+	h.b->logit_row[0] = 3;
+	h.b->logit_row[1] = 39;
+	harness_step(&h);
+	assert_memory_equal(h.b->logits, want + 3 * N_VOCAB, N_VOCAB * sizeof(float));
+	assert_memory_equal(h.b->logits + h.b->logit_stride, want + 39 * N_VOCAB, N_VOCAB * sizeof(float));
+	for (uint32_t i = N_VOCAB; i < h.b->logit_stride; i++)
+		assert_true(h.b->logits[i] == 0);
+	harness_close(&h);
+}
+
+static void refuse(const struct tiny *o, int code, const char *word)
+{
+	struct model_options opt = { 8, 8, 1, 0 };
+	struct error e = { "" };
+	struct weights *w = NULL;
+	struct kernels k;
+	struct model *m = NULL;
+	int r;
+
+	assert_int_equal(tiny_write(path, o), 0);
+	kernels_select(&k, ISA_MAX);
+	assert_int_equal(weights_load(&w, path, &(struct weights_options){ .n_thread = 1 }, &e), 0);
+	r = model_open(&m, w, &k, &opt, &e);
+	if (r != code || !strstr(e.text, word))
+		fail_msg("%d (%s) instead of %d (%s)", r, e.text, code, word);
+	weights_free(w);
+}
+
+static void a_model_with_a_part_missing_is_refused_by_name(void **state)
+{
+	static const char *const name[] = { "token_embd.weight", "output_norm.weight", "blk.1.attn_norm.weight", "blk.0.attn_q.weight",
+					    "blk.1.attn_k.weight", "blk.0.attn_v.weight", "blk.1.attn_output.weight",
+					    "blk.0.ffn_norm.weight", "blk.1.ffn_gate.weight", "blk.0.ffn_up.weight",
+					    "blk.1.ffn_down.weight" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+		struct tiny o = models[0];
+
+		o.skip = name[i];
+		refuse(&o, -EINVAL, name[i]);
+		o.skip = NULL;
+		/* A shorter vocabulary is a model of its own; everything else has one right shape. */
+		if (i == 0)
+			continue;
+		o.type_q = o.type_k = o.type_v = o.type_o = o.type_gate = o.type_up = o.type_down = QUANT_F32;
+		o.bend = name[i];
+		refuse(&o, -EINVAL, name[i]);
+	}
+}
+
+static void a_model_that_gyre_would_misread_is_refused(void **state)
+{
+	struct tiny o = models[0];
+
+	(void)state;
+	o.extra = "blk.0.attn_q.bias";
+	refuse(&o, -ENOTSUP, "variant");
+	o = models[0];
+	o.head_dim = 24;
+	o.type_o = QUANT_F32;
+	refuse(&o, -ENOTSUP, "multiples of 16");
+	o = models[0];
+	o.n_head_kv = 4;
+	refuse(&o, -EINVAL, "share");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		{ "small types, tied", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[0] },
+		cmocka_unit_test(only_asked_rows_get_logits),
+		{ "k-quants, one KV head", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[1] },
+		cmocka_unit_test(a_model_with_a_part_missing_is_refused_by_name),
+		cmocka_unit_test(a_model_that_gyre_would_misread_is_refused),
+	};
+	int r;
+
+	snprintf(path, sizeof(path), "/tmp/gyre-test-model-%d.gguf", (int)getpid());
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return r;
+}

@@ -1,0 +1,224 @@
+/*
+ * Writes a random llama as a GGUF file, with any mixture of tensor types: quantized blocks are random bits with sane
+ * scales. For tests that compare gyre with itself.
+ */
+#ifndef GYRE_TESTS_MODEL_TINY_H
+#define GYRE_TESTS_MODEL_TINY_H
+
+#include "kernels/quant.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+struct tiny {
+	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
+	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
+	bool is_tied;
+	const char *skip;   /* a tensor to leave out, or NULL */
+	const char *bend;   /* a tensor to write one row too short, or NULL */
+	const char *extra;  /* a vector of 16 that no llama has, or NULL */
+};
+
+struct tiny_tensor {
+	char name[48];
+	uint32_t type;
+	uint64_t n_row, n_col; /* n_row 0: a vector */
+};
+
+struct tiny_file {
+	FILE *f;
+	struct tiny_tensor t[64];
+	size_t n;
+	uint32_t random;
+};
+
+static inline uint32_t tiny_random(struct tiny_file *f)
+{
+	return (f->random = f->random * 1664525u + 1013904223u) >> 8;
+}
+
+static inline void tiny_put(struct tiny_file *f, const void *p, size_t n)
+{
+	fwrite(p, 1, n, f->f);
+}
+
+static inline void tiny_str(struct tiny_file *f, const char *s)
+{
+	uint64_t n = strlen(s);
+
+	tiny_put(f, &n, 8);
+	tiny_put(f, s, n);
+}
+
+static inline void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
+{
+	tiny_str(f, key);
+	tiny_put(f, &type, 4);
+	tiny_put(f, v, n);
+}
+
+static inline void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
+{
+	tiny_key(f, key, 4, &v, 4);
+}
+
+static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row, uint64_t n_col)
+{
+	struct tiny_tensor *t = &f->t[f->n];
+
+	if (o->skip && strcmp(o->skip, name) == 0)
+		return;
+	if (o->bend && strcmp(o->bend, name) == 0)
+		n_row ? n_row-- : n_col--;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	t->type = n_row ? type : QUANT_F32;
+	t->n_row = n_row;
+	t->n_col = n_col;
+	f->n++;
+}
+
+static inline void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t i)
+{
+	const struct {
+		const char *name;
+		uint32_t type, n_row, n_col;
+	} t[] = {
+		{ "attn_norm", 0, 0, o->n_embd },
+		{ "attn_q", o->type_q, o->n_head * o->head_dim, o->n_embd },
+		{ "attn_k", o->type_k, o->n_head_kv * o->head_dim, o->n_embd },
+		{ "attn_v", o->type_v, o->n_head_kv * o->head_dim, o->n_embd },
+		{ "attn_output", o->type_o, o->n_embd, o->n_head * o->head_dim },
+		{ "ffn_norm", 0, 0, o->n_embd },
+		{ "ffn_gate", o->type_gate, o->n_ff, o->n_embd },
+		{ "ffn_up", o->type_up, o->n_ff, o->n_embd },
+		{ "ffn_down", o->type_down, o->n_embd, o->n_ff },
+	};
+
+	for (size_t j = 0; j < sizeof(t) / sizeof(t[0]); j++) {
+		char name[48];
+
+		snprintf(name, sizeof(name), "blk.%u.%s.weight", i, t[j].name);
+		tiny_add(f, o, name, t[j].type, t[j].n_row, t[j].n_col);
+	}
+}
+
+static inline uint16_t tiny_f16(struct tiny_file *f, int exponent)
+{
+	return (uint16_t)((uint32_t)(exponent + 15) << 10 | (tiny_random(f) & 0x3ff));
+}
+
+/* One random block of a type. */
+static inline void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
+{
+	uint16_t d = tiny_f16(f, type == QUANT_Q8_0 ? -10 : -7), m = (uint16_t)(tiny_f16(f, -5) | 0x8000);
+	float x = ((float)(tiny_random(f) & 0xffff) / 65536 - 0.5f) * 0.3f;
+	uint32_t bits;
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (uint8_t)tiny_random(f);
+	memcpy(&bits, &x, 4);
+	if (type == QUANT_F32) {
+		memcpy(p, &bits, 4);
+	} else if (type == QUANT_BF16) {
+		memcpy(p, (uint8_t *)&bits + 2, 2);
+	} else if (type == QUANT_F16) {
+		d = (uint16_t)(tiny_f16(f, -4) | (tiny_random(f) & 1) << 15);
+		memcpy(p, &d, 2);
+	} else if (type == QUANT_Q4_K || type == QUANT_Q5_K) {
+		d = tiny_f16(f, -11);
+		m = tiny_f16(f, -9);
+		memcpy(p, &d, 2);
+		memcpy(p + 2, &m, 2);
+	} else if (type == QUANT_Q6_K) {
+		d = tiny_f16(f, -14);
+		memcpy(p + n - 2, &d, 2);
+	} else {
+		memcpy(p, &d, 2);
+		if (type == QUANT_Q4_1 || type == QUANT_Q5_1)
+			memcpy(p + 2, &m, 2);
+	}
+}
+
+static inline void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
+{
+	const struct quant_info *q = quant_info(t->type);
+	uint64_t n = (t->n_row ? t->n_row : 1) * t->n_col / q->block_len;
+	uint8_t block[512];
+
+	while (ftell(f->f) % 32)
+		fputc(0, f->f);
+	for (uint64_t i = 0; i < n; i++) {
+		tiny_block(f, t->type, block, q->block_bytes);
+		if (!t->n_row) { /* a norm: around 1 */
+			float x = 0.75f + (float)(tiny_random(f) & 0xff) / 512;
+
+			memcpy(block, &x, 4);
+		}
+		tiny_put(f, block, q->block_bytes);
+	}
+}
+
+static inline void tiny_info(struct tiny_file *f)
+{
+	uint64_t offset = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct tiny_tensor *t = &f->t[i];
+		const struct quant_info *q = quant_info(t->type);
+		uint32_t n_dim = t->n_row ? 2 : 1;
+
+		tiny_str(f, t->name);
+		tiny_put(f, &n_dim, 4);
+		tiny_put(f, &t->n_col, 8);
+		if (t->n_row)
+			tiny_put(f, &t->n_row, 8);
+		tiny_put(f, &t->type, 4);
+		tiny_put(f, &offset, 8);
+		offset += (t->n_row ? t->n_row : 1) * t->n_col / q->block_len * q->block_bytes;
+		offset = (offset + 31) / 32 * 32;
+	}
+}
+
+/* 0, or -1 when the file cannot be written. */
+static inline int tiny_write(const char *path, const struct tiny *o)
+{
+	struct tiny_file f = { .f = fopen(path, "wb"), .random = 42 };
+	float eps = 1e-5f;
+	uint32_t version = 3;
+	uint64_t n_kv = 10;
+
+	if (!f.f)
+		return -1;
+	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd);
+	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd);
+	if (!o->is_tied)
+		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd);
+	for (uint32_t i = 0; i < o->n_layer; i++)
+		tiny_layer(&f, o, i);
+	if (o->extra)
+		tiny_add(&f, o, o->extra, 0, 0, 16);
+	tiny_put(&f, "GGUF", 4);
+	tiny_put(&f, &version, 4);
+	tiny_put(&f, &f.n, 8);
+	tiny_put(&f, &n_kv, 8);
+	tiny_str(&f, "general.architecture");
+	tiny_put(&f, &(uint32_t){ 8 }, 4);
+	tiny_str(&f, "llama");
+	tiny_u32(&f, "llama.embedding_length", o->n_embd);
+	tiny_u32(&f, "llama.block_count", o->n_layer);
+	tiny_u32(&f, "llama.feed_forward_length", o->n_ff);
+	tiny_u32(&f, "llama.context_length", o->n_ctx);
+	tiny_u32(&f, "llama.attention.head_count", o->n_head);
+	tiny_u32(&f, "llama.attention.head_count_kv", o->n_head_kv);
+	tiny_u32(&f, "llama.attention.key_length", o->head_dim);
+	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
+	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
+	tiny_info(&f);
+	for (size_t i = 0; i < f.n; i++)
+		tiny_data(&f, &f.t[i]);
+	return fclose(f.f);
+}
+
+#endif
