@@ -13,6 +13,8 @@
 #include <sys/un.h>
 
 #define RING_ENTRIES 1024u
+#define PROBE_MAX 20             /* of PROBE_US: one second */
+#define PROBE_US 50000
 #define CONNECTION_MAX INTAKE_SESSION_MAX
 #define TICK_NS 20000000         /* how often a draining daemon looks whether it is done */
 #define HELLO_TIMEOUT_NS 5000000000ull
@@ -44,7 +46,7 @@ struct control {
 
 /* ---- the listener ---- */
 
-static bool is_alive(const struct sockaddr_un *a)
+static bool can_connect(const struct sockaddr_un *a)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool alive;
@@ -54,6 +56,17 @@ static bool is_alive(const struct sockaddr_un *a)
 	alive = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
 	close(fd);
 	return alive;
+}
+
+/* The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while. */
+static bool is_alive(const struct sockaddr_un *a)
+{
+	for (int i = 0; i < PROBE_MAX; i++) {
+		if (!can_connect(a))
+			return false;
+		usleep(PROBE_US);
+	}
+	return true;
 }
 
 int control_listen(const char *path, struct error *e)
@@ -242,7 +255,7 @@ static void answer_query(struct control *c, int fd)
 			 "\"tokens_generated\":%llu,\"preempted\":%llu,\"draft_guessed\":%llu,\"draft_hits\":%llu,"
 			 "\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n",
 			 GYRE_VERSION, d->kernels.isa, d->n_thread, d->n_ctx, (unsigned long long)peek(&s->n_session),
-			 (unsigned long long)peek(&s->n_live), (unsigned long long)peek(&s->n_request),
+			 (unsigned long long)load_relaxed(&d->queue.n_live), (unsigned long long)peek(&s->n_request),
 			 (unsigned long long)peek(&s->n_refused), (unsigned long long)peek(&s->n_step),
 			 (unsigned long long)peek(&s->n_park), (unsigned long long)peek(&d->sched.n_token_prompt),
 			 (unsigned long long)peek(&d->emit.n_token), (unsigned long long)peek(&d->sched.n_preempted),
@@ -363,10 +376,8 @@ static void on_tick(struct control *c)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	if (c->is_draining) {
-		/* The leader counts in its drain: wake it, so that the figure is fresh by the next tick. */
-		if (now >= c->drain_end_ns || peek(&c->d->intake.stats.n_live) == 0)
+		if (now >= c->drain_end_ns || load_relaxed(&c->d->queue.n_live) == 0)
 			c->is_done = true;
-		intake_wake(&c->d->intake);
 	}
 	if (is_waiting || c->is_draining)
 		want_tick(c);

@@ -341,7 +341,6 @@ void intake_drain(struct intake *i, struct queue *q)
 	i->first++;
 	grant_space(i, q);
 	i->stats.n_step++;
-	i->stats.n_live = q->n_live;
 	i->stats.n_session = i->n_session;
 }
 

@@ -15,7 +15,7 @@
 #define INTAKE_SESSION_MAX 256u
 
 struct intake_stats { /* written by the leader, read by the control thread; relaxed */
-	uint64_t n_request, n_refused, n_step, n_park, n_live, n_session;
+	uint64_t n_request, n_refused, n_step, n_park, n_session;
 };
 
 struct intake_options {

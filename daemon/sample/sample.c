@@ -90,7 +90,7 @@ static void sift_down(const float *x, uint32_t *heap, uint32_t n, uint32_t i)
 static uint32_t gather(struct sample *s, const struct sampling *o, float max, float total)
 {
 	uint32_t n = s->n_vocab, limit = o->top_k && o->top_k < n ? o->top_k : n, m = 0;
-	bool has_top_p = o->top_p > 0 && o->top_p < 1;
+	bool is_early = o->top_p > 0 && o->top_p < 1 && limit == n;
 	float sum = 0;
 
 	for (uint32_t i = 0; i < n; i++)
@@ -104,7 +104,7 @@ static uint32_t gather(struct sample *s, const struct sampling *o, float max, fl
 
 		if (m && !(w >= o->min_p))
 			break;
-		if (m && has_top_p && limit == n && sum >= o->top_p * total)
+		if (m && is_early && sum >= o->top_p * total)
 			break;
 		n--;
 		s->heap[0] = s->heap[n];
@@ -186,8 +186,8 @@ static int32_t draw(struct sample *s, const float *logits, const struct sampling
 	if (!has_top_p && !o->top_k && !(o->min_p > 0))
 		return draw_any(s, max, argmax, u);
 	m = gather(s, o, max, has_top_p ? s->kernels->sum_exp(s->scaled, s->n_vocab, max) : 0);
-	if (has_top_p)
-		m = cut_top_p(s, m, o->top_k ? o->top_p : 1);
+	if (has_top_p && o->top_k)
+		m = cut_top_p(s, m, o->top_p);
 	return draw_candidate(s, m, u);
 }
 

@@ -1,0 +1,133 @@
+/* Everything in an SQE is a client's: what validate lets through is used without another look, so it must let nothing through. */
+#include "daemon/intake/validate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct geometry g = { .arena_bytes = 65536, .n_vocab = 100, .n_ctx = 64, .text_max = 65536 };
+
+static struct gyre_sqe good(void)
+{
+	return (struct gyre_sqe){ .opcode = GYRE_OP_GENERATE, .priority = 128, .data_off = 8, .data_len = 16 };
+}
+
+static void test_offsets(void **state)
+{
+	struct gyre_sqe s = good();
+
+	(void)state;
+	assert_int_equal(validate_sqe(&s, &g), 0);
+	s.data_off = UINT32_MAX - 7; /* off + len wraps to a small number */
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s = good();
+	s.data_off = g.arena_bytes - 15;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s.data_off = g.arena_bytes - 16;
+	assert_int_equal(validate_sqe(&s, &g), 0);
+	s = good();
+	s.opts_off = 4;
+	s.opts_len = 64;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s.opts_off = g.arena_bytes - 56;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+}
+
+static void test_fields(void **state)
+{
+	struct gyre_sqe s = good();
+
+	(void)state;
+	s.reserved0 = 1;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s = good();
+	s.reserved1 = 1;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s = good();
+	s.flags = 0x40;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s = good();
+	s.priority = 256;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s = good();
+	s.split = 1;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s.opcode = GYRE_OP_EMBED;
+	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
+	s.opcode = 250;
+	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
+}
+
+static void test_tokens(void **state)
+{
+	struct gyre_sqe s = good();
+	uint32_t id[2] = { 99, 100 };
+
+	(void)state;
+	s.flags = GYRE_SQE_TOKENS;
+	s.data_len = 65 * 4;
+	assert_int_equal(validate_sqe(&s, &g), -E2BIG);
+	s.data_len = 7;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(validate_tokens((uint8_t *)id, 4, &g), 0);
+	assert_int_equal(validate_tokens((uint8_t *)id, 8, &g), -EINVAL);
+}
+
+static void test_options(void **state)
+{
+	struct gyre_options o = { .size = sizeof(o), .temperature = 1 };
+	struct sampling s;
+
+	(void)state;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), 0);
+	o.temperature = NAN;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.temperature = INFINITY;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.temperature = -1;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.temperature = 0;
+	o.n_top = GYRE_TOP_MAX + 1;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.n_top = 0;
+	o.n_bias = 1; /* announced, and not there */
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.n_bias = 0;
+	o.n_stop = 1;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);
+	o.n_stop = 0;
+	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o) - 1, &g, &s), -EINVAL);
+}
+
+static void test_stop_length_lies(void **state)
+{
+	struct {
+		struct gyre_options o;
+		uint32_t n;
+		uint8_t text[4];
+	} b = { .o = { .size = sizeof(b.o), .n_stop = 1 }, .n = 2, .text = "ab" };
+	struct sampling s;
+
+	(void)state;
+	assert_int_equal(validate_options((uint8_t *)&b, sizeof(b), &g, &s), 0);
+	assert_int_equal(s.stop_len[0], 2);
+	b.n = UINT32_MAX;
+	assert_int_equal(validate_options((uint8_t *)&b, sizeof(b), &g, &s), -EINVAL);
+	b.n = 5;
+	assert_int_equal(validate_options((uint8_t *)&b, sizeof(b), &g, &s), -EINVAL);
+	b.n = 0;
+	assert_int_equal(validate_options((uint8_t *)&b, sizeof(b), &g, &s), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offsets), cmocka_unit_test(test_fields),
+					    cmocka_unit_test(test_tokens), cmocka_unit_test(test_options),
+					    cmocka_unit_test(test_stop_length_lies) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+/* Running streams come first, a short pool preempts the last in order, and every block comes back: else a daemon starves. */
+#include "daemon/sched/sched.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_CTX 256
+
+static struct queue q;
+static struct batch b;
+static struct kv kv;
+static struct sched s;
+static _Alignas(64) uint8_t mem[4 * 64]; /* four blocks */
+
+static int setup(void **state)
+{
+	struct sched_options o = { .n_row = 64, .block_len = 32 };
+
+	(void)state;
+	assert_int_equal(queue_init(&q, N_CTX, 32), 0);
+	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
+	assert_int_equal(kv_init(&kv, mem, sizeof(mem), 64), 0);
+	sched_init(&s, &kv, &o);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	queue_deinit(&q);
+	batch_deinit(&b);
+	kv_deinit(&kv);
+	return 0;
+}
+
+static struct request *add(uint32_t n_prompt, uint16_t priority)
+{
+	struct request *r = queue_get(&q);
+
+	r->op = GYRE_OP_GENERATE;
+	r->n_prompt = r->n_token = n_prompt;
+	r->priority = priority;
+	r->grant = 4;
+	r->state = REQUEST_WAITING;
+	return r;
+}
+
+/* What model and sample would do. */
+static void run(void)
+{
+	for (uint32_t i = 0; i < b.n_seq; i++) {
+		struct request *r = b.seq[i].request;
+
+		r->n_past += b.seq[i].n_row;
+		if (r->n_past == r->n_token)
+			r->token[r->n_token++] = 1;
+	}
+}
+
+static void test_decode_first(void **state)
+{
+	struct request *a = add(4, 128), *c;
+
+	(void)state;
+	assert_true(sched_plan(&s, &q, &b));
+	assert_int_equal(b.n_row, 4);
+	assert_int_equal(b.n_logit, 1);
+	run();
+	c = add(96, 0); /* a more urgent, long prompt: the stream still gets its row, the prompt what is left */
+	assert_true(sched_plan(&s, &q, &b));
+	assert_ptr_equal(b.seq[0].request, a);
+	assert_int_equal(b.seq[0].n_row, 1);
+	assert_ptr_equal(b.seq[1].request, c);
+	assert_int_equal(b.seq[1].n_row, 63);
+}
+
+static void test_preempt(void **state)
+{
+	struct request *low = add(40, 200), *high;
+
+	(void)state;
+	sched_plan(&s, &q, &b);
+	run();
+	high = add(96, 1); /* needs three of four blocks; two are held */
+	for (int i = 0; i < 2; i++) {
+		sched_plan(&s, &q, &b);
+		run();
+	}
+	assert_int_equal(high->n_past, 96);
+	assert_int_equal(low->n_block < 2, 1);
+	assert_int_equal(s.n_preempted >= 1, 1);
+}
+
+static void test_ends(void **state)
+{
+	struct request *late = add(4, 1), *gone = add(4, 1), *huge = add(200, 1), *paused = add(4, 1);
+
+	(void)state;
+	late->deadline_ns = 1;
+	gone->cancelled = true;
+	paused->grant = 0;
+	assert_true(sched_plan(&s, &q, &b));
+	assert_int_equal(b.n_row, 0);
+	assert_int_equal(b.n_ended, 3);
+	assert_int_equal(late->res, -ETIME);
+	assert_int_equal(gone->res, -ECANCELED);
+	assert_int_equal(huge->res, -ENOSPC);
+	late->state = gone->state = huge->state = paused->state = REQUEST_DONE;
+	assert_false(sched_plan(&s, &q, &b));
+	assert_int_equal(q.n_live, 0);
+	assert_int_equal(kv_n_free(&kv), kv.n_block);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_decode_first, setup, teardown),
+					    cmocka_unit_test_setup_teardown(test_preempt, setup, teardown),
+					    cmocka_unit_test_setup_teardown(test_ends, setup, teardown) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,38 @@
+/* Any 64 bytes as an SQE, any tail as its options: no crash, and what passes keeps its promises. */
+#include "daemon/intake/validate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void require(int ok)
+{
+	if (!ok)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	const struct geometry g = { .arena_bytes = 65536, .n_vocab = 1000, .n_ctx = 512, .text_max = 65536 };
+	struct gyre_sqe sqe;
+	struct sampling s;
+
+	if (n < sizeof(sqe))
+		return 0;
+	memcpy(&sqe, data, sizeof(sqe));
+	if (validate_sqe(&sqe, &g) == 0) {
+		require((uint64_t)sqe.data_off + sqe.data_len <= g.arena_bytes || !sqe.data_len);
+		require((uint64_t)sqe.opts_off + sqe.opts_len <= g.arena_bytes || !sqe.opts_len);
+		require(!sqe.reserved0 && !sqe.reserved1 && sqe.opts_len <= VALIDATE_OPTIONS_MAX);
+	}
+	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s) == 0) {
+		require(isfinite(s.temperature) && s.n_top <= GYRE_TOP_MAX && s.n_bias <= GYRE_BIAS_MAX);
+		for (uint32_t i = 0; i < s.n_bias; i++)
+			require(s.bias[i].token < g.n_vocab && !isnan(s.bias[i].bias));
+		for (uint32_t i = 0; i < s.n_stop; i++)
+			require(s.stop_len[i] > 0 && s.stop_len[i] <= GYRE_STOP_BYTES_MAX);
+	}
+	return 0;
+}
