@@ -1,0 +1,154 @@
+/* One GENERATE from submit to its last completion, with Ctrl-C as CANCEL. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ID_ANSWER = 1, ID_CANCEL = 2 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void answer_catch_interrupt(void)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt }; /* no SA_RESTART: waits must return */
+
+	sigaction(SIGINT, &sa, NULL);
+}
+
+bool answer_take_interrupt(void)
+{
+	bool was = interrupted;
+
+	interrupted = 0;
+	return was;
+}
+
+static int submit(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
+	int r;
+
+	if (!sqe)
+		return -EAGAIN;
+	r = gyre_prep_generate(l->g, sqe, data, n, a->max_tokens);
+	if (r == 0)
+		r = gyre_sqe_set_options(l->g, sqe, &a->sampling, NULL, a->stop);
+	if (r < 0) {
+		gyre_unget_sqe(l->g);
+		return r;
+	}
+	sqe->flags |= GYRE_SQE_WHOLE_CHARS | (is_chat ? GYRE_SQE_CHAT : 0);
+	sqe->user_data = ID_ANSWER;
+	r = gyre_submit(l->g);
+	return r < 0 ? r : 0;
+}
+
+static int cancel(struct link *l)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
+	int r;
+
+	if (!sqe)
+		return -EAGAIN;
+	gyre_prep_cancel(sqe, ID_ANSWER);
+	sqe->user_data = ID_CANCEL;
+	r = gyre_submit(l->g);
+	return r < 0 ? r : 0;
+}
+
+static int append(struct answer *r, const void *bytes, size_t n, FILE *out)
+{
+	char *text = realloc(r->text, r->n_text + n + 1);
+
+	if (!text)
+		return -ENOMEM;
+	memcpy(text + r->n_text, bytes, n);
+	r->text = text;
+	r->n_text += n;
+	text[r->n_text] = 0;
+	if (out && n) {
+		fwrite(bytes, 1, n, out);
+		fflush(out);
+	}
+	return 0;
+}
+
+/* 1: it was the last of the answer. */
+static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out, double begin)
+{
+	size_t n;
+	const void *bytes = gyre_cqe_bytes(l->g, cqe, &n);
+	int e = append(r, bytes, n, out);
+
+	if (cqe->token >= 0 && r->first_s == 0)
+		r->first_s = now_s() - begin;
+	if (e < 0)
+		return e;
+	if (cqe->flags & GYRE_CQE_MORE)
+		return 0;
+	r->res = cqe->res;
+	r->is_stop = cqe->flags & GYRE_CQE_STOP;
+	if (cqe->flags & GYRE_CQE_PROMPT) {
+		r->n_prompt = cqe->index;
+		r->n_token = cqe->token > 0 ? (uint32_t)cqe->token : 0;
+	}
+	return 1;
+}
+
+int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out, struct answer *r)
+{
+	double begin = now_s();
+	bool is_ended = false, is_cancelling = false, is_cancelled = false;
+	int e = submit(l, a, data, n, is_chat);
+
+	memset(r, 0, sizeof(*r));
+	while (e >= 0 && !(is_ended && is_cancelling == is_cancelled)) {
+		const struct gyre_cqe *cqe;
+
+		e = gyre_wait_cqe(l->g, &cqe, GYRE_TIMEOUT_NONE);
+		if (interrupted && !is_cancelling && !is_ended && (e == 0 || e == -EINTR)) {
+			int c = cancel(l);
+
+			is_cancelling = c == 0;
+			if (c < 0)
+				return c;
+		}
+		if (e == -EINTR)
+			e = 0;
+		else if (e == 0) {
+			if (cqe->user_data == ID_CANCEL)
+				is_cancelled = true;
+			else if ((e = take(l, cqe, r, out, begin)) == 1)
+				is_ended = true;
+			gyre_cqe_seen(l->g, cqe);
+		}
+	}
+	r->total_s = now_s() - begin;
+	return e < 0 ? e : 0;
+}
+
+void answer_free(struct answer *r)
+{
+	free(r->text);
+	memset(r, 0, sizeof(*r));
+}
+
+double answer_tokens_per_second(const struct answer *r)
+{
+	return r->n_token > 1 && r->total_s > r->first_s ? (r->n_token - 1) / (r->total_s - r->first_s) : 0;
+}
+
+void answer_print_rates(const struct answer *r)
+{
+	fprintf(stderr, "prompt: %u tokens, first token after %.1f ms (%.1f tok/s)\nanswer: %u tokens in %.2f s (%.1f tok/s)\n",
+		r->n_prompt, r->first_s * 1e3, r->first_s > 0 ? r->n_prompt / r->first_s : 0, r->n_token, r->total_s,
+		answer_tokens_per_second(r));
+}

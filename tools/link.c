@@ -1,0 +1,41 @@
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_absent(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED;
+}
+
+int link_open(struct link *l, const struct args *a)
+{
+	char why[512] = "";
+	struct gyre_params p = { .error = why, .error_bytes = sizeof(why) };
+	int r;
+
+	memset(l, 0, sizeof(*l));
+	r = gyre_connect(&l->g, a->socket, &p);
+	if (is_absent(r) && a->model) {
+		int code = private_start(&l->daemon, &l->g, a);
+
+		if (code != TOOL_OK)
+			return code;
+	} else if (is_absent(r)) {
+		return fail(TOOL_NO_DAEMON, "no gyred on %s: start one, or give --model FILE",
+			    a->socket ? a->socket : "the usual sockets ($GYRE_SOCKET, /run/gyre/gyre.sock)");
+	} else if (r < 0) {
+		return fail(TOOL_NO_DAEMON, "%s", *why ? why : strerror(-r));
+	}
+	gyre_info(l->g, &l->info);
+	if (a->model && !l->daemon.pid)
+		fprintf(stderr, "gyre: a gyred is listening and serves %s; --model is not used\n", l->info.model);
+	return TOOL_OK;
+}
+
+void link_close(struct link *l)
+{
+	gyre_close(l->g);
+	l->g = NULL;
+	private_stop(&l->daemon);
+}

@@ -1,0 +1,165 @@
+/* The options of every verb, in one table: name, argument, range and explanation stand once, --help prints them. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP };
+
+struct row {
+	uint32_t bit;
+	const char *name;
+	char letter;
+	const char *argument, *text;
+	enum kind kind;
+	size_t offset;
+	double min, max;
+};
+
+#define AT(f) offsetof(struct args, f)
+
+static const struct row rows[] = {
+	{ OPT_MODEL, "model", 'm', "FILE", "GGUF file; where no daemon listens, a private one serves it", KIND_TEXT, AT(model), 0, 0 },
+	{ OPT_SOCKET, "socket", 's', "PATH", "daemon's socket ($GYRE_SOCKET, $XDG_RUNTIME_DIR/gyre.sock, /run/gyre/gyre.sock)",
+	  KIND_TEXT, AT(socket), 0, 0 },
+	{ OPT_THREADS, "threads", 't', "N", "threads (default: one per core within the CPU quota)", KIND_U32, AT(n_thread), 1, 1024 },
+	{ OPT_MAX, "max", 'n', "N", "tokens at most (default: up to the context)", KIND_U32, AT(max_tokens), 1, 1u << 30 },
+	{ OPT_TEMP, "temp", 0, "T", "temperature; 0, the default, always takes the likeliest token", KIND_FLOAT,
+	  AT(sampling.temperature), 0, 100 },
+	{ OPT_TOP_K, "top-k", 0, "K", "sample among the K likeliest tokens", KIND_U32, AT(sampling.top_k), 0, 1u << 30 },
+	{ OPT_TOP_P, "top-p", 0, "P", "sample among the likeliest that sum to P", KIND_FLOAT, AT(sampling.top_p), 0, 1 },
+	{ OPT_MIN_P, "min-p", 0, "P", "sample among those at least P times as likely as the first", KIND_FLOAT, AT(sampling.min_p), 0, 1 },
+	{ OPT_SEED, "seed", 0, "S", "the same seed gives the same answer (default 0)", KIND_U64, AT(sampling.seed), 0, 0 },
+	{ OPT_STOP, "stop", 0, "STR", "end the answer before STR; up to 8 times", KIND_STOP, 0, 0, 0 },
+	{ OPT_SYSTEM, "system", 0, "TEXT", "system message", KIND_TEXT, AT(system), 0, 0 },
+	{ OPT_RAW, "raw", 0, NULL, "continue the text itself: no chat template", KIND_FLAG, AT(raw), 0, 0 },
+	{ OPT_VERBOSE, "verbose", 'v', NULL, "time to first token and rates on stderr", KIND_FLAG, AT(verbose), 0, 0 },
+	{ OPT_IDS, "ids", 0, NULL, "numbers only, without their texts", KIND_FLAG, AT(ids), 0, 0 },
+	{ OPT_PROMPT_ROWS, "prompt", 'p', "N", "tokens of the prompt (default 512)", KIND_U32, AT(n_prompt), 1, 1u << 20 },
+	{ OPT_GEN, "gen", 'n', "N", "tokens to generate (default 128)", KIND_U32, AT(n_gen), 1, 1u << 20 },
+	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
+	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
+	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },
+};
+
+#define N_ROW (sizeof(rows) / sizeof(rows[0]))
+
+static void print_help(const struct verb *v)
+{
+	printf("usage: gyre %s [option...] %s\n\n%s\n\n", v->name, v->operands, v->text);
+	for (size_t i = 0; i < N_ROW; i++) {
+		char left[40];
+
+		if (!((v->options | OPT_HELP) & rows[i].bit))
+			continue;
+		snprintf(left, sizeof(left), "%c%c%c --%s %s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
+			 rows[i].letter ? ',' : ' ', rows[i].name, rows[i].argument ? rows[i].argument : "");
+		printf("  %-22s %s\n", left, rows[i].text);
+	}
+	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", stdout);
+}
+
+static int bad_value(const struct row *r, const char *value)
+{
+	if (r->kind == KIND_U64)
+		return fail(TOOL_USAGE, "--%s: '%s' is not a whole number", r->name, value);
+	return fail(TOOL_USAGE, "--%s: '%s' is not a number from %g to %g", r->name, value, r->min, r->max);
+}
+
+static int set_number(struct args *a, const struct row *r, const char *value)
+{
+	char *field = (char *)a + r->offset, *end;
+	double d;
+
+	errno = 0;
+	if (r->kind == KIND_U64) {
+		*(uint64_t *)field = strtoull(value, &end, 10);
+		return errno || end == value || *end || strchr(value, '-') ? bad_value(r, value) : TOOL_OK;
+	}
+	d = strtod(value, &end);
+	if (errno || end == value || *end || !(d >= r->min && d <= r->max))
+		return bad_value(r, value);
+	if (r->kind == KIND_FLOAT) {
+		*(float *)field = (float)d;
+		return TOOL_OK;
+	}
+	*(uint32_t *)field = (uint32_t)d;
+	return (double)(uint32_t)d == d ? TOOL_OK : bad_value(r, value);
+}
+
+static int set_row(struct args *a, const struct row *r, const char *value)
+{
+	switch (r->kind) {
+	case KIND_FLAG:
+		*(bool *)((char *)a + r->offset) = true;
+		return TOOL_OK;
+	case KIND_TEXT:
+		*(const char **)((char *)a + r->offset) = value;
+		return TOOL_OK;
+	case KIND_STOP:
+		if (a->sampling.n_stop == GYRE_STOP_MAX || !*value || strlen(value) > GYRE_STOP_BYTES_MAX)
+			return fail(TOOL_USAGE, "--stop: up to %u strings of 1 to %u bytes", GYRE_STOP_MAX, GYRE_STOP_BYTES_MAX);
+		a->stop[a->sampling.n_stop++] = value;
+		return TOOL_OK;
+	default:
+		return set_number(a, r, value);
+	}
+}
+
+static void list_options(const struct verb *v, struct option *list, char *letters)
+{
+	*letters++ = '+'; /* operands end the options, so that a prompt may hold anything */
+	*letters++ = ':';
+	for (size_t i = 0; i < N_ROW; i++) {
+		if (!((v->options | OPT_HELP) & rows[i].bit))
+			continue;
+		*list++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, 256 + (int)i };
+		if (rows[i].letter)
+			*letters++ = rows[i].letter;
+		if (rows[i].letter && rows[i].argument)
+			*letters++ = ':';
+	}
+	*letters = 0;
+}
+
+static const struct row *find_row(const struct verb *v, int o)
+{
+	if (o >= 256)
+		return &rows[o - 256];
+	for (size_t i = 0; i < N_ROW; i++)
+		if (rows[i].letter == o && ((v->options | OPT_HELP) & rows[i].bit))
+			return &rows[i];
+	return NULL;
+}
+
+int args_parse(struct args *a, const struct verb *v, int argc, char **argv)
+{
+	struct option list[N_ROW + 1] = { { 0 } };
+	char letters[2 * N_ROW + 3];
+	int o, r = TOOL_OK;
+
+	memset(a, 0, sizeof(*a));
+	list_options(v, list, letters);
+	optind = 0;
+	opterr = 0;
+	while (r == TOOL_OK && (o = getopt_long(argc, argv, letters, list, NULL)) != -1) {
+		const struct row *row = o == ':' || o == '?' ? NULL : find_row(v, o);
+
+		if (!row)
+			return fail(TOOL_USAGE, "%s %s; gyre %s --help lists the options", argv[optind - 1],
+				    o == ':' ? "needs a value" : "is no option here", v->name);
+		if (row->bit == OPT_HELP) {
+			print_help(v);
+			return -1;
+		}
+		r = set_row(a, row, optarg);
+	}
+	a->n_word = argc - optind;
+	a->word = argv + optind;
+	if (r == TOOL_OK && (a->n_word < v->n_word_min || (v->n_word_max >= 0 && a->n_word > v->n_word_max)))
+		return fail(TOOL_USAGE, "usage: gyre %s [option...] %s", v->name, v->operands);
+	return r;
+}

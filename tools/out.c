@@ -1,0 +1,80 @@
+#include "tools/tool.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+
+int fail(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("gyre: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return code;
+}
+
+int print_json(json_t *j)
+{
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(j);
+	return TOOL_OK;
+}
+
+double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+char *read_all(FILE *f, size_t *n)
+{
+	size_t size = 4096;
+	char *text = malloc(size);
+
+	*n = 0;
+	while (text) {
+		size_t got = fread(text + *n, 1, size - 1 - *n, f);
+		char *more;
+
+		*n += got;
+		if (*n < size - 1)
+			break;
+		more = realloc(text, size *= 2);
+		if (!more) {
+			free(text);
+			return NULL;
+		}
+		text = more;
+	}
+	if (text && ferror(f)) {
+		free(text);
+		return NULL;
+	}
+	if (text)
+		text[*n] = 0;
+	return text;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double percentile(double *x, size_t n, double p)
+{
+	qsort(x, n, sizeof(*x), compare);
+	return x[(size_t)(p * (double)(n - 1) + 0.5)];
+}
+
+double median(double *x, size_t n)
+{
+	return percentile(x, n, 0.5);
+}

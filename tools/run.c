@@ -1,0 +1,87 @@
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *join_words(const struct args *a, size_t *n)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, n);
+
+	if (!f)
+		return NULL;
+	for (int i = 0; i < a->n_word; i++)
+		fprintf(f, "%s%s", i ? " " : "", a->word[i]);
+	return fclose(f) == 0 ? text : NULL;
+}
+
+static int finish(const struct args *a, const struct link *l, const struct answer *r, int e)
+{
+	int res = e < 0 ? e : r->res;
+
+	if (res == -ECANCELED)
+		return 130;
+	if (res == -E2BIG || res == -EMSGSIZE)
+		return fail(TOOL_FAILED, "the prompt is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
+			    l->info.n_ctx);
+	if (res < 0)
+		return fail(TOOL_FAILED, "%s", strerror(-res));
+	if (a->verbose)
+		answer_print_rates(r);
+	if (!a->json)
+		return TOOL_OK;
+	return print_json(json_pack("{s:s%,s:s,s:i,s:i,s:s,s:f,s:f}", "text", r->text ? r->text : "", r->n_text, "model",
+				    l->info.model, "prompt_tokens", (int)r->n_prompt, "tokens", (int)r->n_token, "end",
+				    r->is_stop ? "stop" : "length", "first_token_ms", r->first_s * 1e3, "tokens_per_second",
+				    answer_tokens_per_second(r)));
+}
+
+/* As a chat of one question where the model can, else as it stands. */
+static int ask(const struct args *a, struct link *l, const char *text, size_t n)
+{
+	bool is_chat = l->info.has_chat && !a->raw;
+	size_t n_system = a->system ? strlen(a->system) : 0;
+	struct gyre_chat c = { .size = n + n_system + 64 };
+	struct answer r = { 0 };
+	int e = 0;
+
+	c.data = malloc(c.size);
+	if (!c.data)
+		return fail(TOOL_FAILED, "no memory for a prompt of %zu bytes", n);
+	if (is_chat && a->system)
+		e = gyre_chat_append(&c, GYRE_ROLE_SYSTEM, a->system, n_system);
+	if (is_chat && e == 0)
+		e = gyre_chat_append(&c, GYRE_ROLE_USER, text, n);
+	if (e == 0)
+		e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout, &r);
+	if (!a->json && r.n_text && r.text[r.n_text - 1] != '\n')
+		putchar('\n');
+	e = finish(a, l, &r, e);
+	answer_free(&r);
+	free(c.data);
+	return e;
+}
+
+int run_main(const struct args *a)
+{
+	size_t n = 0;
+	char *text = a->n_word ? join_words(a, &n) : read_all(stdin, &n);
+	struct link l;
+	int code;
+
+	if (!text)
+		return fail(TOOL_FAILED, "cannot read the prompt: %s", strerror(errno));
+	if (!a->raw && !a->n_word) /* a pipe's final newline is no part of the question */
+		while (n && text[n - 1] == '\n')
+			n--;
+	code = n ? link_open(&l, a) : fail(TOOL_USAGE, "the prompt is empty");
+	if (code == TOOL_OK) {
+		answer_catch_interrupt();
+		code = ask(a, &l, text, n);
+		link_close(&l);
+	}
+	free(text);
+	return code;
+}

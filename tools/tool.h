@@ -1,0 +1,117 @@
+/*
+ * What the verbs of `gyre` share: the options, the link to a daemon, an answer as it streams, and printing.
+ * A verb's main returns an exit code; the program is single-threaded but for `bench`.
+ */
+#ifndef GYRE_TOOLS_TOOL_H
+#define GYRE_TOOLS_TOOL_H
+
+#include "client/gyre.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum exit_code { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2, TOOL_NO_DAEMON = 3 };
+
+/* ---- options.c: one table of all options; a verb takes those whose bits it names ---- */
+
+enum option_bit {
+	OPT_HELP = 1u << 0, OPT_SOCKET = 1u << 1, OPT_MODEL = 1u << 2, OPT_THREADS = 1u << 3, OPT_JSON = 1u << 4,
+	OPT_MAX = 1u << 5, OPT_TEMP = 1u << 6, OPT_TOP_K = 1u << 7, OPT_TOP_P = 1u << 8, OPT_MIN_P = 1u << 9,
+	OPT_SEED = 1u << 10, OPT_STOP = 1u << 11, OPT_RAW = 1u << 12, OPT_SYSTEM = 1u << 13, OPT_VERBOSE = 1u << 14,
+	OPT_IDS = 1u << 15, OPT_PROMPT_ROWS = 1u << 16, OPT_GEN = 1u << 17, OPT_REPEAT = 1u << 18,
+};
+
+#define OPT_LINK (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
+#define OPT_SAMPLING (OPT_MAX | OPT_TEMP | OPT_TOP_K | OPT_TOP_P | OPT_MIN_P | OPT_SEED | OPT_STOP)
+
+struct args {
+	const char *socket, *model, *system;
+	const char *stop[GYRE_STOP_MAX];
+	struct gyre_options sampling; /* n_stop counts stop[] */
+	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_repeat;
+	bool json, raw, verbose, ids;
+	int n_word;
+	char **word;                  /* what is left: the operands */
+};
+
+struct verb {
+	const char *name, *operands, *text; /* text: one line, then paragraphs for --help */
+	uint32_t options;                   /* enum option_bit */
+	int n_word_min, n_word_max;         /* -1: any */
+	int (*main)(const struct args *a);
+};
+
+/* TOOL_OK: *a is filled in. -1: --help was printed. TOOL_USAGE: an error was printed. */
+int args_parse(struct args *a, const struct verb *v, int argc, char **argv);
+
+/* ---- private.c ---- */
+
+/* A gyred of our own, on a socket in a 0700 directory; it ends with this process whatever happens. */
+struct private_daemon {
+	int pid; /* 0: none */
+	char dir[256], socket[300], log[300];
+};
+
+/* Starts gyred and connects once it is ready; says so on stderr when that takes more than a second. An exit code. */
+int private_start(struct private_daemon *p, struct gyre **g, const struct args *a);
+/* Zero-filled: does nothing. */
+void private_stop(struct private_daemon *p);
+
+/* ---- link.c ---- */
+
+struct link {
+	struct gyre *g;
+	struct gyre_info info;
+	struct private_daemon daemon;
+};
+
+/* To the daemon of --socket or the usual one; else a private one on --model. An exit code; what failed was printed. */
+int link_open(struct link *l, const struct args *a);
+void link_close(struct link *l);
+
+/* ---- answer.c ---- */
+
+struct answer {
+	char *text;                 /* whole, NUL-terminated */
+	size_t n_text;
+	uint32_t n_prompt, n_token;
+	int res;                    /* of the last completion; -ECANCELED after Ctrl-C */
+	bool is_stop;               /* a stop string or an end token, not the limit */
+	double first_s, total_s;    /* from submit to the first token, and to the end */
+};
+
+/* Sends `data` (text, or chat messages if is_chat), writes the bytes to out as they come (NULL: nowhere). 0 or -errno. */
+int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out, struct answer *r);
+void answer_free(struct answer *r);
+void answer_print_rates(const struct answer *r);
+double answer_tokens_per_second(const struct answer *r);
+/* Ctrl-C from here on ends an answer instead of the program. */
+void answer_catch_interrupt(void);
+/* Was there a Ctrl-C since the last call? */
+bool answer_take_interrupt(void);
+
+/* ---- out.c ---- */
+
+/* "gyre: ..." on stderr. Returns code. */
+int fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Takes the reference; one line on stdout. TOOL_OK. */
+int print_json(json_t *j);
+double now_s(void);
+/* All of f, NUL-terminated; NULL: no memory or a read error. */
+char *read_all(FILE *f, size_t *n);
+/* In place; n > 0. */
+double median(double *x, size_t n);
+double percentile(double *x, size_t n, double p);
+
+int run_main(const struct args *a);
+int chat_main(const struct args *a);
+int score_main(const struct args *a);
+int tokenize_main(const struct args *a);
+int inspect_main(const struct args *a);
+int doctor_main(const struct args *a);
+int bench_model_main(const struct args *a);
+int bench_ring_main(const struct args *a);
+int stat_main(const struct args *a);
+
+#endif
