@@ -19,6 +19,7 @@
 #define KV_BLOCK 32      /* positions per KV block */
 #define ATTN_CHUNK 512   /* positions per attention partial, aligned by absolute position */
 #define ATTN_TILE 8      /* queries per attn_chunk call at most */
+#define ACT_AMAX_MIN 0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 
 /*
  * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
@@ -26,7 +27,7 @@
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]          q[j][t][i]: k = 4j+i
  *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
- * Quantization of a block x[len]: amax = max |x|; d = amax / 127; id = amax > 0 ? 127 / amax : 0;
+ * Quantization of a block x[len]: amax = max |x|; d = amax / 127; id = amax > ACT_AMAX_MIN ? 127 / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= 127); nsum = -sum(q); s = d * (float)sum(q).
  * A NaN or infinity makes the block's q unspecified but in range; never undefined behaviour.
  */

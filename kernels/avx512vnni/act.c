@@ -25,7 +25,7 @@ static inline void scatter(uint8_t *dst, size_t step, __m128i q)
 
 static inline float inverse(float amax)
 {
-	return amax > 0.0f ? 127.0f / amax : 0.0f;
+	return amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
 }
 
 void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)

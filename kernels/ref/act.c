@@ -35,7 +35,7 @@ static float quantize(int8_t *q, const float *x, int len)
 
 	for (int i = 0; i < len; i++)
 		amax = fmaxf(amax, fabsf(x[i]));
-	float id = amax > 0.0f ? 127.0f / amax : 0.0f;
+	float id = amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
 	for (int i = 0; i < len; i++) {
 		float v = rintf(x[i] * id);
 		q[i] = (int8_t)(v >= -127.0f ? (v <= 127.0f ? v : 127.0f) : -127.0f);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#define ACT_K_BYTES 308   /* one token's ACT_Q8_K block */
 #define CANARY 0x7fc0dead /* a NaN: arithmetic on it shows */
 
 static const uint32_t types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
@@ -353,6 +354,32 @@ static void test_pack_round_trip(void **state)
 	}
 }
 
+/* A block of subnormals: 127 / amax would be infinite and 0 * inf a NaN, so it must quantize to zeros. Just above, to 127. */
+static void test_tiny_block_quantizes_to_zero(void **state)
+{
+	static const float amax[] = { 0x1p-149f, 0x1p-130f, 0x1p-122f, ACT_AMAX_MIN, 0x1.000002p-120f };
+	struct kernels k;
+
+	(void)state;
+	for (int isa = ISA_REF; isa < ISA_MAX && kernels_select(&k, (enum kernels_isa)isa) == (enum kernels_isa)isa; isa++) {
+		for (size_t i = 0; i < sizeof(amax) / sizeof(amax[0]); i++) {
+			float x[256] = { amax[i], -amax[i] };
+			_Alignas(64) int8_t tile[ACT_K_BYTES];
+			int8_t want = amax[i] > ACT_AMAX_MIN ? 127 : 0, *q = tile + 12;
+
+			k.act_pack[ACT_Q8](tile, x, 32, 1, 32);
+			assert_int_equal(q[0], want);
+			assert_int_equal(q[1], -want);
+			assert_int_equal(q[2], 0);
+			q = tile + 52;
+			k.act_pack[ACT_Q8_K](tile, x, 256, 1, 256);
+			assert_int_equal(q[0], want);
+			assert_int_equal(q[1], -want);
+			assert_int_equal(q[255], 0);
+		}
+	}
+}
+
 static void test_packed_bytes_refuses(void **state)
 {
 	(void)state;
@@ -391,6 +418,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ref_matmul_is_right), cmocka_unit_test(test_pack_round_trip),
+		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
 		cmocka_unit_test(test_packed_bytes_refuses), cmocka_unit_test(test_f16_is_exact),
 		cmocka_unit_test(test_matmul),		     cmocka_unit_test(test_vector),
 		cmocka_unit_test(test_rope),		     cmocka_unit_test(test_attn),
