@@ -3,6 +3,21 @@
 #include "kernels/avx2/exp.h"
 #include "kernels/ref/reduce.h"
 
+void avx2_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim)
+{
+	uint16_t *kg = kb + (size_t)(slot / LANES) * (size_t)head_dim * LANES + slot % LANES;
+
+	for (int d = 0; d < head_dim; d += 8) {
+		uint16_t half[8];
+
+		_mm_storeu_si128((__m128i *)half, _mm256_cvtps_ph(_mm256_loadu_ps(k + d), _MM_FROUND_TO_NEAREST_INT));
+		for (int i = 0; i < 8; i++)
+			kg[(d + i) * LANES] = half[i];
+		_mm_storeu_si128((__m128i *)(vb + slot * head_dim + d),
+				 _mm256_cvtps_ph(_mm256_loadu_ps(v + d), _MM_FROUND_TO_NEAREST_INT));
+	}
+}
+
 /* Scores of positions [p0, end rounded up to 16): what lies past end is never read again. */
 static void score(float *s, const float *q, const struct attn_kv *kv, int32_t p0, int32_t end)
 {
@@ -81,4 +96,25 @@ void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t
 		for (; d < hd; d += 16)
 			weigh(2, o, scratch, kv, d, p0, end);
 	}
+}
+
+void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim)
+{
+	float max = -INFINITY, sum = 0.0f;
+
+	for (int c = 0; c < n_part; c++)
+		max = m[c] > max ? m[c] : max;
+	for (int d = 0; d < head_dim; d += 8)
+		_mm256_storeu_ps(y + d, _mm256_setzero_ps());
+	for (int c = 0; c < n_part; c++, o += o_stride) {
+		if (m[c] == -INFINITY)
+			continue;
+		float w = ref_exp(m[c] - max);
+
+		sum = fmaf(w, l[c], sum);
+		for (int d = 0; d < head_dim; d += 8)
+			_mm256_storeu_ps(y + d, _mm256_fmadd_ps(_mm256_set1_ps(w), _mm256_loadu_ps(o + d), _mm256_loadu_ps(y + d)));
+	}
+	for (int d = 0; d < head_dim; d += 8)
+		_mm256_storeu_ps(y + d, _mm256_div_ps(_mm256_loadu_ps(y + d), _mm256_set1_ps(sum)));
 }

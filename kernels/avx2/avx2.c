@@ -4,6 +4,12 @@
 
 void kernels_avx2_override(struct kernels *k)
 {
+	k->act_pack[ACT_F32] = avx2_act_pack_f32;
+	k->act_pack[ACT_Q8] = avx2_act_pack_q8;
+	k->act_pack[ACT_Q8_K] = avx2_act_pack_q8_k;
+	k->matmul[QUANT_F32] = avx2_matmul_f32;
+	k->matmul[QUANT_F16] = avx2_matmul_f16;
+	k->matmul[QUANT_BF16] = avx2_matmul_bf16;
 	k->matmul[QUANT_Q4_0] = avx2_matmul_q4_0;
 	k->matmul[QUANT_Q4_1] = avx2_matmul_q4_1;
 	k->matmul[QUANT_Q5_0] = avx2_matmul_q5_0;
@@ -12,6 +18,13 @@ void kernels_avx2_override(struct kernels *k)
 	k->matmul[QUANT_Q4_K] = avx2_matmul_q4_k;
 	k->matmul[QUANT_Q5_K] = avx2_matmul_q5_k;
 	k->matmul[QUANT_Q6_K] = avx2_matmul_q6_k;
+	k->rms_norm = avx2_rms_norm;
+	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
+	k->add = avx2_add;
+	k->kv_store = avx2_kv_store;
 	k->attn_chunk = avx2_attn_chunk;
+	k->attn_merge = avx2_attn_merge;
+	k->argmax = avx2_argmax;
+	k->sum_exp = avx2_sum_exp;
 }

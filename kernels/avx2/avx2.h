@@ -4,11 +4,27 @@
 
 #include "kernels/ref/ref.h"
 
-ref_matmul_fn avx2_matmul_q4_0, avx2_matmul_q4_1, avx2_matmul_q5_0,
+/* act.c */
+void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+
+/* float.c, legacy.c, k.c */
+ref_matmul_fn avx2_matmul_f32, avx2_matmul_f16, avx2_matmul_bf16, avx2_matmul_q4_0, avx2_matmul_q4_1, avx2_matmul_q5_0,
 	avx2_matmul_q5_1, avx2_matmul_q8_0, avx2_matmul_q4_k, avx2_matmul_q5_k, avx2_matmul_q6_k;
 
+/* vector.c */
+void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx2_add(float *y, const float *x, size_t n);
+void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float avx2_sum_exp(const float *x, size_t n, float max);
+
+/* attn.c */
+void avx2_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
 void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
 		     int32_t p0, int32_t p1, float *scratch);
+void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim);
 
 #endif

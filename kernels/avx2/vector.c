@@ -1,6 +1,87 @@
-/* Element-wise operations with exp. */
+/* Element-wise operations and 16-lane reductions; two ymm are the sixteen lanes. */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/exp.h"
+#include "kernels/ref/reduce.h"
+
+#include <math.h>
+
+void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	float lane[LANES];
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES) {
+		for (size_t h = 0; h < 2; h++) {
+			__m256 v = _mm256_loadu_ps(x + i + 8 * h);
+
+			sum[h] = _mm256_fmadd_ps(v, v, sum[h]);
+		}
+	}
+	_mm256_storeu_ps(lane, sum[0]);
+	_mm256_storeu_ps(lane + 8, sum[1]);
+	for (; i < n; i++)
+		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
+	float scale = 1.0f / sqrtf(ref_reduce(lane) / (float)n + eps);
+
+	for (i = 0; i + 8 <= n; i += 8) {
+		__m256 v = _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(scale));
+
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, _mm256_loadu_ps(w + i)));
+	}
+	for (; i < n; i++)
+		y[i] = (x[i] * scale) * w[i];
+}
+
+INLINE void rotate(float *a, float *b, float c, float s)
+{
+	float x0 = *a, x1 = *b;
+
+	*a = fmaf(x0, c, -(x1 * s));
+	*b = fmaf(x0, s, x1 * c);
+}
+
+/* Pairs (i, i + half). */
+INLINE void rope_apart(float *x, const float *cos, const float *sin, int half)
+{
+	int i = 0;
+
+	for (; i + 8 <= half; i += 8) {
+		__m256 x0 = _mm256_loadu_ps(x + i), x1 = _mm256_loadu_ps(x + half + i);
+		__m256 c = _mm256_loadu_ps(cos + i), s = _mm256_loadu_ps(sin + i);
+
+		_mm256_storeu_ps(x + i, _mm256_fmsub_ps(x0, c, _mm256_mul_ps(x1, s)));
+		_mm256_storeu_ps(x + half + i, _mm256_fmadd_ps(x0, s, _mm256_mul_ps(x1, c)));
+	}
+	for (; i < half; i++)
+		rotate(x + i, x + half + i, cos[i], sin[i]);
+}
+
+/* Pairs (2i, 2i + 1): fmaddsub takes off in even lanes and adds in odd ones, which is the rotation. */
+INLINE void rope_adjacent(float *x, const float *cos, const float *sin, int half)
+{
+	int i = 0;
+
+	for (; i + 4 <= half; i += 4) {
+		__m128 c = _mm_loadu_ps(cos + i), s = _mm_loadu_ps(sin + i);
+		__m256 cs = _mm256_set_m128(_mm_unpackhi_ps(c, s), _mm_unpacklo_ps(c, s)), v = _mm256_loadu_ps(x + 2 * i);
+		__m256 cross = _mm256_mul_ps(_mm256_movehdup_ps(v), _mm256_permute_ps(cs, 0xb1));
+
+		_mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(_mm256_moveldup_ps(v), cs, cross));
+	}
+	for (; i < half; i++)
+		rotate(x + 2 * i, x + 2 * i + 1, cos[i], sin[i]);
+}
+
+void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox)
+{
+	for (int h = 0; h < n_head; h++, x += head_dim) {
+		if (neox)
+			rope_apart(x, cos, sin, n_rot / 2);
+		else
+			rope_adjacent(x, cos, sin, n_rot / 2);
+	}
+}
 
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n)
 {
@@ -14,4 +95,65 @@ void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, _mm256_loadu_ps(up + i)));
 	}
 	ref_silu_mul(y + i, gate + i, up + i, n - i);
+}
+
+void avx2_add(float *y, const float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
+	ref_add(y + i, x + i, n - i);
+}
+
+void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n)
+{
+	__m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), best_at = at;
+	__m256 best = _mm256_set1_ps(-INFINITY);
+	uint32_t lane_at[8], first = 0;
+	float lane[8], m = -INFINITY;
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8, at = _mm256_add_epi32(at, _mm256_set1_epi32(8))) {
+		__m256 v = _mm256_loadu_ps(x + i), more = _mm256_cmp_ps(v, best, _CMP_GT_OQ);
+
+		best = _mm256_blendv_ps(best, v, more);
+		best_at = _mm256_blendv_epi8(best_at, at, _mm256_castps_si256(more));
+	}
+	_mm256_storeu_ps(lane, best);
+	_mm256_storeu_si256((__m256i *)lane_at, best_at);
+	for (int l = 0; l < 8; l++) {
+		if (lane[l] > m || (lane[l] == m && lane_at[l] < first)) {
+			m = lane[l];
+			first = lane_at[l];
+		}
+	}
+	for (; i < n; i++) {
+		if (x[i] > m) {
+			m = x[i];
+			first = (uint32_t)i;
+		}
+	}
+	if (m == -INFINITY) { /* nothing above -inf: which index is a matter of NaN and -inf order */
+		ref_argmax(max, index, x, n);
+		return;
+	}
+	*index = first;
+	*max = x[first]; /* not m: of equal zeros, the first one's sign */
+}
+
+float avx2_sum_exp(const float *x, size_t n, float max)
+{
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() }, m = _mm256_set1_ps(max);
+	float lane[LANES];
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (size_t h = 0; h < 2; h++)
+			sum[h] = _mm256_add_ps(sum[h], exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8 * h), m)));
+	_mm256_storeu_ps(lane, sum[0]);
+	_mm256_storeu_ps(lane + 8, sum[1]);
+	for (; i < n; i++)
+		lane[i % LANES] += ref_exp(x[i] - max);
+	return ref_reduce(lane);
 }

@@ -1,0 +1,164 @@
+/* Activation tiles; layout and rule in kernels.h. */
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/simd.h"
+
+/* 8x8 floats: row[t] lane k -> row[k] lane t. */
+INLINE void transpose(__m256 row[8])
+{
+	__m256 a[8], b[8];
+
+	for (int i = 0; i < 8; i += 2) {
+		a[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
+		a[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+	}
+	for (int i = 0; i < 8; i += 4) {
+		for (int h = 0; h < 2; h++) {
+			b[i + 2 * h] = _mm256_shuffle_ps(a[i + h], a[i + h + 2], 0x44);
+			b[i + 2 * h + 1] = _mm256_shuffle_ps(a[i + h], a[i + h + 2], 0xee);
+		}
+	}
+	for (int i = 0; i < 4; i++) {
+		row[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+		row[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+	}
+}
+
+void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+	const __m256i in = _mm256_cmpgt_epi32(_mm256_set1_epi32(n_tok), lane);
+	size_t n = (size_t)n_tok, k = 0;
+	float *y = dst;
+
+	if (n == 1) {
+		memcpy(y, x, n_col * sizeof(float));
+		return;
+	}
+	for (; k + 8 <= n_col; k += 8) {
+		__m256 row[8];
+
+		for (size_t t = 0; t < 8; t++)
+			row[t] = t < n ? _mm256_loadu_ps(x + t * x_stride + k) : _mm256_setzero_ps();
+		transpose(row);
+		for (size_t i = 0; i < 8; i++)
+			_mm256_maskstore_ps(y + (k + i) * n, in, row[i]);
+	}
+	ref_act_pack_f32(y + k * n, x + k, x_stride, n_tok, n_col - k);
+}
+
+/* max(amax, |x|); a NaN in x loses, as in fmaxf. */
+INLINE __m256 max_abs(__m256 amax, __m256 x)
+{
+	return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), amax);
+}
+
+INLINE float max_lane(__m256 v)
+{
+	__m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+	m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+INLINE __m256 inverse(float amax)
+{
+	return _mm256_set1_ps(amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f);
+}
+
+/* 32 floats -> 32 i8 in [-127, 127], in order. A NaN converts to INT_MIN, hence -127. */
+INLINE __m256i quantize32(const float *x, __m256 id)
+{
+	const __m256i low = _mm256_set1_epi8(-127);
+	__m256i v[4];
+
+	for (int i = 0; i < 4; i++)
+		v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), id));
+	__m256i q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+
+	q = _mm256_permutevar8x32_epi32(q, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs works by 128-bit halves */
+	return _mm256_max_epi8(q, low);
+}
+
+/* Sums of q[0..15] and q[16..31]. */
+INLINE void sum16(int sum[2], __m256i q)
+{
+	__m256i pair = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q), four = _mm256_madd_epi16(pair, _mm256_set1_epi16(1));
+	int32_t s[8];
+
+	_mm256_storeu_si256((__m256i *)s, four);
+	sum[0] = s[0] + s[1] + s[2] + s[3];
+	sum[1] = s[4] + s[5] + s[6] + s[7];
+}
+
+/* Eight groups of four bytes, `step` bytes apart. */
+INLINE void scatter(uint8_t *dst, size_t step, __m256i q)
+{
+	int32_t group[8];
+
+	_mm256_storeu_si256((__m256i *)group, q);
+	for (size_t j = 0; j < 8; j++)
+		memcpy(dst + j * step, &group[j], 4);
+}
+
+void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok;
+
+	for (size_t t = 0; t < n; t++) {
+		const float *row = x + t * x_stride;
+		uint8_t *block = dst;
+
+		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
+			float *d = (float *)block, *s = d + n;
+			int32_t *nsum = (int32_t *)(s + n);
+			__m256 max = _mm256_setzero_ps();
+			int sum[2];
+
+			for (size_t i = 0; i < 32; i += 8)
+				max = max_abs(max, _mm256_loadu_ps(row + i));
+			float amax = max_lane(max);
+			__m256i q = quantize32(row, inverse(amax));
+
+			sum16(sum, q);
+			d[t] = amax / 127.0f;
+			nsum[t] = -(sum[0] + sum[1]);
+			s[t] = d[t] * (float)-nsum[t];
+			scatter((uint8_t *)(nsum + n) + 4 * t, 4 * n, q);
+		}
+	}
+}
+
+void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok;
+
+	for (size_t t = 0; t < n; t++) {
+		const float *row = x + t * x_stride;
+		uint8_t *block = dst;
+
+		for (size_t b = 0; b < n_col / 256; b++, block += ACT_Q8_K_BYTES(n), row += 256) {
+			float *d = (float *)block;
+			int16_t *sum32 = (int16_t *)(d + n), *sums16 = sum32 + 8 * n;
+			uint8_t *qt = (uint8_t *)(sums16 + 16 * n) + 4 * t;
+			__m256 max = _mm256_setzero_ps();
+
+			for (size_t i = 0; i < 256; i += 8)
+				max = max_abs(max, _mm256_loadu_ps(row + i));
+			float amax = max_lane(max);
+			__m256 id = inverse(amax);
+
+			d[t] = amax / 127.0f;
+			for (size_t j = 0; j < 8; j++) {
+				__m256i q = quantize32(row + 32 * j, id);
+				int16_t *pair = sums16 + (j * n + t) * 2;
+				int sum[2];
+
+				sum16(sum, q);
+				pair[0] = (int16_t)sum[0];
+				pair[1] = (int16_t)sum[1];
+				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(sum[0] + sum[1]);
+				scatter(qt + j * 32 * n, 4 * n, q);
+			}
+		}
+	}
+}
