@@ -4,6 +4,7 @@
  */
 #include "kernels/f16.h"
 #include "kernels/kernels.h"
+#include "kernels/ref/exp.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -14,8 +15,8 @@
 
 #include <cmocka.h>
 
-#define ACT_K_BYTES 308   /* one token's ACT_Q8_K block */
-#define CANARY 0x7fc0dead /* a NaN: arithmetic on it shows */
+#define ACT_K_BYTES 308	       /* one token's ACT_Q8_K block */
+#define CANARY	    0x7fc0dead /* a NaN: arithmetic on it shows */
 
 static const uint32_t types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
 				  QUANT_Q5_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
@@ -51,7 +52,12 @@ static void fill_block(uint8_t *b, const struct quant_info *q, uint32_t type, en
 	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f;
 
 	for (size_t i = 0; i < q->block_bytes; i++)
-		b[i] = f == FILL_MAX ? 0xff : f == FILL_ZERO || f == FILL_MIN ? 0 : (uint8_t)rng();
+		b[i] = f == FILL_MAX	? 0xff
+		       : f == FILL_ZERO ? 0
+		       : f == FILL_MIN	? (type == QUANT_Q8_0 ? 0x80 : 0)
+					: (uint8_t)rng();
+	if (type == QUANT_Q6_K && f == FILL_MAX)
+		memset(b + 192, 0x80, 16); /* the largest products: 63 * 127 * -128 */
 	if (type == QUANT_F32) {
 		float v = fill_float(f);
 
@@ -77,7 +83,8 @@ static void fill_block(uint8_t *b, const struct quant_info *q, uint32_t type, en
 
 static void *aligned(size_t bytes)
 {
-	void *p = aligned_alloc(64, (bytes + 8192 + 63) / 64 * 64); /* slack: kernels prefetch ahead, they never read there */
+	void *p = aligned_alloc(64, (bytes + 8192 + 63) / 64 *
+					    64); /* slack: kernels prefetch ahead, they never read there */
 
 	assert_non_null(p);
 	return p;
@@ -121,38 +128,43 @@ static void each_isa(void (*check)(const struct kernels *ref, const struct kerne
 	}
 }
 
-static void matmul_case(const struct kernels *ref, const struct kernels *k, uint32_t type, enum fill f, int n_tok, size_t n_col,
-			size_t n_panel)
+static void matmul_case(const struct kernels *ref, const struct kernels *k, uint32_t type, enum fill f, int n_tok,
+			size_t n_col, size_t n_panel)
 {
-	enum { STRIDE = 80 };
+	enum { STRIDE = 67 };
+	static const float x_scales[] = { 1.0f, 1e6f, 2 * ACT_AMAX_MIN, 0x1p-130f };
 	const struct quant_info *q = quant_info(type);
 	size_t tile = act_tile_bytes(q->act, n_tok, n_col);
-	float *x = malloc(sizeof(float) * (size_t)n_tok * n_col), y0[ACT_TILE * STRIDE], y1[ACT_TILE * STRIDE];
-	uint8_t *raw, *w = make_weights(type, n_panel * PANEL_ROWS, n_col, f, &raw), *x0 = aligned(tile), *x1 = aligned(tile);
-	size_t first = n_panel > 2 ? 1 : 0;
+	size_t x_stride = n_col + 3, first = n_panel > 2 ? 1 : 0, last = n_panel - (n_panel > 3 ? 1 : 0);
+	float *x = malloc(sizeof(float) * (size_t)n_tok * x_stride), y0[ACT_TILE * STRIDE], y1[ACT_TILE * STRIDE];
+	uint8_t *raw, *w = make_weights(type, n_panel * PANEL_ROWS - rng() % PANEL_ROWS, n_col, f, &raw),
+		      *x0 = aligned(tile), *x1 = aligned(tile);
+	enum fill fx = (enum fill)(rng() % FILL_TINY);
+	float x_scale = x_scales[rng() % 4];
+	bool mixed = rng() & 1;
 
-	for (size_t i = 0; i < (size_t)n_tok * n_col; i++)
-		x[i] = fill_float((enum fill)(rng() % FILL_TINY));
-	ref->act_pack[q->act](x0, x, n_col, n_tok, n_col);
+	for (size_t i = 0; i < (size_t)n_tok * x_stride; i++)
+		x[i] = x_scale * fill_float(mixed ? (enum fill)(rng() % FILL_TINY) : fx);
+	ref->act_pack[q->act](x0, x, x_stride, n_tok, n_col);
 	memset(x1 + tile, 0x5a, 64);
-	k->act_pack[q->act](x1, x, n_col, n_tok, n_col);
+	k->act_pack[q->act](x1, x, x_stride, n_tok, n_col);
 	assert_memory_equal(x0, x1, tile);
 	for (int i = 0; i < 64; i++)
 		assert_int_equal(x1[tile + (size_t)i], 0x5a);
 	set_canaries(y0, ACT_TILE * STRIDE);
 	set_canaries(y1, ACT_TILE * STRIDE);
-	ref->matmul[type](y0, STRIDE, w, x0, n_tok, n_col, first, n_panel);
-	k->matmul[type](y1, STRIDE, w, x0, n_tok, n_col, first, n_panel);
+	ref->matmul[type](y0, STRIDE, w, x0, n_tok, n_col, first, last);
+	k->matmul[type](y1, STRIDE, w, x0, n_tok, n_col, first, last);
 	if (memcmp(y0, y1, sizeof(y0)))
-		fail_msg("%s on %s differs from ref: fill %d, %d tokens, %zu columns, %zu panels", q->name, k->isa, (int)f, n_tok,
-			 n_col, n_panel);
+		fail_msg("%s on %s differs from ref: fill %d, %d tokens, %zu columns, %zu panels", q->name, k->isa,
+			 (int)f, n_tok, n_col, n_panel);
 	free(x), free(raw), free(w), free(x0), free(x1);
 }
 
 static void check_matmul(const struct kernels *ref, const struct kernels *k)
 {
 	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		size_t len = quant_info(types[ti])->block_len == 1 ? 32 : quant_info(types[ti])->block_len;
+		size_t len = quant_info(types[ti])->block_len == 1 ? 37 : quant_info(types[ti])->block_len;
 
 		for (enum fill f = 0; f < FILL_N; f++)
 			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++)
@@ -178,7 +190,7 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			uint32_t i0, i1;
 
 			for (size_t i = 0; i < 1024; i++) {
-				x[i] = fill_float(f) * (f == FILL_RANDOM ? 30.0f : 1.0f);
+				x[i] = fill_float(f) * (f == FILL_RANDOM ? 120.0f : 1.0f);
 				w[i] = uniform();
 				u[i] = uniform();
 			}
@@ -196,14 +208,28 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			assert_memory_equal(&e0, &e1, 4);
 		}
 	}
-	for (int i = 0; i < 64; i++)
-		x[i] = i % 3 ? -INFINITY : NAN;
-	for (size_t n = 1; n <= 64; n++) {
-		float m0, m1;
+}
+
+/* NaN, -inf and repeated maxima, at every length, so that each lane and the tail holds them once. */
+static void check_argmax(const struct kernels *ref, const struct kernels *k)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		float x[64], m0, m1;
 		uint32_t i0, i1;
 
-		ref->argmax(&m0, &i0, x, n), k->argmax(&m1, &i1, x, n);
-		assert_int_equal(i0, i1);
+		for (int i = 0; i < 64; i++)
+			x[i] = i % 3 == 0	    ? NAN
+			       : kind == 0 || i % 2 ? -INFINITY
+			       : kind == 1	    ? (float)(i / 20)
+			       : i % 4		    ? -0.0f
+						    : 0.0f;
+		for (size_t start = 0; start < 16; start++) {
+			for (size_t n = 1; n <= 64 - start; n++) {
+				ref->argmax(&m0, &i0, x + start, n), k->argmax(&m1, &i1, x + start, n);
+				assert_memory_equal(&m0, &m1, 4);
+				assert_int_equal(i0, i1);
+			}
+		}
 	}
 }
 
@@ -211,14 +237,18 @@ static void test_vector(void **state)
 {
 	(void)state;
 	each_isa(check_vector);
+	each_isa(check_argmax);
 }
 
 static void check_rope(const struct kernels *ref, const struct kernels *k)
 {
+	static const int n_rots[] = { 2, 6, 20, 36, 64, 128 };
 	float c[64], s[64], x0[3 * 128], x1[3 * 128];
 
 	for (int neox = 0; neox < 2; neox++) {
-		for (int n_rot = 16; n_rot <= 128; n_rot *= 2) {
+		for (size_t r = 0; r < sizeof(n_rots) / sizeof(n_rots[0]); r++) {
+			int n_rot = n_rots[r];
+
 			for (int i = 0; i < 64; i++)
 				c[i] = uniform(), s[i] = uniform();
 			for (int i = 0; i < 3 * 128; i++)
@@ -242,7 +272,7 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, int hd
 	size_t stride = (size_t)KV_BLOCK * (size_t)hd, n = N_BLOCK * stride;
 	uint16_t *k0 = aligned(2 * n), *v0 = aligned(2 * n), *k1 = aligned(2 * n), *v1 = aligned(2 * n);
 	uint32_t blocks[N_BLOCK];
-	float q[Q * 256], o0[Q * 256], o1[Q * 256], m0[Q], m1[Q], l0[Q], l1[Q], y0[256], y1[256];
+	float q[Q * 256], o0[Q * 256], o1[Q * 256], m0[Q], m1[Q], l0[Q], l1[Q];
 	float *scratch = aligned(sizeof(float) * ATTN_TILE * ATTN_CHUNK);
 	int32_t pos[Q];
 
@@ -250,15 +280,17 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, int hd
 		blocks[i] = (i * 7 + 3) % N_BLOCK;
 	for (size_t i = 0; i < n; i++)
 		k0[i] = v0[i] = k1[i] = v1[i] = 0x7e01;
+	/* Odd n_q: p1 ends what query 0 sees; even: the positions do, and p1 takes in the poison. Query 2 sees nothing. */
 	for (int i = 0; i < n_q; i++)
-		pos[i] = last - (i * 5 <= last ? i * 5 : 0);
+		pos[i] = i == 2 ? -1 : last - (i * 5 <= last ? i * 5 : 0) + (i == 0 && n_q % 2 ? 7 : 0);
 	for (int32_t p = 0; p <= last; p++) {
 		float kf[256], vf[256];
 		size_t at = blocks[p / KV_BLOCK] * stride;
 
 		for (int d = 0; d < hd; d++)
 			kf[d] = uniform(), vf[d] = uniform();
-		ref->kv_store(k0 + at, v0 + at, kf, vf, p % KV_BLOCK, hd), k->kv_store(k1 + at, v1 + at, kf, vf, p % KV_BLOCK, hd);
+		ref->kv_store(k0 + at, v0 + at, kf, vf, p % KV_BLOCK, hd),
+			k->kv_store(k1 + at, v1 + at, kf, vf, p % KV_BLOCK, hd);
 	}
 	assert_memory_equal(k0, k1, 2 * n);
 	assert_memory_equal(v0, v1, 2 * n);
@@ -267,7 +299,8 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, int hd
 	struct attn_kv kv = { .k = k0, .v = v0, .block_stride = stride, .blocks = blocks, .head_dim = hd };
 
 	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
-		int32_t p1 = last + 1 < p0 + ATTN_CHUNK ? last + 1 : p0 + ATTN_CHUNK;
+		int32_t stop = n_q % 2 ? last + 1 : N_BLOCK * KV_BLOCK,
+			p1 = stop < p0 + ATTN_CHUNK ? stop : p0 + ATTN_CHUNK;
 
 		set_canaries(o0, Q * 256), set_canaries(o1, Q * 256);
 		ref->attn_chunk(o0, m0, l0, q, pos, n_q, &kv, p0, p1, scratch);
@@ -278,25 +311,65 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, int hd
 		for (int i = 0; i < n_q * hd; i++)
 			assert_true(isfinite(o0[i]));
 	}
-	ref->attn_merge(y0, o0, (size_t)hd, m0, l0, 1, hd), k->attn_merge(y1, o0, (size_t)hd, m0, l0, 1, hd);
-	if (l0[0] > 0)
-		assert_memory_equal(y0, y1, sizeof(float) * (size_t)hd);
 	free(k0), free(v0), free(k1), free(v1), free(scratch);
 }
 
 static void check_attn(const struct kernels *ref, const struct kernels *k)
 {
+	static const int heads[] = { 16, 64, 80, 128, 208, 256 };
 	static const int32_t last[] = { 0, 1, 15, 16, 31, 32, 100, 511, 512, 600 };
 
 	for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
 		for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
-			attn_case(ref, k, (int[]){ 16, 64, 80, 128 }[i % 4], n_q, last[i]);
+			attn_case(ref, k, heads[(i + (size_t)n_q) % 6], n_q, last[i]);
+}
+
+static void check_merge(const struct kernels *ref, const struct kernels *k)
+{
+	enum { PART = 5, STRIDE = 256 + 5 };
+	float o[PART * STRIDE], m[PART], l[PART], y0[256], y1[256];
+
+	for (int hd = 16; hd <= 256; hd += 48) {
+		for (int n_part = 1; n_part <= PART; n_part++) {
+			for (int i = 0; i < PART * STRIDE; i++)
+				o[i] = uniform();
+			for (int c = 0; c < n_part; c++) {
+				m[c] = c == 1 ? -INFINITY : 40.0f * uniform();
+				l[c] = c == 1 ? 0.0f : 2.0f + uniform();
+			}
+			set_canaries(y0, 256), set_canaries(y1, 256);
+			ref->attn_merge(y0, o, STRIDE, m, l, n_part, hd),
+				k->attn_merge(y1, o, STRIDE, m, l, n_part, hd);
+			assert_memory_equal(y0, y1, sizeof(y0));
+		}
+	}
+}
+
+/* Every slot, of floats with any bits: subnormals, infinities and NaN must land as ref/ stores them, and nowhere else. */
+static void check_kv_store(const struct kernels *ref, const struct kernels *k)
+{
+	static uint16_t kv0[2][KV_BLOCK * 256], kv1[2][KV_BLOCK * 256];
+	float kf[256], vf[256];
+
+	for (int slot = 0; slot < KV_BLOCK; slot++) {
+		int hd = 16 * (1 + slot % 16);
+
+		memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
+		for (int d = 0; d < hd; d++) {
+			kf[d] = f32_from_bits(rng());
+			vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
+		}
+		ref->kv_store(kv0[0], kv0[1], kf, vf, slot, hd), k->kv_store(kv1[0], kv1[1], kf, vf, slot, hd);
+		assert_memory_equal(kv0, kv1, sizeof(kv0));
+	}
 }
 
 static void test_attn(void **state)
 {
 	(void)state;
 	each_isa(check_attn);
+	each_isa(check_merge);
+	each_isa(check_kv_store);
 }
 
 /* ref itself against a naive product in double of the dequantized weights: the error is that of 8-bit activations. */
@@ -348,7 +421,8 @@ static void test_pack_round_trip(void **state)
 		for (int r = 0; r < PANEL_ROWS; r++)
 			for (size_t b = 0; b < 512u / q->block_len; b++) {
 				q->unpack(block, w + b * q->block_bytes * PANEL_ROWS, r);
-				assert_memory_equal(block, raw + (size_t)r * row_bytes + b * q->block_bytes, q->block_bytes);
+				assert_memory_equal(block, raw + (size_t)r * row_bytes + b * q->block_bytes,
+						    q->block_bytes);
 			}
 		free(raw), free(w);
 	}
@@ -361,7 +435,8 @@ static void test_tiny_block_quantizes_to_zero(void **state)
 	struct kernels k;
 
 	(void)state;
-	for (int isa = ISA_REF; isa < ISA_MAX && kernels_select(&k, (enum kernels_isa)isa) == (enum kernels_isa)isa; isa++) {
+	for (int isa = ISA_REF; isa < ISA_MAX && kernels_select(&k, (enum kernels_isa)isa) == (enum kernels_isa)isa;
+	     isa++) {
 		for (size_t i = 0; i < sizeof(amax) / sizeof(amax[0]); i++) {
 			float x[256] = { amax[i], -amax[i] };
 			_Alignas(64) int8_t tile[ACT_K_BYTES];
@@ -414,14 +489,32 @@ static void test_f16_is_exact(void **state)
 	}
 }
 
+static void test_exp_is_within_two_ulp(void **state)
+{
+	(void)state;
+	assert_true(ref_exp(0.0f) == 1.0f);
+	assert_true(ref_exp(-1e30f) == 0.0f);
+	assert_true(ref_exp(NAN) == 0.0f);
+	for (float x = -86.0f; x < 87.0f; x += 0.00137f) {
+		double want = exp((double)x);
+
+		assert_true(fabs((double)ref_exp(x) - want) <= 2 * 0x1p-23 * want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ref_matmul_is_right), cmocka_unit_test(test_pack_round_trip),
+		cmocka_unit_test(test_ref_matmul_is_right),
+		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
-		cmocka_unit_test(test_packed_bytes_refuses), cmocka_unit_test(test_f16_is_exact),
-		cmocka_unit_test(test_matmul),		     cmocka_unit_test(test_vector),
-		cmocka_unit_test(test_rope),		     cmocka_unit_test(test_attn),
+		cmocka_unit_test(test_packed_bytes_refuses),
+		cmocka_unit_test(test_f16_is_exact),
+		cmocka_unit_test(test_matmul),
+		cmocka_unit_test(test_vector),
+		cmocka_unit_test(test_rope),
+		cmocka_unit_test(test_attn),
+		cmocka_unit_test(test_exp_is_within_two_ulp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
