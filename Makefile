@@ -2,7 +2,7 @@
 BUILD  ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC     ?= gcc
+CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
 SOVERSION := 0
 
@@ -30,6 +30,9 @@ TEST_SRC   := $(sort $(wildcard tests/*/test_*.c tests/*/*/test_*.c))
 TEST_UTIL  := $(wildcard tests/util/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
+# `make V=1` shows whole commands.
+Q := $(if $(V),,@)
+
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
@@ -43,39 +46,49 @@ all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so $(BUILD
 
 $(BUILD)/obj/kernels/ref/%.o: kernels/ref/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) -c -o $@ $<
 $(BUILD)/obj/kernels/avx2/%.o: kernels/avx2/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx2) -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx2) -c -o $@ $<
 $(BUILD)/obj/kernels/avx512vnni/%.o: kernels/avx512vnni/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx512vnni) -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx512vnni) -c -o $@ $<
 $(BUILD)/obj/client/%.o: client/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
 $(BUILD)/obj/shm/%.o: shm/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/gyred: $(BUILD)/obj/daemon/main.o $(CORE_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+	$(if $(V),,@echo LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
 $(BUILD)/gyre: $(call obj,$(TOOLS_SRC) $(CLIENT_SRC)) $(CORE_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+	$(if $(V),,@echo LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
 $(BUILD)/libgyre.a: $(call obj,$(CLIENT_SRC) $(SHM_SRC))
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(BUILD)/libgyre.so: $(call obj,$(CLIENT_SRC) $(SHM_SRC)) client/gyre.map
-	$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,libgyre.so.$(SOVERSION) -Wl,--version-script=client/gyre.map -o $@ $(filter %.o,$^)
+	$(if $(V),,@echo LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,libgyre.so.$(SOVERSION) -Wl,--version-script=client/gyre.map -o $@ $(filter %.o,$^)
 $(BUILD)/gyre.pc: client/gyre.pc.in
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,$(TEST_UTIL) $(CLIENT_SRC)) $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_DAEMON) $(LIBS_MALLOC)
+	$(if $(V),,@echo LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_DAEMON) $(LIBS_MALLOC)
 
 test: all $(TEST_BIN) $(if $(NO_FUZZ),,fuzz) ## build and run every test; the last line counts them
 	@BUILD=$(BUILD) tools/run-tests $(TEST_BIN)
@@ -91,7 +104,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzobj CC=$(FUZZ_CC) SAN="-fsanitize=fuzzer-no-link,address,undefined" \
 		EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
 fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(CORE_OBJ)
-	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
 
 asan: ## tests under AddressSanitizer
 	$(MAKE) BUILD=build/asan SAN="-fsanitize=address" NO_FUZZ=1 test

@@ -32,9 +32,9 @@ struct gyre;
 /* Zeroes mean defaults throughout. */
 struct gyre_params {
 	uint32_t sq_entries, cq_entries; /* powers of two; 64 and 256 */
-	uint32_t arena_bytes;		 /* 1 MiB */
-	uint32_t connect_timeout_ms;	 /* for the handshake; 5000 */
-	uint64_t spin_ns;		 /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
+	uint32_t arena_bytes;            /* 1 MiB */
+	uint32_t connect_timeout_ms;     /* for the handshake; 5000 */
+	uint64_t spin_ns;                /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
 	char *error; /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
 	size_t error_bytes;
 };
@@ -49,7 +49,7 @@ struct gyre_info {
 
 /* Builder of GYRE_SQE_CHAT data in the caller's memory. */
 struct gyre_chat {
-	void *data;	/* 4-aligned; arena memory saves a copy */
+	void *data;     /* 4-aligned; arena memory saves a copy */
 	size_t size, n; /* capacity, bytes used */
 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define PRIORITY_DEFAULT 128
-#define ARENA_ALIGN	 8u
+#define ARENA_ALIGN      8u
 
 static uint32_t padded4(size_t n)
 {

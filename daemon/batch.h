@@ -7,7 +7,7 @@
 
 #include "daemon/request.h"
 
-#define BATCH_SEQ_MAX 256u  /* sequences in one step */
+#define BATCH_SEQ_MAX 256u /* sequences in one step */
 
 /* Consecutive rows of one request. */
 struct batch_seq {
@@ -15,12 +15,12 @@ struct batch_seq {
 	const uint32_t *block; /* its KV blocks; cover [0, n_past + n_row) */
 	uint32_t n_past;       /* position of its first row */
 	uint32_t row0, n_row;
-	uint32_t n_draft;      /* of these rows, the last n_draft are guesses to be verified */
+	uint32_t n_draft; /* of these rows, the last n_draft are guesses to be verified */
 };
 
 /* A sampled token, or a score, of one logit row. */
 struct batch_token {
-	uint32_t seq;          /* index into seq[] */
+	uint32_t seq; /* index into seq[] */
 	int32_t token;
 	float logprob;
 	uint32_t n_top;
@@ -28,7 +28,7 @@ struct batch_token {
 };
 
 struct batch {
-	uint32_t n_row_max;    /* capacity: rows (prefill chunk budget + sequences) */
+	uint32_t n_row_max; /* capacity: rows (prefill chunk budget + sequences) */
 	uint32_t n_seq;
 	struct batch_seq seq[BATCH_SEQ_MAX];
 
@@ -36,19 +36,19 @@ struct batch {
 	struct request *ended[BATCH_SEQ_MAX]; /* sched -> emit: no rows, completions owed */
 
 	uint32_t n_row;
-	int32_t *token;        /* [n_row_max] */
-	int32_t *pos;          /* [n_row_max] */
-	uint32_t *row_seq;     /* [n_row_max] index into seq[] */
+	int32_t *token;    /* [n_row_max] */
+	int32_t *pos;      /* [n_row_max] */
+	uint32_t *row_seq; /* [n_row_max] index into seq[] */
 
-	uint32_t n_logit;      /* rows whose logits are wanted, ascending */
+	uint32_t n_logit; /* rows whose logits are wanted, ascending */
 	uint32_t n_logit_max;
 	uint32_t *logit_row;   /* [n_logit_max] row index */
 	float *logits;         /* [n_logit_max][logit_stride]: written by model_forward */
 	uint32_t logit_stride; /* >= n_vocab, a multiple of 16 */
 
-	uint32_t n_token;      /* sample -> emit */
+	uint32_t n_token;        /* sample -> emit */
 	struct batch_token *out; /* [n_logit_max], in order of seq */
-	uint64_t time_ns;      /* when they were sampled */
+	uint64_t time_ns;        /* when they were sampled */
 };
 
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride);

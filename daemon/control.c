@@ -12,19 +12,19 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define RING_ENTRIES 1024u
-#define PROBE_MAX 20             /* of PROBE_US: one second */
-#define PROBE_US 50000
-#define CONNECTION_MAX INTAKE_SESSION_MAX
-#define TICK_NS 20000000         /* how often a draining daemon looks whether it is done */
+#define RING_ENTRIES     1024u
+#define PROBE_MAX        20 /* of PROBE_US: one second */
+#define PROBE_US         50000
+#define CONNECTION_MAX   INTAKE_SESSION_MAX
+#define TICK_NS          20000000 /* how often a draining daemon looks whether it is done */
 #define HELLO_TIMEOUT_NS 5000000000ull
 
 enum event_kind { EVENT_ACCEPT, EVENT_SIGNAL, EVENT_LEADER, EVENT_TICK, EVENT_CONNECTION };
 
 struct connection {
-	int fd;                   /* -1: free; once a session exists, the session's */
+	int fd; /* -1: free; once a session exists, the session's */
 	struct session *session;
-	bool is_closing;          /* the leader has been told; waiting for it to let go */
+	bool is_closing; /* the leader has been told; waiting for it to let go */
 	uint64_t since_ns;
 	union {
 		struct abi_hello hello;
@@ -76,21 +76,23 @@ int control_listen(const char *path, struct error *e)
 	int fd, r;
 
 	if (strlen(path) >= sizeof(a.sun_path))
-		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path, sizeof(a.sun_path) - 1);
+		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
+				 sizeof(a.sun_path) - 1);
 	strcpy(a.sun_path, path);
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
 		if (is_alive(&a))
-			return error_set(e, -EADDRINUSE, "%s: another gyred serves there; stop it or choose another --socket",
-					 path);
+			return error_set(e, -EADDRINUSE,
+					 "%s: another gyred serves there; stop it or choose another --socket", path);
 		unlink(path);
 	}
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(e, -errno, "socket: %s", strerror(errno));
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, SOMAXCONN) < 0) {
-		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path, strerror(errno));
+		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
+			      strerror(errno));
 		close(fd);
 		return r;
 	}
@@ -112,11 +114,11 @@ static struct io_uring_sqe *get_sqe(struct control *c, enum event_kind kind, uin
 }
 
 /* prep functions clear user_data on some versions: it is set again after them. */
-#define SUBMIT(c, kind, index, prep, ...)                                              \
-	do {                                                                           \
-		struct io_uring_sqe *sqe_ = get_sqe(c, kind, index);                   \
-		prep(sqe_, __VA_ARGS__);                                               \
-		io_uring_sqe_set_data64(sqe_, (uint64_t)(index) << 8 | (kind));        \
+#define SUBMIT(c, kind, index, prep, ...)                                       \
+	do {                                                                    \
+		struct io_uring_sqe *sqe_ = get_sqe(c, kind, index);            \
+		prep(sqe_, __VA_ARGS__);                                        \
+		io_uring_sqe_set_data64(sqe_, (uint64_t)(index) << 8 | (kind)); \
 	} while (0)
 
 static void want_accept(struct control *c)
@@ -154,7 +156,9 @@ static void want_tick(struct control *c)
 
 static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 {
-	*w = (struct abi_welcome){ .magic = GYRE_ABI_MAGIC, .version = GYRE_ABI_VERSION, .layout_hash = abi_layout_hash() };
+	*w = (struct abi_welcome){ .magic = GYRE_ABI_MAGIC,
+				   .version = GYRE_ABI_VERSION,
+				   .layout_hash = abi_layout_hash() };
 	w->n_vocab = vocab_size(d->vocab);
 	w->n_ctx = d->n_ctx;
 	w->bos = vocab_bos(d->vocab);
@@ -171,7 +175,8 @@ static int check_hello(const struct abi_hello *h, char *text, size_t n)
 		return -EPROTO;
 	}
 	if (h->version != GYRE_ABI_VERSION || h->layout_hash != abi_layout_hash()) {
-		snprintf(text, n, "gyred speaks ABI version %u with another layout; install the libgyre that came with it",
+		snprintf(text, n,
+			 "gyred speaks ABI version %u with another layout; install the libgyre that came with it",
 			 GYRE_ABI_VERSION);
 		return -EPROTO;
 	}
@@ -249,18 +254,19 @@ static void answer_query(struct control *c, int fd)
 	const struct daemon *d = c->d;
 	const struct intake_stats *s = &d->intake.stats;
 	char text[1024];
-	int n = snprintf(text, sizeof(text),
-			 "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,\"sessions\":%llu,\"live\":%llu,"
-			 "\"requests\":%llu,\"refused\":%llu,\"steps\":%llu,\"parks\":%llu,\"tokens_prompt\":%llu,"
-			 "\"tokens_generated\":%llu,\"preempted\":%llu,\"draft_guessed\":%llu,\"draft_hits\":%llu,"
-			 "\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n",
-			 GYRE_VERSION, d->kernels.isa, d->n_thread, d->n_ctx, (unsigned long long)peek(&s->n_session),
-			 (unsigned long long)load_relaxed(&d->queue.n_live), (unsigned long long)peek(&s->n_request),
-			 (unsigned long long)peek(&s->n_refused), (unsigned long long)peek(&s->n_step),
-			 (unsigned long long)peek(&s->n_park), (unsigned long long)peek(&d->sched.n_token_prompt),
-			 (unsigned long long)peek(&d->emit.n_token), (unsigned long long)peek(&d->sched.n_preempted),
-			 (unsigned long long)peek(&d->spec.n_guessed), (unsigned long long)peek(&d->sample.n_draft_hit),
-			 d->kv.n_block, load_relaxed(&d->kv.n_free));
+	int n = snprintf(
+		text, sizeof(text),
+		"{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,\"sessions\":%llu,\"live\":%llu,"
+		"\"requests\":%llu,\"refused\":%llu,\"steps\":%llu,\"parks\":%llu,\"tokens_prompt\":%llu,"
+		"\"tokens_generated\":%llu,\"preempted\":%llu,\"draft_guessed\":%llu,\"draft_hits\":%llu,"
+		"\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n",
+		GYRE_VERSION, d->kernels.isa, d->n_thread, d->n_ctx, (unsigned long long)peek(&s->n_session),
+		(unsigned long long)load_relaxed(&d->queue.n_live), (unsigned long long)peek(&s->n_request),
+		(unsigned long long)peek(&s->n_refused), (unsigned long long)peek(&s->n_step),
+		(unsigned long long)peek(&s->n_park), (unsigned long long)peek(&d->sched.n_token_prompt),
+		(unsigned long long)peek(&d->emit.n_token), (unsigned long long)peek(&d->sched.n_preempted),
+		(unsigned long long)peek(&d->spec.n_guessed), (unsigned long long)peek(&d->sample.n_draft_hit),
+		d->kv.n_block, load_relaxed(&d->kv.n_free));
 
 	(void)!send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -8,9 +8,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
-#define LOGIT_ROW_MIN 32u
-#define KV_CONTEXTS_AUTO 4u         /* a pool for this many full contexts unless the configuration says more */
+#define LOGIT_BYTES_MAX  (64u << 20) /* of the logit rows of one step */
+#define LOGIT_ROW_MIN    32u
+#define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -145,8 +145,9 @@ static int open_stages(struct daemon *d, struct error *e)
 		r = sample_init(&d->sample, &d->kernels, vocab_size(d->vocab), c->n_draft);
 	if (r == 0)
 		r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
-	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX, d->n_ctx) :
-		       0;
+	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX,
+				 d->n_ctx)
+		     : 0;
 }
 
 int daemon_open(struct daemon *d, const struct config *c, struct error *e)

@@ -42,7 +42,7 @@ struct daemon {
 	uint32_t n_thread, n_ctx;
 	char model_name[128];
 
-	int control_fd;      /* eventfd: the leader wakes the control thread */
+	int control_fd; /* eventfd: the leader wakes the control thread */
 	pthread_t leader;
 	bool has_leader;
 	uint32_t is_stopping; /* atomic */

@@ -37,7 +37,8 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 			error_set(e, r, "leader thread: %s", strerror(-r));
 	}
 	if (r == 0) {
-		log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000), c->socket);
+		log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
+			 c->socket);
 		r = control_run(&d, listen_fd, signal_fd, e);
 		daemon_stop(&d);
 		daemon_close(&d);

@@ -33,15 +33,15 @@ struct sampling {
 };
 
 struct request {
-	struct request *next;   /* in the free list or the scheduler's queue */
+	struct request *next;    /* in the free list or the scheduler's queue */
 	struct session *session; /* NULL once the session has gone */
-	uint32_t index;         /* in the pool */
+	uint32_t index;          /* in the pool */
 	enum request_state state;
 	bool cancelled;
-	uint8_t op, flags;      /* GYRE_OP_*, GYRE_SQE_* */
+	uint8_t op, flags; /* GYRE_OP_*, GYRE_SQE_* */
 	uint16_t priority;
-	uint32_t uid;           /* of the peer: fairness */
-	uint32_t grant;         /* completions that its CQ has room for in this step; 0: paused */
+	uint32_t uid;   /* of the peer: fairness */
+	uint32_t grant; /* completions that its CQ has room for in this step; 0: paused */
 	uint64_t user_data, deadline_ns, arrival_ns;
 	uint32_t max_tokens;
 	struct sampling sampling;
@@ -49,21 +49,21 @@ struct request {
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
 	int32_t *token;
 	uint32_t n_prompt, n_token;
-	uint32_t n_score;       /* SCORE: continuation tokens, the last n_score of the prompt */
-	uint32_t n_past;        /* positions whose K and V are in the pool */
+	uint32_t n_score; /* SCORE: continuation tokens, the last n_score of the prompt */
+	uint32_t n_past;  /* positions whose K and V are in the pool */
 
 	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
 	uint32_t *block;
 	uint32_t n_block;
-	uint32_t n_draft;       /* spec: guesses worth making, from the acceptance so far */
+	uint32_t n_draft; /* spec: guesses worth making, from the acceptance so far */
 
 	/* sample -> emit: results of this step. */
-	int32_t res;            /* when ENDED: 0 or -errno */
+	int32_t res; /* when ENDED: 0 or -errno */
 	bool hit_stop;
 	float sum_logprob;
 
 	/* emit: bytes held back (a stop string may begin in them, or a character is incomplete). */
-	uint32_t n_emitted;     /* tokens whose completion has been written */
+	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;
 	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
 	uint32_t n_held;

@@ -91,7 +91,8 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	struct vocab_source src = { 0 };
 
 	if (get_string(g, "tokenizer.ggml.model", &model) || get_string(g, "tokenizer.ggml.pre", &pre) ||
-	    get_string(g, "tokenizer.chat_template", &chat_template) || get_spans(g, "tokenizer.ggml.tokens", &token, &src.n_token) ||
+	    get_string(g, "tokenizer.chat_template", &chat_template) ||
+	    get_spans(g, "tokenizer.ggml.tokens", &token, &src.n_token) ||
 	    get_spans(g, "tokenizer.ggml.merges", &merge, &src.n_merge) || get_scores(g, src.n_token, &score) ||
 	    get_types(g, src.n_token, &type))
 		return -ENOMEM;

@@ -25,8 +25,9 @@ static inline float f16_to_f32(uint16_t h)
 	uint32_t exp = h >> 10 & 31, man = h & 0x3ff;
 
 	if (exp == 31)
-		return f32_from_bits(sign | 0x7f800000u | man << 13 | (man ? 1u << 22 : 0)); /* a NaN comes out quiet, as from F16C */
-	if (exp == 0) { /* zero or subnormal: man * 2^-24, exact */
+		return f32_from_bits(sign | 0x7f800000u | man << 13 |
+				     (man ? 1u << 22 : 0)); /* a NaN comes out quiet, as from F16C */
+	if (exp == 0) {                                     /* zero or subnormal: man * 2^-24, exact */
 		float f = (float)man * 0x1p-24f;
 		return f32_from_bits(sign | f32_bits(f));
 	}

@@ -14,12 +14,13 @@
 
 #include <stdbool.h>
 
-#define ACT_TILE 8       /* tokens per activation tile */
-#define LANES 16         /* virtual lanes of a float reduction */
-#define KV_BLOCK 32      /* positions per KV block */
-#define ATTN_CHUNK 512   /* positions per attention partial, aligned by absolute position */
-#define ATTN_TILE 8      /* queries per attn_chunk call at most */
-#define ACT_AMAX_MIN 0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
+#define ACT_TILE   8   /* tokens per activation tile */
+#define LANES      16  /* virtual lanes of a float reduction */
+#define KV_BLOCK   32  /* positions per KV block */
+#define ATTN_CHUNK 512 /* positions per attention partial, aligned by absolute position */
+#define ATTN_TILE  8   /* queries per attn_chunk call at most */
+#define ACT_AMAX_MIN \
+	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 
 /*
  * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
@@ -58,8 +59,8 @@ struct kernels {
 	 *   Q6_K          acc = fma(dw*da, (float)(sum sc*isum16), acc)               (isum16 with 32 taken off)
 	 * dw, m, dmin are exact f16 -> f32. w is the whole packed matrix (64-byte aligned), x_tile an act_pack result.
 	 */
-	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-				       size_t panel0, size_t panel1);
+	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok,
+				       size_t n_col, size_t panel0, size_t panel1);
 
 	/* y[n] = x * (1 / sqrtf(sum(x*x) / n + eps)) * w. Sum: lane l takes fma over l, l+16, ..., then the tree of ref/reduce.h.
 	 * y = (x * scale) * w. y may be x. */
@@ -87,12 +88,13 @@ struct kernels {
 	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
 	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: float[ATTN_TILE][ATTN_CHUNK].
 	 */
-	void (*attn_chunk)(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-			   int32_t p0, int32_t p1, float *scratch);
+	void (*attn_chunk)(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
+			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch);
 
 	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
 	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. */
-	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim);
+	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
+			   int head_dim);
 
 	/* max over x[n], and index of its first occurrence (NaN never wins; all NaN: index 0). */
 	void (*argmax)(float *max, uint32_t *index, const float *x, size_t n);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define ROW(id, label, len, bytes, kind, fn)                                                                           \
+#define ROW(id, label, len, bytes, kind, fn) \
 	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
 
 static const struct quant_info table[QUANT_TYPE_MAX] = {

@@ -19,23 +19,23 @@
 
 #define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
-#define GYRE_ABI_MAGIC	 0x65727967u /* "gyre" */
+#define GYRE_ABI_MAGIC   0x65727967u /* "gyre" */
 #define GYRE_ABI_VERSION 1u
 
-#define GYRE_SQ_ENTRIES_MAX	 4096u
-#define GYRE_CQ_ENTRIES_MAX	 8192u
-#define GYRE_SQ_ENTRIES_DEFAULT	 64u
-#define GYRE_CQ_ENTRIES_DEFAULT	 256u
-#define GYRE_ARENA_BYTES_MIN	 65536u
+#define GYRE_SQ_ENTRIES_MAX      4096u
+#define GYRE_CQ_ENTRIES_MAX      8192u
+#define GYRE_SQ_ENTRIES_DEFAULT  64u
+#define GYRE_CQ_ENTRIES_DEFAULT  256u
+#define GYRE_ARENA_BYTES_MIN     65536u
 #define GYRE_ARENA_BYTES_DEFAULT 1048576u
-#define GYRE_ARENA_BYTES_MAX	 (1u << 28) /* with the largest SQ still far below 2^32: offsets are u32 */
-#define GYRE_RESULT_SLOT_BYTES	 1024u	    /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
-#define GYRE_RESULT_TEXT_BYTES	 512u
-#define GYRE_TOP_MAX		 20u
-#define GYRE_CQE_INLINE_BYTES	 24u
-#define GYRE_STOP_MAX		 8u   /* stop strings a request */
-#define GYRE_STOP_BYTES_MAX	 128u /* bytes of one */
-#define GYRE_BIAS_MAX		 256u /* logit biases a request */
+#define GYRE_ARENA_BYTES_MAX     (1u << 28) /* with the largest SQ still far below 2^32: offsets are u32 */
+#define GYRE_RESULT_SLOT_BYTES   1024u      /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
+#define GYRE_RESULT_TEXT_BYTES   512u
+#define GYRE_TOP_MAX             20u
+#define GYRE_CQE_INLINE_BYTES    24u
+#define GYRE_STOP_MAX            8u   /* stop strings a request */
+#define GYRE_STOP_BYTES_MAX      128u /* bytes of one */
+#define GYRE_BIAS_MAX            256u /* logit biases a request */
 
 enum gyre_op {
 	GYRE_OP_NOP = 0,
@@ -48,13 +48,13 @@ enum gyre_op {
 };
 
 /* SQE flags */
-#define GYRE_SQE_TOKENS	     0x01u /* data is u32 token ids, not text */
-#define GYRE_SQE_CHAT	     0x02u /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
+#define GYRE_SQE_TOKENS      0x01u /* data is u32 token ids, not text */
+#define GYRE_SQE_CHAT        0x02u /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
 #define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised */
-#define GYRE_SQE_NO_BOS	     0x08u /* the model's BOS is not prepended */
+#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended */
 #define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character */
 #define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
-#define GYRE_SQE_FLAGS	     0x3fu
+#define GYRE_SQE_FLAGS       0x3fu
 
 /* CQE flags */
 #define GYRE_CQE_MORE 0x01u /* another completion of this request follows */
@@ -78,7 +78,7 @@ struct gyre_sqe {
 	uint32_t opts_len;    /* 0: defaults (greedy) */
 	uint64_t target;      /* CANCEL */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none; past it the request ends with -ETIME */
-	uint32_t split;	      /* SCORE: where in data the continuation begins */
+	uint32_t split;       /* SCORE: where in data the continuation begins */
 	uint32_t reserved0;
 	uint64_t reserved1;
 };
@@ -88,7 +88,7 @@ struct gyre_sqe {
  * Zeroes mean "off" throughout: temperature 0 is greedy, top_k 0, top_p 0 or 1, min_p 0, repetition_penalty 0 or 1.
  */
 struct gyre_options {
-	uint32_t size;	/* sizeof(struct gyre_options) */
+	uint32_t size;  /* sizeof(struct gyre_options) */
 	uint32_t n_top; /* alternatives reported with each token, <= GYRE_TOP_MAX */
 	float temperature;
 	float top_p;
@@ -114,8 +114,8 @@ struct gyre_cqe {
 	int32_t res; /* >= 0, or -errno (then the request has ended) */
 	uint32_t flags;
 	uint32_t index; /* in the stream; on the last completion: prompt tokens */
-	int32_t token;	/* id; -1: no token; on the last completion: tokens generated */
-	float logprob;	/* natural log, of the model's distribution after bias and penalties, at temperature 1 */
+	int32_t token;  /* id; -1: no token; on the last completion: tokens generated */
+	float logprob;  /* natural log, of the model's distribution after bias and penalties, at temperature 1 */
 	uint16_t n_bytes;
 	uint16_t n_top;
 	uint64_t time_ns; /* CLOCK_MONOTONIC when the token was sampled */
@@ -147,7 +147,7 @@ struct abi_daemon_page {
 	uint32_t sqe_off, arena_off; /* in the client region */
 	uint32_t arena_bytes;
 	uint32_t cqe_off, result_off;  /* in the daemon region */
-	uint32_t generation;	       /* raised by a daemon that adopts the session */
+	uint32_t generation;           /* raised by a daemon that adopts the session */
 	ABI_LINE uint32_t sq_head;     /* store-release once an entry and its arena bytes are taken */
 	ABI_LINE uint32_t cq_tail;     /* store-release after the CQE; futex word of parked clients */
 	ABI_LINE uint32_t need_wakeup; /* 1: the daemon sleeps; ring the doorbell after submitting */
@@ -164,7 +164,7 @@ struct abi_hello {
 	uint32_t magic, version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries; /* powers of two; 0: default 64 / 256 */
-	uint32_t arena_bytes;		 /* 0: default 1 MiB */
+	uint32_t arena_bytes;            /* 0: default 1 MiB */
 	uint32_t reserved[5];
 };
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S	1000000000ull
+#define NS_PER_S        1000000000ull
 #define SPINS_PER_CLOCK 32 /* a pause is up to ~140 cycles, a clock read ~25 ns */
 
 uint64_t doorbell_now_ns(void)

@@ -16,7 +16,7 @@ struct region;
 
 struct sq_consumer {
 	const uint32_t *shared_tail; /* client page; hostile */
-	uint32_t *shared_head;	     /* daemon page */
+	uint32_t *shared_head;       /* daemon page */
 	const struct gyre_sqe *sqe;  /* [entries]; hostile */
 	uint32_t entries;
 	uint32_t head; /* next entry to peek */
@@ -25,9 +25,9 @@ struct sq_consumer {
 
 struct cq_producer {
 	const uint32_t *shared_head; /* client page; hostile */
-	uint32_t *shared_tail;	     /* daemon page; futex word */
-	struct gyre_cqe *cqe;	     /* [entries] */
-	uint8_t *result;	     /* [entries][GYRE_RESULT_SLOT_BYTES] */
+	uint32_t *shared_tail;       /* daemon page; futex word */
+	struct gyre_cqe *cqe;        /* [entries] */
+	uint8_t *result;             /* [entries][GYRE_RESULT_SLOT_BYTES] */
 	uint32_t entries;
 	uint32_t head; /* as of the last cq_producer_space */
 	uint32_t tail; /* next entry to reserve; reserved ones lie behind *shared_tail until commit */

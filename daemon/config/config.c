@@ -20,18 +20,19 @@ struct option_row {
 
 static const struct option_row rows[] = {
 	{ "model", "FILE", "", "GGUF model (needed)", KIND_STRING, FIELD(model), 0, 0 },
-	{ "socket", "PATH", "", "listen here (default: $XDG_RUNTIME_DIR/gyre.sock, else /run/gyre/gyre.sock)", KIND_STRING,
-	  FIELD(socket), 0, 0 },
+	{ "socket", "PATH", "", "listen here (default: $XDG_RUNTIME_DIR/gyre.sock, else /run/gyre/gyre.sock)",
+	  KIND_STRING, FIELD(socket), 0, 0 },
 	{ "threads", "N", "0", "workers; 0: one per core, within the CPU quota", KIND_U32, FIELD(n_thread), 0, 1024 },
-	{ "ctx", "N", "0", "positions of a sequence; 0: the model's, at most 8192", KIND_U32, FIELD(n_ctx), 0, 1u << 20 },
+	{ "ctx", "N", "0", "positions of a sequence; 0: the model's, at most 8192", KIND_U32, FIELD(n_ctx), 0,
+	  1u << 20 },
 	{ "kv-bytes", "BYTES", "0", "KV pool, suffix K, M or G; 0: four full contexts", KIND_BYTES, FIELD(kv_bytes), 0,
 	  UINT64_MAX },
 	{ "batch-rows", "N", "512", "rows of one step", KIND_U32, FIELD(batch_rows), 1, 65536 },
 	{ "chunk", "N", "0", "rows of one prompt in a step; 0: batch-rows", KIND_U32, FIELD(chunk), 0, 65536 },
 	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2 or avx512vnni", KIND_STRING, FIELD(isa), 0, 0 },
 	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", KIND_U32, FIELD(n_draft), 0, 16 },
-	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32, FIELD(drain_seconds), 0,
-	  86400 },
+	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32,
+	  FIELD(drain_seconds), 0, 86400 },
 	{ "spin-us", "N", "50", "spin this long before sleeping", KIND_U32, FIELD(spin_us), 0, 1000000 },
 };
 
@@ -176,7 +177,9 @@ int config_parse(struct config *c, int argc, char **argv, struct error *e)
 
 void config_print_help(FILE *f)
 {
-	fputs("usage: gyred --model FILE [option...]\n\nServes a GGUF model to processes of this host through shared memory.\n\n", f);
+	fputs("usage: gyred --model FILE [option...]\n\nServes a GGUF model to processes of this host through shared "
+	      "memory.\n\n",
+	      f);
 	for (size_t i = 0; i < N_ROW; i++) {
 		char left[64];
 
@@ -185,5 +188,6 @@ void config_print_help(FILE *f)
 		fprintf(f, *rows[i].preset ? " (default %s)\n" : "\n", rows[i].preset);
 	}
 	fputs("  --config FILE          read options from lines of `key = value` first\n"
-	      "  --help, --version\n", f);
+	      "  --help, --version\n",
+	      f);
 }

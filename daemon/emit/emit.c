@@ -50,8 +50,8 @@ static void emit_piece(struct emit *e, struct request *r, const uint8_t *p, uint
 	put_bytes(cqe, result, p, n);
 }
 
-static void emit_token(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p,
-		       uint32_t n)
+static void emit_token(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns,
+		       const uint8_t *p, uint32_t n)
 {
 	uint32_t n_first = n < GYRE_RESULT_TEXT_BYTES ? n : GYRE_RESULT_TEXT_BYTES;
 	uint8_t *result;

@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TEXT_BYTES_PER_TOKEN 16u  /* a prompt of more bytes than this per position cannot fit the context */
-#define TEXT_BYTES_MIN 65536u
-#define GRANT_MIN 4u              /* a token in two pieces, held-back bytes, the last completion */
-#define PAUSED_POLL_MS 1          /* a client that reads its CQ does not ring: look again */
+#define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
+#define TEXT_BYTES_MIN       65536u
+#define GRANT_MIN            4u /* a token in two pieces, held-back bytes, the last completion */
+#define PAUSED_POLL_MS       1  /* a client that reads its CQ does not ring: look again */
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd)
 {
@@ -25,8 +25,8 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	i->spin_ns = o->spin_ns;
 	i->n_draft = o->n_draft;
 	i->geometry = (struct geometry){ .n_vocab = o->n_vocab, .n_ctx = o->n_ctx };
-	i->geometry.text_max = o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN :
-										  TEXT_BYTES_MIN;
+	i->geometry.text_max =
+		o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
 	pthread_mutex_init(&i->lock, NULL);
 	i->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	i->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -203,7 +203,8 @@ static int cancel(struct queue *q, const struct session *s, uint64_t target)
 	return n;
 }
 
-static void fill_request(struct request *r, struct session *s, const struct gyre_sqe *sqe, const struct sampling *sampling)
+static void fill_request(struct request *r, struct session *s, const struct gyre_sqe *sqe,
+			 const struct sampling *sampling)
 {
 	r->session = s;
 	r->uid = s->uid;

@@ -24,10 +24,10 @@ struct intake_options {
 };
 
 struct intake {
-	struct geometry geometry;      /* arena_bytes is each session's own */
+	struct geometry geometry; /* arena_bytes is each session's own */
 	uint64_t spin_ns;
 	uint32_t n_draft;
-	uint32_t n_session, first;     /* first: whose SQ is drained first in this step */
+	uint32_t n_session, first; /* first: whose SQ is drained first in this step */
 	struct session *session[INTAKE_SESSION_MAX];
 	struct prompt_reader reader;
 	struct prompt_helper helper;
@@ -36,12 +36,12 @@ struct intake {
 	struct intake_stats stats;
 
 	int epoll_fd;
-	int wake_fd;                   /* the leader's eventfd */
-	int control_fd;                /* the control thread's; not owned */
+	int wake_fd;    /* the leader's eventfd */
+	int control_fd; /* the control thread's; not owned */
 	pthread_mutex_t lock;
-	uint32_t has_mail;             /* atomic */
+	uint32_t has_mail;                                /* atomic */
 	struct session *attaching, *detaching, *detached; /* under lock */
-	uint32_t is_closed;            /* atomic: new requests are refused, the daemon drains */
+	uint32_t is_closed;                               /* atomic: new requests are refused, the daemon drains */
 };
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd);

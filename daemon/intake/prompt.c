@@ -53,8 +53,8 @@ static int split_messages(struct prompt_reader *p, const uint8_t *data, uint32_t
 	return count ? count : -EINVAL;
 }
 
-static int read_text(struct prompt_reader *p, struct request *r, const char *text, size_t n, bool is_first, bool is_special,
-		     uint32_t room)
+static int read_text(struct prompt_reader *p, struct request *r, const char *text, size_t n, bool is_first,
+		     bool is_special, uint32_t room)
 {
 	bool add_special = is_first && !(r->flags & GYRE_SQE_NO_BOS);
 	int n_id = vocab_tokenize(p->vocab, p->scratch, text, n, add_special, is_special,

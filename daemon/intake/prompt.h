@@ -10,9 +10,9 @@
 
 #include <pthread.h>
 
-#define PROMPT_INLINE_MAX 4096u /* bytes that the leader tokenizes itself: tens of microseconds */
-#define PROMPT_JOB_MAX 4u       /* long prompts in the helper's hands; others wait in their SQ */
-#define PROMPT_MESSAGE_MAX 256u /* chat messages of one prompt */
+#define PROMPT_INLINE_MAX  4096u /* bytes that the leader tokenizes itself: tens of microseconds */
+#define PROMPT_JOB_MAX     4u    /* long prompts in the helper's hands; others wait in their SQ */
+#define PROMPT_MESSAGE_MAX 256u  /* chat messages of one prompt */
 
 struct prompt_reader {
 	const struct vocab *vocab;
@@ -32,7 +32,7 @@ struct prompt_job {
 	uint32_t state; /* atomic; the helper stores DONE (release), the leader the others */
 	struct request *request;
 	struct geometry geometry;
-	uint8_t *data;  /* [text_max] */
+	uint8_t *data; /* [text_max] */
 	uint32_t n, split;
 	int res;
 };

@@ -13,20 +13,20 @@
 #include <sys/socket.h>
 
 struct session {
-	struct session *next;   /* in a hand-off list */
-	uint32_t slot;          /* in intake's table; KV owner */
+	struct session *next; /* in a hand-off list */
+	uint32_t slot;        /* in intake's table; KV owner */
 	int socket_fd;
-	int doorbell_fd;        /* eventfd that the client writes; the daemon only polls it */
+	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
 	struct region region;
 	struct sq_consumer sq;
 	struct cq_producer cq;
-	uint32_t n_space;       /* CQ entries free and not yet reserved */
-	bool is_touched;        /* reserved entries wait for session_flush */
-	bool is_broken;         /* its counters lied: nothing more is read from it */
-	bool is_paused;         /* it has work that waits for CQ space */
+	uint32_t n_space; /* CQ entries free and not yet reserved */
+	bool is_touched;  /* reserved entries wait for session_flush */
+	bool is_broken;   /* its counters lied: nothing more is read from it */
+	bool is_paused;   /* it has work that waits for CQ space */
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */

@@ -10,8 +10,9 @@
 #include <stddef.h>
 
 /* struct gyre_options with both tails at their longest. */
-#define VALIDATE_OPTIONS_MAX                                                                                 \
-	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
+#define VALIDATE_OPTIONS_MAX                                                      \
+	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + \
+	 GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
 
 struct geometry {
 	uint32_t arena_bytes;

@@ -12,17 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KV_NO_OWNER UINT32_MAX
-#define KV_OWNER_MAX 4096u      /* owners that can be charged: sessions */
+#define KV_NO_OWNER  UINT32_MAX
+#define KV_OWNER_MAX 4096u /* owners that can be charged: sessions */
 
 struct kv {
-	uint8_t *mem;           /* the caller's, [n_block][block_bytes] */
+	uint8_t *mem; /* the caller's, [n_block][block_bytes] */
 	size_t block_bytes;
 	uint32_t n_block, n_free;
-	uint32_t *free;         /* [n_block] a stack; the first n_free are free */
-	uint32_t *ref;          /* [n_block] holders; 0: free */
-	uint32_t *owner;        /* [n_block] or KV_NO_OWNER */
-	uint32_t *charge;       /* [KV_OWNER_MAX] blocks charged */
+	uint32_t *free;   /* [n_block] a stack; the first n_free are free */
+	uint32_t *ref;    /* [n_block] holders; 0: free */
+	uint32_t *owner;  /* [n_block] or KV_NO_OWNER */
+	uint32_t *charge; /* [KV_OWNER_MAX] blocks charged */
 };
 
 /* As many blocks as fit in bytes. -EINVAL: not one does. */

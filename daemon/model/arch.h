@@ -43,17 +43,17 @@ struct act {
 
 /* Partial results of attention for up to ATTN_TILE queries. */
 struct partial {
-	float *o;          /* [n_chunk][ATTN_TILE][head_dim] */
-	float *m, *l;      /* [n_chunk][ATTN_TILE] */
+	float *o;     /* [n_chunk][ATTN_TILE][head_dim] */
+	float *m, *l; /* [n_chunk][ATTN_TILE] */
 };
 
 struct scratch {
-	struct act act;    /* what was packed last */
+	struct act act;                  /* what was packed last */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile: of PACK_ALONE_ROWS rows */
-	float *norm;       /* [ACT_TILE][x_stride] */
-	float *score;      /* [ATTN_TILE][ATTN_CHUNK] */
-	float *q;          /* [ATTN_TILE][head_dim] */
-	float *merge;      /* [2][n_chunk_max] */
+	float *norm;                     /* [ACT_TILE][x_stride] */
+	float *score;                    /* [ATTN_TILE][ATTN_CHUNK] */
+	float *q;                        /* [ATTN_TILE][head_dim] */
+	float *merge;                    /* [2][n_chunk_max] */
 	struct partial partial;
 } __attribute__((aligned(64)));
 
@@ -70,22 +70,23 @@ struct model {
 	uint32_t n_ctx, n_row_max, n_logit_max, n_thread;
 
 	const struct tensor *token_embd, *output_norm, *output;
-	struct layer *layer;      /* [n_layer] */
-	float *cos, *sin;         /* [n_ctx][n_rot / 2] */
+	struct layer *layer; /* [n_layer] */
+	float *cos, *sin;    /* [n_ctx][n_rot / 2] */
 
-	uint32_t x_stride;        /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
-	uint32_t qkv_stride;      /* q heads, k heads, v heads of a row */
+	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
+	uint32_t qkv_stride; /* q heads, k heads, v heads of a row */
 	uint32_t ff_stride, n_chunk_max;
-	float *x, *y;             /* [n_row_max][x_stride]: residual stream; a product before it is added */
-	float *qkv;               /* [n_row_max][qkv_stride] */
-	float *att;               /* [n_row_max][n_head * head_dim] */
-	float *gate, *up;         /* [n_row_max][ff_stride] */
-	uint8_t *tile_mem[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by all workers together; NULL: kind not used */
+	float *x, *y;     /* [n_row_max][x_stride]: residual stream; a product before it is added */
+	float *qkv;       /* [n_row_max][qkv_stride] */
+	float *att;       /* [n_row_max][n_head * head_dim] */
+	float *gate, *up; /* [n_row_max][ff_stride] */
+	uint8_t *tile_mem
+		[ACT_KIND_MAX];   /* tiles of n_row_max rows, packed by all workers together; NULL: kind not used */
 	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */
 	struct scratch *scratch;  /* [n_thread] */
 	struct attn_group *group; /* [n_row_max] */
 
-	uint16_t *kv;             /* [block][n_layer][n_head_kv][K, V][KV_BLOCK * head_dim] */
+	uint16_t *kv; /* [block][n_layer][n_head_kv][K, V][KV_BLOCK * head_dim] */
 
 	/* This step. */
 	struct team *team;
@@ -107,12 +108,12 @@ const struct tensor *tensor_vector(const struct weights *w, const char *name, ui
 
 /* linear.c */
 struct act_source {
-	const float *x;          /* [..][stride] */
+	const float *x; /* [..][stride] */
 	size_t stride;
-	const uint32_t *row;     /* which rows; NULL: 0..n_row-1 */
+	const uint32_t *row; /* which rows; NULL: 0..n_row-1 */
 	uint32_t n_row, n_col;
-	const float *norm;       /* RMS norm by these weights first; NULL: as they are */
-	uint32_t kinds;          /* bit mask of enum act_kind */
+	const float *norm; /* RMS norm by these weights first; NULL: as they are */
+	uint32_t kinds;    /* bit mask of enum act_kind */
 };
 uint32_t linear_kind(const struct tensor *t);
 /* Packs a source; all workers call it, and it may hold a barrier. The result is valid up to the next barrier but one. */

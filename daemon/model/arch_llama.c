@@ -25,14 +25,10 @@ static int layer_open(struct model *m, const struct weights *w, uint32_t i, stru
 		const struct tensor **t;
 		uint32_t n_row, n_col; /* n_row 0: a vector */
 	} want[] = {
-		{ "attn_norm", &l->attn_norm, 0, hp->n_embd },
-		{ "attn_q", &l->attn_q, n_q, hp->n_embd },
-		{ "attn_k", &l->attn_k, n_kv, hp->n_embd },
-		{ "attn_v", &l->attn_v, n_kv, hp->n_embd },
-		{ "attn_output", &l->attn_output, hp->n_embd, n_q },
-		{ "ffn_norm", &l->ffn_norm, 0, hp->n_embd },
-		{ "ffn_gate", &l->ffn_gate, hp->n_ff, hp->n_embd },
-		{ "ffn_up", &l->ffn_up, hp->n_ff, hp->n_embd },
+		{ "attn_norm", &l->attn_norm, 0, hp->n_embd },       { "attn_q", &l->attn_q, n_q, hp->n_embd },
+		{ "attn_k", &l->attn_k, n_kv, hp->n_embd },          { "attn_v", &l->attn_v, n_kv, hp->n_embd },
+		{ "attn_output", &l->attn_output, hp->n_embd, n_q }, { "ffn_norm", &l->ffn_norm, 0, hp->n_embd },
+		{ "ffn_gate", &l->ffn_gate, hp->n_ff, hp->n_embd },  { "ffn_up", &l->ffn_up, hp->n_ff, hp->n_embd },
 		{ "ffn_down", &l->ffn_down, hp->n_embd, hp->n_ff },
 	};
 
@@ -40,8 +36,8 @@ static int layer_open(struct model *m, const struct weights *w, uint32_t i, stru
 		char name[NAME_BYTES];
 
 		snprintf(name, sizeof(name), "blk.%u.%s.weight", i, want[j].name);
-		*want[j].t = want[j].n_row ? tensor_matrix(m, w, name, want[j].n_row, want[j].n_col, e) :
-					     tensor_vector(w, name, want[j].n_col, e);
+		*want[j].t = want[j].n_row ? tensor_matrix(m, w, name, want[j].n_row, want[j].n_col, e)
+					   : tensor_vector(w, name, want[j].n_col, e);
 		if (!*want[j].t)
 			return -EINVAL;
 	}
@@ -54,7 +50,8 @@ static int check_unused(const struct model *m, const struct weights *w, size_t n
 	if (gguf_n_tensor(w->gguf) == n_used)
 		return 0;
 	return error_set(e, -ENOTSUP,
-			 "the file has %zu tensors where a llama of %u layers has %zu: a variant (biases, experts) that gyre does not run",
+			 "the file has %zu tensors where a llama of %u layers has %zu: a variant (biases, experts) "
+			 "that gyre does not run",
 			 gguf_n_tensor(w->gguf), m->hp.n_layer, n_used);
 }
 
@@ -103,7 +100,8 @@ static void embed(struct model *m, int worker)
 }
 
 /* Heads [begin, end) of a projection, written at y. */
-static void project(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t begin, size_t end)
+static void project(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t begin,
+		    size_t end)
 {
 	size_t panels = m->hp.head_dim / PANEL_ROWS;
 
@@ -118,7 +116,8 @@ static void rope_head(const struct model *m, float *x)
 	for (uint32_t r = 0; r < m->batch->n_row; r++) {
 		size_t at = (size_t)m->batch->pos[r] * (hp->n_rot / 2);
 
-		m->k->rope(x + (size_t)r * m->qkv_stride, m->cos + at, m->sin + at, 1, (int)hp->head_dim, (int)hp->n_rot, false);
+		m->k->rope(x + (size_t)r * m->qkv_stride, m->cos + at, m->sin + at, 1, (int)hp->head_dim,
+			   (int)hp->n_rot, false);
 	}
 }
 
@@ -151,7 +150,10 @@ static void qkv(struct model *m, uint32_t layer, int worker)
 {
 	const struct hparams *hp = &m->hp;
 	const struct layer *l = &m->layer[layer];
-	struct act_source src = { .x = m->x, .stride = m->x_stride, .n_row = m->batch->n_row, .n_col = hp->n_embd,
+	struct act_source src = { .x = m->x,
+				  .stride = m->x_stride,
+				  .n_row = m->batch->n_row,
+				  .n_col = hp->n_embd,
 				  .norm = l->attn_norm->data };
 	size_t dim = hp->head_dim, n_head = hp->n_head, begin, end;
 	float *q = m->qkv, *k = q + n_head * dim, *v = k + hp->n_head_kv * dim;
@@ -194,8 +196,9 @@ static void project_residual(struct model *m, const struct tensor *w, const stru
 static void attention_output(struct model *m, uint32_t layer, int worker)
 {
 	const struct tensor *w = m->layer[layer].attn_output;
-	struct act_source src = { .x = m->att, .stride = w->n_col, .n_row = m->batch->n_row, .n_col = w->n_col,
-				  .kinds = linear_kind(w) };
+	struct act_source src = {
+		.x = m->att, .stride = w->n_col, .n_row = m->batch->n_row, .n_col = w->n_col, .kinds = linear_kind(w)
+	};
 
 	project_residual(m, w, &src, worker);
 }
@@ -203,8 +206,12 @@ static void attention_output(struct model *m, uint32_t layer, int worker)
 static void gate_up(struct model *m, uint32_t layer, int worker)
 {
 	const struct layer *l = &m->layer[layer];
-	struct act_source src = { .x = m->x, .stride = m->x_stride, .n_row = m->batch->n_row, .n_col = m->hp.n_embd,
-				  .norm = l->ffn_norm->data, .kinds = linear_kind(l->ffn_gate) | linear_kind(l->ffn_up) };
+	struct act_source src = { .x = m->x,
+				  .stride = m->x_stride,
+				  .n_row = m->batch->n_row,
+				  .n_col = m->hp.n_embd,
+				  .norm = l->ffn_norm->data,
+				  .kinds = linear_kind(l->ffn_gate) | linear_kind(l->ffn_up) };
 	const struct act *a = linear_pack(m, worker, &src);
 	size_t begin, end;
 
@@ -223,7 +230,10 @@ static void gate_up(struct model *m, uint32_t layer, int worker)
 static void down(struct model *m, uint32_t layer, int worker)
 {
 	const struct tensor *w = m->layer[layer].ffn_down;
-	struct act_source src = { .x = m->gate, .stride = m->ff_stride, .n_row = m->batch->n_row, .n_col = w->n_col,
+	struct act_source src = { .x = m->gate,
+				  .stride = m->ff_stride,
+				  .n_row = m->batch->n_row,
+				  .n_col = w->n_col,
 				  .kinds = linear_kind(w) };
 
 	project_residual(m, w, &src, worker);
@@ -233,8 +243,13 @@ static void down(struct model *m, uint32_t layer, int worker)
 static void head(struct model *m, int worker)
 {
 	const struct batch *b = m->batch;
-	struct act_source src = { .x = m->x, .stride = m->x_stride, .row = b->logit_row, .n_row = b->n_logit,
-				  .n_col = m->hp.n_embd, .norm = m->output_norm->data, .kinds = linear_kind(m->output) };
+	struct act_source src = { .x = m->x,
+				  .stride = m->x_stride,
+				  .row = b->logit_row,
+				  .n_row = b->n_logit,
+				  .n_col = m->hp.n_embd,
+				  .norm = m->output_norm->data,
+				  .kinds = linear_kind(m->output) };
 	size_t begin, end;
 	const struct act *a;
 

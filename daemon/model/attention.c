@@ -106,8 +106,8 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 		end = b->pos[row] + 1;
 	}
 	end = end < p0 + ATTN_CHUNK ? end : p0 + ATTN_CHUNK;
-	m->k->attn_chunk(p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE, p->l + (size_t)c * ATTN_TILE, s->q,
-			 pos, (int)n_q, &kv, p0, end, s->score);
+	m->k->attn_chunk(p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE, p->l + (size_t)c * ATTN_TILE,
+			 s->q, pos, (int)n_q, &kv, p0, end, s->score);
 }
 
 static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr, const struct partial *p)

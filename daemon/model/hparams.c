@@ -6,9 +6,9 @@
 #define KEY_BYTES 96
 
 /* Bounds far above any model in use, low enough that products of three of them stay inside 64 bits. */
-#define DIM_MAX (1u << 20)
+#define DIM_MAX   (1u << 20)
 #define LAYER_MAX 1024u
-#define CTX_MAX (1u << 24)
+#define CTX_MAX   (1u << 24)
 
 /* def: what an absent key means; 0: it must be there. */
 static int get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
@@ -38,7 +38,8 @@ static int check_heads(const struct hparams *hp, uint32_t value_dim, struct erro
 		return error_set(e, -EINVAL, "%u query heads cannot share %u key/value heads evenly", hp->n_head,
 				 hp->n_head_kv);
 	if (hp->head_dim % 16 || hp->head_dim > 256)
-		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to 256", hp->head_dim);
+		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to 256",
+				 hp->head_dim);
 	if (value_dim != hp->head_dim)
 		return error_set(e, -ENOTSUP, "value heads of %u dimensions beside key heads of %u are not supported",
 				 value_dim, hp->head_dim);

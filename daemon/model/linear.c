@@ -7,7 +7,8 @@ uint32_t linear_kind(const struct tensor *t)
 	return 1u << quant_info(t->type)->act;
 }
 
-static void pack_tile(const struct model *m, struct scratch *s, const struct act *a, const struct act_source *src, uint32_t tile)
+static void pack_tile(const struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
+		      uint32_t tile)
 {
 	uint32_t row0 = tile * ACT_TILE;
 	uint32_t n = src->n_row - row0 < ACT_TILE ? src->n_row - row0 : ACT_TILE;

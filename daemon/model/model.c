@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROW_MAX 65536u
+#define ROW_MAX   65536u
 #define LOGIT_MAX 65536u
 
 static uint32_t pad(uint32_t n)
@@ -148,7 +148,8 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	if (o->n_thread < 1 || o->n_thread > TEAM_MAX)
 		return error_set(e, -EINVAL, "%u threads: 1..%d are possible", o->n_thread, TEAM_MAX);
 	if (o->n_ctx > m->hp.n_ctx_train)
-		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u", o->n_ctx, m->hp.n_ctx_train);
+		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u", o->n_ctx,
+				 m->hp.n_ctx_train);
 	m->n_row_max = max_u32(o->n_row_max, o->n_logit_max);
 	m->n_logit_max = o->n_logit_max;
 	m->n_thread = o->n_thread;
@@ -176,7 +177,8 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	m->qkv_stride = (m->hp.n_head + 2 * m->hp.n_head_kv) * m->hp.head_dim;
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
 	if (!scratch_new(m))
-		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step", m->n_row_max);
+		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step",
+				 m->n_row_max);
 	return 0;
 }
 

@@ -17,15 +17,15 @@
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
-	uint32_t n_rot;        /* dimensions of a head that rotate */
+	uint32_t n_rot; /* dimensions of a head that rotate */
 	float rms_eps;
 };
 
 struct model_options {
-	uint32_t n_row_max;    /* rows in one step */
-	uint32_t n_logit_max;  /* logit rows in one step */
-	uint32_t n_thread;     /* largest team that will run it */
-	uint32_t n_ctx;        /* positions of a sequence at most; 0: n_ctx_train */
+	uint32_t n_row_max;   /* rows in one step */
+	uint32_t n_logit_max; /* logit rows in one step */
+	uint32_t n_thread;    /* largest team that will run it */
+	uint32_t n_ctx;       /* positions of a sequence at most; 0: n_ctx_train */
 };
 
 struct model;

@@ -9,7 +9,7 @@
 #include "daemon/model/model.h"
 
 struct perplexity {
-	double ppl;        /* exp(mean_nll) */
+	double ppl;                 /* exp(mean_nll) */
 	double mean_nll, std_error; /* of the mean, in nats */
 	uint32_t n_window, n_scored;
 };

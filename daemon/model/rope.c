@@ -11,9 +11,9 @@
 #include <string.h>
 
 #define KEY_BYTES 96
-#define PI 3.14159265358979323846
-#define LN2_HI 6.93147180369123816490e-01 /* 32 bits: k * LN2_HI is exact */
-#define LN2_LO 1.90821492927058770002e-10
+#define PI        3.14159265358979323846
+#define LN2_HI    6.93147180369123816490e-01 /* 32 bits: k * LN2_HI is exact */
+#define LN2_LO    1.90821492927058770002e-10
 /* pi/2 in three parts, the first two of 33 bits: k * part is exact for k < 2^20. */
 #define PIO2_1 1.57079632673412561417e+00
 #define PIO2_2 6.07710050630396597660e-11
@@ -90,7 +90,8 @@ struct rope_params {
 };
 
 /* An absent key leaves *v alone; what is there must be in [min, max]. */
-static int get_f32(const struct gguf *g, const char *arch, const char *name, float *v, float min, float max, struct error *e)
+static int get_f32(const struct gguf *g, const char *arch, const char *name, float *v, float min, float max,
+		   struct error *e)
 {
 	char key[KEY_BYTES];
 	float x;
@@ -133,7 +134,8 @@ static int read_type(struct rope_params *p, const struct gguf *g, const char *ar
 	return 0;
 }
 
-static int read_params(struct rope_params *p, const struct gguf *g, const char *arch, uint32_t n_ctx_train, struct error *e)
+static int read_params(struct rope_params *p, const struct gguf *g, const char *arch, uint32_t n_ctx_train,
+		       struct error *e)
 {
 	char key[KEY_BYTES];
 	int r;
@@ -216,7 +218,8 @@ int rope_init(struct model *m, const struct gguf *g, const char *arch, const flo
 	m->cos = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->cos));
 	m->sin = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->sin));
 	if (!m->cos || !m->sin)
-		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context", m->n_ctx);
+		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
+				 m->n_ctx);
 	if (p.type == ROPE_YARN)
 		scale = p.attn_factor * (1 + 0.1 * log_f64(p.factor));
 	for (uint32_t i = 0; i < n_pair; i++) {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define MANTISSA_BITS 23
+#define MANTISSA_BITS  23
 #define SQRT_HALF_BITS 0x3f3504f3 /* 0.70710678f: mantissas lie in [sqrt(1/2), sqrt(2)) */
 
 /* ln x = e ln 2 + 2 atanh((m - 1) / (m + 1)), |(m - 1) / (m + 1)| <= 0.1716: seven terms leave 1e-12. */

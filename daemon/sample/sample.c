@@ -206,7 +206,8 @@ int32_t sample_row(struct sample *s, float *logits, const struct sampling *o, co
 
 /* ---- reports ---- */
 
-static void report_top(const struct sample *s, const float *logits, float log_z, uint32_t n_top, struct batch_token *out)
+static void report_top(const struct sample *s, const float *logits, float log_z, uint32_t n_top,
+		       struct batch_token *out)
 {
 	out->n_top = 0;
 	for (uint32_t i = 0; i < s->n_vocab && n_top; i++) {

@@ -18,10 +18,10 @@ struct sample {
 	const struct kernels *kernels;
 	uint32_t n_vocab;
 	uint32_t n_draft_max;
-	float *scaled;    /* [n_vocab] logits / temperature */
-	uint32_t *heap;   /* [n_vocab] */
-	uint32_t *count;  /* [n_vocab] occurrences in the window; all zero between calls */
-	float *weight;    /* [n_vocab] of the candidates */
+	float *scaled;   /* [n_vocab] logits / temperature */
+	uint32_t *heap;  /* [n_vocab] */
+	uint32_t *count; /* [n_vocab] occurrences in the window; all zero between calls */
+	float *weight;   /* [n_vocab] of the candidates */
 	uint64_t n_token, n_draft_hit;
 };
 

@@ -191,7 +191,8 @@ static void add_rows(struct sched *s, struct batch *b, bool want_decode, uint32_
 		r->state = REQUEST_RUNNING;
 		if (r->n_past < r->n_prompt)
 			s->n_token_prompt += min_u32(n, r->n_prompt - r->n_past);
-		b->seq[b->n_seq++] = (struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
+		b->seq[b->n_seq++] =
+			(struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
 		*n_row += n;
 		*n_logit += count_logits(r, n);
 	}

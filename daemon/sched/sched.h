@@ -21,8 +21,8 @@ struct sched_options {
 
 struct sched_rank {
 	struct request *request;
-	uint64_t key;       /* smaller is served first */
-	uint32_t n_row;     /* rows its blocks have room for in this step; 0: none */
+	uint64_t key;   /* smaller is served first */
+	uint32_t n_row; /* rows its blocks have room for in this step; 0: none */
 };
 
 struct sched {

@@ -8,7 +8,7 @@
 
 #include "daemon/batch.h"
 
-#define SPEC_NGRAM 3u   /* tokens that must match: shorter ones guess wrong too often */
+#define SPEC_NGRAM  3u    /* tokens that must match: shorter ones guess wrong too often */
 #define SPEC_WINDOW 4096u /* how far back to look */
 
 struct spec {

@@ -19,9 +19,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CACHE_LINE 64
+#define CACHE_LINE   64
 #define SPIN_BARRIER 4000  /* pauses, 40..140 cycles each: 50..150 us, above the longest imbalance of one operation */
-#define SPIN_RUN 20000     /* between two steps of a busy daemon */
+#define SPIN_RUN     20000 /* between two steps of a busy daemon */
 
 /* A word that many wait on and one changes. */
 struct gate {
@@ -33,17 +33,17 @@ struct worker {
 	_Alignas(CACHE_LINE) struct team *team;
 	pthread_t thread;
 	int index;
-	uint32_t phase;  /* barriers passed; the worker's own */
+	uint32_t phase; /* barriers passed; the worker's own */
 };
 
 struct team {
-	struct gate run;    /* the caller raises word once per run */
-	struct gate phase;  /* the last to arrive raises word once per barrier */
+	struct gate run;   /* the caller raises word once per run */
+	struct gate phase; /* the last to arrive raises word once per barrier */
 	_Alignas(CACHE_LINE) _Atomic uint32_t n_arrived;
 	_Alignas(CACHE_LINE) void (*fn)(void *arg, int worker); /* NULL: the workers end */
 	void *arg;
-	int n, n_thread;    /* workers; threads made so far, the caller counted */
-	bool has_cpus;      /* a CPU for each worker: spinning takes nobody's time */
+	int n, n_thread; /* workers; threads made so far, the caller counted */
+	bool has_cpus;   /* a CPU for each worker: spinning takes nobody's time */
 	struct worker worker[];
 };
 

@@ -10,7 +10,9 @@ static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
 		return;
 	m = vocab_find_merge(v, l->id, s->symbol[l->next].id);
 	if (m)
-		heap_push(s, (struct candidate){ .rank = m->rank, .left = left, .id = m->id, .len = l->len + s->symbol[l->next].len });
+		heap_push(s,
+			  (struct candidate){
+				  .rank = m->rank, .left = left, .id = m->id, .len = l->len + s->symbol[l->next].len });
 }
 
 static void merge(const struct vocab *v, struct vocab_scratch *s, const struct candidate *c)
@@ -55,8 +57,8 @@ int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, siz
 		/* Not the unknown token: SmolLM2's is <|endoftext|>, and the byte would be lost. */
 		if (id == TOKEN_NONE)
 			return -EINVAL;
-		s->symbol[i] = (struct symbol){ .prev = i - 1, .next = i + 1 < n ? i + 1 : TOKEN_NONE,
-						.id = id, .len = 1 };
+		s->symbol[i] =
+			(struct symbol){ .prev = i - 1, .next = i + 1 < n ? i + 1 : TOKEN_NONE, .id = id, .len = 1 };
 	}
 	s->n_heap = 0;
 	for (uint32_t i = 0; i + 1 < n; i++)

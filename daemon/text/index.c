@@ -76,7 +76,8 @@ int vocab_index(struct vocab *v)
 
 const struct merge_slot *vocab_find_merge(const struct vocab *v, uint32_t left, uint32_t right)
 {
-	for (uint32_t i = hash_pair(left, right) & v->merge_mask; v->merge[i].left != TOKEN_NONE; i = (i + 1) & v->merge_mask)
+	for (uint32_t i = hash_pair(left, right) & v->merge_mask; v->merge[i].left != TOKEN_NONE;
+	     i = (i + 1) & v->merge_mask)
 		if (v->merge[i].left == left && v->merge[i].right == right)
 			return &v->merge[i];
 	return NULL;

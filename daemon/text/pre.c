@@ -13,16 +13,19 @@
 
 #define JIT_STACK_MAX (1u << 20) /* bytes; the patterns here repeat single characters and need none per character */
 
-#define WS "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define SPACE_TAIL "[" WS "]+(?![^" WS "])|[" WS "]+"
+#define WS          "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPACE_TAIL  "[" WS "]+(?![^" WS "])|[" WS "]+"
 #define CONTRACTION "'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])"
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+|" SPACE_TAIL
 /* The family that tiktoken's cl100k began; digits is how numbers are cut. */
-#define CL100K(digits) CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL
+#define CL100K(digits)                                                                                 \
+	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*|[" WS \
+		    "]*[\\r\\n]+|" SPACE_TAIL
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define O200K(suffix, digits) "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" suffix \
+#define O200K(suffix, digits)                                                                                    \
+	"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" suffix \
 	"|" digits "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n/]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL
 
 struct pre_row {
@@ -40,14 +43,16 @@ static const struct pre_row PRE[] = {
 	{ " gpt-4o llama4 ", { O200K("(?:" CONTRACTION ")?", "\\p{N}{1,3}") }, false },
 	{ " tekken ", { O200K("", "\\p{N}") }, true },
 	{ " deepseek-coder ",
-	  { "[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+", "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+", "\\p{N}" }, false },
+	  { "[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+",
+	    "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+", "\\p{N}" },
+	  false },
 	{ " deepseek-v3 hunyuan-dense ",
 	  { "\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
-	    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL }, false },
-	{ " falcon ",
-	  { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" }, false },
-	{ " default ",
-	  { "[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" }, false },
+	    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+	    "?[\\p{P}\\p{S}]+[\\r\\n]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL },
+	  false },
+	{ " falcon ", { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" }, false },
+	{ " default ", { "[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" }, false },
 };
 
 static const struct pre_row *find_row(const char *name)
@@ -72,7 +77,8 @@ int pre_init(struct pre *pre, const char *name)
 		int error;
 		PCRE2_SIZE at;
 
-		pre->code[i] = pcre2_compile((PCRE2_SPTR)row->pattern[i], PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
+		pre->code[i] = pcre2_compile((PCRE2_SPTR)row->pattern[i], PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+					     &error, &at, NULL);
 		if (!pre->code[i])
 			return -EINVAL;
 		pcre2_jit_compile(pre->code[i], PCRE2_JIT_COMPLETE); /* without JIT it only is slower */
@@ -120,8 +126,8 @@ static int split_level(const struct splitter *sp, int level, const char *p, size
 	if (level == PRE_PATTERN_MAX || !sp->pre->code[level])
 		return sp->piece(sp->arg, p, n);
 	while (at < n) {
-		int r = pcre2_match(sp->pre->code[level], (PCRE2_SPTR)p, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, sp->s->match_data,
-				    sp->s->match_context);
+		int r = pcre2_match(sp->pre->code[level], (PCRE2_SPTR)p, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
+				    sp->s->match_data, sp->s->match_context);
 		size_t from, to;
 
 		if (r == PCRE2_ERROR_NOMATCH)

@@ -62,7 +62,8 @@ static uint32_t split_chars(struct vocab_scratch *s, uint32_t n)
 	for (uint32_t at = 0; at < n; k++) {
 		size_t len = utf8_char_len(s->text + at, n - at);
 
-		s->symbol[k] = (struct symbol){ .prev = k - 1, .next = k + 1, .off = at, .len = len ? (uint32_t)len : 1 };
+		s->symbol[k] =
+			(struct symbol){ .prev = k - 1, .next = k + 1, .off = at, .len = len ? (uint32_t)len : 1 };
 		at += s->symbol[k].len;
 	}
 	s->symbol[k - 1].next = TOKEN_NONE;

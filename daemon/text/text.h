@@ -21,14 +21,14 @@ struct text_span {
 
 /* What a model file says about its vocabulary; the caller owns it, vocab_new copies. */
 struct vocab_source {
-	const char *model;             /* "gpt2" (byte-level BPE) or "llama" (SPM) */
-	const char *pre;               /* tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", … NULL: default */
+	const char *model; /* "gpt2" (byte-level BPE) or "llama" (SPM) */
+	const char *pre;   /* tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", … NULL: default */
 	uint32_t n_token;
 	const struct text_span *token; /* [n_token] */
 	const float *score;            /* NULL or [n_token] */
-	const int32_t *type;           /* NULL or [n_token]: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
+	const int32_t *type; /* NULL or [n_token]: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
 	uint32_t n_merge;
-	const struct text_span *merge; /* [n_merge]: "a b", the first ranks highest */
+	const struct text_span *merge;   /* [n_merge]: "a b", the first ranks highest */
 	int32_t bos, eos, eot, unk, pad; /* -1: none */
 	bool add_bos, add_eos, add_space_prefix;
 	const char *chat_template; /* NULL: none */

@@ -29,7 +29,8 @@ static int put_bpe(struct run *run, const char *p, size_t n)
 			if ((len > 0) != valid)
 				break;
 		}
-		r = valid ? pre_split(&run->v->pre, &run->s->pre, p + at, end - at, put_piece, run) : put_piece(run, p + at, end - at);
+		r = valid ? pre_split(&run->v->pre, &run->s->pre, p + at, end - at, put_piece, run)
+			  : put_piece(run, p + at, end - at);
 	}
 	return r;
 }
@@ -64,8 +65,8 @@ static int put_all(struct run *run, const char *p, size_t n, bool control)
 	return put_text(run, p + done, n - done, lead);
 }
 
-int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special, bool parse_special,
-		   uint32_t *id, size_t n_id)
+int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
+		   bool parse_special, uint32_t *id, size_t n_id)
 {
 	struct run run = { v, s, { id, 0, n_id } };
 	int r;

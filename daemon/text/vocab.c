@@ -9,15 +9,20 @@
 
 /* Tokens that end a generation in some family, beside the model's own eos and eot. */
 static const char *const END_TOKEN[] = {
-	"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|END_OF_TURN_TOKEN|>",
-	"<EOT>", "<|eot|>", "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>", "<|return|>",
+	"<|im_end|>",    "<|eot_id|>",    "<|eom_id|>",          "<|end|>",
+	"<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",     "<|END_OF_TURN_TOKEN|>",
+	"<EOT>",         "<|eot|>",       "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>",
+	"<|return|>",
 };
 
 static const char SPM_SPACE[] = "\xe2\x96\x81";
 
 static int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				      : -1;
 }
 
 static uint32_t decode_spm(char *out, struct text_span t)
@@ -86,7 +91,8 @@ static int copy_tokens(struct vocab *v, const struct vocab_source *src)
 		v->token[i] = (struct text_span){ at, decode(v, at, src->token[i], i) };
 		at += v->token[i].n;
 		if (v->score)
-			v->score[i] = src->score[i] == src->score[i] ? src->score[i] : 0; /* a NaN has no place in an order */
+			v->score[i] =
+				src->score[i] == src->score[i] ? src->score[i] : 0; /* a NaN has no place in an order */
 	}
 	return 0;
 }
@@ -130,14 +136,21 @@ static int check(const struct vocab_source *src, char *err, size_t err_len)
 	bool spm = src->model && !strcmp(src->model, "llama");
 
 	if (!spm && (!src->model || strcmp(src->model, "gpt2")))
-		return snprintf(err, err_len, "tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is gpt2 or llama",
-				src->model ? src->model : "(none)"), -EINVAL;
-	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || (spm && !src->score) || src->n_merge > INT32_MAX / 4)
-		return snprintf(err, err_len, "the vocabulary is empty or lacks its scores: convert the model again"), -EINVAL;
+		return snprintf(err, err_len,
+				"tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is gpt2 or "
+				"llama",
+				src->model ? src->model : "(none)"),
+		       -EINVAL;
+	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || (spm && !src->score) ||
+	    src->n_merge > INT32_MAX / 4)
+		return snprintf(err, err_len, "the vocabulary is empty or lacks its scores: convert the model again"),
+		       -EINVAL;
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 		if (special[i] < -1 || special[i] >= (int64_t)src->n_token)
-			return snprintf(err, err_len, "special token id %d is outside the vocabulary of %u: convert the model again", special[i],
-					src->n_token), -EINVAL;
+			return snprintf(err, err_len,
+					"special token id %d is outside the vocabulary of %u: convert the model again",
+					special[i], src->n_token),
+			       -EINVAL;
 	return 0;
 }
 
@@ -152,9 +165,13 @@ static int fill(struct vocab *v, const struct vocab_source *src, char *err, size
 	if (v->spm)
 		return 0;
 	if ((r = pre_init(&v->pre, src->pre ? src->pre : "default")))
-		return snprintf(err, err_len, "pre-tokenizer \"%s\" is not known: set tokenizer.ggml.pre to one in daemon/text/pre.c", src->pre), r;
+		return snprintf(err, err_len,
+				"pre-tokenizer \"%s\" is not known: set tokenizer.ggml.pre to one in daemon/text/pre.c",
+				src->pre),
+		       r;
 	if ((r = vocab_index_merges(v, src->merge, src->n_merge)))
-		return snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again"), r;
+		return snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again"),
+		       r;
 	return mark_whole(v);
 }
 
@@ -233,7 +250,8 @@ struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool firs
 {
 	struct text_span t = { "", 0 };
 
-	if (id >= v->n_token || (!special && (v->type[id] == TOKEN_CONTROL || v->type[id] == TOKEN_UNKNOWN || v->type[id] == TOKEN_UNUSED)))
+	if (id >= v->n_token ||
+	    (!special && (v->type[id] == TOKEN_CONTROL || v->type[id] == TOKEN_UNKNOWN || v->type[id] == TOKEN_UNUSED)))
 		return t;
 	t = v->token[id];
 	if (first && v->spm && v->add_space_prefix && v->type[id] == TOKEN_NORMAL && t.n && t.p[0] == ' ')

@@ -13,7 +13,12 @@
 #define TOKEN_NONE UINT32_MAX
 
 enum token_type {
-	TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE,
+	TOKEN_NORMAL = 1,
+	TOKEN_UNKNOWN,
+	TOKEN_CONTROL,
+	TOKEN_USER,
+	TOKEN_UNUSED,
+	TOKEN_BYTE,
 	TOKEN_RAW /* ours: a normal token outside GPT-2's byte map; it has its own text and no input makes it */
 };
 
@@ -40,7 +45,7 @@ struct vocab {
 	uint32_t slot_mask;
 	struct merge_slot *merge; /* [merge_mask + 1] */
 	uint32_t merge_mask;
-	uint32_t *added;         /* [n_added] control and user-defined tokens, ascending by bytes */
+	uint32_t *added; /* [n_added] control and user-defined tokens, ascending by bytes */
 	uint32_t n_added;
 	struct pre pre;
 	const struct chat_row *chat; /* NULL: none recognised */
@@ -53,19 +58,19 @@ struct symbol {
 };
 
 struct candidate {
-	float score;    /* SPM: higher first */
-	uint32_t rank;  /* BPE: lower first */
-	uint32_t left;  /* index of the left symbol; ties go to the leftmost */
-	uint32_t id;    /* what the merge makes */
-	uint32_t len;   /* bytes it spans: tells a stale candidate */
+	float score;   /* SPM: higher first */
+	uint32_t rank; /* BPE: lower first */
+	uint32_t left; /* index of the left symbol; ties go to the leftmost */
+	uint32_t id;   /* what the merge makes */
+	uint32_t len;  /* bytes it spans: tells a stale candidate */
 };
 
 struct vocab_scratch {
 	size_t max_bytes;
-	struct symbol *symbol;       /* [max_bytes + 1] */
-	struct candidate *heap;      /* [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
+	struct symbol *symbol;  /* [max_bytes + 1] */
+	struct candidate *heap; /* [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
 	uint32_t n_heap;
-	char *text;                  /* [max_bytes + 1] SPM: the text with its leading space */
+	char *text; /* [max_bytes + 1] SPM: the text with its leading space */
 	struct pre_scratch pre;
 };
 

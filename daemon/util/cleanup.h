@@ -12,18 +12,18 @@
 
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
-#define CLEANUP_FUNC(type, fn)                  \
-	static inline void fn##p(type *p)       \
-	{                                       \
-		if (*p)                         \
-			fn(*p);                 \
+#define CLEANUP_FUNC(type, fn)            \
+	static inline void fn##p(type *p) \
+	{                                 \
+		if (*p)                   \
+			fn(*p);           \
 	}
 
-#define steal_ptr(p)                            \
-	({                                      \
-		__typeof__(p) stolen_ = (p);    \
-		(p) = NULL;                     \
-		stolen_;                        \
+#define steal_ptr(p)                         \
+	({                                   \
+		__typeof__(p) stolen_ = (p); \
+		(p) = NULL;                  \
+		stolen_;                     \
 	})
 
 static inline int steal_fd(int *fd)
@@ -45,7 +45,7 @@ static inline void cleanup_close(int *fd)
 		close(*fd);
 }
 
-#define _cleanup_free_ _cleanup_(cleanup_free)
+#define _cleanup_free_  _cleanup_(cleanup_free)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 
 #endif

@@ -75,11 +75,14 @@ static uint64_t group_quota(const char *root, const char *dir)
 	char path[PATH_MAX], buf[64];
 	uint64_t q1, p1;
 
-	if (snprintf(path, sizeof(path), "%s/cpu.max", dir) < (int)sizeof(path) && !readfile_str(buf, sizeof(buf), root, path))
+	if (snprintf(path, sizeof(path), "%s/cpu.max", dir) < (int)sizeof(path) &&
+	    !readfile_str(buf, sizeof(buf), root, path))
 		return sscanf(buf, "%llu %llu", &quota, &period) == 2 && period ? quota / period : UINT64_MAX;
-	if (snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", dir) >= (int)sizeof(path) || readfile_u64(&q1, root, path))
+	if (snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", dir) >= (int)sizeof(path) ||
+	    readfile_u64(&q1, root, path))
 		return UINT64_MAX; /* "-1" means no quota */
-	if (snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", dir) >= (int)sizeof(path) || readfile_u64(&p1, root, path))
+	if (snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", dir) >= (int)sizeof(path) ||
+	    readfile_u64(&p1, root, path))
 		return UINT64_MAX;
 	return p1 ? q1 / p1 : UINT64_MAX;
 }
@@ -123,7 +126,8 @@ static uint32_t read_quota(const char *root)
 		names++;
 		if (!*names)
 			q = path_quota(root, "/sys/fs/cgroup", group);
-		else if (!strcmp(names, "cpu") || !strncmp(names, "cpu,", 4) || strstr(names, ",cpu,") || strstr(names, "cpuacct,cpu"))
+		else if (!strcmp(names, "cpu") || !strncmp(names, "cpu,", 4) || strstr(names, ",cpu,") ||
+			 strstr(names, "cpuacct,cpu"))
 			q = path_quota(root, "/sys/fs/cgroup/cpu", group);
 		else
 			continue;
@@ -189,6 +193,7 @@ int cpu_default_threads(char *why, size_t n)
 	if (t.n_thread < t.n_core)
 		snprintf(why, n, "%u threads: the cgroup's CPU quota, of %u physical cores", t.n_thread, t.n_core);
 	else
-		snprintf(why, n, "%u threads: physical cores in the affinity mask (%u hardware threads)", t.n_thread, t.n_cpu);
+		snprintf(why, n, "%u threads: physical cores in the affinity mask (%u hardware threads)", t.n_thread,
+			 t.n_cpu);
 	return (int)t.n_thread;
 }

@@ -13,9 +13,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define GGUF_MAGIC 0x46554747u /* "GGUF" */
-#define HEADER_FIRST (4u << 20) /* the first piece read: covers most vocabularies */
-#define KV_BYTES_MIN (8 + 1 + 4 + 1)      /* key length, key, type, value */
+#define GGUF_MAGIC       0x46554747u         /* "GGUF" */
+#define HEADER_FIRST     (4u << 20)          /* the first piece read: covers most vocabularies */
+#define KV_BYTES_MIN     (8 + 1 + 4 + 1)     /* key length, key, type, value */
 #define TENSOR_BYTES_MIN (8 + 1 + 4 + 4 + 8) /* name length, name, n_dims, type, offset */
 
 struct gguf {
@@ -25,10 +25,10 @@ struct gguf {
 	uint32_t version;
 	int fd;
 	size_t n_kv, n_tensor;
-	struct gguf_kv *kv;             /* [n_kv] */
-	struct gguf_tensor *tensor;     /* [n_tensor] */
-	const struct gguf_kv **kv_by_key;             /* [n_kv] sorted */
-	const struct gguf_tensor **tensor_by_name;    /* [n_tensor] sorted */
+	struct gguf_kv *kv;                        /* [n_kv] */
+	struct gguf_tensor *tensor;                /* [n_tensor] */
+	const struct gguf_kv **kv_by_key;          /* [n_kv] sorted */
+	const struct gguf_tensor **tensor_by_name; /* [n_tensor] sorted */
 };
 
 CLEANUP_FUNC(struct gguf *, gguf_close)
@@ -61,8 +61,8 @@ static int tensor_parse_one(struct gguf_tensor *t, struct gguf_cursor *c, struct
 		return error_set(e, -EINVAL, "GGUF tensor name of %llu bytes (1 to %d allowed): " DAMAGED,
 				 (unsigned long long)t->name.n, GGUF_NAME_MAX);
 	if (t->n_dim > GGUF_DIM_MAX)
-		return error_set(e, -EINVAL, "tensor '%.*s' has %u dimensions (at most %d allowed): " DAMAGED, NAME(t->name),
-				 t->n_dim, GGUF_DIM_MAX);
+		return error_set(e, -EINVAL, "tensor '%.*s' has %u dimensions (at most %d allowed): " DAMAGED,
+				 NAME(t->name), t->n_dim, GGUF_DIM_MAX);
 	for (uint32_t i = 0; i < GGUF_DIM_MAX; i++)
 		t->ne[i] = i < t->n_dim ? gguf_take_u64(c) : 1;
 	t->type = gguf_take_u32(c);
@@ -83,9 +83,10 @@ static int tensor_size(struct gguf_tensor *t, struct error *e)
 	if (!q)
 		return 0;
 	if (t->ne[0] % q->block_len)
-		return error_set(e, -EINVAL,
-				 "tensor '%.*s': rows of %llu are not whole %s blocks of %u; quantize the model to another type",
-				 NAME(t->name), (unsigned long long)t->ne[0], q->name, q->block_len);
+		return error_set(
+			e, -EINVAL,
+			"tensor '%.*s': rows of %llu are not whole %s blocks of %u; quantize the model to another type",
+			NAME(t->name), (unsigned long long)t->ne[0], q->name, q->block_len);
 	if (__builtin_mul_overflow(n / q->block_len, (uint64_t)q->block_bytes, &t->bytes))
 		return error_set(e, -EINVAL, "tensor '%.*s' has an impossible shape: " DAMAGED, NAME(t->name));
 	return 0;
@@ -95,11 +96,14 @@ static int tensor_size(struct gguf_tensor *t, struct error *e)
 static int tensor_place(struct gguf_tensor *t, uint64_t data0, uint32_t alignment, uint64_t file_bytes, struct error *e)
 {
 	if (t->offset % alignment)
-		return error_set(e, -EINVAL, "tensor '%.*s' is not aligned to %u bytes: " DAMAGED, NAME(t->name), alignment);
+		return error_set(e, -EINVAL, "tensor '%.*s' is not aligned to %u bytes: " DAMAGED, NAME(t->name),
+				 alignment);
 	if (__builtin_add_overflow(t->offset, data0, &t->offset) || t->offset > file_bytes ||
 	    t->bytes > file_bytes - t->offset)
-		return error_set(e, -EINVAL, "tensor '%.*s' ends past the end of the file: the file is truncated; download it again",
-				 NAME(t->name));
+		return error_set(
+			e, -EINVAL,
+			"tensor '%.*s' ends past the end of the file: the file is truncated; download it again",
+			NAME(t->name));
 	return 0;
 }
 
@@ -110,15 +114,16 @@ static int cmp_key(const void *a, const void *b)
 
 static int cmp_name(const void *a, const void *b)
 {
-	return gguf_str_cmp((*(const struct gguf_tensor *const *)a)->name, (*(const struct gguf_tensor *const *)b)->name);
+	return gguf_str_cmp((*(const struct gguf_tensor *const *)a)->name,
+			    (*(const struct gguf_tensor *const *)b)->name);
 }
 
 static int cmp_offset(const void *a, const void *b)
 {
 	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a, *y = *(const struct gguf_tensor *const *)b;
 
-	return x->offset != y->offset ? (x->offset > y->offset) - (x->offset < y->offset) :
-					(x->bytes > y->bytes) - (x->bytes < y->bytes);
+	return x->offset != y->offset ? (x->offset > y->offset) - (x->offset < y->offset)
+				      : (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
 static int index_keys(struct gguf *g, struct error *e)
@@ -128,7 +133,8 @@ static int index_keys(struct gguf *g, struct error *e)
 	qsort(g->kv_by_key, g->n_kv, sizeof(*g->kv_by_key), cmp_key);
 	for (size_t i = 1; i < g->n_kv; i++)
 		if (!cmp_key(&g->kv_by_key[i - 1], &g->kv_by_key[i]))
-			return error_set(e, -EINVAL, "GGUF key '%.*s' appears twice: " DAMAGED, NAME(g->kv_by_key[i]->key));
+			return error_set(e, -EINVAL, "GGUF key '%.*s' appears twice: " DAMAGED,
+					 NAME(g->kv_by_key[i]->key));
 	return 0;
 }
 
@@ -140,8 +146,8 @@ static int check_overlap(struct gguf *g, struct error *e)
 	qsort(t, g->n_tensor, sizeof(*t), cmp_offset);
 	for (size_t i = 1; i < g->n_tensor; i++)
 		if (t[i - 1]->offset + t[i - 1]->bytes > t[i]->offset)
-			return error_set(e, -EINVAL, "tensors '%.*s' and '%.*s' overlap: " DAMAGED, NAME(t[i - 1]->name),
-					 NAME(t[i]->name));
+			return error_set(e, -EINVAL, "tensors '%.*s' and '%.*s' overlap: " DAMAGED,
+					 NAME(t[i - 1]->name), NAME(t[i]->name));
 	return 0;
 }
 
@@ -171,7 +177,8 @@ static int read_alignment(const struct gguf *g, uint32_t *alignment, struct erro
 	if (r && r != -ENOENT)
 		return error_set(e, r, "GGUF key 'general.alignment' is not a number: " DAMAGED);
 	if (*alignment < 8 || *alignment & (*alignment - 1) || *alignment > 1u << 20)
-		return error_set(e, -EINVAL, "general.alignment is %u, not a power of two from 8 to 1 MiB: " DAMAGED, *alignment);
+		return error_set(e, -EINVAL, "general.alignment is %u, not a power of two from 8 to 1 MiB: " DAMAGED,
+				 *alignment);
 	return 0;
 }
 
@@ -209,10 +216,13 @@ static int parse_counts(struct gguf *g, struct gguf_cursor *c, struct error *e)
 	if (c->code)
 		return c->code;
 	if (g->version != 2 && g->version != 3)
-		return error_set(e, -EINVAL, "GGUF version %u%s; gyre reads little-endian versions 2 and 3: convert the model again",
-				 g->version, g->version & 0xffff ? "" : " (big endian)");
+		return error_set(
+			e, -EINVAL,
+			"GGUF version %u%s; gyre reads little-endian versions 2 and 3: convert the model again",
+			g->version, g->version & 0xffff ? "" : " (big endian)");
 	if (n_kv > GGUF_KV_MAX || n_tensor > GGUF_TENSOR_MAX)
-		return error_set(e, -EINVAL, "GGUF header claims %llu keys and %llu tensors (at most %u and %u): " DAMAGED,
+		return error_set(e, -EINVAL,
+				 "GGUF header claims %llu keys and %llu tensors (at most %u and %u): " DAMAGED,
 				 (unsigned long long)n_kv, (unsigned long long)n_tensor, GGUF_KV_MAX, GGUF_TENSOR_MAX);
 	if (n_kv * KV_BYTES_MIN + n_tensor * TENSOR_BYTES_MIN > c->n - c->pos)
 		return -ENODATA;
@@ -341,10 +351,13 @@ int gguf_open(struct gguf **gp, const char *path, struct error *e)
 			return 0;
 		}
 		if (r == -ENODATA && is_whole)
-			return error_set(e, -EINVAL, "model '%s': the header ends past the end of the file: it is truncated; "
-					 "download it again", path);
+			return error_set(e, -EINVAL,
+					 "model '%s': the header ends past the end of the file: it is truncated; "
+					 "download it again",
+					 path);
 		if (r == -ENODATA && want >= GGUF_HEADER_MAX)
-			return error_set(e, -EINVAL, "model '%s': header larger than %u MiB: " DAMAGED, path, GGUF_HEADER_MAX >> 20);
+			return error_set(e, -EINVAL, "model '%s': header larger than %u MiB: " DAMAGED, path,
+					 GGUF_HEADER_MAX >> 20);
 		if (r != -ENODATA)
 			return error_set(e, r, "model '%s': %s", path, inner.text);
 		r = 0;

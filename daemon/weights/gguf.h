@@ -15,16 +15,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GGUF_DIM_MAX 4
-#define GGUF_NAME_MAX 256 /* bytes of a key or a tensor name; in use: up to about 60 */
+#define GGUF_DIM_MAX    4
+#define GGUF_NAME_MAX   256          /* bytes of a key or a tensor name; in use: up to about 60 */
 #define GGUF_HEADER_MAX (512u << 20) /* bytes; the largest vocabularies in use take about 20 MiB */
-#define GGUF_KV_MAX 65536u
-#define GGUF_TENSOR_MAX 65536u       /* deepest models in use: about 130 layers of 10..15 */
+#define GGUF_KV_MAX     65536u
+#define GGUF_TENSOR_MAX 65536u /* deepest models in use: about 130 layers of 10..15 */
 
 /* Value types, numbered as in the file. */
 enum gguf_type {
-	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STR, GGUF_ARR, GGUF_U64, GGUF_I64,
-	GGUF_F64, GGUF_TYPE_MAX
+	GGUF_U8,
+	GGUF_I8,
+	GGUF_U16,
+	GGUF_I16,
+	GGUF_U32,
+	GGUF_I32,
+	GGUF_F32,
+	GGUF_BOOL,
+	GGUF_STR,
+	GGUF_ARR,
+	GGUF_U64,
+	GGUF_I64,
+	GGUF_F64,
+	GGUF_TYPE_MAX
 };
 
 struct gguf;
@@ -35,25 +47,25 @@ struct gguf_str {
 };
 
 struct gguf_arr {
-	enum gguf_type type;  /* of the elements; never GGUF_ARR: arrays of arrays are refused */
+	enum gguf_type type; /* of the elements; never GGUF_ARR: arrays of arrays are refused */
 	uint64_t n;
-	const uint8_t *data;  /* elements as in the file, unaligned */
-	const uint32_t *str;  /* GGUF_STR: where element i's length field lies, from data */
+	const uint8_t *data; /* elements as in the file, unaligned */
+	const uint32_t *str; /* GGUF_STR: where element i's length field lies, from data */
 };
 
 struct gguf_kv {
 	struct gguf_str key;
 	enum gguf_type type;
-	const uint8_t *data;  /* the value as in the file, unaligned */
-	struct gguf_arr arr;  /* type GGUF_ARR */
+	const uint8_t *data; /* the value as in the file, unaligned */
+	struct gguf_arr arr; /* type GGUF_ARR */
 };
 
 struct gguf_tensor {
 	struct gguf_str name;
-	uint32_t type;        /* ggml_type; one that quant_info does not know has bytes 0 and an unchecked extent */
+	uint32_t type; /* ggml_type; one that quant_info does not know has bytes 0 and an unchecked extent */
 	uint32_t n_dim;
 	uint64_t ne[GGUF_DIM_MAX]; /* fastest axis first, as in the file; unused ones are 1 */
-	uint64_t offset;      /* absolute in the file */
+	uint64_t offset;           /* absolute in the file */
 	uint64_t bytes;
 };
 

@@ -13,9 +13,9 @@ static const struct {
 	const char *name;
 	uint8_t bytes; /* 0: not of fixed size */
 } type_table[GGUF_TYPE_MAX] = {
-	[GGUF_U8] = { "u8", 1 },     [GGUF_I8] = { "i8", 1 },   [GGUF_U16] = { "u16", 2 }, [GGUF_I16] = { "i16", 2 },
-	[GGUF_U32] = { "u32", 4 },   [GGUF_I32] = { "i32", 4 }, [GGUF_F32] = { "f32", 4 }, [GGUF_BOOL] = { "bool", 1 },
-	[GGUF_STR] = { "str", 0 },   [GGUF_ARR] = { "arr", 0 }, [GGUF_U64] = { "u64", 8 }, [GGUF_I64] = { "i64", 8 },
+	[GGUF_U8] = { "u8", 1 },   [GGUF_I8] = { "i8", 1 },   [GGUF_U16] = { "u16", 2 }, [GGUF_I16] = { "i16", 2 },
+	[GGUF_U32] = { "u32", 4 }, [GGUF_I32] = { "i32", 4 }, [GGUF_F32] = { "f32", 4 }, [GGUF_BOOL] = { "bool", 1 },
+	[GGUF_STR] = { "str", 0 }, [GGUF_ARR] = { "arr", 0 }, [GGUF_U64] = { "u64", 8 }, [GGUF_I64] = { "i64", 8 },
 	[GGUF_F64] = { "f64", 8 },
 };
 
@@ -51,8 +51,10 @@ static int arr_parse(struct gguf_kv *kv, struct gguf_cursor *c, struct error *e)
 	if (c->code)
 		return c->code;
 	if (type >= GGUF_TYPE_MAX || type == GGUF_ARR)
-		return error_set(e, -EINVAL, "GGUF key '%.*s' is an array of type %u, which gyre does not read; convert the model again",
-				 (int)kv->key.n, kv->key.p, type);
+		return error_set(
+			e, -EINVAL,
+			"GGUF key '%.*s' is an array of type %u, which gyre does not read; convert the model again",
+			(int)kv->key.n, kv->key.p, type);
 	a->type = type;
 	a->n = n;
 	a->data = c->p + c->pos;
@@ -73,10 +75,12 @@ static int kv_parse_one(struct gguf_kv *kv, struct gguf_cursor *c, struct error 
 	if (c->code)
 		return c->code;
 	if (!kv->key.n || kv->key.n > GGUF_NAME_MAX)
-		return error_set(e, -EINVAL, "GGUF key of %llu bytes (1 to %d allowed): the file is damaged; download it again",
+		return error_set(e, -EINVAL,
+				 "GGUF key of %llu bytes (1 to %d allowed): the file is damaged; download it again",
 				 (unsigned long long)kv->key.n, GGUF_NAME_MAX);
 	if (type >= GGUF_TYPE_MAX)
-		return error_set(e, -EINVAL, "GGUF key '%.*s' has unknown type %u: the file is damaged; download it again",
+		return error_set(e, -EINVAL,
+				 "GGUF key '%.*s' has unknown type %u: the file is damaged; download it again",
 				 (int)kv->key.n, kv->key.p, type);
 	kv->type = type;
 	kv->data = c->p + c->pos;
@@ -107,11 +111,11 @@ void gguf_kv_free(struct gguf_kv *kv, size_t n_kv)
 	free(kv);
 }
 
-#define LOAD(type, p)                             \
-	({                                        \
-		type v_;                          \
-		memcpy(&v_, (p), sizeof(v_));     \
-		v_;                               \
+#define LOAD(type, p)                         \
+	({                                    \
+		type v_;                      \
+		memcpy(&v_, (p), sizeof(v_)); \
+		v_;                           \
 	})
 
 static bool type_is_integer(enum gguf_type type)

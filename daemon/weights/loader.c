@@ -19,9 +19,9 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define DIRECT_ALIGN 4096u  /* suits every block device's logical block */
-#define QUEUE_DEPTH 8u      /* reads in flight per thread */
-#define STAGING_MAX (64u << 20) /* per thread; long rows get fewer buffers */
+#define DIRECT_ALIGN 4096u       /* suits every block device's logical block */
+#define QUEUE_DEPTH  8u          /* reads in flight per thread */
+#define STAGING_MAX  (64u << 20) /* per thread; long rows get fewer buffers */
 
 struct loader_slot {
 	uint8_t *buf;
@@ -44,7 +44,7 @@ struct loader_worker {
 	size_t staging_bytes;
 	struct loader_slot slot[QUEUE_DEPTH];
 	uint32_t free_slot[QUEUE_DEPTH], n_free;
-	uint32_t n_flight;  /* reads the kernel has */
+	uint32_t n_flight; /* reads the kernel has */
 	pthread_t thread;
 	struct error error;
 	int code;
@@ -92,7 +92,8 @@ static void worker_deinit(struct loader_worker *w)
 static int job_error(struct loader_worker *w, const struct loader_job *job, int code)
 {
 	if (code == -ENODATA)
-		return error_set(&w->error, -EIO, "tensor '%.*s': the file became shorter while it was read; download it again",
+		return error_set(&w->error, -EIO,
+				 "tensor '%.*s': the file became shorter while it was read; download it again",
 				 (int)job->name_len, job->name);
 	return error_set(&w->error, code, "tensor '%.*s': reading failed: %s; check the disk (dmesg) and the file",
 			 (int)job->name_len, job->name, strerror(-code));

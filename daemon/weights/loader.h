@@ -12,28 +12,29 @@
 #include <stdint.h>
 
 #define LOADER_THREAD_MAX 64
-#define LOADER_JOB_BYTES (512u << 10) /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
-#define LOADER_JOB_MAX (64u << 20)    /* one panel must fit: rows of up to a million f32 */
+#define LOADER_JOB_BYTES \
+	(512u << 10) /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
+#define LOADER_JOB_MAX (64u << 20) /* one panel must fit: rows of up to a million f32 */
 
 /* Consecutive rows of one tensor: contiguous in the file, whole panels in the pool. */
 struct loader_job {
-	const char *name;     /* of the tensor, for messages; not NUL-terminated */
+	const char *name; /* of the tensor, for messages; not NUL-terminated */
 	uint8_t *dst;
-	uint64_t offset;      /* in the file */
+	uint64_t offset; /* in the file */
 	uint32_t name_len;
-	uint32_t bytes;       /* to read; <= LOADER_JOB_MAX */
+	uint32_t bytes; /* to read; <= LOADER_JOB_MAX */
 	uint32_t type;
-	uint32_t n_row;       /* 0: a vector, converted to f32 */
+	uint32_t n_row; /* 0: a vector, converted to f32 */
 	uint32_t n_col;
 };
 
 struct loader {
-	int fd;               /* buffered */
-	int fd_direct;        /* the same file with O_DIRECT; -1: read buffered */
+	int fd;                       /* buffered */
+	int fd_direct;                /* the same file with O_DIRECT; -1: read buffered */
 	const struct loader_job *job; /* [n_job] */
 	size_t n_job;
 	uint32_t job_bytes_max;
-	int n_thread;         /* 1..LOADER_THREAD_MAX */
+	int n_thread; /* 1..LOADER_THREAD_MAX */
 };
 
 /* Returns when every job is done, or with the first error. */

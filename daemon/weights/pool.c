@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
+#define MIB     ((size_t)1 << 20)
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
 
 /* What a pool leaves to everybody else. */
@@ -191,13 +191,16 @@ int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
 		if (r)
 			continue;
 		if (kind == POOL_4K)
-			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: sysctl vm.nr_hugepages=%zu, then restart", name,
-				 pages_2m(bytes));
+			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: sysctl vm.nr_hugepages=%zu, then "
+				 "restart",
+				 name, pages_2m(bytes));
 		return 0;
 	}
-	return error_set(e, r, "pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a smaller "
-			 "model or context, or free memory and set: sysctl vm.nr_hugepages=%zu", name, bytes / MIB + 1,
-			 available / MIB, pages_2m(bytes));
+	return error_set(
+		e, r,
+		"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a smaller "
+		"model or context, or free memory and set: sysctl vm.nr_hugepages=%zu",
+		name, bytes / MIB + 1, available / MIB, pages_2m(bytes));
 }
 
 int pool_protect(struct pool *p, struct error *e)

@@ -15,9 +15,9 @@
 enum pool_kind { POOL_NONE, POOL_HUGE_1G, POOL_HUGE_2M, POOL_THP_MEMFD, POOL_THP_ANON, POOL_4K, POOL_KIND_MAX };
 
 struct pool {
-	uint8_t *base;       /* aligned to at least 2 MiB unless POOL_4K (4 KiB) */
-	size_t bytes;        /* mapped: what was asked for, rounded up to the page size of the kind */
-	int fd;              /* the memfd; -1 for POOL_THP_ANON */
+	uint8_t *base; /* aligned to at least 2 MiB unless POOL_4K (4 KiB) */
+	size_t bytes;  /* mapped: what was asked for, rounded up to the page size of the kind */
+	int fd;        /* the memfd; -1 for POOL_THP_ANON */
 	enum pool_kind kind;
 };
 

@@ -40,16 +40,23 @@ static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
 	uint64_t panel;
 
 	if (!q)
-		return error_set(e, 0, "tensor '%.*s' has ggml type %u, which gyre does not read; quantize the model to F16, Q8_0, Q4_0, "
-				 "Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K", len, t->name.p, t->type);
+		return error_set(e, 0,
+				 "tensor '%.*s' has ggml type %u, which gyre does not read; quantize the model to F16, "
+				 "Q8_0, Q4_0, "
+				 "Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
+				 len, t->name.p, t->type);
 	if (t->ne[2] != 1 || t->ne[3] != 1)
-		return error_set(e, 0, "tensor '%.*s' has %u dimensions; gyre reads vectors and matrices: use a dense model", len,
-				 t->name.p, t->n_dim);
+		return error_set(e, 0,
+				 "tensor '%.*s' has %u dimensions; gyre reads vectors and matrices: use a dense model",
+				 len, t->name.p, t->n_dim);
 	panel = t->ne[0] / q->block_len * q->block_bytes;
 	if (t->ne[0] > LOADER_JOB_MAX || panel > LOADER_JOB_MAX / PANEL_ROWS || t->ne[1] > INT32_MAX)
-		return error_set(e, 0, "tensor '%.*s' of %llu x %llu is too large (rows of at most %u KiB); the file is damaged or of a "
-				 "model that gyre does not read", len, t->name.p, (unsigned long long)t->ne[1],
-				 (unsigned long long)t->ne[0], LOADER_JOB_MAX / PANEL_ROWS >> 10);
+		return error_set(e, 0,
+				 "tensor '%.*s' of %llu x %llu is too large (rows of at most %u KiB); the file is "
+				 "damaged or of a "
+				 "model that gyre does not read",
+				 len, t->name.p, (unsigned long long)t->ne[1], (unsigned long long)t->ne[0],
+				 LOADER_JOB_MAX / PANEL_ROWS >> 10);
 	if (is_vector(t))
 		return t->ne[0] * sizeof(float);
 	return quant_packed_bytes(t->type, t->ne[1], t->ne[0]);
@@ -88,7 +95,8 @@ static int plan_layout(struct weights *w, size_t *n_job, struct error *e)
 			.data = (const void *)(uintptr_t)w->n_bytes,
 		};
 		if (__builtin_add_overflow(w->n_bytes, bytes + TENSOR_ALIGN - 1, &w->n_bytes))
-			return error_set(e, -EOVERFLOW, "the model is larger than the address space; the file is damaged");
+			return error_set(e, -EOVERFLOW,
+					 "the model is larger than the address space; the file is damaged");
 		w->n_bytes -= w->n_bytes % TENSOR_ALIGN;
 		w->read_bytes += t->bytes;
 		*n_job += n_jobs(t);
@@ -202,7 +210,8 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 	if (r)
 		return r;
 	if (!gguf_n_tensor(w->gguf))
-		return error_set(e, -EINVAL, "model '%s' holds no tensors (a vocabulary only); give a full model", path);
+		return error_set(e, -EINVAL, "model '%s' holds no tensors (a vocabulary only); give a full model",
+				 path);
 	r = load_tensors(w, o, &inner);
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);

@@ -47,7 +47,8 @@ void ref_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t 
 			o[d] = 0.0f;
 		for (int32_t p = p0; p < end; p++) {
 			float e = ref_exp(scratch[p - p0] - max);
-			const uint16_t *v = kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * hd);
+			const uint16_t *v =
+				kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * hd);
 
 			lane[p % LANES] += e;
 			for (int d = 0; d < hd; d++)

@@ -10,17 +10,17 @@
 
 #include <math.h>
 
-#define EXP_LO (-87.0f)
-#define EXP_HI 88.0f
-#define EXP_LOG2E 0x1.715476p+0f
+#define EXP_LO     (-87.0f)
+#define EXP_HI     88.0f
+#define EXP_LOG2E  0x1.715476p+0f
 #define EXP_LN2_HI 0x1.62e4p-1f
 #define EXP_LN2_LO 0x1.7f7d1cp-20f
-#define EXP_C2 0.5f
-#define EXP_C3 0x1.555556p-3f
-#define EXP_C4 0x1.555556p-5f
-#define EXP_C5 0x1.111112p-7f
-#define EXP_C6 0x1.6c16c2p-10f
-#define EXP_C7 0x1.a01a02p-13f
+#define EXP_C2     0.5f
+#define EXP_C3     0x1.555556p-3f
+#define EXP_C4     0x1.555556p-5f
+#define EXP_C5     0x1.111112p-7f
+#define EXP_C6     0x1.6c16c2p-10f
+#define EXP_C7     0x1.a01a02p-13f
 
 static inline float ref_exp(float x)
 {

@@ -178,7 +178,8 @@ void ref_unpack_q6_k(void *block, const void *panel_block, int r)
 	for (int k = 0; k < 256; k++) {
 		int g = k / 4, at = r * 4 + k % 4;
 
-		q[k] = (uint8_t)((ql[g / 2 * 64 + at] >> 4 * (g % 2) & 15) | (qh[g / 4 * 64 + at] >> 2 * (g % 4) & 3) << 4);
+		q[k] = (uint8_t)((ql[g / 2 * 64 + at] >> 4 * (g % 2) & 15) | (qh[g / 4 * 64 + at] >> 2 * (g % 4) & 3)
+										     << 4);
 	}
 	encode_q6_k(b, q);
 }
@@ -236,8 +237,8 @@ static float block_dot(const struct k_block *w, const uint8_t *x, size_t n, size
 	return fmaf(-(w->dmin * d[t]), (float)mins, acc);
 }
 
-static inline void matmul(uint32_t type, float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-			  size_t panel0, size_t panel1)
+static inline void matmul(uint32_t type, float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok,
+			  size_t n_col, size_t panel0, size_t panel1)
 {
 	const struct quant_info *info = quant_info(type);
 	size_t n_block = n_col / 256, n = (size_t)n_tok;
@@ -266,20 +267,20 @@ static inline void matmul(uint32_t type, float *y, size_t y_stride, const void *
 	}
 }
 
-void ref_matmul_q4_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, size_t panel0,
-		     size_t panel1)
+void ref_matmul_q4_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
+		     size_t panel0, size_t panel1)
 {
 	matmul(QUANT_Q4_K, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
 }
 
-void ref_matmul_q5_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, size_t panel0,
-		     size_t panel1)
+void ref_matmul_q5_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
+		     size_t panel0, size_t panel1)
 {
 	matmul(QUANT_Q5_K, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
 }
 
-void ref_matmul_q6_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, size_t panel0,
-		     size_t panel1)
+void ref_matmul_q6_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
+		     size_t panel0, size_t panel1)
 {
 	matmul(QUANT_Q6_K, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
 }

@@ -102,7 +102,8 @@ static inline size_t block_bytes(const struct form *f)
 }
 
 /* One row of a panel times one token: the chain of the contract. */
-static inline float dot(const struct form *f, const uint8_t *panel, int r, const uint8_t *x, size_t n, size_t t, size_t n_col)
+static inline float dot(const struct form *f, const uint8_t *panel, int r, const uint8_t *x, size_t n, size_t t,
+			size_t n_col)
 {
 	float acc = 0.0f;
 
@@ -125,8 +126,8 @@ static inline float dot(const struct form *f, const uint8_t *panel, int r, const
 	return acc;
 }
 
-static inline void matmul(const struct form *f, float *y, size_t y_stride, const uint8_t *w, const void *x_tile, int n_tok,
-			  size_t n_col, size_t panel0, size_t panel1)
+static inline void matmul(const struct form *f, float *y, size_t y_stride, const uint8_t *w, const void *x_tile,
+			  int n_tok, size_t n_col, size_t panel0, size_t panel1)
 {
 	for (size_t p = panel0; p < panel1; p++)
 		for (int r = 0; r < PANEL_ROWS; r++)
@@ -136,23 +137,23 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 					    (size_t)n_tok, (size_t)t, n_col);
 }
 
-#define LEGACY_TYPE(name)                                                                                              \
-	void ref_dequantize_##name(float *y, const void *block)                                                        \
-	{                                                                                                              \
-		dequantize(&name, y, block);                                                                           \
-	}                                                                                                              \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                       \
-	{                                                                                                              \
-		pack(&name, dst, row_block);                                                                           \
-	}                                                                                                              \
-	void ref_unpack_##name(void *block, const void *src, int r)                                                    \
-	{                                                                                                              \
-		unpack(&name, block, src, r);                                                                          \
-	}                                                                                                              \
-	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,  \
-			       size_t panel0, size_t panel1)                                                           \
-	{                                                                                                              \
-		matmul(&name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                                   \
+#define LEGACY_TYPE(name)                                                                                             \
+	void ref_dequantize_##name(float *y, const void *block)                                                       \
+	{                                                                                                             \
+		dequantize(&name, y, block);                                                                          \
+	}                                                                                                             \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                      \
+	{                                                                                                             \
+		pack(&name, dst, row_block);                                                                          \
+	}                                                                                                             \
+	void ref_unpack_##name(void *block, const void *src, int r)                                                   \
+	{                                                                                                             \
+		unpack(&name, block, src, r);                                                                         \
+	}                                                                                                             \
+	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, \
+			       size_t panel0, size_t panel1)                                                          \
+	{                                                                                                             \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                                  \
 	}
 
 LEGACY_TYPE(q4_0)

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-uint8_t *panel_interleave(uint8_t *dst, const void *const row_block[PANEL_ROWS], size_t off, size_t width, size_t n_group)
+uint8_t *panel_interleave(uint8_t *dst, const void *const row_block[PANEL_ROWS], size_t off, size_t width,
+			  size_t n_group)
 {
 	for (size_t g = 0; g < n_group; g++) {
 		for (int r = 0; r < PANEL_ROWS; r++, dst += width) {

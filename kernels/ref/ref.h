@@ -4,7 +4,7 @@
 
 #include "kernels/kernels.h"
 
-#define ACT_Q8_BYTES(n) (44 * (n))    /* f32 d, f32 s, i32 nsum, i8 q[32] a token */
+#define ACT_Q8_BYTES(n)   (44 * (n))  /* f32 d, f32 s, i32 nsum, i8 q[32] a token */
 #define ACT_Q8_K_BYTES(n) (308 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256] a token */
 
 typedef void ref_matmul_fn(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
@@ -16,8 +16,8 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
 /* matmul.c */
-ref_matmul_fn ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1, ref_matmul_q5_0, ref_matmul_q5_1,
-	ref_matmul_q8_0, ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k;
+ref_matmul_fn ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1, ref_matmul_q5_0,
+	ref_matmul_q5_1, ref_matmul_q8_0, ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k;
 
 /* vector.c */
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
@@ -31,6 +31,7 @@ float ref_sum_exp(const float *x, size_t n, float max);
 void ref_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
 void ref_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
 		    int32_t p0, int32_t p1, float *scratch);
-void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim);
+void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
+		    int head_dim);
 
 #endif

@@ -38,7 +38,7 @@ struct fake {
 	uint32_t mode;
 	uint32_t n_slept;
 	int32_t refuse; /* answer hello with this */
-	bool is_mute;	/* never answer */
+	bool is_mute;   /* never answer */
 	struct region region;
 	struct sq_consumer sq;
 	struct cq_producer cq;

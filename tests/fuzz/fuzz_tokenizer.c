@@ -9,10 +9,12 @@
 #include <string.h>
 
 #define TEXT_MAX (256u << 10)
-#define N_WORD 12
+#define N_WORD   12
 
-static const char *const WORD[N_WORD] = { "<|a|>", "<|ab|>", "ab", "abab", " a", "aa", "aaaa", "  ", "th", "the", "12", "''" };
-static const char *const MERGE[] = { "a b", "ab ab", "\xc4\xa0 a", "a a", "aa aa", "\xc4\xa0 \xc4\xa0", "t h", "th e", "1 2", "' '" };
+static const char *const WORD[N_WORD] = { "<|a|>", "<|ab|>", "ab", "abab", " a", "aa",
+					  "aaaa",  "  ",     "th", "the",  "12", "''" };
+static const char *const MERGE[] = { "a b", "ab ab", "\xc4\xa0 a", "a a", "aa aa", "\xc4\xa0 \xc4\xa0",
+				     "t h", "th e",  "1 2",        "' '" };
 
 /* Bytes 0x00…0xff as tokens 0…255, then WORD. Spelled as GPT-2 spells bytes, or as SPM's byte tokens. */
 static struct vocab *make(bool spm)
@@ -21,9 +23,20 @@ static struct vocab *make(bool spm)
 	struct text_span token[256 + N_WORD], merge[sizeof(MERGE) / sizeof(MERGE[0])];
 	int32_t type[256 + N_WORD];
 	float score[256 + N_WORD];
-	struct vocab_source src = { .model = spm ? "llama" : "gpt2", .pre = "llama-bpe", .n_token = 256 + N_WORD, .token = token, .score = score,
-				    .type = type, .n_merge = sizeof(MERGE) / sizeof(MERGE[0]), .merge = merge, .bos = -1, .eos = -1, .eot = -1,
-				    .unk = -1, .pad = -1, .add_space_prefix = spm };
+	struct vocab_source src = { .model = spm ? "llama" : "gpt2",
+				    .pre = "llama-bpe",
+				    .n_token = 256 + N_WORD,
+				    .token = token,
+				    .score = score,
+				    .type = type,
+				    .n_merge = sizeof(MERGE) / sizeof(MERGE[0]),
+				    .merge = merge,
+				    .bos = -1,
+				    .eos = -1,
+				    .eot = -1,
+				    .unk = -1,
+				    .pad = -1,
+				    .add_space_prefix = spm };
 	struct vocab *v = NULL;
 	unsigned next = 0x100;
 	char err[256];
@@ -93,7 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		for (int i = 0; i < n_id; i++) {
 			struct text_span t = vocab_token_bytes(vocab[k], id[i], false, true);
 
-			if (k == 1 && t.n && t.p[0] == ' ' && (at == len || text[at] != ' ' || i == 0 || id[i - 1] == 256 || id[i - 1] == 257))
+			if (k == 1 && t.n && t.p[0] == ' ' &&
+			    (at == len || text[at] != ' ' || i == 0 || id[i - 1] == 256 || id[i - 1] == 257))
 				t = (struct text_span){ t.p + 1, t.n - 1 }; /* the space that SPM puts in front */
 			if (t.n > len - at || memcmp(text + at, t.p, t.n))
 				abort();

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#define ACT_K_BYTES 308	       /* one token's ACT_Q8_K block */
-#define CANARY	    0x7fc0dead /* a NaN: arithmetic on it shows */
+#define ACT_K_BYTES 308        /* one token's ACT_Q8_K block */
+#define CANARY      0x7fc0dead /* a NaN: arithmetic on it shows */
 
 static const uint32_t types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
 				  QUANT_Q5_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
@@ -52,9 +52,9 @@ static void fill_block(uint8_t *b, const struct quant_info *q, uint32_t type, en
 	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f;
 
 	for (size_t i = 0; i < q->block_bytes; i++)
-		b[i] = f == FILL_MAX	? 0xff
+		b[i] = f == FILL_MAX    ? 0xff
 		       : f == FILL_ZERO ? 0
-		       : f == FILL_MIN	? (type == QUANT_Q8_0 ? 0x80 : 0)
+		       : f == FILL_MIN  ? (type == QUANT_Q8_0 ? 0x80 : 0)
 					: (uint8_t)rng();
 	if (type == QUANT_Q6_K && f == FILL_MAX)
 		memset(b + 192, 0x80, 16); /* the largest products: 63 * 127 * -128 */
@@ -218,10 +218,10 @@ static void check_argmax(const struct kernels *ref, const struct kernels *k)
 		uint32_t i0, i1;
 
 		for (int i = 0; i < 64; i++)
-			x[i] = i % 3 == 0	    ? NAN
+			x[i] = i % 3 == 0           ? NAN
 			       : kind == 0 || i % 2 ? -INFINITY
-			       : kind == 1	    ? (float)(i / 20)
-			       : i % 4		    ? -0.0f
+			       : kind == 1          ? (float)(i / 20)
+			       : i % 4              ? -0.0f
 						    : 0.0f;
 		for (size_t start = 0; start < 16; start++) {
 			for (size_t n = 1; n <= 64 - start; n++) {

@@ -160,7 +160,7 @@ static void test_attach_refuses(void **state)
 	int plain = memfd_create("plain", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(plain, r->layout.client_bytes), 0);
-	assert_int_equal(region_attach(&c, plain, dup(r->daemon_fd)), -EPROTO);		    /* not sealed */
+	assert_int_equal(region_attach(&c, plain, dup(r->daemon_fd)), -EPROTO);             /* not sealed */
 	assert_int_equal(region_attach(&c, dup(r->client_fd), dup(r->client_fd)), -EPROTO); /* no magic */
 	r->daemon->arena_off += 64;
 	assert_int_equal(region_attach(&c, dup(r->client_fd), dup(r->daemon_fd)), -EPROTO);

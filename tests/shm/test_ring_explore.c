@@ -28,7 +28,7 @@ struct world {
 	struct sq_consumer sq;
 	struct cq_producer cq;
 	uint32_t n_sent, n_got;
-	uint32_t seen;			  /* the client's last load of the other counter */
+	uint32_t seen;                    /* the client's last load of the other counter */
 	uint8_t producer_at, consumer_at; /* next step of each */
 };
 

@@ -24,12 +24,12 @@
 
 #include <cmocka.h>
 
-#define ENTRIES	  4u
+#define ENTRIES   4u
 #define N_MESSAGE 100000u
-#define N_KILL	  20
+#define N_KILL    20
 
 struct ends {
-	struct region region;		/* the daemon's */
+	struct region region;           /* the daemon's */
 	struct abi_client_page *client; /* the client's writable mapping */
 	uint32_t n_message;
 	uint64_t n_bad; /* counted by the client's thread */

@@ -36,8 +36,8 @@ static inline const char *boot_model(void)
 static inline pid_t boot_spawn(const char *socket, char *const *extra)
 {
 	char exe[PATH_MAX] = "", gyred[PATH_MAX + 16];
-	char *argv[24] = { gyred, (char *)"--model", (char *)boot_model(), (char *)"--socket", (char *)socket,
-			   (char *)"--ctx", (char *)"512" };
+	char *argv[24] = { gyred,          (char *)"--model", (char *)boot_model(), (char *)"--socket",
+			   (char *)socket, (char *)"--ctx",   (char *)"512" };
 	int n = 7;
 	pid_t pid;
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#define N_BLOCK 13
+#define N_BLOCK     13
 #define BLOCK_BYTES 192
 
 static uint8_t mem[N_BLOCK * BLOCK_BYTES + 100];
@@ -123,10 +123,8 @@ static void a_pool_of_nothing_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_block_is_given_once),
-		cmocka_unit_test(charge_follows_the_block),
-		cmocka_unit_test(random_use_stays_consistent),
-		cmocka_unit_test(check_sees_damage),
+		cmocka_unit_test(each_block_is_given_once),     cmocka_unit_test(charge_follows_the_block),
+		cmocka_unit_test(random_use_stays_consistent),  cmocka_unit_test(check_sees_damage),
 		cmocka_unit_test(a_pool_of_nothing_is_refused),
 	};
 

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #define HARNESS_SEQ_MAX 20
-#define HARNESS_ROWS 640
-#define HARNESS_BLOCKS 32 /* per sequence: 1024 positions */
+#define HARNESS_ROWS    640
+#define HARNESS_BLOCKS  32 /* per sequence: 1024 positions */
 
 struct harness {
 	struct weights *w;
@@ -75,7 +75,8 @@ static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *t
 {
 	struct batch *b = h->b;
 
-	b->seq[b->n_seq] = (struct batch_seq){ .block = h->block[seq], .n_past = h->n_past[seq], .row0 = b->n_row, .n_row = n };
+	b->seq[b->n_seq] =
+		(struct batch_seq){ .block = h->block[seq], .n_past = h->n_past[seq], .row0 = b->n_row, .n_row = n };
 	for (uint32_t i = 0; i < n; i++, b->n_row++) {
 		b->token[b->n_row] = token[i];
 		b->pos[b->n_row] = (int32_t)h->n_past[seq]++;
@@ -132,8 +133,8 @@ static inline void harness_logits(struct harness *h, float *out, const int32_t *
 			harness_add(h, 0, token + at, n_now, true);
 		harness_step(h);
 		for (uint32_t i = 0; i < n_now; i++)
-			memcpy(out + (size_t)(at + i) * n_vocab, h->b->logits + (size_t)(first + i) * h->b->logit_stride,
-			       n_vocab * sizeof(float));
+			memcpy(out + (size_t)(at + i) * n_vocab,
+			       h->b->logits + (size_t)(first + i) * h->b->logit_stride, n_vocab * sizeof(float));
 	}
 }
 

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define N_TOK 530 /* past ATTN_CHUNK: partial results are merged */
+#define N_TOK   530 /* past ATTN_CHUNK: partial results are merged */
 #define N_VOCAB 72
 
 static const struct tiny models[] = {
@@ -69,9 +69,10 @@ struct way {
 
 /* Every chunk, team and company on the fastest kernels; the others are compared with ref in tests/kernels as well. */
 static const struct way ways[] = {
-	{ ISA_MAX, 1, 512, 0 }, { ISA_MAX, 1, 1, 0 }, { ISA_MAX, 2, 512, 0 }, { ISA_MAX, 2, 32, 0 }, { ISA_MAX, 2, 7, 0 },
-	{ ISA_MAX, 2, 1, 0 },   { ISA_MAX, 3, 512, 0 }, { ISA_MAX, 3, 32, 0 }, { ISA_MAX, 3, 7, 0 }, { ISA_MAX, 3, 61, 17 },
-	{ ISA_MAX, 1, 32, 17 }, { ISA_AVX2, 2, 512, 0 }, { ISA_AVX2, 1, 7, 0 }, { ISA_REF, 2, 512, 0 },
+	{ ISA_MAX, 1, 512, 0 }, { ISA_MAX, 1, 1, 0 },   { ISA_MAX, 2, 512, 0 }, { ISA_MAX, 2, 32, 0 },
+	{ ISA_MAX, 2, 7, 0 },   { ISA_MAX, 2, 1, 0 },   { ISA_MAX, 3, 512, 0 }, { ISA_MAX, 3, 32, 0 },
+	{ ISA_MAX, 3, 7, 0 },   { ISA_MAX, 3, 61, 17 }, { ISA_MAX, 1, 32, 17 }, { ISA_AVX2, 2, 512, 0 },
+	{ ISA_AVX2, 1, 7, 0 },  { ISA_REF, 2, 512, 0 },
 };
 
 static void any_isa_team_chunk_and_company(void **state)
@@ -131,10 +132,11 @@ static void refuse(const struct tiny *o, int code, const char *word)
 
 static void a_model_with_a_part_missing_is_refused_by_name(void **state)
 {
-	static const char *const name[] = { "token_embd.weight", "output_norm.weight", "blk.1.attn_norm.weight", "blk.0.attn_q.weight",
-					    "blk.1.attn_k.weight", "blk.0.attn_v.weight", "blk.1.attn_output.weight",
-					    "blk.0.ffn_norm.weight", "blk.1.ffn_gate.weight", "blk.0.ffn_up.weight",
-					    "blk.1.ffn_down.weight" };
+	static const char *const name[] = {
+		"token_embd.weight",     "output_norm.weight",  "blk.1.attn_norm.weight",   "blk.0.attn_q.weight",
+		"blk.1.attn_k.weight",   "blk.0.attn_v.weight", "blk.1.attn_output.weight", "blk.0.ffn_norm.weight",
+		"blk.1.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.1.ffn_down.weight"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define GOLDEN "tests/golden/"
+#define GOLDEN    "tests/golden/"
 #define N_TOK_MAX 64
 
 struct golden {
@@ -71,7 +71,10 @@ static void agrees(void **state)
 	free(g.logits);
 }
 
-#define AGREES(name) { "agrees: " name, agrees, NULL, NULL, (void *)(name) }
+#define AGREES(name)                                                \
+	{                                                           \
+		"agrees: " name, agrees, NULL, NULL, (void *)(name) \
+	}
 
 int main(void)
 {

@@ -16,9 +16,9 @@ struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
 	bool is_tied;
-	const char *skip;   /* a tensor to leave out, or NULL */
-	const char *bend;   /* a tensor to write one row too short, or NULL */
-	const char *extra;  /* a vector of 16 that no llama has, or NULL */
+	const char *skip;  /* a tensor to leave out, or NULL */
+	const char *bend;  /* a tensor to write one row too short, or NULL */
+	const char *extra; /* a vector of 16 that no llama has, or NULL */
 };
 
 struct tiny_tensor {
@@ -64,7 +64,8 @@ static inline void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
 	tiny_key(f, key, 4, &v, 4);
 }
 
-static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row, uint64_t n_col)
+static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
+			    uint64_t n_col)
 {
 	struct tiny_tensor *t = &f->t[f->n];
 

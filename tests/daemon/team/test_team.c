@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define N_MAX 5
+#define N_MAX   5
 #define N_ROUND 300
 
 struct work {
@@ -122,10 +122,8 @@ static void impossible_teams_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(barriers_order_plain_memory),
-		cmocka_unit_test(a_run_ends_after_its_last_worker),
-		cmocka_unit_test(parked_workers_wake),
-		cmocka_unit_test(ranges_cover_without_overlap),
+		cmocka_unit_test(barriers_order_plain_memory),  cmocka_unit_test(a_run_ends_after_its_last_worker),
+		cmocka_unit_test(parked_workers_wake),          cmocka_unit_test(ranges_cover_without_overlap),
 		cmocka_unit_test(impossible_teams_are_refused),
 	};
 

@@ -36,7 +36,8 @@ static int setup(void **state)
 	if (env)
 		snprintf(path, sizeof(path), "%s", env);
 	else
-		snprintf(path, sizeof(path), "%s%s/gyre/SmolLM2-135M-Instruct-Q4_1.gguf", cache ? cache : getenv("HOME"), cache ? "" : "/.cache");
+		snprintf(path, sizeof(path), "%s%s/gyre/SmolLM2-135M-Instruct-Q4_1.gguf",
+			 cache ? cache : getenv("HOME"), cache ? "" : "/.cache");
 	if (gguf_open(&g, path, &e))
 		return 0;
 	if (vocab_from_gguf(&vocab, g, err, sizeof(err)))
@@ -113,7 +114,9 @@ static void test_ids_are_the_reference_tokenizers(void **state)
  */
 static void test_broken_utf8_comes_back(void **state)
 {
-	static const char *const broken[] = { "a\x80z", "\xe2\x82", "\xed\xa0\x80", "\xc0\xaf", "\xf0\x9f\x98 \xf0\x9f\x98\x80", "\xf5\xf6 ok" };
+	static const char *const broken[] = {
+		"a\x80z", "\xe2\x82", "\xed\xa0\x80", "\xc0\xaf", "\xf0\x9f\x98 \xf0\x9f\x98\x80", "\xf5\xf6 ok"
+	};
 	int n_back = 0;
 
 	(void)state;
@@ -150,8 +153,9 @@ static void test_control_tokens_only_when_asked(void **state)
 
 static void test_chat_has_the_default_system(void **state)
 {
-	static const char expected[] = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-				       "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
+	static const char expected[] =
+		"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+		"<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
 	const struct chat_message m = { CHAT_USER, { "Hi", 2 } };
 
 	(void)state;

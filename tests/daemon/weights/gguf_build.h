@@ -59,7 +59,8 @@ static inline void put_kv_u32(struct gguf_build *b, const char *key, uint32_t v)
 	put_u32(b, v);
 }
 
-static inline void put_tensor(struct gguf_build *b, const char *name, uint32_t type, uint64_t n_col, uint64_t n_row, uint64_t offset)
+static inline void put_tensor(struct gguf_build *b, const char *name, uint32_t type, uint64_t n_col, uint64_t n_row,
+			      uint64_t offset)
 {
 	put_str(b, name);
 	put_u32(b, n_row ? 2 : 1);

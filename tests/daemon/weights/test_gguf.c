@@ -233,9 +233,15 @@ static void test_integers_must_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),    cmocka_unit_test(test_truncated_anywhere), cmocka_unit_test(test_magic_and_version),
-		cmocka_unit_test(test_places),  cmocka_unit_test(test_shapes),             cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_keys),    cmocka_unit_test(test_lying_arrays),       cmocka_unit_test(test_arrays),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_truncated_anywhere),
+		cmocka_unit_test(test_magic_and_version),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_lying_arrays),
+		cmocka_unit_test(test_arrays),
 		cmocka_unit_test(test_integers_must_fit),
 	};
 
