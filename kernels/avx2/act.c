@@ -75,14 +75,16 @@ INLINE __m256i quantize32(const float *x, __m256 id)
 		v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), id));
 	__m256i q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
 
-	q = _mm256_permutevar8x32_epi32(q, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs works by 128-bit halves */
+	q = _mm256_permutevar8x32_epi32(q,
+					_mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs works by 128-bit halves */
 	return _mm256_max_epi8(q, low);
 }
 
 /* Sums of q[0..15] and q[16..31]. */
 INLINE void sum16(int sum[2], __m256i q)
 {
-	__m256i pair = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q), four = _mm256_madd_epi16(pair, _mm256_set1_epi16(1));
+	__m256i pair = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q),
+		four = _mm256_madd_epi16(pair, _mm256_set1_epi16(1));
 	int32_t s[8];
 
 	_mm256_storeu_si256((__m256i *)s, four);

@@ -66,7 +66,8 @@ INLINE void weigh(const int n_vec, float *o, const float *e, const struct attn_k
 	for (int i = 0; i < n_vec; i++)
 		acc[i] = _mm256_setzero_ps();
 	for (int32_t p = p0; p < end; p++) {
-		const uint16_t *v = kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * kv->head_dim + d);
+		const uint16_t *v =
+			kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * kv->head_dim + d);
 		__m256 ep = _mm256_set1_ps(e[p - p0]);
 
 		for (int i = 0; i < n_vec; i++)
@@ -76,8 +77,8 @@ INLINE void weigh(const int n_vec, float *o, const float *e, const struct attn_k
 		_mm256_storeu_ps(o + d + 8 * i, acc[i]);
 }
 
-void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-		     int32_t p0, int32_t p1, float *scratch)
+void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
+		     const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch)
 {
 	int hd = kv->head_dim;
 
@@ -98,7 +99,8 @@ void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t
 	}
 }
 
-void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int head_dim)
+void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
+		     int head_dim)
 {
 	float max = -INFINITY, sum = 0.0f;
 
@@ -113,7 +115,8 @@ void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, 
 
 		sum = fmaf(w, l[c], sum);
 		for (int d = 0; d < head_dim; d += 8)
-			_mm256_storeu_ps(y + d, _mm256_fmadd_ps(_mm256_set1_ps(w), _mm256_loadu_ps(o + d), _mm256_loadu_ps(y + d)));
+			_mm256_storeu_ps(y + d, _mm256_fmadd_ps(_mm256_set1_ps(w), _mm256_loadu_ps(o + d),
+								_mm256_loadu_ps(y + d)));
 	}
 	for (int d = 0; d < head_dim; d += 8)
 		_mm256_storeu_ps(y + d, _mm256_div_ps(_mm256_loadu_ps(y + d), _mm256_set1_ps(sum)));

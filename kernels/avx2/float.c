@@ -12,8 +12,8 @@ INLINE __m256 load8(const uint32_t type, const uint8_t *p)
 	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
-INLINE void matmul(const int n, const uint32_t type, float *y, size_t y_stride, const uint8_t *w, const float *x_tile, size_t n_col,
-		   size_t panel0, size_t panel1)
+INLINE void matmul(const int n, const uint32_t type, float *y, size_t y_stride, const uint8_t *w, const float *x_tile,
+		   size_t n_col, size_t panel0, size_t panel1)
 {
 	const size_t width = type == QUANT_F32 ? 4 : 2;
 	const int n_half = n <= 6 ? 2 : 1;
@@ -33,7 +33,8 @@ INLINE void matmul(const int n, const uint32_t type, float *y, size_t y_stride, 
 									    _mm256_set1_ps(x[t]), acc[h][t]);
 			for (int h = 0; h < n_half; h++)
 				for (int t = 0; t < n; t++)
-					_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8 * (h0 + h), acc[h][t]);
+					_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8 * (h0 + h),
+							 acc[h][t]);
 		}
 	}
 }

@@ -66,7 +66,8 @@ INLINE void unpack_k45(__m256i v[8], const uint8_t *qh, const uint8_t *qs, int s
 }
 
 /* Adds scale * dot of `run`-bounded groups to isum; n_group k-groups, q steps by `step` bytes. */
-INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, const int8_t *q, size_t step, __m256i scale)
+INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, const int8_t *q, size_t step,
+			  __m256i scale)
 {
 	for (int g = 0; g < n_group; g += run) {
 		__m256i part = _mm256_setzero_si256();
@@ -94,7 +95,8 @@ INLINE void block_k45(const int n, const bool five, __m256 *acc, const uint8_t *
 
 		unpack_k45(v, qh, qs, s, five);
 		for (int t = 0; t < n; t++)
-			isum[t] = dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
+			isum[t] =
+				dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
 	}
 	for (int p = 0; p < 4; p++)
 		mins[p] = load_mins(sc, p);
@@ -116,9 +118,11 @@ INLINE void unpack_q6(__m256i v[4], const uint8_t *qh, const uint8_t *ql, int s)
 	__m256i h = load_bytes(qh + 64 * s), a = load_bytes(ql + 128 * s), b = load_bytes(ql + 128 * s + 64);
 
 	v[0] = _mm256_or_si256(_mm256_and_si256(a, low), _mm256_and_si256(_mm256_slli_epi16(h, 4), high));
-	v[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low), _mm256_and_si256(_mm256_slli_epi16(h, 2), high));
+	v[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low),
+			       _mm256_and_si256(_mm256_slli_epi16(h, 2), high));
 	v[2] = _mm256_or_si256(_mm256_and_si256(b, low), _mm256_and_si256(h, high));
-	v[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), low), _mm256_and_si256(_mm256_srli_epi16(h, 2), high));
+	v[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), low),
+			       _mm256_and_si256(_mm256_srli_epi16(h, 2), high));
 }
 
 INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
@@ -141,10 +145,12 @@ INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8
 
 			unpack_q6(v, qh, ql, 2 * p + i);
 			for (int t = 0; t < n; t++)
-				isum[t] = dot_scaled(isum[t], v, 4, 2, q + 4 * (4 * (2 * p + i) * n + t), 4 * (size_t)n, scale[i]);
+				isum[t] = dot_scaled(isum[t], v, 4, 2, q + 4 * (4 * (2 * p + i) * n + t), 4 * (size_t)n,
+						     scale[i]);
 		}
 		for (int t = 0; t < n; t++)
-			sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(pair, load_pair(sum16 + (p * n + t) * 2)));
+			sums[t] =
+				_mm256_add_epi32(sums[t], _mm256_madd_epi16(pair, load_pair(sum16 + (p * n + t) * 2)));
 	}
 	for (int t = 0; t < n; t++) {
 		__m256i v = _mm256_sub_epi32(isum[t], _mm256_slli_epi32(sums[t], 5));
@@ -153,8 +159,8 @@ INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8
 	}
 }
 
-INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile, size_t n_col,
-		   size_t panel0, size_t panel1)
+INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
+		   size_t n_col, size_t panel0, size_t panel1)
 {
 	const size_t panel_block_bytes = PANEL_ROWS * (bits == 4 ? 144 : bits == 5 ? 176 : 210);
 	const uint8_t *panel = w + panel0 * (n_col / 256) * panel_block_bytes;

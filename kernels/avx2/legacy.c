@@ -61,8 +61,9 @@ INLINE __m256i dot_block(const struct form f, const __m256i v[8], const int8_t *
 
 		for (int i = g; i < g + run; i++) {
 			__m256i x = broadcast4(q + (size_t)i * step);
-			__m256i pair = f.eight_bits ? _mm256_maddubs_epi16(_mm256_abs_epi8(v[i]), _mm256_sign_epi8(x, v[i])) :
-						      _mm256_maddubs_epi16(v[i], x);
+			__m256i pair = f.eight_bits
+					       ? _mm256_maddubs_epi16(_mm256_abs_epi8(v[i]), _mm256_sign_epi8(x, v[i]))
+					       : _mm256_maddubs_epi16(v[i], x);
 			part = _mm256_add_epi16(part, pair);
 		}
 		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(part, one));

@@ -64,7 +64,8 @@ INLINE void rope_adjacent(float *x, const float *cos, const float *sin, int half
 
 	for (; i + 4 <= half; i += 4) {
 		__m128 c = _mm_loadu_ps(cos + i), s = _mm_loadu_ps(sin + i);
-		__m256 cs = _mm256_set_m128(_mm_unpackhi_ps(c, s), _mm_unpacklo_ps(c, s)), v = _mm256_loadu_ps(x + 2 * i);
+		__m256 cs = _mm256_set_m128(_mm_unpackhi_ps(c, s), _mm_unpacklo_ps(c, s)),
+		       v = _mm256_loadu_ps(x + 2 * i);
 		__m256 cross = _mm256_mul_ps(_mm256_movehdup_ps(v), _mm256_permute_ps(cs, 0xb1));
 
 		_mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(_mm256_moveldup_ps(v), cs, cross));

@@ -6,7 +6,8 @@ static inline __m128i quantize16(__m512 x, __m512 id)
 {
 	__m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(x, id));
 
-	return _mm512_cvtsepi32_epi8(_mm512_max_epi32(_mm512_min_epi32(v, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127)));
+	return _mm512_cvtsepi32_epi8(
+		_mm512_max_epi32(_mm512_min_epi32(v, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127)));
 }
 
 static inline int sum16(__m128i q)
@@ -42,7 +43,8 @@ void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_to
 			__m512 id = _mm512_set1_ps(inverse(amax));
 			__m128i qa = quantize16(a, id), qc = quantize16(c, id);
 			float *d = (float *)block;
-			int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_cvtepi8_epi32(qa), _mm512_cvtepi8_epi32(qc)));
+			int32_t sum = _mm512_reduce_add_epi32(
+				_mm512_add_epi32(_mm512_cvtepi8_epi32(qa), _mm512_cvtepi8_epi32(qc)));
 
 			d[t] = amax / 127.0f;
 			d[n + t] = d[t] * (float)sum;

@@ -13,7 +13,8 @@ static inline __m512 load16(const uint16_t *p)
 }
 
 /* Scores of sixteen positions for n queries. */
-static inline __attribute__((always_inline)) void scores16(float *s, const float *q, const uint16_t *k, int hd, const int n)
+static inline __attribute__((always_inline)) void scores16(float *s, const float *q, const uint16_t *k, int hd,
+							   const int n)
 {
 	__m512 acc[ATTN_TILE];
 
@@ -52,8 +53,9 @@ static void softmax(float *s, int len, float *m, float *l)
 
 /* o[i][d0..d0+15] of n queries. Up to `common` every query attends; from there on each by its own length, because a value
  * that a query must not see may be anything, and 0 * anything is not always 0. */
-static inline __attribute__((always_inline)) void values16(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d0,
-							   const int *len, int common, int longest, const int n)
+static inline __attribute__((always_inline)) void values16(float *o, const float *s, const struct attn_kv *kv,
+							   int32_t p0, int d0, const int *len, int common, int longest,
+							   const int n)
 {
 	__m512 acc[ATTN_TILE];
 	int hd = kv->head_dim;
@@ -82,8 +84,9 @@ static inline __attribute__((always_inline)) void values16(float *o, const float
 		_mm512_storeu_ps(o + i * hd + d0, acc[i]);
 }
 
-static inline __attribute__((always_inline)) void chunk(float *o, float *m, float *l, const float *q, const int32_t *pos,
-							const int n, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+static inline __attribute__((always_inline)) void chunk(float *o, float *m, float *l, const float *q,
+							const int32_t *pos, const int n, const struct attn_kv *kv,
+							int32_t p0, int32_t p1, float *s)
 {
 	int len[ATTN_TILE], longest = 0, common = p1 - p0, hd = kv->head_dim;
 
@@ -106,8 +109,8 @@ static inline __attribute__((always_inline)) void chunk(float *o, float *m, floa
 		values16(o, s, kv, p0, d, len, common, longest, n);
 }
 
-void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-			   int32_t p0, int32_t p1, float *scratch)
+void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
+			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch)
 {
 	switch (n_q) {
 	case 1:

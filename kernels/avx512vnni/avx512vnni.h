@@ -12,31 +12,31 @@
 #define PREFETCH_BYTES 4096
 
 /* Calls fn(f, ..., n as a constant, ...) so that each tile size is unrolled by itself. */
-#define FOR_EACH_TILE_SIZE(n, fn, f, y, y_stride, w, x, n_col, p0, p1)                                                 \
-	switch (n) {                                                                                                   \
-	case 1:                                                                                                        \
-		fn(f, y, y_stride, w, x, 1, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 2:                                                                                                        \
-		fn(f, y, y_stride, w, x, 2, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 3:                                                                                                        \
-		fn(f, y, y_stride, w, x, 3, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 4:                                                                                                        \
-		fn(f, y, y_stride, w, x, 4, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 5:                                                                                                        \
-		fn(f, y, y_stride, w, x, 5, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 6:                                                                                                        \
-		fn(f, y, y_stride, w, x, 6, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	case 7:                                                                                                        \
-		fn(f, y, y_stride, w, x, 7, n_col, p0, p1);                                                            \
-		break;                                                                                                 \
-	default:                                                                                                       \
-		fn(f, y, y_stride, w, x, 8, n_col, p0, p1);                                                            \
+#define FOR_EACH_TILE_SIZE(n, fn, f, y, y_stride, w, x, n_col, p0, p1) \
+	switch (n) {                                                   \
+	case 1:                                                        \
+		fn(f, y, y_stride, w, x, 1, n_col, p0, p1);            \
+		break;                                                 \
+	case 2:                                                        \
+		fn(f, y, y_stride, w, x, 2, n_col, p0, p1);            \
+		break;                                                 \
+	case 3:                                                        \
+		fn(f, y, y_stride, w, x, 3, n_col, p0, p1);            \
+		break;                                                 \
+	case 4:                                                        \
+		fn(f, y, y_stride, w, x, 4, n_col, p0, p1);            \
+		break;                                                 \
+	case 5:                                                        \
+		fn(f, y, y_stride, w, x, 5, n_col, p0, p1);            \
+		break;                                                 \
+	case 6:                                                        \
+		fn(f, y, y_stride, w, x, 6, n_col, p0, p1);            \
+		break;                                                 \
+	case 7:                                                        \
+		fn(f, y, y_stride, w, x, 7, n_col, p0, p1);            \
+		break;                                                 \
+	default:                                                       \
+		fn(f, y, y_stride, w, x, 8, n_col, p0, p1);            \
 	}
 
 /* matmul_q8.c, matmul_k.c, matmul_float.c */
@@ -56,7 +56,7 @@ void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c */
-void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-			   int32_t p0, int32_t p1, float *scratch);
+void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
+			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch);
 
 #endif

@@ -46,7 +46,8 @@ static inline __attribute__((always_inline)) void tile_k45(const bool five, floa
 		acc[t] = _mm512_setzero_ps();
 	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_K_BYTES(n), w += block_bytes) {
 		const float *d = (const float *)x;
-		const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n, *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
+		const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n, *sc = w + 64, *qh = sc + 192,
+			      *qs = qh + (five ? 512 : 0);
 		__m512i isum[ACT_TILE], part[ACT_TILE];
 
 		for (size_t t = 0; t < n; t++)
@@ -64,7 +65,8 @@ static inline __attribute__((always_inline)) void tile_k45(const bool five, floa
 				if (five) {
 					__m512i h = _mm512_loadu_si512(qh + j * 64);
 
-					h = s <= 4 ? _mm512_slli_epi16(h, (unsigned)(4 - s)) : _mm512_srli_epi16(h, (unsigned)(s - 4));
+					h = s <= 4 ? _mm512_slli_epi16(h, (unsigned)(4 - s))
+						   : _mm512_srli_epi16(h, (unsigned)(s - 4));
 					v = _mm512_or_si512(v, _mm512_and_si512(h, bit4));
 				}
 				for (size_t t = 0; t < n; t++)
@@ -95,8 +97,8 @@ static inline __attribute__((always_inline)) void tile_k45(const bool five, floa
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_stride, const uint8_t *w, const uint8_t *x,
-							    const size_t n, size_t n_block)
+static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_stride, const uint8_t *w,
+							    const uint8_t *x, const size_t n, size_t n_block)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 	const size_t block_bytes = 210 * PANEL_ROWS;
@@ -126,7 +128,8 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 			__m512i h = _mm512_loadu_si512(qh + 64 * s);
 			__m512i a = _mm512_loadu_si512(ql + 128 * s), c = _mm512_loadu_si512(ql + 128 * s + 64), v[4];
 
-			v[0] = _mm512_or_si512(_mm512_and_si512(a, nibble), _mm512_and_si512(_mm512_slli_epi16(h, 4), high));
+			v[0] = _mm512_or_si512(_mm512_and_si512(a, nibble),
+					       _mm512_and_si512(_mm512_slli_epi16(h, 4), high));
 			v[1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(a, 4), nibble),
 					       _mm512_and_si512(_mm512_slli_epi16(h, 2), high));
 			v[2] = _mm512_or_si512(_mm512_and_si512(c, nibble), _mm512_and_si512(h, high));
@@ -137,14 +140,16 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 				part[t] = _mm512_setzero_si512();
 			for (size_t j = 0; j < 4; j++)
 				for (size_t t = 0; t < n; t++)
-					part[t] = _mm512_dpbusd_epi32(part[t], v[j], bcast(q + ((s * 4 + j) * n + t) * 4));
+					part[t] = _mm512_dpbusd_epi32(part[t], v[j],
+								      bcast(q + ((s * 4 + j) * n + t) * 4));
 			for (size_t t = 0; t < n; t++)
 				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
 		}
 		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 
 		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]),
+						 acc[t]);
 	}
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
@@ -153,7 +158,8 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 enum k_type { K4, K5, K6 };
 
 static inline __attribute__((always_inline)) void panels(enum k_type type, float *y, size_t y_stride, const void *w,
-							 const void *x, const int n, size_t n_col, size_t panel0, size_t panel1)
+							 const void *x, const int n, size_t n_col, size_t panel0,
+							 size_t panel1)
 {
 	size_t n_block = n_col / 256, panel_bytes = n_block * PANEL_ROWS * (type == K4 ? 144 : type == K5 ? 176 : 210);
 
@@ -167,11 +173,11 @@ static inline __attribute__((always_inline)) void panels(enum k_type type, float
 	}
 }
 
-#define MATMUL(name, type)                                                                                             \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col,     \
-				      size_t p0, size_t p1)                                                            \
-	{                                                                                                              \
-		FOR_EACH_TILE_SIZE(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                                  \
+#define MATMUL(name, type)                                                                                          \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
+				      size_t p0, size_t p1)                                                         \
+	{                                                                                                           \
+		FOR_EACH_TILE_SIZE(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                               \
 	}
 
 MATMUL(q4_k, K4)

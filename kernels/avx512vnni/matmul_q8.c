@@ -53,7 +53,8 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 					isum[t] = _mm512_dpbusd_epi32(isum[t], v, bcast(q + (j * n + t) * 4));
 				continue;
 			}
-			__m512i lo = _mm512_and_si512(v, nibble), hi = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+			__m512i lo = _mm512_and_si512(v, nibble),
+				hi = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
 
 			if (f.has_high) {
 				lo = _mm512_or_si512(lo, fifth(qh, (int)j));
@@ -69,7 +70,8 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 		__m512 m = f.has_min ? _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32))) : dw;
 
 		for (size_t t = 0; t < n; t++) {
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]),
+						 acc[t]);
 			if (f.has_min)
 				acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d[n + t]), acc[t]);
 		}
@@ -79,7 +81,8 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 }
 
 static inline __attribute__((always_inline)) void panels(const struct form f, float *y, size_t y_stride, const void *w,
-							 const void *x, const int n, size_t n_col, size_t panel0, size_t panel1)
+							 const void *x, const int n, size_t n_col, size_t panel0,
+							 size_t panel1)
 {
 	size_t n_block = n_col / 32;
 	size_t panel_bytes = n_block * (32 + (f.has_min ? 32 : 0) + (f.has_high ? 64 : 0) + (f.eight_bit ? 512 : 256));
@@ -88,12 +91,12 @@ static inline __attribute__((always_inline)) void panels(const struct form f, fl
 		tile(f, y + p * PANEL_ROWS, y_stride, (const uint8_t *)w + p * panel_bytes, x, (size_t)n, n_block);
 }
 
-#define MATMUL(name, ...)                                                                                              \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col,     \
-				      size_t p0, size_t p1)                                                            \
-	{                                                                                                              \
-		const struct form f = { __VA_ARGS__ };                                                                 \
-		FOR_EACH_TILE_SIZE(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                     \
+#define MATMUL(name, ...)                                                                                           \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
+				      size_t p0, size_t p1)                                                         \
+	{                                                                                                           \
+		const struct form f = { __VA_ARGS__ };                                                              \
+		FOR_EACH_TILE_SIZE(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                  \
 	}
 
 MATMUL(q4_0, .offset_log2 = 3)

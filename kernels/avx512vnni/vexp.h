@@ -11,7 +11,8 @@ static inline __m512 vexp(__m512 x)
 	__mmask16 in = _mm512_cmp_ps_mask(x, _mm512_set1_ps(EXP_LO), _CMP_GE_OQ);
 
 	x = _mm512_min_ps(x, _mm512_set1_ps(EXP_HI));
-	__m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(EXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(EXP_LOG2E)),
+					_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 	__m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_HI), x);
 
 	r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_LO), r);
