@@ -103,7 +103,8 @@ static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FI
 	return 1;
 }
 
-int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out, struct answer *r)
+int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out,
+		  struct answer *r)
 {
 	double begin = now_s();
 	bool is_ended = false, is_cancelling = false, is_cancelled = false;
@@ -148,7 +149,8 @@ double answer_tokens_per_second(const struct answer *r)
 
 void answer_print_rates(const struct answer *r)
 {
-	fprintf(stderr, "prompt: %u tokens, first token after %.1f ms (%.1f tok/s)\nanswer: %u tokens in %.2f s (%.1f tok/s)\n",
+	fprintf(stderr,
+		"prompt: %u tokens, first token after %.1f ms (%.1f tok/s)\nanswer: %u tokens in %.2f s (%.1f tok/s)\n",
 		r->n_prompt, r->first_s * 1e3, r->first_s > 0 ? r->n_prompt / r->first_s : 0, r->n_token, r->total_s,
 		answer_tokens_per_second(r));
 }

@@ -5,9 +5,33 @@
 
 static const struct verb verbs[] = {
 	{ "run", "[PROMPT...]",
-	  "Ask once and print the answer as it comes.\nThe prompt is the operands or, without any, stdin. A model with a chat template gets it as a question, unless --raw.\n"
+	  "Ask once and print the answer as it comes.\nThe prompt is the operands or, without any, stdin. A model with "
+	  "a chat template gets it as a question, unless --raw.\n"
 	  "Ctrl-C ends the answer (exit status 130).",
 	  OPT_LINK | OPT_SAMPLING | OPT_RAW | OPT_SYSTEM | OPT_VERBOSE | OPT_JSON, 0, -1, run_main },
+	{ "chat", "",
+	  "Talk to the model.\nThe prompt is >>>. /bye or Ctrl-D leaves, /clear forgets, /help lists the commands; "
+	  "Ctrl-C ends the answer only.\n"
+	  "Piped, each line of stdin is a message and no prompt is shown.",
+	  OPT_LINK | OPT_SAMPLING | OPT_SYSTEM | OPT_VERBOSE, 0, 0, chat_main },
+	{ "score", "CONTEXT CONTINUATION...",
+	  "Log-probability of each continuation after a context.\nPrints the sum over its tokens (natural logarithm), "
+	  "their number, and the text.",
+	  OPT_LINK | OPT_JSON, 2, -1, score_main },
+	{ "tokenize", "[TEXT]",
+	  "Token ids of a text, or of stdin.\nWith --model the file's vocabulary is read here and no daemon is needed; "
+	  "each id is printed with its text.",
+	  OPT_SOCKET | OPT_MODEL | OPT_IDS | OPT_JSON, 0, 1, tokenize_main },
+	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
+	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
+	  0, 0, doctor_main },
+	{ "bench model", "",
+	  "Speed of a model in this process: prefill, decode, and the share of the memory's read bandwidth that decode "
+	  "reaches.",
+	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_REPEAT | OPT_JSON, 0, 0, bench_model_main },
+	{ "bench ring", "",
+	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
+	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
 	{ "stat", "", "Counters of a daemon.", OPT_LINK | OPT_JSON, 0, 0, stat_main },
 };
 
@@ -54,7 +78,8 @@ int main(int argc, char **argv)
 	}
 	v = find_verb(argc, argv, &n_word);
 	if (!v)
-		return fail(TOOL_USAGE, "no verb '%s%s%s'; gyre --help lists them", argv[1], argc > 2 && !strcmp(argv[1], "bench") ? " " : "",
+		return fail(TOOL_USAGE, "no verb '%s%s%s'; gyre --help lists them", argv[1],
+			    argc > 2 && !strcmp(argv[1], "bench") ? " " : "",
 			    argc > 2 && !strcmp(argv[1], "bench") ? argv[2] : "");
 	r = args_parse(&a, v, argc - n_word, argv + n_word);
 	if (r != TOOL_OK)

@@ -22,23 +22,32 @@ struct row {
 #define AT(f) offsetof(struct args, f)
 
 static const struct row rows[] = {
-	{ OPT_MODEL, "model", 'm', "FILE", "GGUF file; where no daemon listens, a private one serves it", KIND_TEXT, AT(model), 0, 0 },
-	{ OPT_SOCKET, "socket", 's', "PATH", "daemon's socket ($GYRE_SOCKET, $XDG_RUNTIME_DIR/gyre.sock, /run/gyre/gyre.sock)",
-	  KIND_TEXT, AT(socket), 0, 0 },
-	{ OPT_THREADS, "threads", 't', "N", "threads (default: one per core within the CPU quota)", KIND_U32, AT(n_thread), 1, 1024 },
-	{ OPT_MAX, "max", 'n', "N", "tokens at most (default: up to the context)", KIND_U32, AT(max_tokens), 1, 1u << 30 },
+	{ OPT_MODEL, "model", 'm', "FILE", "GGUF file; where no daemon listens, a private one serves it", KIND_TEXT,
+	  AT(model), 0, 0 },
+	{ OPT_SOCKET, "socket", 's', "PATH",
+	  "daemon's socket ($GYRE_SOCKET, $XDG_RUNTIME_DIR/gyre.sock, /run/gyre/gyre.sock)", KIND_TEXT, AT(socket), 0,
+	  0 },
+	{ OPT_THREADS, "threads", 't', "N", "threads (default: one per core within the CPU quota)", KIND_U32,
+	  AT(n_thread), 1, 1024 },
+	{ OPT_MAX, "max", 'n', "N", "tokens at most (default: up to the context)", KIND_U32, AT(max_tokens), 1,
+	  1u << 30 },
 	{ OPT_TEMP, "temp", 0, "T", "temperature; 0, the default, always takes the likeliest token", KIND_FLOAT,
 	  AT(sampling.temperature), 0, 100 },
-	{ OPT_TOP_K, "top-k", 0, "K", "sample among the K likeliest tokens", KIND_U32, AT(sampling.top_k), 0, 1u << 30 },
-	{ OPT_TOP_P, "top-p", 0, "P", "sample among the likeliest that sum to P", KIND_FLOAT, AT(sampling.top_p), 0, 1 },
-	{ OPT_MIN_P, "min-p", 0, "P", "sample among those at least P times as likely as the first", KIND_FLOAT, AT(sampling.min_p), 0, 1 },
-	{ OPT_SEED, "seed", 0, "S", "the same seed gives the same answer (default 0)", KIND_U64, AT(sampling.seed), 0, 0 },
+	{ OPT_TOP_K, "top-k", 0, "K", "sample among the K likeliest tokens", KIND_U32, AT(sampling.top_k), 0,
+	  1u << 30 },
+	{ OPT_TOP_P, "top-p", 0, "P", "sample among the likeliest that sum to P", KIND_FLOAT, AT(sampling.top_p), 0,
+	  1 },
+	{ OPT_MIN_P, "min-p", 0, "P", "sample among those at least P times as likely as the first", KIND_FLOAT,
+	  AT(sampling.min_p), 0, 1 },
+	{ OPT_SEED, "seed", 0, "S", "the same seed gives the same answer (default 0)", KIND_U64, AT(sampling.seed), 0,
+	  0 },
 	{ OPT_STOP, "stop", 0, "STR", "end the answer before STR; up to 8 times", KIND_STOP, 0, 0, 0 },
 	{ OPT_SYSTEM, "system", 0, "TEXT", "system message", KIND_TEXT, AT(system), 0, 0 },
 	{ OPT_RAW, "raw", 0, NULL, "continue the text itself: no chat template", KIND_FLAG, AT(raw), 0, 0 },
 	{ OPT_VERBOSE, "verbose", 'v', NULL, "time to first token and rates on stderr", KIND_FLAG, AT(verbose), 0, 0 },
 	{ OPT_IDS, "ids", 0, NULL, "numbers only, without their texts", KIND_FLAG, AT(ids), 0, 0 },
-	{ OPT_PROMPT_ROWS, "prompt", 'p', "N", "tokens of the prompt (default 512)", KIND_U32, AT(n_prompt), 1, 1u << 20 },
+	{ OPT_PROMPT_ROWS, "prompt", 'p', "N", "tokens of the prompt (default 512)", KIND_U32, AT(n_prompt), 1,
+	  1u << 20 },
 	{ OPT_GEN, "gen", 'n', "N", "tokens to generate (default 128)", KIND_U32, AT(n_gen), 1, 1u << 20 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
@@ -55,8 +64,9 @@ static void print_help(const struct verb *v)
 
 		if (!((v->options | OPT_HELP) & rows[i].bit))
 			continue;
-		snprintf(left, sizeof(left), "%c%c%c --%s %s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
-			 rows[i].letter ? ',' : ' ', rows[i].name, rows[i].argument ? rows[i].argument : "");
+		snprintf(left, sizeof(left), "%c%c%c --%s %s", rows[i].letter ? '-' : ' ',
+			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ',' : ' ', rows[i].name,
+			 rows[i].argument ? rows[i].argument : "");
 		printf("  %-22s %s\n", left, rows[i].text);
 	}
 	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", stdout);
@@ -101,7 +111,8 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 		return TOOL_OK;
 	case KIND_STOP:
 		if (a->sampling.n_stop == GYRE_STOP_MAX || !*value || strlen(value) > GYRE_STOP_BYTES_MAX)
-			return fail(TOOL_USAGE, "--stop: up to %u strings of 1 to %u bytes", GYRE_STOP_MAX, GYRE_STOP_BYTES_MAX);
+			return fail(TOOL_USAGE, "--stop: up to %u strings of 1 to %u bytes", GYRE_STOP_MAX,
+				    GYRE_STOP_BYTES_MAX);
 		a->stop[a->sampling.n_stop++] = value;
 		return TOOL_OK;
 	default:
@@ -116,7 +127,8 @@ static void list_options(const struct verb *v, struct option *list, char *letter
 	for (size_t i = 0; i < N_ROW; i++) {
 		if (!((v->options | OPT_HELP) & rows[i].bit))
 			continue;
-		*list++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, 256 + (int)i };
+		*list++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
+					   256 + (int)i };
 		if (rows[i].letter)
 			*letters++ = rows[i].letter;
 		if (rows[i].letter && rows[i].argument)

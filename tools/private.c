@@ -13,9 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define POLL_US 2000
+#define POLL_US    2000
 #define PROGRESS_S 1.0
-#define STOP_MS 3000
+#define STOP_MS    3000
 
 /* gyred stands beside us in a build, in ../sbin when installed; else the PATH knows it. */
 static void find_gyred(char *path, size_t n)
@@ -48,7 +48,8 @@ static void exec_gyred(const struct private_daemon *p, const struct args *a, int
 		_exit(1);
 	dup2(fd, STDERR_FILENO);
 	dup2(fd, STDOUT_FILENO);
-	execlp(path, "gyred", "--model", a->model, "--socket", p->socket, "--threads", threads, "--drain-seconds", "0", NULL);
+	execlp(path, "gyred", "--model", a->model, "--socket", p->socket, "--threads", threads, "--drain-seconds", "0",
+	       NULL);
 	dprintf(STDERR_FILENO, "cannot start %s: %s; put gyred beside gyre or on the PATH\n", path, strerror(errno));
 	_exit(127);
 }

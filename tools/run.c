@@ -24,18 +24,20 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 	if (res == -ECANCELED)
 		return 130;
 	if (res == -E2BIG || res == -EMSGSIZE)
-		return fail(TOOL_FAILED, "the prompt is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
-			    l->info.n_ctx);
+		return fail(
+			TOOL_FAILED,
+			"the prompt is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
+			l->info.n_ctx);
 	if (res < 0)
 		return fail(TOOL_FAILED, "%s", strerror(-res));
 	if (a->verbose)
 		answer_print_rates(r);
 	if (!a->json)
 		return TOOL_OK;
-	return print_json(json_pack("{s:s%,s:s,s:i,s:i,s:s,s:f,s:f}", "text", r->text ? r->text : "", r->n_text, "model",
-				    l->info.model, "prompt_tokens", (int)r->n_prompt, "tokens", (int)r->n_token, "end",
-				    r->is_stop ? "stop" : "length", "first_token_ms", r->first_s * 1e3, "tokens_per_second",
-				    answer_tokens_per_second(r)));
+	return print_json(json_pack("{s:s%,s:s,s:i,s:i,s:s,s:f,s:f}", "text", r->text ? r->text : "", r->n_text,
+				    "model", l->info.model, "prompt_tokens", (int)r->n_prompt, "tokens",
+				    (int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
+				    r->first_s * 1e3, "tokens_per_second", answer_tokens_per_second(r)));
 }
 
 /* As a chat of one question where the model can, else as it stands. */
@@ -55,7 +57,8 @@ static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 	if (is_chat && e == 0)
 		e = gyre_chat_append(&c, GYRE_ROLE_USER, text, n);
 	if (e == 0)
-		e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout, &r);
+		e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout,
+				  &r);
 	if (!a->json && r.n_text && r.text[r.n_text - 1] != '\n')
 		putchar('\n');
 	e = finish(a, l, &r, e);

@@ -19,12 +19,14 @@ int stat_main(const struct args *a)
 	if (n < 0) {
 		code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
 	} else if (!(j = json_loads(text, 0, &why))) {
-		code = fail(TOOL_FAILED, "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
+		code = fail(TOOL_FAILED,
+			    "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
 			    why.text);
 	} else if (json_object_set_new(j, "model", json_string(l.info.model)), a->json) {
 		code = print_json(j);
 	} else {
-		json_object_foreach(j, key, value) {
+		json_object_foreach(j, key, value)
+		{
 			char *v = json_dumps(value, JSON_ENCODE_ANY);
 
 			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);

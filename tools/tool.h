@@ -16,13 +16,28 @@ enum exit_code { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2, TOOL_NO_DAEMON = 
 /* ---- options.c: one table of all options; a verb takes those whose bits it names ---- */
 
 enum option_bit {
-	OPT_HELP = 1u << 0, OPT_SOCKET = 1u << 1, OPT_MODEL = 1u << 2, OPT_THREADS = 1u << 3, OPT_JSON = 1u << 4,
-	OPT_MAX = 1u << 5, OPT_TEMP = 1u << 6, OPT_TOP_K = 1u << 7, OPT_TOP_P = 1u << 8, OPT_MIN_P = 1u << 9,
-	OPT_SEED = 1u << 10, OPT_STOP = 1u << 11, OPT_RAW = 1u << 12, OPT_SYSTEM = 1u << 13, OPT_VERBOSE = 1u << 14,
-	OPT_IDS = 1u << 15, OPT_PROMPT_ROWS = 1u << 16, OPT_GEN = 1u << 17, OPT_REPEAT = 1u << 18,
+	OPT_HELP = 1u << 0,
+	OPT_SOCKET = 1u << 1,
+	OPT_MODEL = 1u << 2,
+	OPT_THREADS = 1u << 3,
+	OPT_JSON = 1u << 4,
+	OPT_MAX = 1u << 5,
+	OPT_TEMP = 1u << 6,
+	OPT_TOP_K = 1u << 7,
+	OPT_TOP_P = 1u << 8,
+	OPT_MIN_P = 1u << 9,
+	OPT_SEED = 1u << 10,
+	OPT_STOP = 1u << 11,
+	OPT_RAW = 1u << 12,
+	OPT_SYSTEM = 1u << 13,
+	OPT_VERBOSE = 1u << 14,
+	OPT_IDS = 1u << 15,
+	OPT_PROMPT_ROWS = 1u << 16,
+	OPT_GEN = 1u << 17,
+	OPT_REPEAT = 1u << 18,
 };
 
-#define OPT_LINK (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
+#define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
 #define OPT_SAMPLING (OPT_MAX | OPT_TEMP | OPT_TOP_K | OPT_TOP_P | OPT_MIN_P | OPT_SEED | OPT_STOP)
 
 struct args {
@@ -32,7 +47,7 @@ struct args {
 	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_repeat;
 	bool json, raw, verbose, ids;
 	int n_word;
-	char **word;                  /* what is left: the operands */
+	char **word; /* what is left: the operands */
 };
 
 struct verb {
@@ -73,16 +88,17 @@ void link_close(struct link *l);
 /* ---- answer.c ---- */
 
 struct answer {
-	char *text;                 /* whole, NUL-terminated */
+	char *text; /* whole, NUL-terminated */
 	size_t n_text;
 	uint32_t n_prompt, n_token;
-	int res;                    /* of the last completion; -ECANCELED after Ctrl-C */
-	bool is_stop;               /* a stop string or an end token, not the limit */
-	double first_s, total_s;    /* from submit to the first token, and to the end */
+	int res;                 /* of the last completion; -ECANCELED after Ctrl-C */
+	bool is_stop;            /* a stop string or an end token, not the limit */
+	double first_s, total_s; /* from submit to the first token, and to the end */
 };
 
 /* Sends `data` (text, or chat messages if is_chat), writes the bytes to out as they come (NULL: nowhere). 0 or -errno. */
-int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out, struct answer *r);
+int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out,
+		  struct answer *r);
 void answer_free(struct answer *r);
 void answer_print_rates(const struct answer *r);
 double answer_tokens_per_second(const struct answer *r);

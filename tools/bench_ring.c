@@ -1,0 +1,167 @@
+/*
+ * `gyre bench ring`: what the rings add. The daemon's leader is pinned to the first core, we take the second, and the bare
+ * cache-line and eventfd round trips run between the same two. Answers are judged by their ratios.
+ */
+#include "tools/tool.h"
+
+#include "client/client.h"
+#include "daemon/util/topology.h"
+#include "shm/atomic.h"
+#include "tools/bench.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SPIN_ROUNDS 20000
+#define PARK_ROUNDS 200
+#define PARK_AFTER_S 2e-3 /* well past the daemon's spin-us */
+#define TOKEN_ROUNDS 200
+#define WAIT_NS 10000000000ull
+
+struct figures {
+	double pingpong_ns, eventfd_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns, first_token_added_p50_us;
+	bool has_first;
+};
+
+/* Submit what was prepared and take its last completion. Seconds until the first one, or -errno. */
+static double round_trip(struct gyre *g, uint64_t *step_ns)
+{
+	const struct gyre_cqe *cqe;
+	double begin = now_s(), first = 0;
+	int r = gyre_submit(g);
+
+	for (bool is_last = false; r >= 0 && !is_last;) {
+		r = gyre_wait_cqe(g, &cqe, WAIT_NS);
+		if (r < 0)
+			break;
+		if (first == 0) {
+			first = now_s() - begin;
+			*step_ns = __atomic_load_n(&g->region.daemon->step_ns, __ATOMIC_RELAXED);
+		}
+		r = cqe->res;
+		is_last = !(cqe->flags & GYRE_CQE_MORE);
+		gyre_cqe_seen(g, cqe);
+	}
+	return r < 0 ? r : first;
+}
+
+static double nop(struct gyre *g)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+	uint64_t ignored;
+
+	if (!sqe)
+		return -EAGAIN;
+	gyre_prep_nop(sqe);
+	return round_trip(g, &ignored);
+}
+
+static int measure_spin(struct gyre *g, struct figures *f)
+{
+	static double x[SPIN_ROUNDS];
+
+	for (int i = -SPIN_ROUNDS / 10; i < SPIN_ROUNDS; i++) {
+		double s = nop(g);
+
+		if (s < 0)
+			return (int)s;
+		x[i < 0 ? 0 : i] = s * 1e9;
+	}
+	f->nop_spin_p50_ns = percentile(x, SPIN_ROUNDS, 0.5);
+	f->nop_spin_p99_ns = percentile(x, SPIN_ROUNDS, 0.99);
+	return 0;
+}
+
+static int measure_park(struct gyre *g, struct figures *f)
+{
+	double x[PARK_ROUNDS];
+
+	for (int i = 0; i < PARK_ROUNDS; i++) {
+		double until = now_s() + PARK_AFTER_S;
+
+		/* Awake ourselves: a sleep here would add our own wake-up to the figure. */
+		while (now_s() < until || !load_acquire(&g->region.daemon->need_wakeup))
+			if (now_s() > until + 1)
+				return -ETIMEDOUT;
+		x[i] = nop(g) * 1e9;
+		if (x[i] < 0)
+			return -EIO;
+	}
+	f->nop_park_p50_ns = median(x, PARK_ROUNDS);
+	return 0;
+}
+
+/* From submit to the first token, less the forward pass of that step as the daemon's page gives it. */
+static int measure_first(struct gyre *g, struct figures *f)
+{
+	double x[TOKEN_ROUNDS];
+
+	for (int i = -5; i < TOKEN_ROUNDS; i++) {
+		struct gyre_sqe *sqe = gyre_get_sqe(g);
+		uint64_t step_ns = 0;
+		double s;
+		int r = sqe ? gyre_prep_generate(g, sqe, "The", 3, 1) : -EAGAIN;
+
+		if (r < 0)
+			return r;
+		s = round_trip(g, &step_ns);
+		if (s < 0)
+			return (int)s;
+		if (!step_ns)
+			return 0; /* a daemon that does not say */
+		x[i < 0 ? 0 : i] = s * 1e6 - (double)step_ns * 1e-3;
+	}
+	f->first_token_added_p50_us = median(x, TOKEN_ROUNDS);
+	f->has_first = true;
+	return 0;
+}
+
+static int print_figures(const struct args *a, const struct figures *f)
+{
+	if (a->json)
+		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns, "nop_spin_p50_ns", f->nop_spin_p50_ns,
+					    "nop_spin_p99_ns", f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
+					    f->eventfd_ns, "first_token_added_p50_us",
+					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null()));
+	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.1f x pingpong)\nnop_spin_p99            %9.0f ns\n"
+	       "nop_park_p50            %9.0f ns\neventfd                 %9.0f ns\n",
+	       f->pingpong_ns, f->nop_spin_p50_ns, f->nop_spin_p50_ns / f->pingpong_ns, f->nop_spin_p99_ns, f->nop_park_p50_ns,
+	       f->eventfd_ns);
+	if (f->has_first)
+		printf("first_token_added_p50   %9.1f us\n", f->first_token_added_p50_us);
+	return TOOL_OK;
+}
+
+static int measure_rings(const struct args *a, const struct topology *t, struct figures *f)
+{
+	struct link l;
+	int code = link_open(&l, a), r;
+
+	if (code != TOOL_OK)
+		return code;
+	l.g->spin_ns = UINT64_MAX; /* never park: the figure is the daemon's */
+	/* After the private daemon was started: a mask of one core would be inherited. The daemon sleeps meanwhile. */
+	f->pingpong_ns = bench_pingpong_ns(t->core[1].cpu, t->core[0].cpu);
+	f->eventfd_ns = bench_eventfd_ns(t->core[1].cpu, t->core[0].cpu);
+	r = measure_spin(l.g, f);
+	if (r == 0)
+		r = measure_park(l.g, f);
+	if (r == 0)
+		r = measure_first(l.g, f);
+	link_close(&l);
+	return r < 0 ? fail(TOOL_FAILED, "%s", r == -ETIMEDOUT ? "the daemon did not go to sleep: others use it" : strerror(-r)) : TOOL_OK;
+}
+
+int bench_ring_main(const struct args *given)
+{
+	static struct topology t;
+	struct figures f = { 0 };
+	struct args a = *given;
+	int code;
+
+	if (topology_read(&t, "", NULL) < 0 || t.n_core < 2)
+		return fail(TOOL_FAILED, "the ring bench needs two cores in the affinity mask");
+	a.n_thread = a.n_thread ? a.n_thread : 1; /* our own core stays ours */
+	code = measure_rings(&a, &t, &f);
+	return code == TOOL_OK ? print_figures(&a, &f) : code;
+}

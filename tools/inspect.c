@@ -1,0 +1,150 @@
+#include "tools/tool.h"
+
+#include "daemon/weights/gguf.h"
+#include "kernels/quant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARRAY_SHOWN 6
+#define TEXT_SHOWN 72
+
+/* Names come from a hostile file: control bytes must not reach the terminal. */
+static void print_text(struct gguf_str s, uint64_t max)
+{
+	for (uint64_t i = 0; i < s.n && i < max; i++)
+		putchar((unsigned char)s.p[i] < ' ' || s.p[i] == 127 ? '.' : s.p[i]);
+	if (s.n > max)
+		printf("... (%llu bytes)", (unsigned long long)s.n);
+}
+
+static json_t *json_text(struct gguf_str s)
+{
+	json_t *j = json_stringn(s.p, s.n);
+
+	return j ? j : json_string("(not UTF-8)");
+}
+
+static json_t *element(const struct gguf_arr *a, uint64_t i)
+{
+	if (a->type == GGUF_STR)
+		return json_text(gguf_arr_str(a, i));
+	if (a->type == GGUF_F32 || a->type == GGUF_F64)
+		return json_real((double)gguf_arr_f32(a, i));
+	if (a->type == GGUF_BOOL)
+		return json_boolean(gguf_arr_int(a, i));
+	return json_integer(gguf_arr_int(a, i));
+}
+
+/* Arrays are cut to their first elements: vocabularies have tens of thousands. */
+static json_t *value(const struct gguf_kv *kv)
+{
+	struct gguf_arr one = { kv->type, 1, kv->data, NULL };
+	struct gguf_str s;
+	uint64_t n;
+	json_t *list;
+
+	if (kv->type == GGUF_STR) {
+		memcpy(&n, kv->data, sizeof(n));
+		s = (struct gguf_str){ (const char *)kv->data + sizeof(n), n };
+		return json_text(s);
+	}
+	if (kv->type != GGUF_ARR)
+		return element(&one, 0);
+	list = json_array();
+	for (uint64_t i = 0; i < kv->arr.n && i < ARRAY_SHOWN; i++)
+		json_array_append_new(list, element(&kv->arr, i));
+	return json_pack("{s:s,s:I,s:o}", "array_of", gguf_type_name(kv->arr.type), "n", (json_int_t)kv->arr.n, "first", list);
+}
+
+static const char *type_name(uint32_t type)
+{
+	const struct quant_info *q = quant_info(type);
+
+	return q && q->name ? q->name : "?";
+}
+
+static json_t *shape(const struct gguf_tensor *t)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < t->n_dim; i++)
+		json_array_append_new(list, json_integer((json_int_t)t->ne[i]));
+	return list;
+}
+
+static int inspect_json(const struct gguf *g)
+{
+	json_t *meta = json_object(), *tensors = json_array();
+
+	for (size_t i = 0; i < gguf_n_kv(g); i++) {
+		const struct gguf_kv *kv = gguf_kv_at(g, i);
+
+		json_object_setn_new(meta, kv->key.p, kv->key.n, value(kv));
+	}
+	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+		json_array_append_new(tensors, json_pack("{s:o,s:s,s:o,s:I,s:I}", "name", json_text(t->name), "type",
+							 type_name(t->type), "shape", shape(t), "offset", (json_int_t)t->offset,
+							 "bytes", (json_int_t)t->bytes));
+	}
+	return print_json(json_pack("{s:i,s:I,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
+				    (json_int_t)gguf_file_bytes(g), "metadata", meta, "tensors", tensors));
+}
+
+static void print_metadata(const struct gguf *g)
+{
+	for (size_t i = 0; i < gguf_n_kv(g); i++) {
+		const struct gguf_kv *kv = gguf_kv_at(g, i);
+		json_t *j = value(kv);
+		char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+
+		print_text(kv->key, GGUF_NAME_MAX);
+		printf(" = ");
+		if (text)
+			print_text((struct gguf_str){ text, strlen(text) }, TEXT_SHOWN);
+		putchar('\n');
+		free(text);
+		json_decref(j);
+	}
+}
+
+static void print_tensors(const struct gguf *g)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		char dims[96] = "";
+		size_t n = 0;
+
+		for (uint32_t d = 0; d < t->n_dim; d++)
+			n += (size_t)snprintf(dims + n, sizeof(dims) - n, "%s%llu", d ? " x " : "", (unsigned long long)t->ne[d]);
+		printf("%-6s %-22s %10.2f MiB  ", type_name(t->type), dims, (double)t->bytes / (1 << 20));
+		print_text(t->name, GGUF_NAME_MAX);
+		putchar('\n');
+		total += t->bytes;
+	}
+	printf("%zu tensors, %.2f MiB\n", gguf_n_tensor(g), (double)total / (1 << 20));
+}
+
+int inspect_main(const struct args *a)
+{
+	struct error e = { "" };
+	struct gguf *g = NULL;
+	int code = TOOL_OK;
+
+	if (gguf_open(&g, a->word[0], &e) < 0)
+		return fail(TOOL_FAILED, "%s", e.text);
+	if (a->json) {
+		code = inspect_json(g);
+	} else {
+		printf("GGUF version %u, %.2f MiB\n\n", gguf_version(g), (double)gguf_file_bytes(g) / (1 << 20));
+		print_metadata(g);
+		putchar('\n');
+		print_tensors(g);
+	}
+	gguf_close(g);
+	return code;
+}
