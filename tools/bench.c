@@ -13,9 +13,9 @@
 
 #define READ_BYTES_MIN (512ull << 20)
 #define READ_BYTES_MAX (4ull << 30)
-#define READ_RUNS 5
-#define ROUNDS 100000
-#define EVENT_ROUNDS 20000
+#define READ_RUNS      5
+#define ROUNDS         100000
+#define EVENT_ROUNDS   20000
 
 int bench_pin(int cpu)
 {
@@ -30,7 +30,7 @@ typedef uint64_t wide __attribute__((vector_size(32)));
 
 struct read_job {
 	const wide *data;
-	size_t n;               /* of wide, a multiple of 4 */
+	size_t n; /* of wide, a multiple of 4 */
 	struct team *team;
 	uint64_t sum[TEAM_MAX]; /* keeps the loads alive */
 };
@@ -66,8 +66,8 @@ static void read_share(void *arg, int worker)
 	size_t begin, end;
 
 	team_range(j->n, team_size(j->team), worker, 4, &begin, &end);
-	j->sum[worker] += __builtin_cpu_supports("avx2") ? sum_avx2(j->data + begin, end - begin) :
-							    sum_any(j->data + begin, end - begin);
+	j->sum[worker] += __builtin_cpu_supports("avx2") ? sum_avx2(j->data + begin, end - begin)
+							 : sum_any(j->data + begin, end - begin);
 }
 
 static size_t read_bytes(void)

@@ -123,7 +123,8 @@ static uint64_t bytes_per_token(const struct weights *w)
 {
 	const struct tensor *t = weights_find(w, "token_embd.weight");
 
-	return t && weights_find(w, "output.weight") ? w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col) : w->n_bytes;
+	return t && weights_find(w, "output.weight") ? w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col)
+						     : w->n_bytes;
 }
 
 struct figures {
@@ -161,16 +162,17 @@ static int print_figures(const struct bench *b, const struct args *a, const stru
 	double share = f->tg_tps * (double)f->token_bytes / (f->read_gbps * 1e9);
 
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:I,s:I,s:f,s:f,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "pp_tps", f->pp_tps, "tg_tps", f->tg_tps,
-					    "weights_bytes", (json_int_t)b->weights->n_bytes, "token_bytes", (json_int_t)f->token_bytes,
-					    "read_gbps", f->read_gbps, "decode_share", share, "n_prompt", (int)a->n_prompt, "n_gen",
-					    (int)a->n_gen, "threads", team_size(b->team), "repeat", (int)a->n_repeat, "isa",
-					    b->kernels.isa, "pages", pool_kind_name(b->weights->pool.kind), "load_s",
-					    b->weights->seconds));
+		return print_json(json_pack("{s:f,s:f,s:I,s:I,s:f,s:f,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "pp_tps",
+					    f->pp_tps, "tg_tps", f->tg_tps, "weights_bytes",
+					    (json_int_t)b->weights->n_bytes, "token_bytes", (json_int_t)f->token_bytes,
+					    "read_gbps", f->read_gbps, "decode_share", share, "n_prompt",
+					    (int)a->n_prompt, "n_gen", (int)a->n_gen, "threads", team_size(b->team),
+					    "repeat", (int)a->n_repeat, "isa", b->kernels.isa, "pages",
+					    pool_kind_name(b->weights->pool.kind), "load_s", b->weights->seconds));
 	printf("pp%u          %.1f tok/s\ntg%u          %.1f tok/s\nweights_bytes  %llu\nread_gbps      %.2f GB/s\n"
 	       "decode_share   %.3f of the read bandwidth\n(%d threads, %s, %s, medians of %u)\n",
-	       a->n_prompt, f->pp_tps, a->n_gen, f->tg_tps, (unsigned long long)b->weights->n_bytes, f->read_gbps, share,
-	       team_size(b->team), b->kernels.isa, pool_kind_name(b->weights->pool.kind), a->n_repeat);
+	       a->n_prompt, f->pp_tps, a->n_gen, f->tg_tps, (unsigned long long)b->weights->n_bytes, f->read_gbps,
+	       share, team_size(b->team), b->kernels.isa, pool_kind_name(b->weights->pool.kind), a->n_repeat);
 	return TOOL_OK;
 }
 

@@ -12,11 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define SPIN_ROUNDS 20000
-#define PARK_ROUNDS 200
+#define SPIN_ROUNDS  20000
+#define PARK_ROUNDS  200
 #define PARK_AFTER_S 2e-3 /* well past the daemon's spin-us */
 #define TOKEN_ROUNDS 200
-#define WAIT_NS 10000000000ull
+#define WAIT_NS      10000000000ull
 
 struct figures {
 	double pingpong_ns, eventfd_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns, first_token_added_p50_us;
@@ -119,14 +119,16 @@ static int measure_first(struct gyre *g, struct figures *f)
 static int print_figures(const struct args *a, const struct figures *f)
 {
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns, "nop_spin_p50_ns", f->nop_spin_p50_ns,
-					    "nop_spin_p99_ns", f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
+		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns,
+					    "nop_spin_p50_ns", f->nop_spin_p50_ns, "nop_spin_p99_ns",
+					    f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
 					    f->eventfd_ns, "first_token_added_p50_us",
 					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null()));
-	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.1f x pingpong)\nnop_spin_p99            %9.0f ns\n"
+	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.1f x pingpong)\nnop_spin_p99    "
+	       "        %9.0f ns\n"
 	       "nop_park_p50            %9.0f ns\neventfd                 %9.0f ns\n",
-	       f->pingpong_ns, f->nop_spin_p50_ns, f->nop_spin_p50_ns / f->pingpong_ns, f->nop_spin_p99_ns, f->nop_park_p50_ns,
-	       f->eventfd_ns);
+	       f->pingpong_ns, f->nop_spin_p50_ns, f->nop_spin_p50_ns / f->pingpong_ns, f->nop_spin_p99_ns,
+	       f->nop_park_p50_ns, f->eventfd_ns);
 	if (f->has_first)
 		printf("first_token_added_p50   %9.1f us\n", f->first_token_added_p50_us);
 	return TOOL_OK;
@@ -149,7 +151,9 @@ static int measure_rings(const struct args *a, const struct topology *t, struct 
 	if (r == 0)
 		r = measure_first(l.g, f);
 	link_close(&l);
-	return r < 0 ? fail(TOOL_FAILED, "%s", r == -ETIMEDOUT ? "the daemon did not go to sleep: others use it" : strerror(-r)) : TOOL_OK;
+	return r < 0 ? fail(TOOL_FAILED, "%s",
+			    r == -ETIMEDOUT ? "the daemon did not go to sleep: others use it" : strerror(-r))
+		     : TOOL_OK;
 }
 
 int bench_ring_main(const struct args *given)

@@ -67,7 +67,8 @@ static void look_huge(struct finding *f)
 	if (atoi(total) > 0)
 		found(f, STATE_OK, "", "%s of 2 MiB reserved, %s free", total, idle);
 	else
-		found(f, STATE_HINT, "sysctl vm.nr_hugepages=N, N x 2 MiB covering weights and KV pool", "none reserved; gyred takes transparent ones");
+		found(f, STATE_HINT, "sysctl vm.nr_hugepages=N, N x 2 MiB covering weights and KV pool",
+		      "none reserved; gyred takes transparent ones");
 }
 
 static void look_thp(struct finding *f)
@@ -90,8 +91,8 @@ static void look_thp_shmem(struct finding *f)
 	read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", line, sizeof(line));
 	is = chosen(line);
 	if (!strcmp(is, "never") || !strcmp(is, "deny") || !*is)
-		found(f, STATE_HINT, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled", "%s; weights go to anonymous memory",
-		      *is ? is : "absent");
+		found(f, STATE_HINT, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+		      "%s; weights go to anonymous memory", *is ? is : "absent");
 	else
 		found(f, STATE_OK, "", "%s", is);
 }
@@ -102,9 +103,11 @@ static void look_memlock(struct finding *f)
 
 	getrlimit(RLIMIT_MEMLOCK, &r);
 	if (r.rlim_cur == RLIM_INFINITY || r.rlim_cur >= (64u << 20))
-		found(f, STATE_OK, "", r.rlim_cur == RLIM_INFINITY ? "unlimited" : "%llu MiB", (unsigned long long)r.rlim_cur >> 20);
+		found(f, STATE_OK, "", r.rlim_cur == RLIM_INFINITY ? "unlimited" : "%llu MiB",
+		      (unsigned long long)r.rlim_cur >> 20);
 	else
-		found(f, STATE_HINT, "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited", "%llu KiB", (unsigned long long)r.rlim_cur >> 10);
+		found(f, STATE_HINT, "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited", "%llu KiB",
+		      (unsigned long long)r.rlim_cur >> 10);
 }
 
 static void look_cores(struct finding *f)
@@ -126,7 +129,8 @@ static void look_numa(struct finding *f)
 
 	topology_read(&t, "", NULL);
 	if (t.n_node > 1)
-		found(f, STATE_HINT, "numactl --cpunodebind=0 --membind=0 gyred ..., where the model fits one node", "%u nodes", t.n_node);
+		found(f, STATE_HINT, "numactl --cpunodebind=0 --membind=0 gyred ..., where the model fits one node",
+		      "%u nodes", t.n_node);
 	else
 		found(f, STATE_OK, "", "one node");
 }
@@ -140,7 +144,8 @@ static void look_isa(struct finding *f)
 		if (have & (1u << i))
 			best = (enum kernels_isa)i;
 	if (best == ISA_REF)
-		found(f, STATE_BAD, "a CPU with AVX2; in a virtual machine: CPU type host", "no AVX2: reference kernels only, very slow");
+		found(f, STATE_BAD, "a CPU with AVX2; in a virtual machine: CPU type host",
+		      "no AVX2: reference kernels only, very slow");
 	else
 		found(f, STATE_OK, "", "%s", kernels_isa_name(best));
 }
@@ -152,8 +157,9 @@ static void look_uring(struct finding *f)
 	/* Called with nothing: EFAULT or EINVAL where it exists, ENOSYS or EPERM where it is off. */
 	if (syscall(SYS_io_uring_setup, 0, NULL) < 0 && (errno == ENOSYS || errno == EPERM)) {
 		read_line("/proc/sys/kernel/io_uring_disabled", line, sizeof(line));
-		found(f, STATE_BAD, "sysctl kernel.io_uring_disabled=0; in a container: allow io_uring in its seccomp profile", "%s (kernel.io_uring_disabled=%s)",
-		      strerror(errno), *line ? line : "?");
+		found(f, STATE_BAD,
+		      "sysctl kernel.io_uring_disabled=0; in a container: allow io_uring in its seccomp profile",
+		      "%s (kernel.io_uring_disabled=%s)", strerror(errno), *line ? line : "?");
 	} else {
 		found(f, STATE_OK, "", "works");
 	}
@@ -175,9 +181,15 @@ static const struct check {
 	const char *name;
 	void (*look)(struct finding *f);
 } checks[] = {
-	{ "huge pages", look_huge },  { "transparent huge pages", look_thp }, { "THP of shared memory", look_thp_shmem },
-	{ "memlock limit", look_memlock }, { "cores", look_cores },           { "NUMA", look_numa },
-	{ "kernels", look_isa },      { "io_uring", look_uring },             { "CPU governor", look_governor },
+	{ "huge pages", look_huge },
+	{ "transparent huge pages", look_thp },
+	{ "THP of shared memory", look_thp_shmem },
+	{ "memlock limit", look_memlock },
+	{ "cores", look_cores },
+	{ "NUMA", look_numa },
+	{ "kernels", look_isa },
+	{ "io_uring", look_uring },
+	{ "CPU governor", look_governor },
 };
 
 int doctor_main(const struct args *a)
@@ -191,8 +203,8 @@ int doctor_main(const struct args *a)
 
 		checks[i].look(&f);
 		is_bad = is_bad || f.state == STATE_BAD;
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s}", "check", checks[i].name, "state", name[f.state], "is", f.is,
-						      "fix", f.fix));
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s}", "check", checks[i].name, "state",
+						      name[f.state], "is", f.is, "fix", f.fix));
 		if (a->json)
 			continue;
 		printf("%-5s %-23s %s\n", name[f.state], checks[i].name, f.is);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define ARRAY_SHOWN 6
-#define TEXT_SHOWN 72
+#define TEXT_SHOWN  72
 
 /* Names come from a hostile file: control bytes must not reach the terminal. */
 static void print_text(struct gguf_str s, uint64_t max)
@@ -54,7 +54,8 @@ static json_t *value(const struct gguf_kv *kv)
 	list = json_array();
 	for (uint64_t i = 0; i < kv->arr.n && i < ARRAY_SHOWN; i++)
 		json_array_append_new(list, element(&kv->arr, i));
-	return json_pack("{s:s,s:I,s:o}", "array_of", gguf_type_name(kv->arr.type), "n", (json_int_t)kv->arr.n, "first", list);
+	return json_pack("{s:s,s:I,s:o}", "array_of", gguf_type_name(kv->arr.type), "n", (json_int_t)kv->arr.n, "first",
+			 list);
 }
 
 static const char *type_name(uint32_t type)
@@ -86,8 +87,8 @@ static int inspect_json(const struct gguf *g)
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
 		json_array_append_new(tensors, json_pack("{s:o,s:s,s:o,s:I,s:I}", "name", json_text(t->name), "type",
-							 type_name(t->type), "shape", shape(t), "offset", (json_int_t)t->offset,
-							 "bytes", (json_int_t)t->bytes));
+							 type_name(t->type), "shape", shape(t), "offset",
+							 (json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
 	}
 	return print_json(json_pack("{s:i,s:I,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
 				    (json_int_t)gguf_file_bytes(g), "metadata", meta, "tensors", tensors));
@@ -120,7 +121,8 @@ static void print_tensors(const struct gguf *g)
 		size_t n = 0;
 
 		for (uint32_t d = 0; d < t->n_dim; d++)
-			n += (size_t)snprintf(dims + n, sizeof(dims) - n, "%s%llu", d ? " x " : "", (unsigned long long)t->ne[d]);
+			n += (size_t)snprintf(dims + n, sizeof(dims) - n, "%s%llu", d ? " x " : "",
+					      (unsigned long long)t->ne[d]);
 		printf("%-6s %-22s %10.2f MiB  ", type_name(t->type), dims, (double)t->bytes / (1 << 20));
 		print_text(t->name, GGUF_NAME_MAX);
 		putchar('\n');

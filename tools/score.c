@@ -82,8 +82,9 @@ static int print_scores(const struct args *a, const struct score *s, int n)
 		if (s[i].res < 0)
 			fail(TOOL_FAILED, "'%s': %s", a->word[i + 1], strerror(-s[i].res));
 		if (a->json)
-			json_array_append_new(list, json_pack("{s:s,s:f,s:i,s:i}", "continuation", a->word[i + 1], "logprob",
-							      s[i].logprob, "tokens", (int)s[i].n_token, "res", s[i].res));
+			json_array_append_new(list,
+					      json_pack("{s:s,s:f,s:i,s:i}", "continuation", a->word[i + 1], "logprob",
+							s[i].logprob, "tokens", (int)s[i].n_token, "res", s[i].res));
 		else if (s[i].res >= 0)
 			printf("%10.4f  %3u  %s\n", s[i].logprob, s[i].n_token, a->word[i + 1]);
 	}
