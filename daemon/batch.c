@@ -1,9 +1,15 @@
 #include "daemon/batch.h"
+#include "shm/doorbell.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+uint64_t batch_now_ns(void)
+{
+	return doorbell_now_ns();
+}
 
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride)
 {
@@ -65,4 +71,5 @@ void batch_layout(struct batch *b)
 			b->row_seq[b->n_row++] = s;
 		}
 	}
+	b->layout_ns = batch_now_ns();
 }

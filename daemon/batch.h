@@ -49,7 +49,12 @@ struct batch {
 	uint32_t n_token;        /* sample -> emit */
 	struct batch_token *out; /* [n_logit_max], in order of seq */
 	uint64_t time_ns;        /* when they were sampled */
+
+	uint64_t layout_ns;  /* when the rows were last laid out: the forward pass begins */
+	uint64_t forward_ns; /* how long the forward pass took */
 };
+
+uint64_t batch_now_ns(void); /* CLOCK_MONOTONIC */
 
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride);
 void batch_deinit(struct batch *b);

@@ -164,9 +164,24 @@ static void emit_ids(struct emit *e, struct request *r)
 	}
 }
 
+/* The live counters that a client reads in its daemon page. Positions that are computed again count again. */
+static void count_rows(const struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		const struct batch_seq *q = &b->seq[i];
+		const struct request *r = q->request;
+		struct abi_daemon_page *page = r->session->region.daemon;
+
+		if (q->n_past < r->n_prompt)
+			page->n_token_prompt += q->n_past + q->n_row < r->n_prompt ? q->n_row : r->n_prompt - q->n_past;
+		page->step_ns = b->forward_ns;
+	}
+}
+
 void emit_batch(struct emit *e, struct batch *b)
 {
 	e->n_touched = 0;
+	count_rows(b);
 	for (uint32_t i = 0; i < b->n_ended; i++) {
 		struct request *r = b->ended[i];
 

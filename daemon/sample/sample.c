@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DRAW_CHUNK 256u /* of a draw from the whole vocabulary: sum by chunk, then walk one */
 
@@ -239,14 +238,6 @@ static void report(const struct sample *s, const float *logits, uint32_t n_top, 
 	report_top(s, logits, max + log_sum, n_top, out);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static struct batch_token *next_out(struct batch *b, uint32_t seq, int32_t token)
 {
 	struct batch_token *out = &b->out[b->n_token++];
@@ -318,9 +309,10 @@ void sample_batch(struct sample *s, struct batch *b)
 {
 	uint32_t logit = 0;
 
+	b->forward_ns = batch_now_ns() - b->layout_ns;
 	b->n_token = 0;
 	for (uint32_t i = 0; i < b->n_seq; i++)
 		sample_seq(s, b, i, &logit);
 	assert(logit == b->n_logit);
-	b->time_ns = now_ns();
+	b->time_ns = batch_now_ns();
 }

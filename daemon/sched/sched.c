@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 {
@@ -11,14 +10,6 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 	s->o = *o;
 	if (!s->o.chunk || s->o.chunk > s->o.n_row)
 		s->o.chunk = s->o.n_row;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
@@ -47,7 +38,7 @@ static bool is_eligible(const struct request *r)
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint64_t now = now_ns();
+	uint64_t now = batch_now_ns();
 
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
