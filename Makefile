@@ -97,7 +97,7 @@ check: test
 FUZZ_SECONDS ?= 30
 FUZZ_CC ?= clang
 fuzz: ## fuzz targets, FUZZ_SECONDS (30) each; skipped with a word when clang is missing
-	@FUZZ_CC=$(FUZZ_CC) SECONDS_EACH=$(FUZZ_SECONDS) BUILD=$(BUILD) tools/run-fuzz $(FUZZ_SRC)
+	+@FUZZ_CC=$(FUZZ_CC) SECONDS_EACH=$(FUZZ_SECONDS) BUILD=$(BUILD) tools/run-fuzz $(FUZZ_SRC)
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(BUILD)/fuzz
