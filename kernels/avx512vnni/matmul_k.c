@@ -4,13 +4,6 @@
  */
 #include "kernels/avx512vnni/avx512vnni.h"
 
-static inline __attribute__((always_inline)) __m512i bcast(const void *p)
-{
-	int32_t v;
-	memcpy(&v, p, 4);
-	return _mm512_set1_epi32(v);
-}
-
 static inline __attribute__((always_inline)) __m512i widen(const uint8_t *p, int mask)
 {
 	return _mm512_and_si512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)), _mm512_set1_epi32(mask));
@@ -70,7 +63,7 @@ static inline __attribute__((always_inline)) void tile_k45(const bool five, floa
 					v = _mm512_or_si512(v, _mm512_and_si512(h, bit4));
 				}
 				for (size_t t = 0; t < n; t++)
-					part[t] = _mm512_dpbusd_epi32(part[t], v, bcast(q + ((s * 8 + j) * n + t) * 4));
+					part[t] = dot4(part[t], v, q + ((s * 8 + j) * n + t) * 4);
 			}
 			for (size_t t = 0; t < n; t++)
 				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
@@ -81,7 +74,7 @@ static inline __attribute__((always_inline)) void tile_k45(const bool five, floa
 			__m512i pair = _mm512_or_si512(min6(sc, 2 * p), _mm512_slli_epi32(min6(sc, 2 * p + 1), 16));
 
 			for (size_t t = 0; t < n; t++)
-				part[t] = _mm512_dpwssd_epi32(part[t], pair, bcast(sum32 + ((size_t)p * n + t) * 4));
+				part[t] = dot2(part[t], pair, sum32 + ((size_t)p * n + t) * 4);
 		}
 		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 		__m512 dmin = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32)));
@@ -119,7 +112,7 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 			__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, s0, _mm512_slli_epi32(s1, 16));
 
 			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_dpwssd_epi32(isum[t], pair, bcast(sum16 + (p * n + t) * 4));
+				isum[t] = dot2(isum[t], pair, sum16 + (p * n + t) * 4);
 		}
 		for (size_t t = 0; t < n; t++)
 			isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], 5));
@@ -140,8 +133,7 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 				part[t] = _mm512_setzero_si512();
 			for (size_t j = 0; j < 4; j++)
 				for (size_t t = 0; t < n; t++)
-					part[t] = _mm512_dpbusd_epi32(part[t], v[j],
-								      bcast(q + ((s * 4 + j) * n + t) * 4));
+					part[t] = dot4(part[t], v[j], q + ((s * 4 + j) * n + t) * 4);
 			for (size_t t = 0; t < n; t++)
 				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
 		}

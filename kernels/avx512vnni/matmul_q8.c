@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 			if (f.eight_bit) {
 				v = _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
 				for (size_t t = 0; t < n; t++)
-					isum[t] = _mm512_dpbusd_epi32(isum[t], v, bcast(q + (j * n + t) * 4));
+					isum[t] = dot4(isum[t], v, q + (j * n + t) * 4);
 				continue;
 			}
 			__m512i lo = _mm512_and_si512(v, nibble),
@@ -61,9 +61,9 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 				hi = _mm512_or_si512(hi, fifth(qh, (int)j + 4));
 			}
 			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_dpbusd_epi32(isum[t], lo, bcast(q + (j * n + t) * 4));
+				isum[t] = dot4(isum[t], lo, q + (j * n + t) * 4);
 			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_dpbusd_epi32(isum[t], hi, bcast(q + ((j + 4) * n + t) * 4));
+				isum[t] = dot4(isum[t], hi, q + ((j + 4) * n + t) * 4);
 		}
 		const float *d = (const float *)x;
 		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
