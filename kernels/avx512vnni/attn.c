@@ -38,9 +38,16 @@ static void softmax(float *s, int len, float *m, float *l)
 	for (int p = 0; p < len; p += 16) {
 		__mmask16 in = len - p >= 16 ? 0xffff : (__mmask16)((1u << (len - p)) - 1);
 
-		max = _mm512_mask_max_ps(max, in, max, _mm512_loadu_ps(s + p));
+		/* Scores first: maxps returns its second operand for NaN, which never wins. */
+		max = _mm512_mask_max_ps(max, in, _mm512_loadu_ps(s + p), max);
 	}
 	*m = _mm512_reduce_max_ps(max);
+	for (int p = 0; *m == 0.0f && p < len; p++) { /* of equal zeros, the first one's sign */
+		if (s[p] == 0.0f) {
+			*m = s[p];
+			break;
+		}
+	}
 	for (int p = 0; p < len; p += 16) {
 		__mmask16 in = len - p >= 16 ? 0xffff : (__mmask16)((1u << (len - p)) - 1);
 		__m512 e = vexp(_mm512_sub_ps(_mm512_loadu_ps(s + p), _mm512_set1_ps(*m)));
