@@ -14,8 +14,9 @@
 #define READ_BYTES_MIN (512ull << 20)
 #define READ_BYTES_MAX (4ull << 30)
 #define READ_RUNS      5
-#define ROUNDS         100000
-#define EVENT_ROUNDS   20000
+#define GROUPS         21 /* of round trips; the median of their means, for a group that was interrupted is no figure */
+#define GROUP          5000
+#define EVENT_GROUP    1000
 
 int bench_pin(int cpu)
 {
@@ -113,7 +114,7 @@ static void *pong_line(void *arg)
 	struct peer *p = arg;
 
 	bench_pin(p->cpu);
-	for (uint32_t i = 1; i <= ROUNDS; i++) {
+	for (uint32_t i = 1; i <= GROUPS * GROUP; i++) {
 		while (load_acquire(&p->there) != i)
 			_mm_pause();
 		/* Pairs with the load in bench_pingpong_ns. */
@@ -126,22 +127,25 @@ double bench_pingpong_ns(int cpu_a, int cpu_b)
 {
 	struct peer p = { .cpu = cpu_b };
 	pthread_t thread;
-	double begin = 0;
+	double x[GROUPS];
+	uint32_t round = 0;
 
 	bench_pin(cpu_a);
 	if (pthread_create(&thread, NULL, pong_line, &p))
 		return 0;
-	for (uint32_t i = 1; i <= ROUNDS; i++) {
-		if (i == ROUNDS / 10 + 1) /* the first tenth warms up */
-			begin = now_s();
-		/* Pairs with the load in pong_line. */
-		store_release(&p.there, i);
-		while (load_acquire(&p.back) != i)
-			_mm_pause();
+	for (int group = 0; group < GROUPS; group++) {
+		double begin = now_s();
+
+		for (int i = 0; i < GROUP; i++) {
+			/* Pairs with the load in pong_line. */
+			store_release(&p.there, ++round);
+			while (load_acquire(&p.back) != round)
+				_mm_pause();
+		}
+		x[group] = (now_s() - begin) * 1e9 / GROUP;
 	}
-	begin = now_s() - begin;
 	pthread_join(thread, NULL);
-	return begin * 1e9 / (ROUNDS - ROUNDS / 10);
+	return median(x, GROUPS);
 }
 
 static void *pong_event(void *arg)
@@ -150,7 +154,7 @@ static void *pong_event(void *arg)
 	eventfd_t n;
 
 	bench_pin(p->cpu);
-	for (int i = 0; i < EVENT_ROUNDS; i++) {
+	for (int i = 0; i < GROUPS * EVENT_GROUP; i++) {
 		eventfd_read(p->fd_there, &n);
 		eventfd_write(p->fd_back, 1);
 	}
@@ -161,20 +165,23 @@ double bench_eventfd_ns(int cpu_a, int cpu_b)
 {
 	struct peer p = { .cpu = cpu_b, .fd_there = eventfd(0, EFD_CLOEXEC), .fd_back = eventfd(0, EFD_CLOEXEC) };
 	pthread_t thread;
-	double begin;
+	double x[GROUPS];
 	eventfd_t n;
 
 	bench_pin(cpu_a);
 	if (p.fd_there < 0 || p.fd_back < 0 || pthread_create(&thread, NULL, pong_event, &p))
 		return 0;
-	begin = now_s();
-	for (int i = 0; i < EVENT_ROUNDS; i++) {
-		eventfd_write(p.fd_there, 1);
-		eventfd_read(p.fd_back, &n);
+	for (int group = 0; group < GROUPS; group++) {
+		double begin = now_s();
+
+		for (int i = 0; i < EVENT_GROUP; i++) {
+			eventfd_write(p.fd_there, 1);
+			eventfd_read(p.fd_back, &n);
+		}
+		x[group] = (now_s() - begin) * 1e9 / EVENT_GROUP;
 	}
-	begin = now_s() - begin;
 	pthread_join(thread, NULL);
 	close(p.fd_there);
 	close(p.fd_back);
-	return begin * 1e9 / EVENT_ROUNDS;
+	return median(x, GROUPS);
 }
