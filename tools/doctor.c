@@ -74,13 +74,15 @@ static void look_huge(struct finding *f)
 static void look_thp(struct finding *f)
 {
 	char line[128];
+	bool is_there = read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line));
+	const char *is = chosen(line);
 
-	if (!read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line)))
+	if (!is_there)
 		found(f, STATE_HINT, "", "this kernel has none");
-	else if (!strcmp(chosen(line), "never"))
+	else if (!strcmp(is, "never"))
 		found(f, STATE_BAD, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled", "never");
 	else
-		found(f, STATE_OK, "", "%s", chosen(line));
+		found(f, STATE_OK, "", "%s", is);
 }
 
 static void look_thp_shmem(struct finding *f)
