@@ -1,0 +1,147 @@
+/*
+ * Why: scripts depend on exit codes and on one-line errors that name the fix, and on nothing but answers going to stdout.
+ * None of these cases needs a model or a daemon; the program under test is $BUILD/gyre (default build/gyre).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static char output[65536];
+
+/* Runs gyre with `words`, keeps both outputs, returns the exit status. */
+static int gyre(const char *words)
+{
+	const char *build = getenv("BUILD");
+	char command[1024];
+	size_t n;
+	FILE *f;
+	int status;
+
+	snprintf(command, sizeof(command), "env -u XDG_RUNTIME_DIR -u GYRE_SOCKET %s/gyre %s 2>&1 </dev/null",
+		 build ? build : "build", words);
+	f = popen(command, "r");
+	assert_non_null(f);
+	n = fread(output, 1, sizeof(output) - 1, f);
+	output[n] = 0;
+	status = pclose(f);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void assert_one_line(void)
+{
+	assert_non_null(strchr(output, '\n'));
+	assert_int_equal(strchr(output, '\n')[1], 0);
+}
+
+static void usage_errors_are_2(void **state)
+{
+	static const char *const words[] = { "nosuch",           "bench",           "run --nosuch",
+					     "run --max",        "run --max 0 hi",  "run --max 1.5 hi",
+					     "run --top-p 2 hi", "run --temp x hi", "run --seed -1 hi",
+					     "score one",        "inspect",         "stat extra",
+					     "run --stop '' hi", "bench model",     "run" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (gyre(words[i]) != 2)
+			fail_msg("gyre %s: %s", words[i], output);
+		assert_one_line();
+		assert_memory_equal(output, "gyre: ", 6);
+	}
+}
+
+static void no_daemon_is_3_and_names_the_fix(void **state)
+{
+	static const char *const verb[] = { "run", "score", "tokenize", "stat" };
+	static const char *const operand[] = { "hi", "a b", "hi", "" };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char words[128];
+
+		snprintf(words, sizeof(words), "%s --socket /nonexistent/sock %s", verb[i], operand[i]);
+		assert_int_equal(gyre(words), 3);
+		assert_string_equal(output, "gyre: no gyred on /nonexistent/sock: start one, or give --model FILE\n");
+	}
+}
+
+static void missing_model_is_1_in_one_line(void **state)
+{
+	(void)state;
+	assert_int_equal(gyre("run --socket /nonexistent/sock --model /nonexistent.gguf hi"), 1);
+	assert_one_line();
+	assert_non_null(strstr(output, "/nonexistent.gguf"));
+	assert_int_equal(gyre("inspect /nonexistent.gguf"), 1);
+	assert_one_line();
+}
+
+static void private_daemon_forwards_its_last_words(void **state)
+{
+	(void)state;
+	assert_int_equal(gyre("run --socket /nonexistent/sock --model /etc/passwd hi"), 1);
+	assert_one_line();
+	assert_non_null(strstr(output, "/etc/passwd"));
+}
+
+static void every_verb_has_help(void **state)
+{
+	static const char *const verb[] = { "run",    "chat",        "score",      "tokenize", "inspect",
+					    "doctor", "bench model", "bench ring", "stat" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(verb) / sizeof(verb[0]); i++) {
+		char words[64];
+
+		snprintf(words, sizeof(words), "%s --help", verb[i]);
+		assert_int_equal(gyre(words), 0);
+		assert_non_null(strstr(output, "usage: gyre"));
+		assert_non_null(strstr(output, "--help"));
+		assert_non_null(strstr(output, "Exit status"));
+	}
+	assert_int_equal(gyre("--help"), 0);
+	for (size_t i = 0; i < sizeof(verb) / sizeof(verb[0]); i++)
+		assert_non_null(strstr(output, verb[i]));
+}
+
+static void golden_model_is_inspected(void **state)
+{
+	(void)state;
+	assert_int_equal(gyre("inspect tests/golden/llama_plain.gguf"), 0);
+	assert_non_null(strstr(output, "general.architecture = \"llama\""));
+	assert_non_null(strstr(output, "token_embd.weight"));
+	assert_int_equal(gyre("inspect --json tests/golden/llama_plain.gguf"), 0);
+	assert_one_line();
+	assert_int_equal(output[0], '{');
+}
+
+static void doctor_reports_each_check(void **state)
+{
+	(void)state;
+	assert_true(gyre("doctor") <= 1); /* 1: the host has something bad */
+	assert_non_null(strstr(output, "huge pages"));
+	assert_non_null(strstr(output, "io_uring"));
+	assert_null(strchr(output, '[')); /* the chosen value alone, not the list the kernel shows */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(usage_errors_are_2),
+		cmocka_unit_test(no_daemon_is_3_and_names_the_fix),
+		cmocka_unit_test(missing_model_is_1_in_one_line),
+		cmocka_unit_test(private_daemon_forwards_its_last_words),
+		cmocka_unit_test(every_verb_has_help),
+		cmocka_unit_test(golden_model_is_inspected),
+		cmocka_unit_test(doctor_reports_each_check),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
