@@ -1,6 +1,6 @@
 /*
  * `gyre bench model`: prefill and decode of a model in this process, without rings or sampling. As llama-bench does: -p tokens
- * from an empty context as one prompt, then -n tokens one by one from an empty context.
+ * from an empty context as one prompt, then -n tokens one by one behind a context of -d tokens.
  */
 #include "tools/tool.h"
 
@@ -54,7 +54,7 @@ static int open_sequence(struct bench *b, struct error *e)
 	r->token = calloc(b->n_ctx, sizeof(*r->token));
 	r->block = calloc(n_block, sizeof(*r->block));
 	if (!r->token || !r->block || batch_init(&b->batch, STEP_ROWS, 1, model_logit_stride(b->model)) < 0)
-		return error_set(e, -ENOMEM, "no memory for %u positions; lower -p or -n", b->n_ctx);
+		return error_set(e, -ENOMEM, "no memory for %u positions; lower -p, -d or -n", b->n_ctx);
 	for (uint32_t i = 0; i < b->n_ctx; i++)
 		r->token[i] = (int32_t)((i * 7919ull + 13) % n_vocab); /* speed does not depend on which */
 	for (uint32_t i = 0; i < n_block; i++)
@@ -67,7 +67,7 @@ static int bench_open(struct bench *b, const struct args *a, struct error *e)
 	struct model_options mo = { .n_row_max = STEP_ROWS, .n_logit_max = 1 };
 	int r = open_team(b, a, e);
 
-	b->n_ctx = a->n_prompt > a->n_gen ? a->n_prompt : a->n_gen;
+	b->n_ctx = a->n_prompt > a->n_depth + a->n_gen ? a->n_prompt : a->n_depth + a->n_gen;
 	if (r == 0)
 		r = weights_load(&b->weights, a->model, &(struct weights_options){ .n_thread = team_size(b->team) }, e);
 	if (r < 0)
@@ -109,12 +109,13 @@ static double prefill_s(struct bench *b, uint32_t n)
 	return now_s() - begin;
 }
 
-static double decode_s(struct bench *b, uint32_t n)
+/* Behind `depth` positions, which a prefill has filled. */
+static double decode_s(struct bench *b, uint32_t depth, uint32_t n)
 {
 	double begin = now_s();
 
 	for (uint32_t i = 0; i < n; i++)
-		step(b, i, 1, i + 1);
+		step(b, depth + i, 1, depth + i + 1);
 	return now_s() - begin;
 }
 
@@ -141,10 +142,10 @@ static int measure(struct bench *b, const struct args *a, struct figures *f, str
 		free(tg);
 		return error_set(e, -ENOMEM, "no memory for %u repetitions", a->n_repeat);
 	}
-	prefill_s(b, a->n_prompt); /* warms caches and clocks */
+	prefill_s(b, a->n_prompt > a->n_depth ? a->n_prompt : a->n_depth); /* fills the KV; warms caches and clocks */
 	for (uint32_t i = 0; i < a->n_repeat; i++) {
 		pp[i] = prefill_s(b, a->n_prompt);
-		tg[i] = decode_s(b, a->n_gen);
+		tg[i] = decode_s(b, a->n_depth, a->n_gen);
 	}
 	f->pp_ms = median(pp, a->n_repeat) * 1e3;
 	f->tg_ms = median(tg, a->n_repeat) * 1e3 / a->n_gen;
@@ -162,17 +163,18 @@ static int print_figures(const struct bench *b, const struct args *a, const stru
 	double share = f->tg_tps * (double)f->token_bytes / (f->read_gbps * 1e9);
 
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:I,s:I,s:f,s:f,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "pp_tps",
-					    f->pp_tps, "tg_tps", f->tg_tps, "weights_bytes",
-					    (json_int_t)b->weights->n_bytes, "token_bytes", (json_int_t)f->token_bytes,
-					    "read_gbps", f->read_gbps, "decode_share", share, "n_prompt",
-					    (int)a->n_prompt, "n_gen", (int)a->n_gen, "threads", team_size(b->team),
-					    "repeat", (int)a->n_repeat, "isa", b->kernels.isa, "pages",
-					    pool_kind_name(b->weights->pool.kind), "load_s", b->weights->seconds));
-	printf("pp%u          %.1f tok/s\ntg%u          %.1f tok/s\nweights_bytes  %llu\nread_gbps      %.2f GB/s\n"
+		return print_json(
+			json_pack("{s:f,s:f,s:I,s:I,s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "pp_tps", f->pp_tps,
+				  "tg_tps", f->tg_tps, "weights_bytes", (json_int_t)b->weights->n_bytes, "token_bytes",
+				  (json_int_t)f->token_bytes, "read_gbps", f->read_gbps, "decode_share", share,
+				  "n_prompt", (int)a->n_prompt, "n_gen", (int)a->n_gen, "n_depth", (int)a->n_depth,
+				  "threads", team_size(b->team), "repeat", (int)a->n_repeat, "isa", b->kernels.isa,
+				  "pages", pool_kind_name(b->weights->pool.kind), "load_s", b->weights->seconds));
+	printf("pp%u          %.1f tok/s\ntg%u@%u        %.1f tok/s\nweights_bytes  %llu\nread_gbps      %.2f GB/s\n"
 	       "decode_share   %.3f of the read bandwidth\n(%d threads, %s, %s, medians of %u)\n",
-	       a->n_prompt, f->pp_tps, a->n_gen, f->tg_tps, (unsigned long long)b->weights->n_bytes, f->read_gbps,
-	       share, team_size(b->team), b->kernels.isa, pool_kind_name(b->weights->pool.kind), a->n_repeat);
+	       a->n_prompt, f->pp_tps, a->n_gen, a->n_depth, f->tg_tps, (unsigned long long)b->weights->n_bytes,
+	       f->read_gbps, share, team_size(b->team), b->kernels.isa, pool_kind_name(b->weights->pool.kind),
+	       a->n_repeat);
 	return TOOL_OK;
 }
 

@@ -28,7 +28,8 @@ static const struct verb verbs[] = {
 	{ "bench model", "",
 	  "Speed of a model in this process: prefill, decode, and the share of the memory's read bandwidth that decode "
 	  "reaches.",
-	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_REPEAT | OPT_JSON, 0, 0, bench_model_main },
+	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_REPEAT | OPT_JSON, 0, 0,
+	  bench_model_main },
 	{ "bench ring", "",
 	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },

@@ -49,6 +49,8 @@ static const struct row rows[] = {
 	{ OPT_PROMPT_ROWS, "prompt", 'p', "N", "tokens of the prompt (default 512)", KIND_U32, AT(n_prompt), 1,
 	  1u << 20 },
 	{ OPT_GEN, "gen", 'n', "N", "tokens to generate (default 128)", KIND_U32, AT(n_gen), 1, 1u << 20 },
+	{ OPT_DEPTH, "depth", 'd', "N", "tokens in the context before the first generated one (default 0)", KIND_U32,
+	  AT(n_depth), 0, 1u << 20 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
 	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },

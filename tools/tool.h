@@ -35,6 +35,7 @@ enum option_bit {
 	OPT_PROMPT_ROWS = 1u << 16,
 	OPT_GEN = 1u << 17,
 	OPT_REPEAT = 1u << 18,
+	OPT_DEPTH = 1u << 19,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -44,7 +45,7 @@ struct args {
 	const char *socket, *model, *system;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
-	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_repeat;
+	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	bool json, raw, verbose, ids;
 	int n_word;
 	char **word; /* what is left: the operands */
