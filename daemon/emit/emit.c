@@ -1,6 +1,7 @@
 #include "daemon/emit/emit.h"
 #include "daemon/emit/hold.h"
 #include "daemon/intake/session.h"
+#include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -204,4 +205,5 @@ void emit_batch(struct emit *e, struct batch *b)
 	}
 	for (uint32_t i = 0; i < e->n_touched; i++)
 		session_flush(e->touched[i]);
+	profile_lap(PROFILE_EMIT);
 }

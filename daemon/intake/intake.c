@@ -1,4 +1,5 @@
 #include "daemon/intake/intake.h"
+#include "daemon/util/profile.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"
 
@@ -343,6 +344,7 @@ void intake_drain(struct intake *i, struct queue *q)
 	grant_space(i, q);
 	i->stats.n_step++;
 	i->stats.n_session = i->n_session;
+	profile_lap(PROFILE_INTAKE);
 }
 
 /* ---- waiting ---- */
@@ -389,8 +391,10 @@ int intake_park(struct intake *i)
 	uint64_t n;
 	bool is_paused = is_any_paused(i);
 
-	if (!is_paused && spin(i))
+	if (!is_paused && spin(i)) {
+		profile_lap(PROFILE_IDLE);
 		return 0;
+	}
 	for (uint32_t k = 0; k < i->n_session; k++)
 		doorbell_arm(i->session[k]->region.daemon);
 	if (!has_work(i)) {
@@ -400,5 +404,6 @@ int intake_park(struct intake *i)
 	for (uint32_t k = 0; k < i->n_session; k++)
 		doorbell_disarm(i->session[k]->region.daemon);
 	(void)!read(i->wake_fd, &n, sizeof(n)); /* ours alone, so reading it cannot block */
+	profile_lap(PROFILE_IDLE);
 	return 0;
 }

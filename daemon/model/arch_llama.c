@@ -8,6 +8,7 @@
  * rows make it worth while to share the packing of activations. Projections are cut by output: by whole heads, or panels.
  */
 #include "daemon/model/arch.h"
+#include "daemon/util/profile.h"
 
 #include <errno.h>
 #include <math.h>
@@ -96,6 +97,7 @@ static void embed(struct model *m, int worker)
 	for (uint32_t r = (uint32_t)worker; r < b->n_row; r += n_worker)
 		quant_dequantize_row(m->token_embd->type, m->x + (size_t)r * m->x_stride, m->token_embd->data,
 				     (size_t)b->token[r], m->token_embd->n_col);
+	profile_lap(PROFILE_EMBED);
 	team_barrier(m->team, worker);
 }
 
@@ -261,22 +263,29 @@ static void head(struct model *m, int worker)
 		linear_mul(m, a, m->output, b->logits, b->logit_stride, begin, end);
 }
 
+static void finish(struct model *m, int worker, enum profile_part part)
+{
+	profile_lap(part);
+	team_barrier(m->team, worker);
+}
+
 static void llama_forward(struct model *m, int worker)
 {
 	embed(m, worker);
 	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
 		qkv(m, i, worker);
-		team_barrier(m->team, worker);
+		finish(m, worker, PROFILE_QKV);
 		attention_run(m, i, worker);
-		team_barrier(m->team, worker);
+		finish(m, worker, PROFILE_ATTENTION);
 		attention_output(m, i, worker);
-		team_barrier(m->team, worker);
+		finish(m, worker, PROFILE_OUTPUT);
 		gate_up(m, i, worker);
-		team_barrier(m->team, worker);
+		finish(m, worker, PROFILE_GATE_UP);
 		down(m, i, worker);
-		team_barrier(m->team, worker);
+		finish(m, worker, PROFILE_DOWN);
 	}
 	head(m, worker);
+	profile_lap(PROFILE_HEAD);
 }
 
 const struct arch arch_llama = { .name = "llama", .open = llama_open, .forward = llama_forward };

@@ -5,6 +5,7 @@
  * the same and they are merged in order of position, so the cut never shows in the bits.
  */
 #include "daemon/model/arch.h"
+#include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <string.h>
@@ -154,6 +155,7 @@ static void run_split(struct model *m, uint32_t layer, int worker)
 			if (item++ % n_worker == (uint32_t)worker)
 				pair_chunk(m, s, &pr, layer, c, &m->partial[i]);
 	}
+	profile_lap(PROFILE_ATTENTION);
 	team_barrier(m->team, worker);
 	for (uint32_t i = (uint32_t)worker; i < m->n_pair; i += n_worker) {
 		struct pair pr = pair_at(m, i);

@@ -1,4 +1,5 @@
 #include "daemon/model/arch.h"
+#include "daemon/util/profile.h"
 
 #include <string.h>
 
@@ -48,6 +49,7 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 		}
 	for (uint32_t tile = alone ? 0 : (uint32_t)worker; tile < n_tile; tile += alone ? 1 : n_worker)
 		pack_tile(m, own, own_act, s, tile);
+	profile_lap(PROFILE_NORM);
 	if (!alone)
 		team_barrier(m->team, worker);
 	return own_act;

@@ -1,4 +1,5 @@
 #include "daemon/model/arch.h"
+#include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -259,5 +260,6 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 	m->team = t;
 	m->batch = b;
 	attention_plan(m, team_size(t));
+	profile_rows(b->n_row);
 	team_run(t, forward, m);
 }

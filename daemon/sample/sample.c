@@ -1,6 +1,7 @@
 #include "daemon/sample/sample.h"
 #include "daemon/sample/log.h"
 #include "daemon/sample/philox.h"
+#include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -315,4 +316,5 @@ void sample_batch(struct sample *s, struct batch *b)
 		sample_seq(s, b, i, &logit);
 	assert(logit == b->n_logit);
 	b->time_ns = batch_now_ns();
+	profile_lap(PROFILE_SAMPLE);
 }

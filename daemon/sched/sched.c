@@ -1,4 +1,5 @@
 #include "daemon/sched/sched.h"
+#include "daemon/util/profile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -201,5 +202,6 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	add_rows(s, b, false, &n_row, &n_logit);
 	batch_layout(b);
 	b->n_token = 0;
+	profile_lap(PROFILE_PLAN);
 	return b->n_row || b->n_ended;
 }

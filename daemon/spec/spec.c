@@ -1,4 +1,5 @@
 #include "daemon/spec/spec.h"
+#include "daemon/util/profile.h"
 
 #include <string.h>
 
@@ -66,4 +67,5 @@ void spec_draft(struct spec *s, struct batch *b)
 		s->n_guessed += n;
 	}
 	batch_layout(b);
+	profile_lap(PROFILE_DRAFT);
 }

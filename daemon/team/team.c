@@ -34,6 +34,7 @@ struct worker {
 	pthread_t thread;
 	int index;
 	uint32_t phase; /* barriers passed; the worker's own */
+	struct profile profile;
 };
 
 struct team {
@@ -77,9 +78,10 @@ void team_barrier(struct team *t, int worker)
 		/* Nobody arrives again before the gate is raised, so the plain order of these two is enough. */
 		atomic_store_explicit(&t->n_arrived, 0, memory_order_relaxed);
 		gate_raise(&t->phase);
-		return;
+	} else {
+		gate_wait(&t->phase, phase, t->has_cpus ? SPIN_BARRIER : 0);
 	}
-	gate_wait(&t->phase, phase, t->has_cpus ? SPIN_BARRIER : 0);
+	profile_lap(PROFILE_BARRIER);
 }
 
 static void *worker_main(void *arg)
@@ -87,10 +89,12 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct team *t = w->team;
 
+	profile_attach(&w->profile);
 	for (uint32_t run = 0;; run++) {
 		gate_wait(&t->run, run, t->has_cpus ? SPIN_RUN : 0);
 		if (!t->fn)
 			return NULL;
+		profile_lap(PROFILE_IDLE);
 		t->fn(t->arg, w->index);
 		team_barrier(t, w->index);
 	}
@@ -98,6 +102,7 @@ static void *worker_main(void *arg)
 
 void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg)
 {
+	profile_attach(&t->worker[0].profile);
 	if (t->n > 1) {
 		t->fn = fn;
 		t->arg = arg;
@@ -175,6 +180,8 @@ struct team *team_free(struct team *t)
 {
 	if (!t)
 		return NULL;
+	if (profile_mine == &t->worker[0].profile)
+		profile_attach(NULL);
 	t->fn = NULL;
 	gate_raise(&t->run);
 	for (int i = 1; i < t->n_thread; i++)
@@ -186,6 +193,11 @@ struct team *team_free(struct team *t)
 int team_size(const struct team *t)
 {
 	return t->n;
+}
+
+const struct profile *team_profile(const struct team *t, int worker)
+{
+	return &t->worker[worker].profile;
 }
 
 void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end)

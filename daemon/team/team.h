@@ -9,6 +9,7 @@
 #define GYRE_DAEMON_TEAM_TEAM_H
 
 #include "daemon/util/error.h"
+#include "daemon/util/profile.h"
 
 #include <stddef.h>
 
@@ -26,6 +27,8 @@ void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg);
 /* Inside a run: returns when every worker has come here. All workers pass the same barriers. */
 void team_barrier(struct team *t, int worker);
 int team_size(const struct team *t);
+/* A worker's laps: it is attached to its profile, the caller from its first run on. Waiting at barriers is counted here. */
+const struct profile *team_profile(const struct team *t, int worker);
 
 /* Worker's share [*begin, *end) of n_items, cut at multiples of align (>= 1); shares differ by at most align. */
 void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end);

@@ -87,6 +87,24 @@ static void parked_workers_wake(void **state)
 	team_free(t);
 }
 
+static void every_barrier_is_counted(void **state)
+{
+	struct profile_sum sum;
+
+	(void)state;
+	for (int n = 2; n <= 3; n++) {
+		struct work w = { 0 };
+
+		assert_int_equal(team_new(&w.team, n, NULL, NULL), 0);
+		for (int run = 0; run < 2; run++)
+			team_run(w.team, rounds, &w);
+		profile_read(team_profile(w.team, 0), &sum);
+		assert_int_equal(sum.n[PROFILE_BARRIER], 2 * (2 * N_ROUND + 1)); /* a run's end is one, too */
+		team_free(w.team);
+	}
+	profile_lap(PROFILE_EMIT); /* of a thread whose team is gone */
+}
+
 static void ranges_cover_without_overlap(void **state)
 {
 	(void)state;
@@ -122,9 +140,9 @@ static void impossible_teams_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(barriers_order_plain_memory),  cmocka_unit_test(a_run_ends_after_its_last_worker),
-		cmocka_unit_test(parked_workers_wake),          cmocka_unit_test(ranges_cover_without_overlap),
-		cmocka_unit_test(impossible_teams_are_refused),
+		cmocka_unit_test(barriers_order_plain_memory), cmocka_unit_test(a_run_ends_after_its_last_worker),
+		cmocka_unit_test(parked_workers_wake),         cmocka_unit_test(ranges_cover_without_overlap),
+		cmocka_unit_test(every_barrier_is_counted),    cmocka_unit_test(impossible_teams_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

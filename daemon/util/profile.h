@@ -1,0 +1,82 @@
+/*
+ * Where a thread's time goes, always compiled in. A lap ends the stretch that began at the lap before it and adds it to one
+ * part, so the parts of a thread sum to all of its time. One lap is a counter read and two additions, about 20 ns.
+ *
+ * A profile has one writer, the thread it is attached to, and lies on cache lines of its own. Anybody may read it meanwhile:
+ * a stale or torn set of parts costs a figure its last step.
+ */
+#ifndef GYRE_DAEMON_UTIL_PROFILE_H
+#define GYRE_DAEMON_UTIL_PROFILE_H
+
+#include <stdint.h>
+
+/* In the order of a step. IDLE: waiting for a run or a request; BARRIER: for the other workers. */
+enum profile_part {
+	PROFILE_IDLE,
+	PROFILE_INTAKE,
+	PROFILE_PLAN,
+	PROFILE_DRAFT,
+	PROFILE_EMBED,
+	PROFILE_NORM, /* norm and packing of activations, of all products */
+	PROFILE_QKV,
+	PROFILE_ATTENTION,
+	PROFILE_OUTPUT,
+	PROFILE_GATE_UP,
+	PROFILE_DOWN,
+	PROFILE_HEAD,
+	PROFILE_BARRIER,
+	PROFILE_SAMPLE,
+	PROFILE_EMIT,
+	PROFILE_PART_MAX
+};
+
+struct profile {
+	uint64_t last_ticks __attribute__((aligned(64)));
+	uint64_t begin_ticks, begin_ns; /* when it was attached first: the length of a tick */
+	uint64_t n_row;
+	uint64_t ticks[PROFILE_PART_MAX];
+	uint64_t n[PROFILE_PART_MAX]; /* laps */
+};
+
+/* What a reader makes of it. */
+struct profile_sum {
+	uint64_t n_row;
+	uint64_t n[PROFILE_PART_MAX];
+	double ns[PROFILE_PART_MAX];
+};
+
+extern _Thread_local struct profile *profile_mine;
+
+/* From now on this thread's laps go to p (zeroed memory at first); NULL: nowhere. */
+void profile_attach(struct profile *p);
+void profile_read(const struct profile *p, struct profile_sum *sum);
+/* *sum -= *since, a reading taken earlier. */
+void profile_subtract(struct profile_sum *sum, const struct profile_sum *since);
+/* "idle", "intake", ... */
+const char *profile_part_name(enum profile_part part);
+
+static inline void profile_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void profile_lap(enum profile_part part)
+{
+	struct profile *p = profile_mine;
+	uint64_t now;
+
+	if (!p)
+		return;
+	now = __builtin_ia32_rdtsc();
+	profile_add(&p->ticks[part], now - p->last_ticks);
+	profile_add(&p->n[part], 1);
+	p->last_ticks = now;
+}
+
+static inline void profile_rows(uint32_t n_row)
+{
+	if (profile_mine)
+		profile_add(&profile_mine->n_row, n_row);
+}
+
+#endif
