@@ -1,7 +1,10 @@
 /*
- * One counter barrier serves both the steps inside a run and the end of it. A waiter spins SPIN_* times, then sleeps on
- * the word it watches. Sleeping and waking meet as in Dekker's algorithm: the sleeper raises n_asleep, then the kernel
- * compares the word; the waker changes the word, then reads n_asleep. Both are seq_cst, so one of the two sees the other.
+ * A gate is a counter that one thread raises and others wait for: they spin, then sleep on its word. Bit 0 of the word says
+ * that somebody sleeps, so raising is one exchange, which tells whether to wake, and no wake-up can fall between two words.
+ *
+ * The barrier is by dissemination (Hensgen, Finkel, Manber 1988): in round k worker i raises a gate of worker i + 2^k and
+ * waits for its own, which i - 2^k raises; after ceil(log2 n) rounds each has heard of all. Each gate has one raiser, one
+ * waiter and a cache line of its own, so two workers meet in the time that one line takes each way, both at once.
  */
 #include "daemon/team/team.h"
 
@@ -22,64 +25,97 @@
 #define CACHE_LINE   64
 #define SPIN_BARRIER 4000  /* pauses, 40..140 cycles each: 50..150 us, above the longest imbalance of one operation */
 #define SPIN_RUN     20000 /* between two steps of a busy daemon */
+#define YIELDS       16    /* instead, where workers share CPUs: each lets another one run */
 
-/* A word that many wait on and one changes. */
+#define ROUND_MAX 10 /* 2^10 = TEAM_MAX */
+_Static_assert(TEAM_MAX <= 1 << ROUND_MAX, "rounds of the barrier");
+
 struct gate {
-	_Alignas(CACHE_LINE) _Atomic uint32_t word;
-	_Atomic uint32_t n_asleep;
+	_Alignas(CACHE_LINE) _Atomic uint32_t word; /* 2 * times raised + somebody sleeps */
 };
 
 struct worker {
 	_Alignas(CACHE_LINE) struct team *team;
 	pthread_t thread;
 	int index;
-	uint32_t phase; /* barriers passed; the worker's own */
+	uint32_t n_phase; /* barriers passed; the worker's own */
 	struct profile profile;
+	struct gate heard[ROUND_MAX]; /* raised by the worker 2^k before this one */
 };
 
 struct team {
-	struct gate run;   /* the caller raises word once per run */
-	struct gate phase; /* the last to arrive raises word once per barrier */
-	_Alignas(CACHE_LINE) _Atomic uint32_t n_arrived;
-	_Alignas(CACHE_LINE) void (*fn)(void *arg, int worker); /* NULL: the workers end */
-	void *arg;
 	int n, n_thread; /* workers; threads made so far, the caller counted */
 	bool has_cpus;   /* a CPU for each worker: spinning takes nobody's time */
+	/* One line, the caller's: the gate that starts a run brings what to run. */
+	struct gate run;
+	void (*fn)(void *arg, int worker); /* NULL: the workers end */
+	void *arg;
+	uint32_t n_run;
 	struct worker worker[];
 };
 
-static void gate_wait(struct gate *g, uint32_t old, int n_spin)
+/* Counters run free. A gate may be a step ahead of its waiter, never more than that. */
+static bool is_raised(uint32_t word, uint32_t n)
 {
-	for (int i = 0; i < n_spin; i++) {
-		if (atomic_load_explicit(&g->word, memory_order_acquire) != old) /* pairs with gate_raise */
-			return;
-		__builtin_ia32_pause();
-	}
-	atomic_fetch_add(&g->n_asleep, 1);
-	while (atomic_load(&g->word) == old)
-		syscall(SYS_futex, &g->word, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
-	atomic_fetch_sub(&g->n_asleep, 1);
+	return (int32_t)(word - 2 * n) >= 0;
 }
 
-static void gate_raise(struct gate *g)
+static void gate_sleep(struct gate *g, uint32_t n)
 {
-	atomic_fetch_add(&g->word, 1); /* pairs with the loads of gate_wait */
-	if (atomic_load(&g->n_asleep) > 0)
+	uint32_t word = atomic_load_explicit(&g->word, memory_order_acquire);
+
+	while (!is_raised(word, n)) {
+		if (word & 1 || atomic_compare_exchange_weak(&g->word, &word, word | 1)) {
+			syscall(SYS_futex, &g->word, FUTEX_WAIT_PRIVATE, word | 1, NULL, NULL, 0);
+			word = atomic_load_explicit(&g->word, memory_order_acquire);
+		}
+	}
+}
+
+static bool gate_spin(const struct gate *g, uint32_t n, int n_spin)
+{
+	for (int i = 0; i < n_spin; i++) {
+		if (is_raised(atomic_load_explicit(&g->word, memory_order_acquire), n)) /* pairs with gate_raise */
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+static bool gate_yield(const struct gate *g, uint32_t n)
+{
+	for (int i = 0; i < YIELDS; i++) {
+		if (is_raised(atomic_load_explicit(&g->word, memory_order_acquire), n)) /* pairs with gate_raise */
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
+static void gate_wait(const struct team *t, struct gate *g, uint32_t n, int n_spin)
+{
+	if (!(t->has_cpus ? gate_spin(g, n, n_spin) : gate_yield(g, n)))
+		gate_sleep(g, n);
+}
+
+/* Its n-th time. */
+static void gate_raise(struct gate *g, uint32_t n)
+{
+	/* Pairs with the loads of gate_wait and gate_sleep; the sleeper's exchange is before this one, or fails. */
+	if (atomic_exchange(&g->word, 2 * n) & 1)
 		syscall(SYS_futex, &g->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void team_barrier(struct team *t, int worker)
 {
-	uint32_t phase = t->worker[worker].phase++;
+	struct worker *w = &t->worker[worker];
+	uint32_t n = ++w->n_phase;
 
 	if (t->n == 1)
 		return;
-	if (atomic_fetch_add(&t->n_arrived, 1) == (uint32_t)t->n - 1) {
-		/* Nobody arrives again before the gate is raised, so the plain order of these two is enough. */
-		atomic_store_explicit(&t->n_arrived, 0, memory_order_relaxed);
-		gate_raise(&t->phase);
-	} else {
-		gate_wait(&t->phase, phase, t->has_cpus ? SPIN_BARRIER : 0);
+	for (int k = 0; 1 << k < t->n; k++) {
+		gate_raise(&t->worker[(worker + (1 << k)) % t->n].heard[k], n);
+		gate_wait(t, &w->heard[k], n, SPIN_BARRIER);
 	}
 	profile_lap(PROFILE_BARRIER);
 }
@@ -90,8 +126,8 @@ static void *worker_main(void *arg)
 	struct team *t = w->team;
 
 	profile_attach(&w->profile);
-	for (uint32_t run = 0;; run++) {
-		gate_wait(&t->run, run, t->has_cpus ? SPIN_RUN : 0);
+	for (uint32_t run = 1;; run++) {
+		gate_wait(t, &t->run, run, SPIN_RUN);
 		if (!t->fn)
 			return NULL;
 		profile_lap(PROFILE_IDLE);
@@ -106,7 +142,7 @@ void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg)
 	if (t->n > 1) {
 		t->fn = fn;
 		t->arg = arg;
-		gate_raise(&t->run);
+		gate_raise(&t->run, ++t->n_run);
 	}
 	fn(arg, 0);
 	team_barrier(t, 0);
@@ -183,7 +219,7 @@ struct team *team_free(struct team *t)
 	if (profile_mine == &t->worker[0].profile)
 		profile_attach(NULL);
 	t->fn = NULL;
-	gate_raise(&t->run);
+	gate_raise(&t->run, ++t->n_run);
 	for (int i = 1; i < t->n_thread; i++)
 		pthread_join(t->worker[i].thread, NULL);
 	free(t);
