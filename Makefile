@@ -118,7 +118,7 @@ ndebug: ## tests with asserts off
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
-	python3 tools/golden/tokens.py && python3 tools/golden/logits.py
+	python3 tools/golden/tokens.py && python3 tools/golden/logits.py && python3 tools/golden/quants.py
 
 MODEL ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gyre/SmolLM2-135M-Instruct-Q4_1.gguf
 bench: all ## speed of the default model and of the rings

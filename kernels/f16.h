@@ -1,4 +1,4 @@
-/* Exact f16 and bf16 conversions in portable C: round to nearest even, subnormals kept, NaN stays NaN. */
+/* Exact f16, bf16 and E8M0 conversions in portable C: round to nearest even, subnormals kept, NaN stays NaN. */
 #ifndef GYRE_KERNELS_F16_H
 #define GYRE_KERNELS_F16_H
 
@@ -53,6 +53,12 @@ static inline uint16_t f32_to_f16(float f)
 static inline float bf16_to_f32(uint16_t h)
 {
 	return f32_from_bits((uint32_t)h << 16);
+}
+
+/* Half of what an E8M0 byte stands for: 2^(x - 128), subnormal for 0 and 1. As in ggml, 255 is 2^127 and not NaN. */
+static inline float e8m0_half_to_f32(uint8_t x)
+{
+	return f32_from_bits(x < 2 ? 0x00200000u << x : (uint32_t)(x - 1) << 23);
 }
 
 static inline uint16_t load_u16(const void *p)

@@ -54,10 +54,13 @@ struct kernels {
 	 * One chain per output over blocks b in ascending k, acc starting at +0 (isum: exact int32 over the block):
 	 *   F32 F16 BF16  acc = fma(w, x, acc)
 	 *   Q4_0 Q5_0 Q8_0  acc = fma(dw*da, (float)isum, acc)                        (isum with the offset 8 / 16 / 0 taken off)
+	 *   IQ4_NL MXFP4  acc = fma(dw*da, (float)isum, acc)                        (isum of the codes' values)
 	 *   Q4_1 Q5_1     acc = fma(dw*da, (float)isum, acc); acc = fma(m, s, acc)    (isum of unsigned q)
 	 *   Q4_K Q5_K     acc = fma(dw*da, (float)(sum sc*isum32), acc); acc = fma(-(dmin*da), (float)(sum min*sum32), acc)
-	 *   Q6_K          acc = fma(dw*da, (float)(sum sc*isum16), acc)               (isum16 with 32 taken off)
-	 * dw, m, dmin are exact f16 -> f32. w is the whole packed matrix (64-byte aligned), x_tile an act_pack result.
+	 *   Q2_K          acc = fma(dw*da, (float)(sum sc*isum16), acc); acc = fma(-(dmin*da), (float)(sum min*sum16), acc)
+	 *   Q3_K Q6_K     acc = fma(dw*da, (float)(sum sc*isum16), acc)               (isum16 with 4 / 32 taken off)
+	 *   IQ4_XS        acc = fma(dw*da, (float)(sum sc*isum32), acc)               (isum32 of the codes' values)
+	 * dw, m, dmin are exact f16 -> f32; MXFP4's dw is the half of its E8M0, exact. w is the whole packed matrix (64-byte aligned), x_tile an act_pack result.
 	 */
 	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok,
 				       size_t n_col, size_t panel0, size_t panel1);

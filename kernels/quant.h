@@ -11,6 +11,14 @@
  *   Q5_0           f16 d[16]; u8 qh[16][4]; u8 qs[4][16][4]  bit g of qh[r][i] is the fifth bit of k = 4g+i (g = 0..7)
  *   Q5_1           f16 d[16]; f16 m[16]; u8 qh[16][4]; u8 qs[4][16][4]
  *   Q8_0           f16 d[16]; i8 qs[8][16][4]                k = 4j+i
+ *   IQ4_NL         f16 d[16]; u8 qs[4][16][4]                as Q4_0; a nibble is an index into codes_iq4 (codes.h)
+ *   MXFP4          u8 e[16]; u8 qs[4][16][4]                 E8M0 scale (f16.h); a nibble is an index into codes_mxfp4
+ *   Q2_K           f16 d[16]; f16 dmin[16]; u8 sc[16][16]; u8 qs[2][8][16][4]
+ *                  sc[s]: low nibble scale, high nibble minimum of sub-block s (k = 16s..16s+15)
+ *                  qs[h][j][r][i] >> 2*c & 3 (c = 0..3): k = 128h+32c+4j+i
+ *   Q3_K           f16 d[16]; u8 sc[12][16]; u8 hm[8][16][4]; u8 qs[2][8][16][4]
+ *                  low two bits as Q2_K; bit 4h+c of hm[j][r][i] is the third; value = q - 4
+ *                  scale of sub-block s = (sc[s%8] >> 4*(s/8) & 15 | (sc[8+s%4] >> 2*(s/4) & 3) << 4) - 32
  *   Q4_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qs[4][8][16][4]
  *                  qs[p][j][r][i]: low nibble k = 64p+4j+i, high nibble k = 64p+32+4j+i
  *                  sc: six-bit scale s of sub-block s (0..7) = sc[s]&63; min s for s < 4 = sc[8+s]&63;
@@ -20,6 +28,9 @@
  *   Q6_K           f16 d[16]; i8 sc[16][16]; u8 qh[16][16][4]; u8 ql[32][16][4]
  *                  group g (0..63) covers k = 4g+i: low four bits: ql[g/2][r][i], low nibble for even g, high for odd;
  *                  high two bits: qh[g/4][r][i] >> 2*(g%4) & 3; value = q - 32; scale sc[g/4] (sub-blocks of 16)
+ *   IQ4_XS         f16 d[16]; u8 sh[2][16]; u8 sl[4][16]; u8 qs[8][4][16][4]
+ *                  qs[s][j][r][i]: low nibble k = 32s+4j+i, high nibble k = 32s+16+4j+i, an index into codes_iq4
+ *                  scale of sub-block s (of 32) = (sl[s/2] >> 4*(s%2) & 15 | (sh[s/4] >> 2*(s%4) & 3) << 4) - 32
  *
  * The packed size equals the GGUF size: packing moves bits and invents none.
  */
@@ -40,10 +51,15 @@ enum quant_type {
 	QUANT_Q5_0 = 6,
 	QUANT_Q5_1 = 7,
 	QUANT_Q8_0 = 8,
+	QUANT_Q2_K = 10,
+	QUANT_Q3_K = 11,
 	QUANT_Q4_K = 12,
 	QUANT_Q5_K = 13,
 	QUANT_Q6_K = 14,
+	QUANT_IQ4_NL = 20,
+	QUANT_IQ4_XS = 23,
 	QUANT_BF16 = 30,
+	QUANT_MXFP4 = 39,
 	QUANT_TYPE_MAX = 40
 };
 

@@ -12,6 +12,8 @@ void kernels_ref_fill(struct kernels *k)
 			[QUANT_Q4_0] = ref_matmul_q4_0, [QUANT_Q4_1] = ref_matmul_q4_1,
 			[QUANT_Q5_0] = ref_matmul_q5_0, [QUANT_Q5_1] = ref_matmul_q5_1, [QUANT_Q8_0] = ref_matmul_q8_0,
 			[QUANT_Q4_K] = ref_matmul_q4_k, [QUANT_Q5_K] = ref_matmul_q5_k, [QUANT_Q6_K] = ref_matmul_q6_k,
+			[QUANT_Q2_K] = ref_matmul_q2_k, [QUANT_Q3_K] = ref_matmul_q3_k, [QUANT_IQ4_NL] = ref_matmul_iq4_nl,
+			[QUANT_IQ4_XS] = ref_matmul_iq4_xs, [QUANT_MXFP4] = ref_matmul_mxfp4,
 		},
 		.rms_norm = ref_rms_norm,
 		.rope = ref_rope,

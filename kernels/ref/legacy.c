@@ -1,15 +1,17 @@
 /*
- * The 32-element types: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0. Each GGUF block is [f16 d][f16 m][u8 qh[4]][qs], absent fields left out;
- * `struct form` says which, and everything else follows.
+ * The 32-element types: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4. Each GGUF block is [f16 d or u8 e][f16 m][u8 qh[4]][qs], absent
+ * fields left out; `struct form` says which, and everything else follows.
  */
+#include "kernels/codes.h"
 #include "kernels/ref/panel.h"
 
 #include <math.h>
 
 struct form {
-	bool has_min, has_high;
-	int bits;   /* of qs: 4 or 8 */
-	int offset; /* taken off each unsigned q */
+	bool has_min, has_high, is_e8m0;
+	int bits;            /* of qs: 4 or 8 */
+	int offset;          /* taken off each unsigned q */
+	const int8_t *codes; /* what q stands for, where that is not itself */
 };
 
 static const struct form q4_0 = { .bits = 4, .offset = 8 };
@@ -17,12 +19,19 @@ static const struct form q4_1 = { .bits = 4, .has_min = true };
 static const struct form q5_0 = { .bits = 4, .offset = 16, .has_high = true };
 static const struct form q5_1 = { .bits = 4, .has_min = true, .has_high = true };
 static const struct form q8_0 = { .bits = 8 };
+static const struct form iq4_nl = { .bits = 4, .codes = codes_iq4 };
+static const struct form mxfp4 = { .bits = 4, .codes = codes_mxfp4, .is_e8m0 = true };
+
+static inline size_t scale_bytes(const struct form *f)
+{
+	return f->is_e8m0 ? 1 : 2;
+}
 
 /* Integer values of a GGUF block at k = 0..31, offset taken off. */
 static inline void decode(const struct form *f, const uint8_t *b, float *d, float *m, int8_t q[32])
 {
-	*d = load_f16(b);
-	b += 2;
+	*d = f->is_e8m0 ? e8m0_half_to_f32(*b) : load_f16(b);
+	b += scale_bytes(f);
 	*m = 0.0f;
 	if (f->has_min) {
 		*m = load_f16(b);
@@ -40,7 +49,8 @@ static inline void decode(const struct form *f, const uint8_t *b, float *d, floa
 	for (int i = 0; i < 32; i++) {
 		int v = i < 16 ? b[i] & 15 : b[i - 16] >> 4;
 
-		q[i] = (int8_t)((v | (int)(high >> i & 1) << 4) - f->offset);
+		v |= (int)(high >> i & 1) << 4;
+		q[i] = f->codes ? f->codes[v] : (int8_t)(v - f->offset);
 	}
 }
 
@@ -56,9 +66,9 @@ static inline void dequantize(const struct form *f, float *y, const void *block)
 
 static inline void pack(const struct form *f, uint8_t *dst, const void *const row_block[PANEL_ROWS])
 {
-	size_t off = 2;
+	size_t off = scale_bytes(f);
 
-	dst = panel_interleave(dst, row_block, 0, 2, 1);
+	dst = panel_interleave(dst, row_block, 0, off, 1);
 	if (f->has_min) {
 		dst = panel_interleave(dst, row_block, off, 2, 1);
 		off += 2;
@@ -80,8 +90,8 @@ static inline void pack(const struct form *f, uint8_t *dst, const void *const ro
 
 static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *src, int r)
 {
-	src = panel_extract(block, src, r, 2, 1);
-	block += 2;
+	src = panel_extract(block, src, r, scale_bytes(f), 1);
+	block += scale_bytes(f);
 	if (f->has_min) {
 		src = panel_extract(block, src, r, 2, 1);
 		block += 2;
@@ -98,7 +108,7 @@ static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *s
 
 static inline size_t block_bytes(const struct form *f)
 {
-	return 2 + (f->has_min ? 2 : 0) + (f->has_high ? 4 : 0) + (f->bits == 8 ? 32 : 16);
+	return scale_bytes(f) + (f->has_min ? 2 : 0) + (f->has_high ? 4 : 0) + (f->bits == 8 ? 32 : 16);
 }
 
 /* One row of a panel times one token: the chain of the contract. */
@@ -161,3 +171,5 @@ LEGACY_TYPE(q4_1)
 LEGACY_TYPE(q5_0)
 LEGACY_TYPE(q5_1)
 LEGACY_TYPE(q8_0)
+LEGACY_TYPE(iq4_nl)
+LEGACY_TYPE(mxfp4)

@@ -20,5 +20,10 @@ REF_TYPE(q8_0);
 REF_TYPE(q4_k);
 REF_TYPE(q5_k);
 REF_TYPE(q6_k);
+REF_TYPE(q2_k);
+REF_TYPE(q3_k);
+REF_TYPE(iq4_nl);
+REF_TYPE(iq4_xs);
+REF_TYPE(mxfp4);
 
 #endif

@@ -18,8 +18,20 @@
 #define ACT_K_BYTES 308        /* one token's ACT_Q8_K block */
 #define CANARY      0x7fc0dead /* a NaN: arithmetic on it shows */
 
-static const uint32_t types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
-				  QUANT_Q5_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
+/* What test data must know of a type: where a block's f16 scales lie, and the bytes of its largest and smallest values. */
+static const struct type_data {
+	uint32_t type;
+	uint8_t n_scale, at[2], max, min;
+} types[] = {
+	{ QUANT_F32, 0, { 0 }, 0, 0 },          { QUANT_F16, 1, { 0 }, 0, 0 },
+	{ QUANT_BF16, 0, { 0 }, 0, 0 },         { QUANT_Q4_0, 1, { 0 }, 0xff, 0 },
+	{ QUANT_Q4_1, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q5_0, 1, { 0 }, 0xff, 0 },
+	{ QUANT_Q5_1, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q8_0, 1, { 0 }, 0x7f, 0x80 },
+	{ QUANT_Q2_K, 2, { 80, 82 }, 0xff, 0 }, { QUANT_Q3_K, 1, { 108 }, 0xff, 0 },
+	{ QUANT_Q4_K, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q5_K, 2, { 0, 2 }, 0xff, 0 },
+	{ QUANT_Q6_K, 1, { 208 }, 0xff, 0 },    { QUANT_IQ4_NL, 1, { 0 }, 0xff, 0 },
+	{ QUANT_IQ4_XS, 1, { 0 }, 0xff, 0 },    { QUANT_MXFP4, 0, { 0 }, 0x77, 0xff },
+};
 #define N_TYPE (sizeof(types) / sizeof(types[0]))
 
 enum fill { FILL_RANDOM, FILL_MAX, FILL_MIN, FILL_ZERO, FILL_TINY, FILL_HUGE, FILL_N };
@@ -44,41 +56,33 @@ static float fill_float(enum fill f)
 	return f == FILL_MAX || f == FILL_MIN ? scale[f] : uniform() * scale[f];
 }
 
-/* Random or extreme quants, with finite scales: a file's weights are finite, and products with NaN have unspecified payloads. */
-static void fill_block(uint8_t *b, const struct quant_info *q, uint32_t type, enum fill f)
+/* Scales that ggml's own are made of, except infinity: a file's weights are finite, and products with NaN have unspecified
+ * payloads. */
+static void fill_scales(uint8_t *b, const struct type_data *type, enum fill f)
 {
-	static const size_t k_scales = 2;
-	size_t at[2] = { 0, 2 }, n = 1;
-	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f;
+	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f, v = fill_float(f);
 
-	for (size_t i = 0; i < q->block_bytes; i++)
-		b[i] = f == FILL_MAX    ? 0xff
-		       : f == FILL_ZERO ? 0
-		       : f == FILL_MIN  ? (type == QUANT_Q8_0 ? 0x80 : 0)
-					: (uint8_t)rng();
-	if (type == QUANT_Q6_K && f == FILL_MAX)
-		memset(b + 192, 0x80, 16); /* the largest products: 63 * 127 * -128 */
-	if (type == QUANT_F32) {
-		float v = fill_float(f);
-
-		memcpy(b, &v, 4);
-		return;
-	}
-	if (type == QUANT_BF16) {
-		float v = fill_float(f);
-
-		memcpy(b, (uint8_t *)&v + 2, 2);
-		return;
-	}
-	if (type == QUANT_Q6_K)
-		at[0] = 208;
-	else if (type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q4_K || type == QUANT_Q5_K)
-		n = k_scales;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < type->n_scale; i++) {
 		uint16_t h = f32_to_f16(rng() & 1 ? scale : -scale * uniform());
 
-		memcpy(b + at[i], &h, 2);
+		memcpy(b + type->at[i], &h, 2);
 	}
+	if (type->type == QUANT_F32)
+		memcpy(b, &v, 4);
+	if (type->type == QUANT_BF16)
+		memcpy(b, (uint8_t *)&v + 2, 2);
+	if (type->type ==
+	    QUANT_MXFP4) /* E8M0: 2^-128 and up, both subnormals among them; huge, and the product still finite */
+		b[0] = (uint8_t)(rng() % 4 + (f == FILL_TINY ? 0 : f == FILL_HUGE ? 212 : 118));
+}
+
+static void fill_block(uint8_t *b, const struct quant_info *q, const struct type_data *type, enum fill f)
+{
+	for (size_t i = 0; i < q->block_bytes; i++)
+		b[i] = f == FILL_MAX ? type->max : f == FILL_MIN ? type->min : f == FILL_ZERO ? 0 : (uint8_t)rng();
+	if (type->type == QUANT_Q6_K && f == FILL_MAX)
+		memset(b + 192, 0x80, 16); /* the largest products: 63 * 127 * -128 */
+	fill_scales(b, type, f);
 }
 
 static void *aligned(size_t bytes)
@@ -91,14 +95,15 @@ static void *aligned(size_t bytes)
 }
 
 /* A packed matrix W[n_row][n_col]. */
-static void *make_weights(uint32_t type, size_t n_row, size_t n_col, enum fill f, uint8_t **raw)
+static void *make_weights(const struct type_data *td, size_t n_row, size_t n_col, enum fill f, uint8_t **raw)
 {
+	uint32_t type = td->type;
 	const struct quant_info *q = quant_info(type);
 	size_t row_bytes = n_col / q->block_len * q->block_bytes;
 	uint8_t *src = malloc(n_row * row_bytes), *w = aligned(quant_packed_bytes(type, n_row, n_col));
 
 	for (size_t i = 0; i < n_row * row_bytes; i += q->block_bytes)
-		fill_block(src + i, q, type, f);
+		fill_block(src + i, q, td, f);
 	for (size_t r = 0; r < n_row; r += PANEL_ROWS)
 		quant_pack_panel(type, w + r * row_bytes, src + r * row_bytes,
 				 (int)(n_row - r < PANEL_ROWS ? n_row - r : PANEL_ROWS), n_col);
@@ -128,16 +133,17 @@ static void each_isa(void (*check)(const struct kernels *ref, const struct kerne
 	}
 }
 
-static void matmul_case(const struct kernels *ref, const struct kernels *k, uint32_t type, enum fill f, int n_tok,
-			size_t n_col, size_t n_panel)
+static void matmul_case(const struct kernels *ref, const struct kernels *k, const struct type_data *td, enum fill f,
+			int n_tok, size_t n_col, size_t n_panel)
 {
 	enum { STRIDE = 67 };
 	static const float x_scales[] = { 1.0f, 1e6f, 2 * ACT_AMAX_MIN, 0x1p-130f };
+	uint32_t type = td->type;
 	const struct quant_info *q = quant_info(type);
 	size_t tile = act_tile_bytes(q->act, n_tok, n_col);
 	size_t x_stride = n_col + 3, first = n_panel > 2 ? 1 : 0, last = n_panel - (n_panel > 3 ? 1 : 0);
 	float *x = malloc(sizeof(float) * (size_t)n_tok * x_stride), y0[ACT_TILE * STRIDE], y1[ACT_TILE * STRIDE];
-	uint8_t *raw, *w = make_weights(type, n_panel * PANEL_ROWS - rng() % PANEL_ROWS, n_col, f, &raw),
+	uint8_t *raw, *w = make_weights(td, n_panel * PANEL_ROWS - rng() % PANEL_ROWS, n_col, f, &raw),
 		      *x0 = aligned(tile), *x1 = aligned(tile);
 	enum fill fx = (enum fill)(rng() % FILL_TINY);
 	float x_scale = x_scales[rng() % 4];
@@ -164,11 +170,11 @@ static void matmul_case(const struct kernels *ref, const struct kernels *k, uint
 static void check_matmul(const struct kernels *ref, const struct kernels *k)
 {
 	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		size_t len = quant_info(types[ti])->block_len == 1 ? 37 : quant_info(types[ti])->block_len;
+		size_t len = quant_info(types[ti].type)->block_len == 1 ? 37 : quant_info(types[ti].type)->block_len;
 
 		for (enum fill f = 0; f < FILL_N; f++)
 			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++)
-				matmul_case(ref, k, types[ti], f, n_tok, len * (1 + rng() % 3), 1 + rng() % 4);
+				matmul_case(ref, k, &types[ti], f, n_tok, len * (1 + rng() % 3), 1 + rng() % 4);
 	}
 }
 
@@ -382,20 +388,20 @@ static void test_ref_matmul_is_right(void **state)
 	(void)state;
 	kernels_select(&k, ISA_REF);
 	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		const struct quant_info *q = quant_info(types[ti]);
-		uint8_t *raw, *w = make_weights(types[ti], ROWS, COLS, FILL_RANDOM, &raw);
+		const struct quant_info *q = quant_info(types[ti].type);
+		uint8_t *raw, *w = make_weights(&types[ti], ROWS, COLS, FILL_RANDOM, &raw);
 		void *tile = aligned(act_tile_bytes(q->act, TOK, COLS));
 		double err = 0, norm = 0;
 
-		if (types[ti] == QUANT_F16)
+		if (types[ti].type == QUANT_F16)
 			for (size_t i = 0; i < ROWS * COLS; i++)
 				((uint16_t *)w)[i] = f32_to_f16(uniform());
 		for (int i = 0; i < TOK * COLS; i++)
 			x[i] = uniform();
 		k.act_pack[q->act](tile, x, COLS, TOK, COLS);
-		k.matmul[types[ti]](y, ROWS, w, tile, TOK, COLS, 0, ROWS / PANEL_ROWS);
+		k.matmul[types[ti].type](y, ROWS, w, tile, TOK, COLS, 0, ROWS / PANEL_ROWS);
 		for (size_t r = 0; r < ROWS; r++) {
-			quant_dequantize_row(types[ti], wr, w, r, COLS);
+			quant_dequantize_row(types[ti].type, wr, w, r, COLS);
 			for (int t = 0; t < TOK; t++) {
 				double s = 0;
 
@@ -414,8 +420,8 @@ static void test_pack_round_trip(void **state)
 {
 	(void)state;
 	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		const struct quant_info *q = quant_info(types[ti]);
-		uint8_t *raw, *w = make_weights(types[ti], PANEL_ROWS, 512, FILL_RANDOM, &raw), block[256];
+		const struct quant_info *q = quant_info(types[ti].type);
+		uint8_t *raw, *w = make_weights(&types[ti], PANEL_ROWS, 512, FILL_RANDOM, &raw), block[256];
 		size_t row_bytes = 512 / (size_t)q->block_len * q->block_bytes;
 
 		for (int r = 0; r < PANEL_ROWS; r++)
@@ -453,6 +459,19 @@ static void test_tiny_block_quantizes_to_zero(void **state)
 			assert_int_equal(q[255], 0);
 		}
 	}
+}
+
+/* A type in the table and not in `types` above would go untested. */
+static void test_every_type_is_walked(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	for (uint32_t t = 0; t < QUANT_TYPE_MAX; t++)
+		n += quant_info(t) != NULL;
+	assert_int_equal(n, N_TYPE);
+	for (size_t i = 0; i < N_TYPE; i++)
+		assert_non_null(quant_info(types[i].type));
 }
 
 static void test_packed_bytes_refuses(void **state)
@@ -508,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_ref_matmul_is_right),
 		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
+		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
 		cmocka_unit_test(test_f16_is_exact),
 		cmocka_unit_test(test_matmul),

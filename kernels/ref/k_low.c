@@ -1,0 +1,90 @@
+/*
+ * The 256-element types below four bits, and IQ4_XS: Q2_K (four-bit scales and minima over 16), Q3_K (six-bit scales over 16),
+ * IQ4_XS (six-bit scales over 32 and a table of values). A panel interleaves GGUF's bytes as they stand; `struct field` lists them.
+ */
+#include "kernels/codes.h"
+#include "kernels/ref/k.h"
+
+/* n_group groups of `width` bytes at byte `off` of the GGUF block; in the order of the panel. Ends at width 0. */
+struct field {
+	uint8_t off, width, n_group;
+};
+
+static const struct field q2_k_fields[] = { { 80, 2, 2 }, { 0, 1, 16 }, { 16, 4, 16 }, { 0 } };
+static const struct field q3_k_fields[] = { { 108, 2, 1 }, { 96, 1, 12 }, { 0, 4, 8 }, { 32, 4, 16 }, { 0 } };
+static const struct field iq4_xs_fields[] = { { 0, 2, 1 }, { 2, 1, 6 }, { 8, 4, 32 }, { 0 } };
+
+static void pack(const struct field *f, uint8_t *dst, const void *const row_block[PANEL_ROWS])
+{
+	for (; f->width; f++)
+		dst = panel_interleave(dst, row_block, f->off, f->width, f->n_group);
+}
+
+static void unpack(const struct field *f, uint8_t *block, const uint8_t *src, int r)
+{
+	for (; f->width; f++)
+		src = panel_extract(block + f->off, src, r, f->width, f->n_group);
+}
+
+/* The two low bits of value k: 128 values to 32 bytes, 32 values apart in each byte. */
+static int low2(const uint8_t *qs, int k)
+{
+	return qs[k / 128 * 32 + k % 32] >> k % 128 / 32 * 2 & 3;
+}
+
+/* [scales 16][qs 64][d][dmin] */
+static void decode_q2_k(struct k_block *o, const uint8_t *b)
+{
+	*o = (struct k_block){ .d = load_f16(b + 80), .dmin = load_f16(b + 82), .has_min = true, .sub = 16 };
+	for (int s = 0; s < 16; s++) {
+		o->sc[s] = b[s] & 15;
+		o->min[s] = b[s] >> 4;
+	}
+	for (int k = 0; k < 256; k++)
+		o->q[k] = (int8_t)low2(b + 16, k);
+}
+
+/* [hmask 32][qs 64][scales 12][d] */
+static void decode_q3_k(struct k_block *o, const uint8_t *b)
+{
+	const uint8_t *sc = b + 96;
+
+	*o = (struct k_block){ .d = load_f16(b + 108), .sub = 16 };
+	for (int s = 0; s < 16; s++)
+		o->sc[s] = ((sc[s % 8] >> s / 8 * 4 & 15) | (sc[8 + s % 4] >> s / 4 * 2 & 3) << 4) - 32;
+	for (int k = 0; k < 256; k++)
+		o->q[k] = (int8_t)(low2(b + 32, k) + (b[k % 32] >> k / 32 & 1) * 4 - 4);
+}
+
+/* [d][scales_h 2][scales_l 4][qs 128] */
+static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
+{
+	*o = (struct k_block){ .d = load_f16(b), .sub = 32 };
+	for (int s = 0; s < 8; s++)
+		o->sc[s] = ((b[4 + s / 2] >> s % 2 * 4 & 15) | (b[2 + s / 4] >> s % 4 * 2 & 3) << 4) - 32;
+	for (int k = 0; k < 256; k++)
+		o->q[k] = codes_iq4[b[8 + k / 32 * 16 + k % 16] >> k % 32 / 16 * 4 & 15];
+}
+
+#define LOW_TYPE(name, type)                                                                                          \
+	void ref_dequantize_##name(float *y, const void *block)                                                       \
+	{                                                                                                             \
+		k_dequantize(y, block, decode_##name);                                                                \
+	}                                                                                                             \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                      \
+	{                                                                                                             \
+		pack(name##_fields, dst, row_block);                                                                  \
+	}                                                                                                             \
+	void ref_unpack_##name(void *block, const void *src, int r)                                                   \
+	{                                                                                                             \
+		unpack(name##_fields, block, src, r);                                                                 \
+	}                                                                                                             \
+	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, \
+			       size_t panel0, size_t panel1)                                                          \
+	{                                                                                                             \
+		k_matmul(type, decode_##name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                  \
+	}
+
+LOW_TYPE(q2_k, QUANT_Q2_K)
+LOW_TYPE(q3_k, QUANT_Q3_K)
+LOW_TYPE(iq4_xs, QUANT_IQ4_XS)
