@@ -9,6 +9,7 @@
 #include "kernels/quant.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,6 +33,20 @@ static bool is_vector(const struct gguf_tensor *t)
 	return t->ne[1] == 1 && t->n_dim < 2;
 }
 
+static int refuse_type(const struct gguf_tensor *t, struct error *e)
+{
+	char names[256] = "";
+	size_t n = 0;
+
+	for (uint32_t type = 0; type < QUANT_TYPE_MAX && n < sizeof(names); type++)
+		if (quant_info(type))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? " " : "",
+					      quant_info(type)->name);
+	return error_set(e, 0,
+			 "tensor '%.*s' has ggml type %u, which gyre does not read; quantize the model to one of %s",
+			 (int)t->name.n, t->name.p, t->type, names);
+}
+
 /* Bytes of t in the pool; 0 with e set when gyre cannot hold it. */
 static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
 {
@@ -40,11 +55,7 @@ static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
 	uint64_t panel;
 
 	if (!q)
-		return error_set(e, 0,
-				 "tensor '%.*s' has ggml type %u, which gyre does not read; quantize the model to F16, "
-				 "Q8_0, Q4_0, "
-				 "Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
-				 len, t->name.p, t->type);
+		return refuse_type(t, e);
 	if (t->ne[2] != 1 || t->ne[3] != 1)
 		return error_set(e, 0,
 				 "tensor '%.*s' has %u dimensions; gyre reads vectors and matrices: use a dense model",

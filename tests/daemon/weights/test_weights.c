@@ -87,6 +87,41 @@ static void test_every_row_arrives(void **state)
 	unlink(path);
 }
 
+/* Random bits are a block of any type; [17][one block], so that the second panel is mostly padding. */
+static void every_type_arrives(uint32_t type, const struct quant_info *q)
+{
+	uint8_t src[17 * 256], block[256];
+	uint32_t x = type;
+	struct weights *w = NULL;
+	const struct tensor *t;
+
+	for (size_t i = 0; i < sizeof(src); i++)
+		src[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
+	put_head(&b, 1, 0);
+	put_tensor(&b, "m", type, q->block_len, 17, 0);
+	put_align(&b, 32);
+	put(&b, src, 17u * q->block_bytes);
+	if (weights_load(&w, build_file(&b), NULL, &e))
+		fail_msg("%s: %s", q->name, e.text);
+	t = weights_find(w, "m");
+	assert_int_equal(t->type, type);
+	for (size_t r = 0; r < 17; r++) {
+		q->unpack(block, (const uint8_t *)t->data + r / PANEL_ROWS * PANEL_ROWS * q->block_bytes,
+			  (int)(r % PANEL_ROWS));
+		assert_memory_equal(block, src + r * q->block_bytes, q->block_bytes);
+	}
+	weights_free(w);
+	build_close(&b);
+}
+
+static void test_every_type_arrives(void **state)
+{
+	(void)state;
+	for (uint32_t type = 0; type < QUANT_TYPE_MAX; type++)
+		if (quant_info(type))
+			every_type_arrives(type, quant_info(type));
+}
+
 static void test_truncated_data(void **state)
 {
 	char path[] = "/var/tmp/gyre-weights-XXXXXX";
@@ -114,8 +149,17 @@ static void test_refusals_name_the_tensor(void **state)
 {
 	(void)state;
 	put_head(&b, 1, 0);
-	put_tensor(&b, "strange", 39, 32, 2, 0);
-	expect_refusal("'strange' has ggml type 39");
+	put_tensor(&b, "strange", 16, 256, 2, 0); /* IQ2_XXS */
+	expect_refusal("'strange' has ggml type 16");
+	for (uint32_t type = 0; type < QUANT_TYPE_MAX; type++)
+		if (quant_info(type))
+			assert_non_null(strstr(e.text, quant_info(type)->name));
+	put_head(&b, 1, 0);
+	put_tensor(&b, "future", QUANT_TYPE_MAX + 7, 256, 2, 0);
+	expect_refusal("'future' has ggml type 47");
+	put_head(&b, 1, 0);
+	put_tensor(&b, "odd", QUANT_IQ4_XS, 288, 2, 0);
+	expect_refusal("'odd': rows of 288 are not whole IQ4_XS blocks of 256");
 	put_head(&b, 1, 0);
 	put_str(&b, "expert");
 	put_u32(&b, 3);
@@ -164,7 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row_arrives),        cmocka_unit_test(test_truncated_data),
 		cmocka_unit_test(test_refusals_name_the_tensor), cmocka_unit_test(test_missing_file),
-		cmocka_unit_test(test_read_only_afterwards),
+		cmocka_unit_test(test_read_only_afterwards),     cmocka_unit_test(test_every_type_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
