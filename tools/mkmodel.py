@@ -5,7 +5,7 @@
                [--untied] [--rope none|linear|freqs] [--seed 1]
 
 Matrices get --type; norms are f32. The vocabulary is byte-level BPE (256 bytes, then merged pairs, one end-of-text).
-Types that the gguf package cannot quantize (the K types) get random blocks with small scales: any bits are a valid block.
+Types that the gguf package cannot quantize (the K types, IQ4) get random blocks with small scales: any bits are a valid block.
 Needs numpy and gguf (pip install numpy gguf).
 """
 import argparse
@@ -13,23 +13,16 @@ import argparse
 import gguf
 import numpy as np
 
-# K types: bytes per block of 256, and where in the block its f16 scales lie.
-K_BLOCKS = {"Q4_K": (144, (0, 2)), "Q5_K": (176, (0, 2)), "Q6_K": (210, (208,))}
+from blocks import block_size, random_blocks
 
-
-def random_k_blocks(rng, rows, cols, name):
-    size, scales = K_BLOCKS[name]
-    raw = rng.integers(0, 256, (rows * cols // 256, size), dtype=np.uint8)
-    for at in scales:
-        d = rng.uniform(2e-5, 1e-4, len(raw)).astype(np.float16)
-        raw[:, at:at + 2] = d.view(np.uint8).reshape(-1, 2)
-    return raw.reshape(rows, -1)
+QUANTIZED = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4")
+RANDOM = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
 
 
 def add_matrix(writer, rng, name, rows, cols, type_name):
     kind = gguf.GGMLQuantizationType[type_name]
-    if type_name in K_BLOCKS:
-        data = random_k_blocks(rng, rows, cols, type_name)
+    if type_name in RANDOM:
+        data = random_blocks(rng, rows * cols // block_size(type_name)[0], type_name).reshape(rows, -1)
     else:
         w = rng.normal(0, cols ** -0.5, (rows, cols)).astype(np.float32)
         data = gguf.quants.quantize(w, kind)
@@ -113,13 +106,13 @@ def add_tensors(writer, a, rng):
 def parse_arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("out")
-    p.add_argument("--type", default="F32", choices=["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", *K_BLOCKS])
+    p.add_argument("--type", default="F32", choices=[*QUANTIZED, *RANDOM])
     for name, value in (("layers", 2), ("embd", 256), ("ff", 512), ("heads", 4), ("kv-heads", 2), ("vocab", 320), ("seed", 1)):
         p.add_argument(f"--{name}", type=int, default=value)
     p.add_argument("--untied", action="store_true", help="a separate output.weight")
     p.add_argument("--rope", default="none", choices=["none", "linear", "freqs"])
     a = p.parse_args()
-    block = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[a.type]][0]
+    block = block_size(a.type)[0]
     if a.embd % block or a.ff % block:
         p.error(f"--embd and --ff must be multiples of {block} for {a.type}")
     if a.embd % a.heads or a.heads % a.kv_heads or a.vocab < 257:

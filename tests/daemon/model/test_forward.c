@@ -21,6 +21,10 @@ static const struct tiny models[] = {
 	{ 256, 1, 9, 1, 16, 256, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
 	  .type_v = QUANT_Q6_K, .type_o = QUANT_F32, .type_gate = QUANT_Q4_K, .type_up = QUANT_Q6_K,
 	  .type_down = QUANT_Q5_K, .type_output = QUANT_Q6_K },
+	/* Types below four bits, and those of tables. */
+	{ 256, 1, 4, 2, 64, 256, N_VOCAB, 1024, .type_embd = QUANT_IQ4_XS, .type_q = QUANT_Q2_K, .type_k = QUANT_Q3_K,
+	  .type_v = QUANT_IQ4_NL, .type_o = QUANT_MXFP4, .type_gate = QUANT_IQ4_XS, .type_up = QUANT_Q3_K,
+	  .type_down = QUANT_Q2_K, .type_output = QUANT_MXFP4 },
 };
 
 static char path[64];
@@ -176,6 +180,7 @@ int main(void)
 		{ "small types, tied", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[0] },
 		cmocka_unit_test(only_asked_rows_get_logits),
 		{ "k-quants, one KV head", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[1] },
+		{ "low bits and tables", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[2] },
 		cmocka_unit_test(a_model_with_a_part_missing_is_refused_by_name),
 		cmocka_unit_test(a_model_that_gyre_would_misread_is_refused),
 	};

@@ -113,7 +113,8 @@ static inline uint16_t tiny_f16(struct tiny_file *f, int exponent)
 /* One random block of a type. */
 static inline void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
 {
-	uint16_t d = tiny_f16(f, type == QUANT_Q8_0 ? -10 : -7), m = (uint16_t)(tiny_f16(f, -5) | 0x8000);
+	uint16_t d = tiny_f16(f, type == QUANT_Q8_0 || type == QUANT_IQ4_NL ? -10 : -7),
+		 m = (uint16_t)(tiny_f16(f, -5) | 0x8000);
 	float x = ((float)(tiny_random(f) & 0xffff) / 65536 - 0.5f) * 0.3f;
 	uint32_t bits;
 
@@ -132,9 +133,19 @@ static inline void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, si
 		m = tiny_f16(f, -9);
 		memcpy(p, &d, 2);
 		memcpy(p + 2, &m, 2);
-	} else if (type == QUANT_Q6_K) {
-		d = tiny_f16(f, -14);
+	} else if (type == QUANT_Q6_K || type == QUANT_Q3_K) {
+		d = tiny_f16(f, type == QUANT_Q6_K ? -14 : -11);
 		memcpy(p + n - 2, &d, 2);
+	} else if (type == QUANT_Q2_K) {
+		d = tiny_f16(f, -8);
+		m = tiny_f16(f, -8);
+		memcpy(p + n - 4, &d, 2);
+		memcpy(p + n - 2, &m, 2);
+	} else if (type == QUANT_IQ4_XS) {
+		d = tiny_f16(f, -14);
+		memcpy(p, &d, 2);
+	} else if (type == QUANT_MXFP4) {
+		p[0] = (uint8_t)(120 + tiny_random(f) % 4);
 	} else {
 		memcpy(p, &d, 2);
 		if (type == QUANT_Q4_1 || type == QUANT_Q5_1)
