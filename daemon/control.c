@@ -1,4 +1,5 @@
 #include "daemon/control.h"
+#include "daemon/stats.h"
 #include "daemon/util/log.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"
@@ -244,31 +245,12 @@ static int welcome(struct control *c, struct connection *n)
 
 /* ---- statistics ---- */
 
-static uint64_t peek(const uint64_t *p)
-{
-	return __atomic_load_n(p, __ATOMIC_RELAXED);
-}
-
 static void answer_query(struct control *c, int fd)
 {
-	const struct daemon *d = c->d;
-	const struct intake_stats *s = &d->intake.stats;
-	char text[1024];
-	int n = snprintf(
-		text, sizeof(text),
-		"{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,\"sessions\":%llu,\"live\":%llu,"
-		"\"requests\":%llu,\"refused\":%llu,\"steps\":%llu,\"parks\":%llu,\"tokens_prompt\":%llu,"
-		"\"tokens_generated\":%llu,\"preempted\":%llu,\"draft_guessed\":%llu,\"draft_hits\":%llu,"
-		"\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n",
-		GYRE_VERSION, d->kernels.isa, d->n_thread, d->n_ctx, (unsigned long long)peek(&s->n_session),
-		(unsigned long long)load_relaxed(&d->queue.n_live), (unsigned long long)peek(&s->n_request),
-		(unsigned long long)peek(&s->n_refused), (unsigned long long)peek(&s->n_step),
-		(unsigned long long)peek(&s->n_park), (unsigned long long)peek(&d->sched.n_token_prompt),
-		(unsigned long long)peek(&d->emit.n_token), (unsigned long long)peek(&d->sched.n_preempted),
-		(unsigned long long)peek(&d->spec.n_guessed), (unsigned long long)peek(&d->sample.n_draft_hit),
-		d->kv.n_block, load_relaxed(&d->kv.n_free));
+	static char text[STATS_BYTES_MAX]; /* the control thread's */
+	size_t n = stats_write(c->d, text, sizeof(text));
 
-	(void)!send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* ---- events ---- */

@@ -33,7 +33,11 @@ static const struct verb verbs[] = {
 	{ "bench ring", "",
 	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
-	{ "stat", "", "Counters of a daemon.", OPT_LINK | OPT_JSON, 0, 0, stat_main },
+	{ "stat", "",
+	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
+	  "every "
+	  "second, until Ctrl-C.",
+	  OPT_LINK | OPT_STEPS | OPT_JSON, 0, 0, stat_main },
 };
 
 #define N_VERB (sizeof(verbs) / sizeof(verbs[0]))

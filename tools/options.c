@@ -52,6 +52,7 @@ static const struct row rows[] = {
 	{ OPT_DEPTH, "depth", 'd', "N", "tokens in the context before the first generated one (default 0)", KIND_U32,
 	  AT(n_depth), 0, 1u << 20 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
+	{ OPT_STEPS, "steps", 0, NULL, "where the time of steps goes, part by part", KIND_FLAG, AT(steps), 0, 0 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
 	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },
 };

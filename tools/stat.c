@@ -1,39 +1,103 @@
+/*
+ * `gyre stat`: the daemon's counters. With --steps, where the time of the steps of the last second went: on a terminal again
+ * every second, until Ctrl-C.
+ */
 #include "tools/tool.h"
+
+#include "tools/steps.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* NULL: *code is the exit code, and why was printed. */
+static json_t *query(struct gyre *g, int *code)
+{
+	static char text[65536];
+	ssize_t n = gyre_query_stats(g, text, sizeof(text));
+	json_error_t why;
+	json_t *j;
+
+	if (n < 0) {
+		*code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
+		return NULL;
+	}
+	j = json_loads(text, 0, &why);
+	if (!j)
+		*code = fail(TOOL_FAILED,
+			     "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
+			     why.text);
+	return j;
+}
+
+static int print_counters(struct link *l, bool as_json)
+{
+	int code = TOOL_OK;
+	const char *key;
+	json_t *j = query(l->g, &code), *value;
+
+	if (!j)
+		return code;
+	json_object_set_new(j, "model", json_string(l->info.model));
+	if (as_json)
+		return print_json(j);
+	json_object_foreach(j, key, value)
+	{
+		char *v = json_dumps(value, JSON_ENCODE_ANY);
+
+		if (!json_is_object(value)) /* "step" is for --steps */
+			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);
+		free(v);
+	}
+	json_decref(j);
+	return TOOL_OK;
+}
+
+static int read_steps(struct gyre *g, struct steps *s)
+{
+	int code = TOOL_OK;
+	json_t *j = query(g, &code);
+
+	if (j && !steps_parse(s, json_object_get(j, "step")))
+		code = fail(TOOL_FAILED, "statistics: this gyred does not say where its steps' time goes");
+	json_decref(j);
+	return code;
+}
+
+static int print_steps(struct link *l, bool as_json)
+{
+	static struct steps before, after, lap;
+	bool is_live = !as_json && isatty(STDOUT_FILENO);
+	int code = read_steps(l->g, &before);
+
+	while (code == TOOL_OK) {
+		sleep(1);
+		code = read_steps(l->g, &after);
+		if (code != TOOL_OK)
+			break;
+		lap = after;
+		steps_subtract(&lap, &before);
+		before = after;
+		if (as_json)
+			return print_json(steps_json(&lap));
+		if (is_live)
+			fputs("\033[H\033[2J", stdout);
+		steps_print(&lap);
+		fflush(stdout);
+		if (!is_live)
+			break;
+	}
+	return code;
+}
 
 int stat_main(const struct args *a)
 {
-	char text[65536];
-	json_error_t why;
-	const char *key;
-	json_t *j, *value;
 	struct link l;
-	ssize_t n;
 	int code = link_open(&l, a);
 
 	if (code != TOOL_OK)
 		return code;
-	n = gyre_query_stats(l.g, text, sizeof(text));
-	if (n < 0) {
-		code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
-	} else if (!(j = json_loads(text, 0, &why))) {
-		code = fail(TOOL_FAILED,
-			    "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
-			    why.text);
-	} else if (json_object_set_new(j, "model", json_string(l.info.model)), a->json) {
-		code = print_json(j);
-	} else {
-		json_object_foreach(j, key, value)
-		{
-			char *v = json_dumps(value, JSON_ENCODE_ANY);
-
-			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);
-			free(v);
-		}
-		json_decref(j);
-	}
+	code = a->steps ? print_steps(&l, a->json) : print_counters(&l, a->json);
 	link_close(&l);
 	return code;
 }

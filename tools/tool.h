@@ -36,6 +36,7 @@ enum option_bit {
 	OPT_GEN = 1u << 17,
 	OPT_REPEAT = 1u << 18,
 	OPT_DEPTH = 1u << 19,
+	OPT_STEPS = 1u << 20,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -46,7 +47,7 @@ struct args {
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
-	bool json, raw, verbose, ids;
+	bool json, raw, verbose, ids, steps;
 	int n_word;
 	char **word; /* what is left: the operands */
 };

@@ -260,6 +260,6 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 	m->team = t;
 	m->batch = b;
 	attention_plan(m, team_size(t));
-	profile_rows(b->n_row);
 	team_run(t, forward, m);
+	profile_rows(b->n_row);
 }

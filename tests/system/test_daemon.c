@@ -161,6 +161,27 @@ static void test_bad_entries(void **state)
 	assert_int_equal(boot_down(&b), 0);
 }
 
+/* `gyre stat --steps` shows what the daemon counts here: passes and rows of a stream, and that none of its time is nowhere. */
+static void test_steps_are_timed(void **state)
+{
+	char *const args[] = { (char *)"--threads", (char *)"1", NULL };
+	int32_t id[8];
+	float logprob[8];
+	struct boot b;
+	struct gyre *g;
+	int n;
+
+	(void)state;
+	boot_up(&b, args);
+	g = boot_connect(&b, NULL);
+	start(g, PROMPT, 4, 1, GYRE_SQE_IGNORE_EOS);
+	assert_int_equal(collect(g, id, logprob, &n), 0);
+	assert_int_equal(n, 4);
+	wait_for_stat(g, "\"step\":{\"layers\":30,\"passes\":4,\"rows\":8,\"barriers\":0,");
+	gyre_close(g);
+	assert_int_equal(boot_down(&b), 0);
+}
+
 /* A live daemon's socket is refused; a dead one's is taken over. */
 static void test_socket_in_use(void **state)
 {
@@ -187,9 +208,11 @@ static void test_socket_in_use(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_determinism), cmocka_unit_test(test_killed_client),
-					    cmocka_unit_test(test_lazy_client), cmocka_unit_test(test_bad_entries),
-					    cmocka_unit_test(test_socket_in_use) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_determinism),   cmocka_unit_test(test_killed_client),
+		cmocka_unit_test(test_lazy_client),   cmocka_unit_test(test_bad_entries),
+		cmocka_unit_test(test_socket_in_use), cmocka_unit_test(test_steps_are_timed)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

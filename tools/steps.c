@@ -1,0 +1,101 @@
+#include "tools/steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void steps_read(struct steps *s, const struct team *t, uint32_t n_layer)
+{
+	struct profile_sum sum;
+
+	s->n_layer = n_layer;
+	s->n_worker = team_size(t);
+	profile_read(team_profile(t, 0), &s->leader);
+	for (int i = 0; i < s->n_worker; i++) {
+		profile_read(team_profile(t, i), &sum);
+		s->barrier_ns[i] = sum.ns[PROFILE_BARRIER];
+	}
+}
+
+static double number(const json_t *object, const char *key)
+{
+	return json_number_value(json_object_get(object, key));
+}
+
+bool steps_parse(struct steps *s, const json_t *step)
+{
+	const json_t *ns = json_object_get(step, "ns"), *wait = json_object_get(step, "barrier_ns");
+	size_t n = json_array_size(wait);
+
+	memset(s, 0, sizeof(*s));
+	if (!ns || n < 1 || n > TEAM_MAX)
+		return false;
+	s->n_layer = (uint32_t)number(step, "layers");
+	s->n_worker = (int)n;
+	s->leader.n_row = (uint64_t)number(step, "rows");
+	s->leader.n[PROFILE_HEAD] = (uint64_t)number(step, "passes");
+	s->leader.n[PROFILE_BARRIER] = (uint64_t)number(step, "barriers");
+	for (int i = 0; i < PROFILE_PART_MAX; i++)
+		s->leader.ns[i] = number(ns, profile_part_name((enum profile_part)i));
+	for (size_t i = 0; i < n; i++)
+		s->barrier_ns[i] = json_number_value(json_array_get(wait, i));
+	return true;
+}
+
+void steps_subtract(struct steps *s, const struct steps *since)
+{
+	profile_subtract(&s->leader, &since->leader);
+	for (int i = 0; i < s->n_worker; i++)
+		s->barrier_ns[i] -= since->barrier_ns[i];
+}
+
+static double busy_ns(const struct steps *s)
+{
+	double sum = 0;
+
+	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
+		sum += s->leader.ns[i];
+	return sum > 0 ? sum : 1;
+}
+
+static double n_pass(const struct steps *s)
+{
+	return s->leader.n[PROFILE_HEAD] ? (double)s->leader.n[PROFILE_HEAD] : 1;
+}
+
+/* Two more a step stand outside the layers: after the embedding, and at the end. */
+static double barriers_per_layer(const struct steps *s)
+{
+	double n = (double)s->leader.n[PROFILE_BARRIER] / n_pass(s) - 2;
+
+	return n > 0 && s->n_layer ? n / s->n_layer : 0;
+}
+
+void steps_print(const struct steps *s)
+{
+	double all = busy_ns(s), n = n_pass(s);
+
+	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
+		if (s->leader.ns[i] > 0)
+			printf("  %-12s %10.1f us  %5.1f %%\n", profile_part_name((enum profile_part)i),
+			       s->leader.ns[i] * 1e-3 / n, 100 * s->leader.ns[i] / all);
+	printf("  %-12s %10.1f us\n  %llu steps, %.1f rows a step, %.1f barriers a layer; waiting at barriers:", "step",
+	       all * 1e-3 / n, (unsigned long long)s->leader.n[PROFILE_HEAD], (double)s->leader.n_row / n,
+	       barriers_per_layer(s));
+	for (int i = 0; i < s->n_worker; i++)
+		printf(" %.1f %%", 100 * s->barrier_ns[i] / all);
+	putchar('\n');
+}
+
+json_t *steps_json(const struct steps *s)
+{
+	json_t *share = json_object(), *wait = json_array();
+	double all = busy_ns(s);
+
+	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
+		json_object_set_new(share, profile_part_name((enum profile_part)i), json_real(s->leader.ns[i] / all));
+	for (int i = 0; i < s->n_worker; i++)
+		json_array_append_new(wait, json_real(s->barrier_ns[i] / all));
+	return json_pack("{s:I,s:f,s:f,s:f,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",
+			 all * 1e-3 / n_pass(s), "rows", (double)s->leader.n_row / n_pass(s), "barriers_per_layer",
+			 barriers_per_layer(s), "share", share, "barrier_share", wait);
+}
