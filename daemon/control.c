@@ -1,36 +1,38 @@
 #include "daemon/control.h"
+#include "daemon/intake/handshake.h"
 #include "daemon/stats.h"
 #include "daemon/util/log.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <unistd.h>
 
-#define RING_ENTRIES     1024u
-#define PROBE_MAX        20 /* of PROBE_US: one second */
-#define PROBE_US         50000
-#define CONNECTION_MAX   INTAKE_SESSION_MAX
-#define TICK_NS          20000000 /* how often a draining daemon looks whether it is done */
+#define RING_ENTRIES 1024u
+#define CONNECTION_MAX \
+	(INTAKE_SESSION_MAX + 64) /* the surplus: to tell those past the last session why they are refused */
+#define TICK_NS          20000000 /* a draining daemon, a late hello, a failed accept: looked at this often */
 #define HELLO_TIMEOUT_NS 5000000000ull
 
 enum event_kind { EVENT_ACCEPT, EVENT_SIGNAL, EVENT_LEADER, EVENT_TICK, EVENT_CONNECTION };
 
+/* At most one operation of each kind, and of each connection, is under way: the ring always has a free entry. */
+static_assert(CONNECTION_MAX + EVENT_CONNECTION <= RING_ENTRIES, "submission ring");
+
 struct connection {
 	int fd; /* -1: free; once a session exists, the session's */
 	struct session *session;
-	bool is_closing; /* the leader has been told; waiting for it to let go */
 	uint64_t since_ns;
 	union {
 		struct abi_hello hello;
-		struct abi_query query;
-		uint8_t bytes[256];
+		uint8_t bytes[256]; /* a longer message is cut, and then none of ours by its length */
 	} in;
 };
 
@@ -39,66 +41,11 @@ struct control {
 	struct io_uring ring;
 	int listen_fd, signal_fd;
 	uint64_t leader_count, drain_end_ns;
-	bool is_draining, is_done, is_ticking;
+	bool is_draining, is_done, is_ticking, is_accepting;
 	struct signalfd_siginfo signal;
 	struct __kernel_timespec tick;
 	struct connection connection[CONNECTION_MAX];
 };
-
-/* ---- the listener ---- */
-
-static bool can_connect(const struct sockaddr_un *a)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive;
-
-	if (fd < 0)
-		return false;
-	alive = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
-	close(fd);
-	return alive;
-}
-
-/* The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while. */
-static bool is_alive(const struct sockaddr_un *a)
-{
-	for (int i = 0; i < PROBE_MAX; i++) {
-		if (!can_connect(a))
-			return false;
-		usleep(PROBE_US);
-	}
-	return true;
-}
-
-int control_listen(const char *path, struct error *e)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd, r;
-
-	if (strlen(path) >= sizeof(a.sun_path))
-		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
-				 sizeof(a.sun_path) - 1);
-	strcpy(a.sun_path, path);
-	if (lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode))
-			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
-		if (is_alive(&a))
-			return error_set(e, -EADDRINUSE,
-					 "%s: another gyred serves there; stop it or choose another --socket", path);
-		unlink(path);
-	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(e, -errno, "socket: %s", strerror(errno));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, SOMAXCONN) < 0) {
-		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
-			      strerror(errno));
-		close(fd);
-		return r;
-	}
-	return fd;
-}
 
 /* ---- submissions ---- */
 
@@ -106,10 +53,7 @@ static struct io_uring_sqe *get_sqe(struct control *c, enum event_kind kind, uin
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&c->ring);
 
-	if (!sqe) {
-		io_uring_submit(&c->ring);
-		sqe = io_uring_get_sqe(&c->ring);
-	}
+	assert(sqe);
 	io_uring_sqe_set_data64(sqe, (uint64_t)index << 8 | kind);
 	return sqe;
 }
@@ -124,6 +68,7 @@ static struct io_uring_sqe *get_sqe(struct control *c, enum event_kind kind, uin
 
 static void want_accept(struct control *c)
 {
+	c->is_accepting = true;
 	SUBMIT(c, EVENT_ACCEPT, 0, io_uring_prep_accept, c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
@@ -168,27 +113,6 @@ static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 	memcpy(w->model, d->model_name, sizeof(w->model));
 }
 
-/* 0, or -errno with the reason in words for the client. Pure. */
-static int check_hello(const struct abi_hello *h, char *text, size_t n)
-{
-	if (h->magic != GYRE_ABI_MAGIC) {
-		snprintf(text, n, "not a gyre client");
-		return -EPROTO;
-	}
-	if (h->version != GYRE_ABI_VERSION || h->layout_hash != abi_layout_hash()) {
-		snprintf(text, n,
-			 "gyred speaks ABI version %u with another layout; install the libgyre that came with it",
-			 GYRE_ABI_VERSION);
-		return -EPROTO;
-	}
-	for (size_t i = 0; i < sizeof(h->reserved) / sizeof(h->reserved[0]); i++)
-		if (h->reserved[i]) {
-			snprintf(text, n, "reserved fields of hello are not zero");
-			return -EINVAL;
-		}
-	return 0;
-}
-
 static int send_welcome(int fd, const struct abi_welcome *w, const struct session *s)
 {
 	char space[CMSG_SPACE(3 * sizeof(int))] = { 0 };
@@ -213,6 +137,26 @@ static int send_welcome(int fd, const struct abi_welcome *w, const struct sessio
 	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+static void explain_session(int res, char *text, size_t n)
+{
+	if (res == -EINVAL)
+		snprintf(text, n, "rings are powers of two up to %u and %u entries, arenas %u to %u bytes",
+			 GYRE_SQ_ENTRIES_MAX, GYRE_CQ_ENTRIES_MAX, GYRE_ARENA_BYTES_MIN, GYRE_ARENA_BYTES_MAX);
+	else if (res == -EMFILE || res == -ENFILE)
+		snprintf(text, n, "gyred has no file descriptor left; raise its LimitNOFILE (ulimit -n)");
+	else
+		snprintf(text, n, "gyred cannot make a session: %s", strerror(-res));
+}
+
+static uint32_t count_sessions(const struct control *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++)
+		n += c->connection[i].session != NULL;
+	return n;
+}
+
 static int welcome(struct control *c, struct connection *n)
 {
 	struct abi_welcome w;
@@ -220,18 +164,22 @@ static int welcome(struct control *c, struct connection *n)
 	socklen_t len = sizeof(peer);
 
 	fill_welcome(c->d, &w);
-	w.res = check_hello(&n->in.hello, w.text, sizeof(w.text));
+	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0 && c->is_draining) {
 		w.res = -ESHUTDOWN;
 		snprintf(w.text, sizeof(w.text), "gyred is shutting down");
+	}
+	if (w.res == 0 && count_sessions(c) == INTAKE_SESSION_MAX) {
+		w.res = -EUSERS;
+		snprintf(w.text, sizeof(w.text), "gyred serves %u sessions already, and no more; close one",
+			 INTAKE_SESSION_MAX);
 	}
 	if (w.res == 0 && getsockopt(n->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		w.res = -errno;
 	if (w.res == 0) {
 		w.res = session_new(&n->session, n->fd, &peer, &n->in.hello);
 		if (w.res < 0)
-			snprintf(w.text, sizeof(w.text), "session: %s; rings are powers of two up to %u and %u entries",
-				 strerror(-w.res), GYRE_SQ_ENTRIES_MAX, GYRE_CQ_ENTRIES_MAX);
+			explain_session(w.res, w.text, sizeof(w.text));
 	}
 	if (n->session) {
 		w.client_bytes = n->session->region.layout.client_bytes;
@@ -259,8 +207,7 @@ static void close_connection(struct control *c, uint32_t i)
 {
 	struct connection *n = &c->connection[i];
 
-	if (n->session && n->session->socket_fd >= 0 && !n->is_closing) {
-		n->is_closing = true;
+	if (n->session) {
 		intake_detach(&c->d->intake, n->session);
 		return;
 	}
@@ -270,8 +217,13 @@ static void close_connection(struct control *c, uint32_t i)
 
 static void on_accept(struct control *c, int fd)
 {
-	if (fd < 0)
+	c->is_accepting = false;
+	if (fd < 0) { /* no descriptors or memory left: asking again at once would spin, so the tick does */
+		log_warn("accept: %s", strerror(-fd));
+		want_tick(c);
 		return;
+	}
+	want_accept(c);
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
 		struct connection *n = &c->connection[i];
 
@@ -282,7 +234,7 @@ static void on_accept(struct control *c, int fd)
 		want_tick(c);
 		return;
 	}
-	log_warn("connection refused: %u clients are connected already", CONNECTION_MAX);
+	log_warn("connection refused: %u are open already", CONNECTION_MAX);
 	close(fd);
 }
 
@@ -307,15 +259,21 @@ static void on_message(struct control *c, uint32_t i, int res)
 {
 	struct connection *n = &c->connection[i];
 
-	if (res == (int)sizeof(n->in.hello) && !n->session) {
+	if (res == -EINTR || res == -EAGAIN) {
+		want_message(c, i);
+		return;
+	}
+	switch (handshake_classify(n->in.bytes, res > 0 ? (size_t)res : 0, n->session != NULL)) {
+	case MESSAGE_HELLO:
 		on_hello(c, i);
-	} else if (res == (int)sizeof(n->in.query) && n->in.query.magic == GYRE_ABI_MAGIC && n->in.query.what == 1) {
+		break;
+	case MESSAGE_QUERY:
 		answer_query(c, n->fd);
 		want_message(c, i);
-	} else if (res == -EINTR || res == -EAGAIN) {
-		want_message(c, i);
-	} else {
+		break;
+	case MESSAGE_ALIEN: /* also the end: a hang-up reads as no bytes */
 		close_connection(c, i);
+		break;
 	}
 }
 
@@ -334,8 +292,12 @@ static void on_leader(struct control *c)
 	want_leader(c);
 }
 
-static void on_signal(struct control *c)
+static void on_signal(struct control *c, int res)
 {
+	if (res != (int)sizeof(c->signal)) {
+		want_signal(c);
+		return;
+	}
 	if (c->is_draining) {
 		c->is_done = true; /* asked twice: at once */
 		return;
@@ -354,6 +316,8 @@ static void on_tick(struct control *c)
 	bool is_waiting = false;
 
 	c->is_ticking = false;
+	if (!c->is_accepting)
+		want_accept(c);
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
 		struct connection *n = &c->connection[i];
 
@@ -376,10 +340,9 @@ static void on_event(struct control *c, uint64_t data, int res)
 	switch ((enum event_kind)(data & 0xff)) {
 	case EVENT_ACCEPT:
 		on_accept(c, res);
-		want_accept(c);
 		break;
 	case EVENT_SIGNAL:
-		on_signal(c);
+		on_signal(c, res);
 		break;
 	case EVENT_LEADER:
 		on_leader(c);
@@ -407,6 +370,12 @@ static void close_all(struct control *c)
 	}
 }
 
+/* Memory may come back, and completions are taken next: no reason to drop every client. */
+static bool is_passing(int r)
+{
+	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
+}
+
 int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
@@ -431,7 +400,7 @@ int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
 		struct io_uring_cqe *cqe;
 
 		r = io_uring_submit_and_wait(&c->ring, 1);
-		if (r < 0 && r != -EINTR)
+		if (r < 0 && !is_passing(r))
 			break;
 		while (!c->is_done && io_uring_peek_cqe(&c->ring, &cqe) == 0) {
 			uint64_t data = cqe->user_data;
@@ -443,5 +412,5 @@ int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
 	}
 	close_all(c);
 	free(c);
-	return r < 0 && r != -EINTR ? error_set(e, r, "io_uring: %s", strerror(-r)) : 0;
+	return r < 0 && !is_passing(r) ? error_set(e, r, "io_uring: %s", strerror(-r)) : 0;
 }

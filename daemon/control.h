@@ -7,8 +7,6 @@
 
 #include "daemon/daemon.h"
 
-/* A listening SOCK_SEQPACKET socket at path. A stale file is replaced; -EADDRINUSE: a live daemon answers there. */
-int control_listen(const char *path, struct error *e);
 /* Serves until a signal. signal_fd and listen_fd stay the caller's. 0 or -errno. */
 int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e);
 

@@ -105,6 +105,10 @@ static int open_forward(struct daemon *d, struct error *e)
 	r = model_open(&d->model, d->weights, &d->kernels, &mo, e);
 	if (r < 0)
 		return r;
+	/* A row past the table would be read for a token past it. Tables padded beyond the vocabulary are common and harmless. */
+	if (vocab_size(d->vocab) > model_hparams(d->model)->n_vocab)
+		return error_set(e, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
+				 d->config.model, vocab_size(d->vocab), model_hparams(d->model)->n_vocab);
 	d->n_ctx = model_n_ctx(d->model);
 	r = batch_init(&d->batch, mo.n_row_max, mo.n_logit_max, model_logit_stride(d->model));
 	return r < 0 ? error_set(e, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;

@@ -1,10 +1,12 @@
 #include "daemon/control.h"
+#include "daemon/listen.h"
 #include "daemon/util/log.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -21,13 +23,24 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* A session takes four descriptors; the customary soft limit of 1024 is less than all sessions together. */
+static void raise_file_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int serve(const struct config *c, int signal_fd, struct error *e)
 {
 	static struct daemon d;
 	uint64_t begin = doorbell_now_ns();
 	int listen_fd, r;
 
-	listen_fd = control_listen(c->socket, e); /* first: it fails fast */
+	listen_fd = listen_open(c->socket, e); /* first: it fails fast */
 	if (listen_fd < 0)
 		return listen_fd;
 	r = daemon_open(&d, c, e);
@@ -66,6 +79,7 @@ int main(int argc, char **argv)
 		log_error("%s", e.text);
 		return 2;
 	}
+	raise_file_limit();
 	r = serve(&c, block_signals(), &e);
 	if (r < 0) {
 		log_error("%s", e.text);

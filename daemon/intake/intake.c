@@ -111,6 +111,14 @@ void intake_close(struct intake *i)
 	intake_wake(i);
 }
 
+/* Nothing more is read from it; the control thread sees the hang-up and detaches it. */
+static void break_session(struct session *s)
+{
+	s->is_broken = true;
+	s->n_space = 0;
+	shutdown(s->socket_fd, SHUT_RDWR);
+}
+
 static void admit_session(struct intake *i, struct session *s)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
@@ -118,7 +126,7 @@ static void admit_session(struct intake *i, struct session *s)
 	s->slot = i->n_session;
 	i->session[i->n_session++] = s;
 	if (epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, s->doorbell_fd, &ev) < 0)
-		s->is_broken = true;
+		break_session(s);
 }
 
 static void drop_session(struct intake *i, struct queue *q, struct session *s)
@@ -177,6 +185,8 @@ static void prompt_done(struct request *r, int res)
 {
 	if (!r->session)
 		r->state = REQUEST_DONE;
+	else if (r->cancelled)
+		end_request(r, -ECANCELED);
 	else if (res < 0 || r->op == GYRE_OP_TOKENIZE)
 		end_request(r, res < 0 ? res : 0);
 	else
@@ -292,9 +302,7 @@ static void drain_session(struct intake *i, struct queue *q, struct session *s)
 	if (s->is_broken)
 		return;
 	if (!session_load_space(s) || sq_consumer_load(&s->sq) < 0) {
-		s->is_broken = true;
-		s->n_space = 0;
-		shutdown(s->socket_fd, SHUT_RDWR); /* the control thread sees the hang-up and detaches it */
+		break_session(s);
 		return;
 	}
 	while (sq_consumer_peek(&s->sq, &sqe)) {
@@ -391,7 +399,7 @@ int intake_park(struct intake *i)
 	uint64_t n;
 	bool is_paused = is_any_paused(i);
 
-	if (!is_paused && spin(i)) {
+	if (spin(i)) {
 		profile_lap(PROFILE_IDLE);
 		return 0;
 	}

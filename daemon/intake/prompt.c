@@ -134,11 +134,18 @@ int prompt_read(struct prompt_reader *p, struct request *r, const struct geometr
 	return 0;
 }
 
+/* In turns: a slot that is filled again at once does not keep the others waiting. */
 static struct prompt_job *find_queued(struct prompt_helper *h)
 {
-	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
-		if (__atomic_load_n(&h->job[i].state, __ATOMIC_ACQUIRE) == PROMPT_JOB_QUEUED)
-			return &h->job[i];
+	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++) {
+		struct prompt_job *job = &h->job[(h->next + i) % PROMPT_JOB_MAX];
+
+		/* Pairs with the store in prompt_helper_submit. */
+		if (__atomic_load_n(&job->state, __ATOMIC_ACQUIRE) != PROMPT_JOB_QUEUED)
+			continue;
+		h->next += i + 1;
+		return job;
+	}
 	return NULL;
 }
 

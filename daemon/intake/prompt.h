@@ -44,7 +44,8 @@ struct prompt_helper {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool is_running, is_stopping;
-	int wake_fd; /* the leader's own eventfd */
+	uint32_t next; /* whose turn it is; the helper's own */
+	int wake_fd;   /* the leader's own eventfd */
 };
 
 int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, uint32_t text_max);

@@ -21,6 +21,8 @@ static int validate_text_op(const struct gyre_sqe *sqe, const struct geometry *g
 		return -EINVAL;
 	if (sqe->opts_off % 8 || sqe->opts_len > VALIDATE_OPTIONS_MAX || sqe->target)
 		return -EINVAL;
+	if (sqe->opcode != GYRE_OP_GENERATE && sqe->max_tokens)
+		return -EINVAL;
 	if (is_tokens && ((sqe->flags & (GYRE_SQE_CHAT | GYRE_SQE_SPECIAL)) || sqe->data_len % 4))
 		return -EINVAL;
 	if (sqe->opcode == GYRE_OP_SCORE) {
@@ -34,6 +36,13 @@ static int validate_text_op(const struct gyre_sqe *sqe, const struct geometry *g
 	if (is_tokens ? sqe->data_len / 4 > g->n_ctx : sqe->data_len > g->text_max)
 		return -E2BIG;
 	return 0;
+}
+
+/* What an operation does not use is zero, so that it can mean something one day. */
+static bool is_bare(const struct gyre_sqe *sqe)
+{
+	return !sqe->flags && !sqe->max_tokens && !sqe->data_off && !sqe->data_len && !sqe->opts_off &&
+	       !sqe->opts_len && !sqe->split && (sqe->opcode == GYRE_OP_CANCEL || !sqe->target);
 }
 
 int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g)
@@ -51,7 +60,7 @@ int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g)
 	if (sqe->reserved0 || sqe->reserved1 || (sqe->flags & ~GYRE_SQE_FLAGS) || sqe->priority > 255)
 		return -EINVAL;
 	if (sqe->opcode == GYRE_OP_NOP || sqe->opcode == GYRE_OP_CANCEL)
-		return sqe->flags || sqe->data_len || sqe->opts_len ? -EINVAL : 0;
+		return is_bare(sqe) ? 0 : -EINVAL;
 	return validate_text_op(sqe, g);
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -60,6 +61,38 @@ static void test_fields(void **state)
 	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
 	s.opcode = 250;
 	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
+}
+
+/* Fields that an operation does not use stay free for a later meaning only if nobody gets away with filling them. */
+static void test_unused_fields(void **state)
+{
+	const struct gyre_sqe nop = { .opcode = GYRE_OP_NOP }, cancel = { .opcode = GYRE_OP_CANCEL, .target = 7 };
+	static const size_t offset[] = { offsetof(struct gyre_sqe, max_tokens), offsetof(struct gyre_sqe, data_off),
+					 offsetof(struct gyre_sqe, data_len),   offsetof(struct gyre_sqe, opts_off),
+					 offsetof(struct gyre_sqe, opts_len),   offsetof(struct gyre_sqe, split),
+					 offsetof(struct gyre_sqe, flags) };
+	struct gyre_sqe s = nop;
+
+	(void)state;
+	assert_int_equal(validate_sqe(&nop, &g), 0);
+	assert_int_equal(validate_sqe(&cancel, &g), 0);
+	s.target = 7;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	for (size_t i = 0; i < sizeof(offset) / sizeof(offset[0]); i++) {
+		s = nop;
+		((uint8_t *)&s)[offset[i]] = 8;
+		assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+		s = cancel;
+		((uint8_t *)&s)[offset[i]] = 8;
+		assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	}
+	s = good();
+	s.max_tokens = 1;
+	assert_int_equal(validate_sqe(&s, &g), 0);
+	s.opcode = GYRE_OP_TOKENIZE;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	s.opcode = GYRE_OP_SCORE;
+	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
 }
 
 static void test_tokens(void **state)
@@ -125,9 +158,10 @@ static void test_stop_length_lies(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offsets), cmocka_unit_test(test_fields),
-					    cmocka_unit_test(test_tokens), cmocka_unit_test(test_options),
-					    cmocka_unit_test(test_stop_length_lies) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_offsets), cmocka_unit_test(test_fields),  cmocka_unit_test(test_unused_fields),
+		cmocka_unit_test(test_tokens),  cmocka_unit_test(test_options), cmocka_unit_test(test_stop_length_lies)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

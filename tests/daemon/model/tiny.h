@@ -15,6 +15,7 @@
 struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
+	uint32_t n_token; /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
 	const char *bend;  /* a tensor to write one row too short, or NULL */
@@ -193,13 +194,63 @@ static inline void tiny_info(struct tiny_file *f)
 	}
 }
 
+static inline void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
+{
+	tiny_str(f, key);
+	tiny_put(f, &(uint32_t){ 9 }, 4);
+	tiny_put(f, &type, 4);
+	tiny_put(f, &n, 8);
+}
+
+/* Byte b as GPT-2 spells it. */
+static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
+{
+	bool prints = (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad);
+	unsigned cp = prints ? b : 0x100 + (*next)++;
+	char spell[3] = { (char)cp };
+
+	if (cp >= 0x80) {
+		spell[0] = (char)(0xc0 | cp >> 6);
+		spell[1] = (char)(0x80 | (cp & 0x3f));
+	}
+	tiny_str(f, spell);
+}
+
+#define TINY_N_KEY_VOCAB 7
+
+/* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
+static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token)
+{
+	static const char *const control[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>" };
+	unsigned next = 0;
+
+	tiny_key(f, "tokenizer.ggml.model", 8, "\4\0\0\0\0\0\0\0gpt2", 12);
+	tiny_key(f, "tokenizer.chat_template", 8, "\14\0\0\0\0\0\0\0<|im_start|>", 20);
+	tiny_u32(f, "tokenizer.ggml.eos_token_id", 258);
+	tiny_key(f, "general.name", 8, "\4\0\0\0\0\0\0\0tiny", 12);
+	tiny_array(f, "tokenizer.ggml.merges", 8, 0);
+	tiny_array(f, "tokenizer.ggml.token_type", 5, n_token);
+	for (uint32_t i = 0; i < n_token; i++)
+		tiny_put(f, &(uint32_t){ i >= 256 && i < 259 ? 3 : 1 }, 4);
+	tiny_array(f, "tokenizer.ggml.tokens", 8, n_token);
+	for (uint32_t i = 0; i < n_token; i++) {
+		char word[16];
+
+		snprintf(word, sizeof(word), "word%u", i);
+		if (i < 256)
+			tiny_byte(f, i, &next);
+		else
+			tiny_str(f, i < 259 ? control[i - 256] : word);
+	}
+}
+
 /* 0, or -1 when the file cannot be written. */
 static inline int tiny_write(const char *path, const struct tiny *o)
 {
 	struct tiny_file f = { .f = fopen(path, "wb"), .random = 42 };
 	float eps = 1e-5f;
 	uint32_t version = 3;
-	uint64_t n_kv = 10;
+	uint64_t n_kv = 10 + (o->n_token ? TINY_N_KEY_VOCAB : 0);
 
 	if (!f.f)
 		return -1;
@@ -227,6 +278,8 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, "llama.attention.key_length", o->head_dim);
 	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
 	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
+	if (o->n_token)
+		tiny_vocab(&f, o->n_token);
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);

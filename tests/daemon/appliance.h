@@ -1,0 +1,118 @@
+/*
+ * The whole daemon inside a test: a tiny random model with a byte-level vocabulary, the real control loop in a thread, libgyre
+ * on its socket. The leader is a thread too (appliance_start), or the test itself calls daemon_step.
+ */
+#ifndef GYRE_TESTS_DAEMON_APPLIANCE_H
+#define GYRE_TESTS_DAEMON_APPLIANCE_H
+
+#include "client/gyre.h"
+#include "daemon/control.h"
+#include "daemon/listen.h"
+#include "tests/daemon/model/tiny.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define APPLIANCE_VOCAB 272
+#define APPLIANCE_CTX   1024
+
+struct appliance {
+	struct daemon d;
+	char dir[64], model[96], socket[96];
+	int listen_fd, signal_fd[2]; /* a pipe in place of the signalfd */
+	pthread_t control;
+};
+
+static const struct tiny appliance_model = { 64,
+					     2,
+					     4,
+					     2,
+					     16,
+					     128,
+					     APPLIANCE_VOCAB,
+					     APPLIANCE_CTX,
+					     .type_embd = QUANT_Q8_0,
+					     .type_q = QUANT_Q4_1,
+					     .type_k = QUANT_Q4_0,
+					     .type_v = QUANT_Q5_0,
+					     .type_o = QUANT_Q4_0,
+					     .type_gate = QUANT_Q4_1,
+					     .type_up = QUANT_Q4_0,
+					     .type_down = QUANT_Q8_0,
+					     .n_token = APPLIANCE_VOCAB,
+					     .is_tied = true };
+
+static inline void *appliance_control(void *arg)
+{
+	struct appliance *a = arg;
+	struct error e = { "" };
+
+	if (control_run(&a->d, a->listen_fd, a->signal_fd[0], &e) < 0) {
+		fprintf(stderr, "control: %s\n", e.text);
+		abort();
+	}
+	return NULL;
+}
+
+/* `extra`: more options of gyred, up to a NULL. */
+static inline void appliance_open(struct appliance *a, const struct tiny *model, char *const *extra)
+{
+	char *argv[24] = { (char *)"gyred", (char *)"--model", a->model, (char *)"--socket", a->socket };
+	struct error e = { "" };
+	struct config c;
+	int n = 5;
+
+	memset(a, 0, sizeof(*a));
+	strcpy(a->dir, "/tmp/gyre-test-XXXXXX");
+	assert_non_null(mkdtemp(a->dir));
+	snprintf(a->socket, sizeof(a->socket), "%s/s", a->dir);
+	snprintf(a->model, sizeof(a->model), "%s/m.gguf", a->dir);
+	assert_int_equal(tiny_write(a->model, model), 0);
+	for (; extra && *extra; extra++)
+		argv[n++] = *extra;
+	assert_int_equal(config_parse(&c, n, argv, &e), CONFIG_RUN);
+	if (daemon_open(&a->d, &c, &e) < 0)
+		fail_msg("%s", e.text);
+	a->listen_fd = listen_open(a->socket, &e);
+	assert_true(a->listen_fd >= 0);
+	assert_int_equal(pipe(a->signal_fd), 0);
+	assert_int_equal(pthread_create(&a->control, NULL, appliance_control, a), 0);
+}
+
+/* What SIGTERM is to gyred. */
+static inline void appliance_signal(struct appliance *a)
+{
+	const struct signalfd_siginfo s = { .ssi_signo = SIGTERM };
+
+	assert_int_equal(write(a->signal_fd[1], &s, sizeof(s)), sizeof(s));
+}
+
+static inline void appliance_close(struct appliance *a)
+{
+	appliance_signal(a);
+	pthread_join(a->control, NULL);
+	daemon_stop(&a->d);
+	daemon_close(&a->d);
+	close(a->listen_fd);
+	close(a->signal_fd[0]);
+	close(a->signal_fd[1]);
+	unlink(a->socket);
+	unlink(a->model);
+	rmdir(a->dir);
+}
+
+static inline struct gyre *appliance_connect(const struct appliance *a, const struct gyre_params *p)
+{
+	struct gyre *g = NULL;
+
+	assert_int_equal(gyre_connect(&g, a->socket, p), 0);
+	return g;
+}
+
+#endif
