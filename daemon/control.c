@@ -1,8 +1,8 @@
 #include "daemon/control.h"
 #include "daemon/intake/handshake.h"
 #include "daemon/stats.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/log.h"
-#include "shm/atomic.h"
 #include "shm/doorbell.h"
 
 #include <assert.h>
@@ -328,7 +328,7 @@ static void on_tick(struct control *c)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	if (c->is_draining) {
-		if (now >= c->drain_end_ns || load_relaxed(&c->d->queue.n_live) == 0)
+		if (now >= c->drain_end_ns || counter_read32(&c->d->queue.n_live) == 0)
 			c->is_done = true;
 	}
 	if (is_waiting || c->is_draining)

@@ -1,4 +1,5 @@
 #include "daemon/queue.h"
+#include "daemon/util/counter.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -48,7 +49,8 @@ struct request *queue_get(struct queue *q)
 	q->free = r->next;
 	blank = (struct request){ .index = r->index, .token = r->token, .block = r->block };
 	*r = blank;
-	q->live[q->n_live++] = r;
+	q->live[q->n_live] = r;
+	counter_set32(&q->n_live, q->n_live + 1);
 	return r;
 }
 
@@ -68,5 +70,5 @@ void queue_reap(struct queue *q)
 		r->next = q->free;
 		q->free = r;
 	}
-	q->n_live = n;
+	counter_set32(&q->n_live, n);
 }

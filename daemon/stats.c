@@ -1,6 +1,6 @@
 #include "daemon/stats.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
-#include "shm/atomic.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static __attribute__((format(printf, 2, 3))) void put(struct writer *w, const ch
 
 static void put_counter(struct writer *w, const char *name, const uint64_t *counter)
 {
-	put(w, "\"%s\":%llu,", name, (unsigned long long)__atomic_load_n(counter, __ATOMIC_RELAXED));
+	put(w, "\"%s\":%llu,", name, (unsigned long long)counter_read(counter));
 }
 
 /* Where the leader's time went since the start, in ns, and what each worker waited at barriers. */
@@ -53,7 +53,7 @@ size_t stats_write(const struct daemon *d, char *text, size_t n)
 	put(&w, "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,", GYRE_VERSION, d->kernels.isa,
 	    d->n_thread, d->n_ctx);
 	put_counter(&w, "sessions", &s->n_session);
-	put(&w, "\"live\":%u,", load_relaxed(&d->queue.n_live));
+	put(&w, "\"live\":%u,", counter_read32(&d->queue.n_live));
 	put_counter(&w, "requests", &s->n_request);
 	put_counter(&w, "refused", &s->n_refused);
 	put_counter(&w, "steps", &s->n_step);
@@ -64,6 +64,6 @@ size_t stats_write(const struct daemon *d, char *text, size_t n)
 	put_counter(&w, "draft_guessed", &d->spec.n_guessed);
 	put_counter(&w, "draft_hits", &d->sample.n_draft_hit);
 	put_steps(&w, d);
-	put(&w, "\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n", d->kv.n_block, load_relaxed(&d->kv.n_free));
+	put(&w, "\"kv_blocks\":%u,\"kv_blocks_free\":%u}\n", d->kv.n_block, counter_read32(&d->kv.n_free));
 	return w.n;
 }

@@ -149,6 +149,7 @@ double answer_tokens_per_second(const struct answer *r)
 
 void answer_print_rates(const struct answer *r)
 {
+	fflush(stdout); /* both may go to the same file */
 	fprintf(stderr,
 		"prompt: %u tokens, first token after %.1f ms (%.1f tok/s)\nanswer: %u tokens in %.2f s (%.1f tok/s)\n",
 		r->n_prompt, r->first_s * 1e3, r->first_s > 0 ? r->n_prompt / r->first_s : 0, r->n_token, r->total_s,

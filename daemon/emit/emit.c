@@ -1,6 +1,7 @@
 #include "daemon/emit/emit.h"
 #include "daemon/emit/hold.h"
 #include "daemon/intake/session.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
@@ -127,7 +128,7 @@ static void take_generated(struct emit *e, struct request *r, const struct batch
 	}
 	r->sum_logprob += t->logprob;
 	emit_generated(e, r, t, time_ns);
-	e->n_token++;
+	counter_add(&e->n_token, 1);
 	r->session->region.daemon->n_token_generated++;
 	if (r->hit_stop || (r->max_tokens && r->n_emitted >= r->max_tokens) || r->n_prompt + r->n_emitted >= e->n_ctx)
 		end_request(e, r, 0);

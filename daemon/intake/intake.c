@@ -1,4 +1,5 @@
 #include "daemon/intake/intake.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"
@@ -148,29 +149,23 @@ static void drop_session(struct intake *i, struct queue *q, struct session *s)
 
 static void read_mail(struct intake *i, struct queue *q)
 {
-	struct session *in, *out, *next;
+	struct session *s;
 
 	if (!load_acquire(&i->has_mail))
 		return;
+	/* To the end under the lock: a session just admitted may be put on the other list as soon as it is free. */
 	pthread_mutex_lock(&i->lock);
-	in = i->attaching;
-	out = i->detaching;
-	i->attaching = i->detaching = NULL;
-	store_release(&i->has_mail, 0);
-	pthread_mutex_unlock(&i->lock);
-	for (; in; in = next) {
-		next = in->next;
-		admit_session(i, in);
-	}
-	for (; out; out = next) {
-		next = out->next;
-		drop_session(i, q, out);
-		pthread_mutex_lock(&i->lock);
-		out->next = i->detached;
-		i->detached = out;
-		pthread_mutex_unlock(&i->lock);
+	for (; (s = i->attaching); admit_session(i, s))
+		i->attaching = s->next;
+	while ((s = i->detaching)) {
+		i->detaching = s->next;
+		drop_session(i, q, s);
+		s->next = i->detached;
+		i->detached = s;
 		(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 	}
+	store_release(&i->has_mail, 0);
+	pthread_mutex_unlock(&i->lock);
 }
 
 /* ---- entries ---- */
@@ -196,7 +191,7 @@ static void prompt_done(struct request *r, int res)
 static void refuse(struct intake *i, struct session *s, const struct gyre_sqe *sqe, int res)
 {
 	session_complete(s, sqe->user_data, NULL)->res = res;
-	i->stats.n_refused += res < 0;
+	counter_add(&i->stats.n_refused, res < 0);
 }
 
 static int cancel(struct queue *q, const struct session *s, uint64_t target)
@@ -246,7 +241,7 @@ static bool take_prompt(struct intake *i, struct queue *q, struct session *s, co
 		return true;
 	}
 	fill_request(r, s, sqe, sampling);
-	i->stats.n_request++;
+	counter_add(&i->stats.n_request, 1);
 	s->region.daemon->n_request++;
 	/* The one read of the prompt; the client may be writing to it. */
 	memcpy(is_long ? job->data : i->text, arena + sqe->data_off, sqe->data_len);
@@ -350,8 +345,8 @@ void intake_drain(struct intake *i, struct queue *q)
 		drain_session(i, q, i->session[(i->first + k) % i->n_session]);
 	i->first++;
 	grant_space(i, q);
-	i->stats.n_step++;
-	i->stats.n_session = i->n_session;
+	counter_add(&i->stats.n_step, 1);
+	counter_set(&i->stats.n_session, i->n_session);
 	profile_lap(PROFILE_INTAKE);
 }
 
@@ -406,7 +401,7 @@ int intake_park(struct intake *i)
 	for (uint32_t k = 0; k < i->n_session; k++)
 		doorbell_arm(i->session[k]->region.daemon);
 	if (!has_work(i)) {
-		i->stats.n_park++;
+		counter_add(&i->stats.n_park, 1);
 		epoll_wait(i->epoll_fd, ev, 16, is_paused ? PAUSED_POLL_MS : -1);
 	}
 	for (uint32_t k = 0; k < i->n_session; k++)

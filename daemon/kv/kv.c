@@ -1,4 +1,5 @@
 #include "daemon/kv/kv.h"
+#include "daemon/util/counter.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +9,7 @@
 /* The free stack is as deep as the pool has blocks, so it never overflows; low blocks come out first. */
 static void stack_fill(struct kv *kv)
 {
-	kv->n_free = kv->n_block;
+	counter_set32(&kv->n_free, kv->n_block);
 	for (uint32_t i = 0; i < kv->n_block; i++) {
 		kv->free[i] = kv->n_block - 1 - i;
 		kv->owner[i] = KV_NO_OWNER;
@@ -64,7 +65,8 @@ int kv_alloc(struct kv *kv, uint32_t *block)
 
 	if (kv->n_free == 0)
 		return -ENOSPC;
-	b = kv->free[--kv->n_free];
+	b = kv->free[kv->n_free - 1];
+	counter_set32(&kv->n_free, kv->n_free - 1);
 	assert(kv->ref[b] == 0 && kv->owner[b] == KV_NO_OWNER);
 	kv->ref[b] = 1;
 	*block = b;
@@ -86,7 +88,8 @@ void kv_put(struct kv *kv, uint32_t block)
 		kv->charge[kv->owner[block]]--;
 	kv->owner[block] = KV_NO_OWNER;
 	poison(kv, block);
-	kv->free[kv->n_free++] = block;
+	kv->free[kv->n_free] = block;
+	counter_set32(&kv->n_free, kv->n_free + 1);
 }
 
 void kv_charge(struct kv *kv, uint32_t block, uint32_t owner)

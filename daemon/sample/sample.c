@@ -1,6 +1,7 @@
 #include "daemon/sample/sample.h"
 #include "daemon/sample/log.h"
 #include "daemon/sample/philox.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
@@ -275,7 +276,7 @@ static bool generate_row(struct sample *s, struct batch *b, uint32_t seq, uint32
 
 static void adapt_draft(struct sample *s, struct request *r, const struct batch_seq *q, uint32_t n_hit)
 {
-	s->n_draft_hit += n_hit;
+	counter_add(&s->n_draft_hit, n_hit);
 	if (!q->n_draft)
 		return;
 	if (n_hit == q->n_draft && r->n_draft < s->n_draft_max)

@@ -1,4 +1,5 @@
 #include "daemon/sched/sched.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ static void preempt(struct sched *s, struct request *r)
 {
 	release_blocks(s, r);
 	r->state = REQUEST_WAITING;
-	s->n_preempted++;
+	counter_add(&s->n_preempted, 1);
 }
 
 /* A paused holder first (it makes no progress with them), else the last in order behind rank[i]. */
@@ -182,7 +183,7 @@ static void add_rows(struct sched *s, struct batch *b, bool want_decode, uint32_
 			continue;
 		r->state = REQUEST_RUNNING;
 		if (r->n_past < r->n_prompt)
-			s->n_token_prompt += min_u32(n, r->n_prompt - r->n_past);
+			counter_add(&s->n_token_prompt, min_u32(n, r->n_prompt - r->n_past));
 		b->seq[b->n_seq++] =
 			(struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
 		*n_row += n;

@@ -1,4 +1,5 @@
 #include "daemon/spec/spec.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 
 #include <string.h>
@@ -64,7 +65,7 @@ void spec_draft(struct spec *s, struct batch *b)
 		q->n_draft = n;
 		q->n_row += n;
 		left -= n;
-		s->n_guessed += n;
+		counter_add(&s->n_guessed, n);
 	}
 	batch_layout(b);
 	profile_lap(PROFILE_DRAFT);

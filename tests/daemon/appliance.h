@@ -1,6 +1,6 @@
 /*
  * The whole daemon inside a test: a tiny random model with a byte-level vocabulary, the real control loop in a thread, libgyre
- * on its socket. The leader is a thread too (appliance_start), or the test itself calls daemon_step.
+ * on its socket. The leader is a thread too, or the test itself calls daemon_step.
  */
 #ifndef GYRE_TESTS_DAEMON_APPLIANCE_H
 #define GYRE_TESTS_DAEMON_APPLIANCE_H
@@ -60,8 +60,8 @@ static inline void *appliance_control(void *arg)
 	return NULL;
 }
 
-/* `extra`: more options of gyred, up to a NULL. */
-static inline void appliance_open(struct appliance *a, const struct tiny *model, char *const *extra)
+/* `extra`: more options of gyred, up to a NULL. has_leader: steps are made by a thread, as in gyred. */
+static inline void appliance_open(struct appliance *a, const struct tiny *model, char *const *extra, bool has_leader)
 {
 	char *argv[24] = { (char *)"gyred", (char *)"--model", a->model, (char *)"--socket", a->socket };
 	struct error e = { "" };
@@ -81,6 +81,8 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 		fail_msg("%s", e.text);
 	a->listen_fd = listen_open(a->socket, &e);
 	assert_true(a->listen_fd >= 0);
+	if (has_leader)
+		assert_int_equal(daemon_start(&a->d), 0);
 	assert_int_equal(pipe(a->signal_fd), 0);
 	assert_int_equal(pthread_create(&a->control, NULL, appliance_control, a), 0);
 }

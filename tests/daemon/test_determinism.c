@@ -1,0 +1,178 @@
+/*
+ * Why: a request's stream depends on the model, the prompt and the options, and on nothing else. Here the whole daemon is
+ * asked, through its rings: whatever the instruction set, the threads, the chunks a prompt is read in, the company in the
+ * batch, guesses or none, the completions are the same bytes. The portable kernels, one thread, one token a step, define them.
+ */
+#include "tests/daemon/appliance.h"
+
+#define WAIT_NS  60000000000ull
+#define N_PROMPT 540 /* past a chunk of attention */
+#define N_TOKEN  24
+#define N_BATCH  17
+
+enum { GREEDY, SAMPLED, N_STREAM };
+
+/* A completion without its time. */
+struct said {
+	int32_t res, token;
+	uint32_t flags, index, n_bytes, n_top;
+	float logprob;
+	uint8_t bytes[GYRE_CQE_INLINE_BYTES];
+	struct gyre_top top[3];
+};
+
+struct stream {
+	uint32_t n;
+	struct said said[N_TOKEN + 4];
+};
+
+struct way {
+	enum kernels_isa isa;
+	int n_thread, chunk, n_draft;
+	bool is_alone;
+};
+
+static struct appliance a;
+static struct tiny model;
+
+static void submit(struct gyre *g, uint64_t id)
+{
+	static const struct gyre_options options[] = {
+		[GREEDY] = { .n_top = 3 },
+		[SAMPLED] = { .n_top = 3, .temperature = 0.9f, .top_p = 0.95f, .repetition_penalty = 1.1f, .seed = 5 },
+	};
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+	char text[N_PROMPT];
+
+	/* Repeats itself, so that there is something to guess. */
+	for (int i = 0; i < N_PROMPT; i++)
+		text[i] = (char)('a' + i % 13 + (int)(id * 7 + (uint64_t)i / 100) % 11);
+	assert_int_equal(gyre_prep_generate(g, sqe, text, id < N_STREAM ? N_PROMPT : 20 + id * 3, N_TOKEN), 0);
+	assert_int_equal(gyre_sqe_set_options(g, sqe, &options[id % N_STREAM], NULL, NULL), 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	sqe->user_data = id;
+}
+
+static void keep(struct gyre *g, struct stream *s, const struct gyre_cqe *cqe)
+{
+	struct said *d = &s->said[s->n++];
+	size_t n;
+
+	assert_true(s->n <= sizeof(s->said) / sizeof(s->said[0]));
+	d->res = cqe->res;
+	d->token = cqe->token;
+	d->flags = cqe->flags;
+	d->index = cqe->index;
+	d->logprob = cqe->logprob;
+	d->n_bytes = cqe->n_bytes;
+	memcpy(d->bytes, cqe->bytes, sizeof(d->bytes));
+	if (gyre_cqe_top(g, cqe, &n))
+		memcpy(d->top, gyre_cqe_top(g, cqe, &n), n * sizeof(d->top[0]));
+	d->n_top = (uint32_t)n;
+}
+
+/* Reads until n requests have ended; keeps the streams that are asked about. */
+static void collect(struct gyre *g, struct stream *s, int n)
+{
+	const struct gyre_cqe *cqe;
+
+	for (; n; gyre_cqe_seen(g, cqe)) {
+		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+		n -= !(cqe->flags & GYRE_CQE_MORE);
+		if (cqe->user_data < N_STREAM)
+			keep(g, &s[cqe->user_data], cqe);
+	}
+}
+
+static void ask(struct stream *s, bool is_alone)
+{
+	static const uint64_t order[N_BATCH] = { 2, 3, 4, 5, 0, 6, 7, 8, 9, 10, 11, 1, 12, 13, 14, 15, 16 };
+	struct gyre *g = appliance_connect(&a, NULL);
+
+	memset(s, 0, N_STREAM * sizeof(*s));
+	for (uint64_t id = 0; is_alone && id < N_STREAM; id++) {
+		submit(g, id);
+		gyre_submit(g);
+		collect(g, s, 1);
+	}
+	if (!is_alone) {
+		for (int i = 0; i < N_BATCH; i++)
+			submit(g, order[i]);
+		gyre_submit(g);
+		collect(g, s, N_BATCH);
+	}
+	gyre_close(g);
+}
+
+static void run(struct stream *s, const struct way *w)
+{
+	char thread[8], chunk[8], draft[8];
+	char *extra[] = { (char *)"--isa",
+			  (char *)kernels_isa_name(w->isa),
+			  (char *)"--threads",
+			  thread,
+			  (char *)"--chunk",
+			  chunk,
+			  (char *)"--draft",
+			  draft,
+			  NULL };
+
+	snprintf(thread, sizeof(thread), "%d", w->n_thread);
+	snprintf(chunk, sizeof(chunk), "%d", w->chunk);
+	snprintf(draft, sizeof(draft), "%d", w->n_draft);
+	appliance_open(&a, &model, extra, true);
+	ask(s, w->is_alone);
+	if (w->n_draft)
+		assert_true(a.d.sample.n_draft_hit > 0);
+	appliance_close(&a);
+}
+
+static void same(const struct stream *want, const struct stream *got, const struct way *w)
+{
+	for (int k = 0; k < N_STREAM; k++)
+		for (uint32_t i = 0; i < want[k].n || i < got[k].n; i++)
+			if (memcmp(&want[k].said[i], &got[k].said[i], sizeof(got[k].said[i])))
+				fail_msg("%s, %d threads, chunk %d, draft %d, %s: completion %u of stream %d differs",
+					 kernels_isa_name(w->isa), w->n_thread, w->chunk, w->n_draft,
+					 w->is_alone ? "alone" : "among 17", i, k);
+}
+
+/*
+ * Changing one thing a run would not show what two of them do to each other: all are crossed on the kernels that this machine
+ * would take; of the others' ways, every fifth, in which each value of each dimension still occurs.
+ */
+static void nothing_but_the_request_matters(void **state)
+{
+	static const int chunk[] = { 1, 7, 32, 512 };
+	const struct way definition = { ISA_REF, 1, 1, 0, true };
+	static struct stream want[N_STREAM], got[N_STREAM];
+	struct kernels k;
+	const int best = (int)kernels_select(&k, ISA_MAX);
+
+	(void)state;
+	model = appliance_model;
+	model.n_layer = 1;
+	model.n_ff = 64;
+	run(want, &definition);
+	assert_int_equal(want[GREEDY].n, N_TOKEN + 1);
+	assert_int_equal(want[SAMPLED].n, N_TOKEN + 1);
+	assert_true(memcmp(&want[0].said[0], &want[0].said[1], sizeof(want[0].said[0])) != 0);
+	for (int isa = 0; isa < ISA_MAX; isa++) {
+		if (!(kernels_available() & (1u << isa)))
+			continue;
+		for (int i = 0; i < 3 * 4 * 2 * 2; i += isa == best ? 1 : 5) {
+			const struct way w = { (enum kernels_isa)isa, 1 + i % 3, chunk[i / 3 % 4], i / 12 % 2 * 4,
+					       i / 24 };
+
+			run(got, &w);
+			same(want, got, &w);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_but_the_request_matters) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
