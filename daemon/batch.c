@@ -71,5 +71,6 @@ void batch_layout(struct batch *b)
 			b->row_seq[b->n_row++] = s;
 		}
 	}
-	b->layout_ns = batch_now_ns();
+	if (b->n_row)
+		b->layout_ns = batch_now_ns();
 }

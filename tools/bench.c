@@ -14,7 +14,7 @@
 #define READ_BYTES_MIN (512ull << 20)
 #define READ_BYTES_MAX (4ull << 30)
 #define READ_RUNS      5
-#define GROUPS         21 /* of round trips; the median of their means, for a group that was interrupted is no figure */
+#define GROUPS         11 /* of round trips; the median of their means, for a group that was interrupted is no figure */
 #define GROUP          5000
 #define EVENT_GROUP    1000
 

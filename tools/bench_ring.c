@@ -12,14 +12,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define SPIN_ROUNDS  20000
-#define PARK_ROUNDS  200
+#define TURNS        7 /* of each figure and its limit, in turn: the host moves the cores of a virtual machine about */
+#define SPIN_ROUNDS  4000
+#define PARK_ROUNDS  30
 #define PARK_AFTER_S 2e-3 /* well past the daemon's spin-us */
 #define TOKEN_ROUNDS 200
 #define WAIT_NS      10000000000ull
 
 struct figures {
 	double pingpong_ns, eventfd_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns, first_token_added_p50_us;
+	double spin_ratio, park_ratio; /* medians of the turns' ratios to their limits */
 	bool has_first;
 };
 
@@ -56,7 +58,7 @@ static double nop(struct gyre *g)
 	return round_trip(g, &ignored);
 }
 
-static int measure_spin(struct gyre *g, struct figures *f)
+static int measure_spin(struct gyre *g, double *p50_ns, double *p99_ns)
 {
 	static double x[SPIN_ROUNDS];
 
@@ -67,12 +69,12 @@ static int measure_spin(struct gyre *g, struct figures *f)
 			return (int)s;
 		x[i < 0 ? 0 : i] = s * 1e9;
 	}
-	f->nop_spin_p50_ns = percentile(x, SPIN_ROUNDS, 0.5);
-	f->nop_spin_p99_ns = percentile(x, SPIN_ROUNDS, 0.99);
+	*p50_ns = percentile(x, SPIN_ROUNDS, 0.5);
+	*p99_ns = percentile(x, SPIN_ROUNDS, 0.99);
 	return 0;
 }
 
-static int measure_park(struct gyre *g, struct figures *f)
+static int measure_park(struct gyre *g, double *p50_ns)
 {
 	double x[PARK_ROUNDS];
 
@@ -87,7 +89,7 @@ static int measure_park(struct gyre *g, struct figures *f)
 		if (x[i] < 0)
 			return -EIO;
 	}
-	f->nop_park_p50_ns = median(x, PARK_ROUNDS);
+	*p50_ns = median(x, PARK_ROUNDS);
 	return 0;
 }
 
@@ -119,19 +121,48 @@ static int measure_first(struct gyre *g, struct figures *f)
 static int print_figures(const struct args *a, const struct figures *f)
 {
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns,
+		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns,
+					    "nop_spin_ratio", f->spin_ratio, "nop_park_ratio", f->park_ratio,
 					    "nop_spin_p50_ns", f->nop_spin_p50_ns, "nop_spin_p99_ns",
 					    f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
 					    f->eventfd_ns, "first_token_added_p50_us",
 					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null()));
-	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.1f x pingpong)\nnop_spin_p99    "
+	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.2f x pingpong)\nnop_spin_p99    "
 	       "        %9.0f ns\n"
-	       "nop_park_p50            %9.0f ns\neventfd                 %9.0f ns\n",
-	       f->pingpong_ns, f->nop_spin_p50_ns, f->nop_spin_p50_ns / f->pingpong_ns, f->nop_spin_p99_ns,
-	       f->nop_park_p50_ns, f->eventfd_ns);
+	       "eventfd                 %9.0f ns\nnop_park_p50            %9.0f ns  (%.2f x eventfd)\n",
+	       f->pingpong_ns, f->nop_spin_p50_ns, f->spin_ratio, f->nop_spin_p99_ns, f->eventfd_ns, f->nop_park_p50_ns,
+	       f->park_ratio);
 	if (f->has_first)
 		printf("first_token_added_p50   %9.1f us\n", f->first_token_added_p50_us);
 	return TOOL_OK;
+}
+
+/* The daemon sleeps while the limits are taken: it has nothing to do. */
+static int measure_nops(struct gyre *g, const struct topology *t, struct figures *f)
+{
+	double line[TURNS], event[TURNS], spin[TURNS], p99[TURNS], park[TURNS], spin_ratio[TURNS], park_ratio[TURNS];
+
+	for (int i = 0; i < TURNS; i++) {
+		int r;
+
+		line[i] = bench_pingpong_ns(t->core[1].cpu, t->core[0].cpu);
+		r = measure_spin(g, &spin[i], &p99[i]);
+		event[i] = bench_eventfd_ns(t->core[1].cpu, t->core[0].cpu);
+		if (r == 0)
+			r = measure_park(g, &park[i]);
+		if (r < 0)
+			return r;
+		spin_ratio[i] = spin[i] / line[i];
+		park_ratio[i] = park[i] / event[i];
+	}
+	f->pingpong_ns = median(line, TURNS);
+	f->nop_spin_p50_ns = median(spin, TURNS);
+	f->nop_spin_p99_ns = median(p99, TURNS);
+	f->spin_ratio = median(spin_ratio, TURNS);
+	f->eventfd_ns = median(event, TURNS);
+	f->nop_park_p50_ns = median(park, TURNS);
+	f->park_ratio = median(park_ratio, TURNS);
+	return 0;
 }
 
 static int measure_rings(const struct args *a, const struct topology *t, struct figures *f)
@@ -142,12 +173,8 @@ static int measure_rings(const struct args *a, const struct topology *t, struct 
 	if (code != TOOL_OK)
 		return code;
 	l.g->spin_ns = UINT64_MAX; /* never park: the figure is the daemon's */
-	/* After the private daemon was started: a mask of one core would be inherited. The daemon sleeps meanwhile. */
-	f->pingpong_ns = bench_pingpong_ns(t->core[1].cpu, t->core[0].cpu);
-	f->eventfd_ns = bench_eventfd_ns(t->core[1].cpu, t->core[0].cpu);
-	r = measure_spin(l.g, f);
-	if (r == 0)
-		r = measure_park(l.g, f);
+	/* After the private daemon was started: a mask of one core would be inherited. */
+	r = measure_nops(l.g, t, f);
 	if (r == 0)
 		r = measure_first(l.g, f);
 	link_close(&l);

@@ -14,6 +14,7 @@
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
 #define TEXT_BYTES_MIN       65536u
 #define GRANT_MIN            4u /* a token in two pieces, held-back bytes, the last completion */
+#define LOOKS_PER_CLOCK      32 /* at the rings while spinning: a look is a few ns, a clock read about 25 */
 #define PAUSED_POLL_MS       1  /* a client that reads its CQ does not ring: look again */
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd)
@@ -380,18 +381,31 @@ static bool spin(struct intake *i)
 	uint64_t end = doorbell_now_ns() + i->spin_ns;
 
 	do {
-		if (has_work(i))
-			return true;
-		for (int k = 0; k < 32; k++)
+		for (int k = 0; k < LOOKS_PER_CLOCK; k++) {
+			if (has_work(i))
+				return true;
 			cpu_relax();
+		}
 	} while (doorbell_now_ns() < end);
 	return false;
 }
 
-int intake_park(struct intake *i)
+/* Sleeps until something rings. Doorbells are edges and need no reading; our own eventfd does. */
+static void sleep_once(struct intake *i, int timeout_ms)
 {
 	struct epoll_event ev[16];
-	uint64_t n;
+	uint64_t ignored;
+	int n;
+
+	counter_add(&i->stats.n_park, 1);
+	n = epoll_wait(i->epoll_fd, ev, 16, timeout_ms);
+	for (int k = 0; k < n; k++)
+		if (!ev[k].data.ptr)
+			(void)!read(i->wake_fd, &ignored, sizeof(ignored));
+}
+
+int intake_park(struct intake *i)
+{
 	bool is_paused = is_any_paused(i);
 
 	if (spin(i)) {
@@ -400,13 +414,10 @@ int intake_park(struct intake *i)
 	}
 	for (uint32_t k = 0; k < i->n_session; k++)
 		doorbell_arm(i->session[k]->region.daemon);
-	if (!has_work(i)) {
-		counter_add(&i->stats.n_park, 1);
-		epoll_wait(i->epoll_fd, ev, 16, is_paused ? PAUSED_POLL_MS : -1);
-	}
+	if (!has_work(i))
+		sleep_once(i, is_paused ? PAUSED_POLL_MS : -1);
 	for (uint32_t k = 0; k < i->n_session; k++)
 		doorbell_disarm(i->session[k]->region.daemon);
-	(void)!read(i->wake_fd, &n, sizeof(n)); /* ours alone, so reading it cannot block */
 	profile_lap(PROFILE_IDLE);
 	return 0;
 }

@@ -40,7 +40,7 @@ static bool is_eligible(const struct request *r)
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint64_t now = batch_now_ns();
+	uint64_t now = q->n_live ? batch_now_ns() : 0; /* an idle turn reads no clock */
 
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
