@@ -1,9 +1,13 @@
 /* The table of element types, and packing by panels on top of it. */
 #include "kernels/quant.h"
 
+#include "kernels/ref/panel.h"
 #include "kernels/ref/types.h"
 
-#include <string.h>
+#define FLOAT_RUN 64 /* elements: a multiple of what panel_interleave transposes at a time */
+
+/* A row past the end of the matrix: a block of any type, or a run. */
+static const uint8_t zeros[256];
 
 #define ROW(id, label, len, bytes, kind, fn) \
 	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
@@ -42,15 +46,20 @@ size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col)
 void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size_t n_col)
 {
 	const struct quant_info *q = quant_info(type);
-	size_t n_block = n_col / q->block_len, row_bytes = n_block * q->block_bytes;
+	/* Where a block is one element, a call for each would cost more than the copy. */
+	size_t run = q->block_len == 1 && n_col % FLOAT_RUN == 0 ? FLOAT_RUN : 1;
+	size_t n_block = n_col / q->block_len, run_bytes = run * q->block_bytes;
 	uint8_t *out = dst;
 
-	for (size_t b = 0; b < n_block; b++, out += (size_t)q->block_bytes * PANEL_ROWS) {
-		const void *row[PANEL_ROWS] = { NULL };
+	for (size_t b = 0; b < n_block; b += run, out += run_bytes * PANEL_ROWS) {
+		const void *row[PANEL_ROWS];
 
-		for (int r = 0; r < n_row; r++)
-			row[r] = (const uint8_t *)src + (size_t)r * row_bytes + b * q->block_bytes;
-		q->pack(out, row);
+		for (size_t r = 0; r < PANEL_ROWS; r++)
+			row[r] = (int)r < n_row ? (const uint8_t *)src + (r * n_block + b) * q->block_bytes : zeros;
+		if (run > 1)
+			panel_interleave(out, row, 0, q->block_bytes, run);
+		else
+			q->pack(out, row);
 	}
 }
 

@@ -73,7 +73,7 @@ struct quant_info {
 	enum act_kind act;
 	/* GGUF block -> block_len floats, exactly as ggml dequantizes. */
 	void (*dequantize)(float *y, const void *block);
-	/* 16 GGUF blocks (one per row; NULL row = zero row) -> one panel block. */
+	/* 16 GGUF blocks, one per row (past the matrix: a block of zero bytes) -> one panel block. */
 	void (*pack)(void *panel_block, const void *const row_block[PANEL_ROWS]);
 	/* Row r of one panel block -> that row's GGUF block: the inverse of pack, for embedding look-up and tests. */
 	void (*unpack)(void *block, const void *panel_block, int r);

@@ -21,18 +21,7 @@ static void encode_scales(uint8_t s[12], const int sc[8], const int min[8])
 	}
 }
 
-/* The panel's own arrangement of the same bits (quant.h): whole scales in the low six bits, minima 4..7 in the spare ones. */
-static void scales_to_panel(uint8_t s[12], const int sc[8], const int min[8])
-{
-	for (int j = 0; j < 8; j++)
-		s[j] = (uint8_t)sc[j];
-	for (int j = 0; j < 4; j++)
-		s[8 + j] = (uint8_t)min[j];
-	for (int t = 0; t < 4; t++)
-		for (int j = 0; j < 3; j++)
-			s[3 * t + j] |= (uint8_t)((min[4 + t] >> 2 * j & 3) << 6);
-}
-
+/* From the panel's own arrangement of the same bits (quant.h). */
 static void scales_from_panel(const uint8_t s[12], int sc[8], int min[8])
 {
 	for (int j = 0; j < 8; j++)
@@ -67,25 +56,6 @@ static void decode_q4_k(struct k_block *o, const uint8_t *b)
 static void decode_q5_k(struct k_block *o, const uint8_t *b)
 {
 	decode_k45(o, b, true);
-}
-
-static inline void pack_k45(uint8_t *dst, const void *const row_block[PANEL_ROWS], bool five)
-{
-	dst = panel_interleave(dst, row_block, 0, 2, 2);
-	for (int r = 0; r < PANEL_ROWS; r++) {
-		int sc[8] = { 0 }, min[8] = { 0 };
-		uint8_t s[12];
-
-		if (row_block[r])
-			decode_scales((const uint8_t *)row_block[r] + 4, sc, min);
-		scales_to_panel(s, sc, min);
-		for (int j = 0; j < 12; j++)
-			dst[j * PANEL_ROWS + r] = s[j];
-	}
-	dst += 12 * PANEL_ROWS;
-	if (five)
-		dst = panel_interleave(dst, row_block, 16, 4, 8);
-	panel_interleave(dst, row_block, five ? 48 : 16, 4, 32);
 }
 
 static inline void unpack_k45(uint8_t *block, const uint8_t *src, int r, bool five)
@@ -134,27 +104,6 @@ void ref_dequantize_q6_k(float *y, const void *block)
 	k_dequantize(y, block, decode_q6_k);
 }
 
-void ref_pack_q6_k(void *dst, const void *const row_block[PANEL_ROWS])
-{
-	uint8_t *sc = panel_interleave(dst, row_block, 208, 2, 1);
-	uint8_t *qh = panel_interleave(sc, row_block, 192, 1, 16), *ql = qh + 16 * 64;
-
-	memset(qh, 0, 48 * 64);
-	for (int r = 0; r < PANEL_ROWS; r++) {
-		struct k_block b;
-
-		if (!row_block[r])
-			continue;
-		decode_q6_k(&b, row_block[r]);
-		for (int k = 0; k < 256; k++) {
-			int g = k / 4, at = r * 4 + k % 4, v = b.q[k] + 32;
-
-			ql[g / 2 * 64 + at] |= (uint8_t)((v & 15) << 4 * (g % 2));
-			qh[g / 4 * 64 + at] |= (uint8_t)(v >> 4 << 2 * (g % 4));
-		}
-	}
-}
-
 void ref_unpack_q6_k(void *block, const void *panel_block, int r)
 {
 	uint8_t *b = block, q[256];
@@ -178,16 +127,6 @@ void ref_dequantize_q4_k(float *y, const void *block)
 void ref_dequantize_q5_k(float *y, const void *block)
 {
 	k_dequantize(y, block, decode_q5_k);
-}
-
-void ref_pack_q4_k(void *dst, const void *const row_block[PANEL_ROWS])
-{
-	pack_k45(dst, row_block, false);
-}
-
-void ref_pack_q5_k(void *dst, const void *const row_block[PANEL_ROWS])
-{
-	pack_k45(dst, row_block, true);
 }
 
 void ref_unpack_q4_k(void *block, const void *src, int r)

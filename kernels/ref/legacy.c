@@ -74,15 +74,13 @@ static inline void pack(const struct form *f, uint8_t *dst, const void *const ro
 		off += 2;
 	}
 	if (f->has_high) {
-		uint8_t *qh = dst;
+		uint32_t high[PANEL_ROWS];
 
-		dst = panel_interleave(dst, row_block, off, 4, 1);
-		for (; qh < dst; qh += 4) {
-			uint8_t in[4];
-
-			memcpy(in, qh, 4);
-			panel_bits_spread(qh, in);
-		}
+		panel_interleave((uint8_t *)high, row_block, off, 4, 1);
+		for (int r = 0; r < PANEL_ROWS; r++)
+			high[r] = panel_bits_spread(high[r]);
+		memcpy(dst, high, sizeof(high));
+		dst += sizeof(high);
 		off += 4;
 	}
 	panel_interleave(dst, row_block, off, 4, f->bits == 8 ? 8 : 4);
@@ -97,10 +95,11 @@ static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *s
 		block += 2;
 	}
 	if (f->has_high) {
-		uint8_t in[4];
+		uint32_t high;
 
-		src = panel_extract(in, src, r, 4, 1);
-		panel_bits_gather(block, in);
+		src = panel_extract((uint8_t *)&high, src, r, 4, 1);
+		high = panel_bits_gather(high);
+		memcpy(block, &high, 4);
 		block += 4;
 	}
 	panel_extract(block, src, r, 4, f->bits == 8 ? 8 : 4);
