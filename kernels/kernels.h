@@ -14,11 +14,13 @@
 
 #include <stdbool.h>
 
-#define ACT_TILE   8   /* tokens per activation tile */
-#define LANES      16  /* virtual lanes of a float reduction */
-#define KV_BLOCK   32  /* positions per KV block */
-#define ATTN_CHUNK 512 /* positions per attention partial, aligned by absolute position */
-#define ATTN_TILE  8   /* queries per attn_chunk call at most */
+#define ACT_TILE     8                       /* tokens per activation tile */
+#define LANES        16                      /* virtual lanes of a float reduction */
+#define KV_BLOCK     32                      /* positions per KV block */
+#define ATTN_CHUNK   512                     /* positions per attention partial, aligned by absolute position */
+#define ATTN_TILE    32                      /* queries per attn_chunk call at most */
+#define HEAD_DIM_MAX 256                     /* of attention; head_dim is a multiple of 16 */
+#define ATTN_SCRATCH (8 * (ATTN_CHUNK + 16)) /* floats that attn_chunk wants */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 
@@ -34,13 +36,22 @@
  */
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
 
-/* KV of one layer and one KV head, f16. Block b of the sequence lies at k + blocks[b] * block_stride (likewise v), and holds
- * K as [KV_BLOCK/16][head_dim][16] (lane = position) and V as [KV_BLOCK][head_dim]. Strides are in elements. */
+/*
+ * How K and V of KV_BLOCK positions of one KV head are stored:
+ *   KV_F16   K: f16[KV_BLOCK/16][head_dim][16] (lane = position)        V: f16[KV_BLOCK][head_dim]
+ */
+enum kv_type { KV_F16, KV_TYPE_MAX };
+
+/* Bytes of the K and of the V part; multiples of 64. */
+size_t kv_k_bytes(enum kv_type type, int head_dim);
+size_t kv_v_bytes(enum kv_type type, int head_dim);
+
+/* KV of one layer and one KV head: block b of the sequence lies at k + blocks[b] * block_stride (likewise v), in bytes. */
 struct attn_kv {
-	const uint16_t *k, *v;
+	const uint8_t *k, *v;
 	size_t block_stride;
 	const uint32_t *blocks;
-	int head_dim; /* multiple of 16 up to 256; 8-aligned odd sizes are padded by the caller */
+	int head_dim; /* multiple of 16 up to HEAD_DIM_MAX */
 };
 
 struct kernels {
@@ -79,20 +90,22 @@ struct kernels {
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);
 
-	/* Stores one position's k[head_dim], v[head_dim] (f32 -> f16, nearest even) at slot (0..KV_BLOCK-1) of a block whose K and V
-	 * parts (of this head) start at kb, vb. */
-	void (*kv_store)(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
+	/* Stores one position's k[head_dim], v[head_dim] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head)
+	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. */
+	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
 
 	/*
-	 * Attention of n_q (1..ATTN_TILE) queries q[n_q][head_dim] (already scaled by 1/sqrt(head_dim)) over positions
-	 * [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK, p1 <= p0 + ATTN_CHUNK. Per query i, independent of the others:
-	 *   s[p] = chain of fma over d ascending from +0; m = max s; e[p] = exp(s[p] - m);
-	 *   l = sum e, lane p%16 ascending, tree of ref/reduce.h; o[d] = chain of fma(e[p], v[p][d], o) over p ascending.
+	 * Attention of n_q (1..ATTN_TILE) queries over positions [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK,
+	 * p1 <= p0 + ATTN_CHUNK. Query i is q[i][head_dim], times scale first. Per query, independent of the others:
+	 *   KV_F16: s[p] = chain of fma(q[d], k[p][d], s) over d ascending from +0
+	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h
+	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
 	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
-	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: float[ATTN_TILE][ATTN_CHUNK].
+	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: ATTN_SCRATCH floats.
 	 */
-	void (*attn_chunk)(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
-			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch);
+	void (*attn_chunk[KV_TYPE_MAX])(float *o, float *m, float *l, const float *const *q, float scale,
+					const int32_t *pos, int n_q, const struct attn_kv *kv, int32_t p0, int32_t p1,
+					float *scratch);
 
 	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
 	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. */

@@ -51,8 +51,7 @@ struct scratch {
 	struct act act;                  /* what was packed last */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile: of PACK_ALONE_ROWS rows */
 	float *norm;                     /* [ACT_TILE][x_stride] */
-	float *score;                    /* [ATTN_TILE][ATTN_CHUNK] */
-	float *q;                        /* [ATTN_TILE][head_dim] */
+	float *attn;                     /* [ATTN_SCRATCH] */
 	float *merge;                    /* [2][n_chunk_max] */
 	struct partial partial;
 } __attribute__((aligned(64)));
@@ -86,7 +85,7 @@ struct model {
 	struct scratch *scratch;  /* [n_thread] */
 	struct attn_group *group; /* [n_row_max] */
 
-	uint16_t *kv; /* [block][n_layer][n_head_kv][K, V][KV_BLOCK * head_dim] */
+	uint8_t *kv; /* [block][n_layer][n_head_kv][K, V] */
 
 	/* This step. */
 	struct team *team;
@@ -124,6 +123,8 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 
 /* attention.c */
 void attention_plan(struct model *m, int n_worker);
+/* K and V of one layer and KV head in a KV block. */
+size_t attention_head_bytes(const struct model *m);
 /* Stores rotated k and v of one KV head for all rows of the batch. */
 void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const float *k, const float *v);
 /* m->qkv and the KV pool -> m->att. SPMD; ends before the barrier that makes m->att readable. */

@@ -123,15 +123,6 @@ static void rope_head(const struct model *m, float *x)
 	}
 }
 
-static void scale_head(const struct model *m, float *q)
-{
-	float scale = 1.0f / sqrtf((float)m->hp.head_dim);
-
-	for (uint32_t r = 0; r < m->batch->n_row; r++)
-		for (uint32_t d = 0; d < m->hp.head_dim; d++)
-			q[(size_t)r * m->qkv_stride + d] *= scale;
-}
-
 /*
  * The unit of work is a head: one of q, or k and v of a KV head together, since they are stored together and by whom they
  * were computed. A cut is found in projections (a KV head counts two) and rounded to whole units.
@@ -165,10 +156,8 @@ static void qkv(struct model *m, uint32_t layer, int worker)
 	a = linear_pack(m, worker, &src);
 	head_range(hp, team_size(m->team), worker, &begin, &end);
 	project(m, a, l->attn_q, q, begin, end < n_head ? end : n_head);
-	for (size_t h = begin; h < end && h < n_head; h++) {
+	for (size_t h = begin; h < end && h < n_head; h++)
 		rope_head(m, q + h * dim);
-		scale_head(m, q + h * dim);
-	}
 	begin = begin > n_head ? begin - n_head : 0;
 	end = end > n_head ? end - n_head : 0;
 	project(m, a, l->attn_k, k, begin, end);

@@ -7,8 +7,7 @@
 #include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
 
-#include <assert.h>
-#include <string.h>
+#include <math.h>
 
 /* Query heads of one KV head that go into one call. */
 static uint32_t heads_per_pair(const struct hparams *hp)
@@ -47,25 +46,36 @@ void attention_plan(struct model *m, int n_worker)
 	m->is_split = n_worker > 1 && n_chunk_max > 1 && m->n_pair <= SPLIT_ITEMS * (uint32_t)n_worker;
 }
 
-static size_t head_elems(const struct hparams *hp)
+size_t attention_head_bytes(const struct model *m)
 {
-	return (size_t)2 * KV_BLOCK * hp->head_dim;
+	int dim = (int)m->hp.head_dim;
+
+	return kv_k_bytes(KV_F16, dim) + kv_v_bytes(KV_F16, dim);
+}
+
+/* Where a KV head's K and V of each block lie. */
+static struct attn_kv kv_at(const struct model *m, uint32_t layer, uint32_t head_kv, const uint32_t *blocks)
+{
+	int dim = (int)m->hp.head_dim;
+	const uint8_t *k = m->kv + attention_head_bytes(m) * ((size_t)layer * m->hp.n_head_kv + head_kv);
+
+	return (struct attn_kv){ k, k + kv_k_bytes(KV_F16, dim), model_kv_block_bytes(m), blocks, dim };
 }
 
 void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const float *k, const float *v)
 {
 	const struct batch *b = m->batch;
 	const struct hparams *hp = &m->hp;
-	size_t block_elems = head_elems(hp) * hp->n_head_kv * hp->n_layer;
-	uint16_t *base = m->kv + head_elems(hp) * ((size_t)layer * hp->n_head_kv + head_kv);
+	size_t block_bytes = model_kv_block_bytes(m), v_at = kv_k_bytes(KV_F16, (int)hp->head_dim);
+	uint8_t *base = m->kv + attention_head_bytes(m) * ((size_t)layer * hp->n_head_kv + head_kv);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
 		const struct batch_seq *s = &b->seq[b->row_seq[r]];
 		uint32_t pos = (uint32_t)b->pos[r];
-		uint16_t *kb = base + s->block[pos / KV_BLOCK] * block_elems;
+		uint8_t *kb = base + s->block[pos / KV_BLOCK] * block_bytes;
 
-		m->k->kv_store(kb, kb + (size_t)KV_BLOCK * hp->head_dim, k + (size_t)r * m->qkv_stride,
-			       v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), (int)hp->head_dim);
+		m->k->kv_store[KV_F16](kb, kb + v_at, k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
+				       (int)(pos % KV_BLOCK), (int)hp->head_dim);
 	}
 }
 
@@ -88,27 +98,26 @@ static struct pair pair_at(const struct model *m, uint32_t i)
 static void pair_chunk(const struct model *m, struct scratch *s, const struct pair *pr, uint32_t layer, uint32_t c,
 		       const struct partial *p)
 {
-	const struct hparams *hp = &m->hp;
 	const struct batch *b = m->batch;
-	size_t dim = hp->head_dim, at = head_elems(hp) * ((size_t)layer * hp->n_head_kv + pr->head_kv);
-	struct attn_kv kv = { m->kv + at, m->kv + at + KV_BLOCK * dim, head_elems(hp) * hp->n_head_kv * hp->n_layer,
-			      b->seq[pr->group->seq].block, (int)dim };
+	size_t dim = m->hp.head_dim;
+	struct attn_kv kv = kv_at(m, layer, pr->head_kv, b->seq[pr->group->seq].block);
 	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK), end = 0;
-	uint32_t n_q = 0;
+	const float *q[ATTN_TILE];
+	int n_q = 0;
 
 	for (uint32_t r = 0; r < pr->group->n_row; r++) {
 		uint32_t row = pr->group->row0 + r;
 
-		/* Query heads of a KV head lie side by side in a row. */
-		memcpy(s->q + n_q * dim, m->qkv + (size_t)row * m->qkv_stride + pr->head0 * dim,
-		       pr->n_head * dim * sizeof(float));
-		for (uint32_t h = 0; h < pr->n_head; h++)
-			pos[n_q++] = b->pos[row];
+		for (uint32_t h = 0; h < pr->n_head; h++, n_q++) {
+			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + (pr->head0 + h) * dim;
+			pos[n_q] = b->pos[row];
+		}
 		end = b->pos[row] + 1;
 	}
 	end = end < p0 + ATTN_CHUNK ? end : p0 + ATTN_CHUNK;
-	m->k->attn_chunk(p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE, p->l + (size_t)c * ATTN_TILE,
-			 s->q, pos, (int)n_q, &kv, p0, end, s->score);
+	m->k->attn_chunk[KV_F16](p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE,
+				 p->l + (size_t)c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0, end,
+				 s->attn);
 }
 
 static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr, const struct partial *p)

@@ -68,10 +68,9 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	s->norm = array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-	s->score = array((size_t)ATTN_TILE * ATTN_CHUNK, sizeof(float));
-	s->q = array((size_t)ATTN_TILE * m->hp.head_dim, sizeof(float));
+	s->attn = array(ATTN_SCRATCH, sizeof(float));
 	s->merge = array((size_t)2 * m->n_chunk_max, sizeof(float));
-	return s->norm && s->score && s->q && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+	return s->norm && s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
 static bool scratch_new(struct model *m)
@@ -109,8 +108,7 @@ static void scratch_free(struct model *m)
 
 		partial_free(&s->partial);
 		free(s->norm);
-		free(s->score);
-		free(s->q);
+		free(s->attn);
 		free(s->merge);
 		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 			free(s->tile_mem[kind]);
@@ -235,7 +233,7 @@ uint32_t model_logit_stride(const struct model *m)
 
 size_t model_kv_block_bytes(const struct model *m)
 {
-	return (size_t)m->hp.n_layer * m->hp.n_head_kv * 2 * KV_BLOCK * m->hp.head_dim * sizeof(uint16_t);
+	return attention_head_bytes(m) * m->hp.n_head_kv * m->hp.n_layer;
 }
 
 void model_set_kv(struct model *m, void *kv_mem)

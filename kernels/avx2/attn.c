@@ -1,11 +1,16 @@
-/* Attention: lane = position for q.k, lane = d for p.v, as in ref/attn.c. */
+/* Attention over an f16 KV: lane = position for q.k, lane = d for p.v, as in ref/attn.c; up to GROUP queries use each K and V
+ * vector while it is in a register. */
+#include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/exp.h"
 #include "kernels/ref/reduce.h"
 
-void avx2_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim)
+#include <math.h>
+
+void avx2_kv_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
 {
-	uint16_t *kg = kb + (size_t)(slot / LANES) * (size_t)head_dim * LANES + slot % LANES;
+	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)head_dim * LANES + slot % LANES;
+	uint16_t *vr = (uint16_t *)vb + slot * head_dim;
 
 	for (int d = 0; d < head_dim; d += 8) {
 		uint16_t half[8];
@@ -13,41 +18,37 @@ void avx2_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, i
 		_mm_storeu_si128((__m128i *)half, _mm256_cvtps_ph(_mm256_loadu_ps(k + d), _MM_FROUND_TO_NEAREST_INT));
 		for (int i = 0; i < 8; i++)
 			kg[(d + i) * LANES] = half[i];
-		_mm_storeu_si128((__m128i *)(vb + slot * head_dim + d),
+		_mm_storeu_si128((__m128i *)(vr + d),
 				 _mm256_cvtps_ph(_mm256_loadu_ps(v + d), _MM_FROUND_TO_NEAREST_INT));
 	}
 }
 
-/* Scores of positions [p0, end rounded up to 16): what lies past end is never read again. */
-static void score(float *s, const float *q, const struct attn_kv *kv, int32_t p0, int32_t end)
+struct reach avx2_attn_reach(const int32_t *pos, int n, int32_t p0, int32_t p1)
 {
-	for (int32_t p = p0; p < end; p += LANES, s += LANES) {
-		const uint16_t *k = kv->k + kv->blocks[p / KV_BLOCK] * kv->block_stride +
-				    (size_t)(p % KV_BLOCK) * (size_t)kv->head_dim;
-		__m256 a = _mm256_setzero_ps(), b = a;
+	struct reach r = { .common = p1 - p0 };
 
-		for (int d = 0; d < kv->head_dim; d++, k += LANES) {
-			__m256 qd = _mm256_set1_ps(q[d]);
+	for (int i = 0; i < n; i++) {
+		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
 
-			a = _mm256_fmadd_ps(qd, load_halfs((const uint8_t *)k), a);
-			b = _mm256_fmadd_ps(qd, load_halfs((const uint8_t *)(k + 8)), b);
-		}
-		_mm256_storeu_ps(s, a);
-		_mm256_storeu_ps(s + 8, b);
+		r.len[i] = end > p0 ? end - p0 : 0;
+		r.longest = r.len[i] > r.longest ? r.len[i] : r.longest;
+		r.common = r.len[i] < r.common ? r.len[i] : r.common;
 	}
+	return r;
 }
 
-/* s -> e in place for n positions; returns their sum by lanes. */
-static float soften(float *s, int n, float max)
+void avx2_attn_softmax(float *s, int n, float *m, float *l)
 {
-	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() }, m = _mm256_set1_ps(max);
-	float lane[LANES];
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	float lane[LANES], max = -INFINITY;
 
+	for (int p = 0; p < n; p++)
+		max = s[p] > max ? s[p] : max;
 	for (int i = n; i % LANES; i++)
 		s[i] = -INFINITY;
 	for (int i = 0; i < n; i += LANES) {
 		for (int h = 0; h < 2; h++) {
-			__m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(s + i + 8 * h), m));
+			__m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(s + i + 8 * h), _mm256_set1_ps(max)));
 
 			_mm256_storeu_ps(s + i + 8 * h, e);
 			sum[h] = _mm256_add_ps(sum[h], e);
@@ -55,48 +56,84 @@ static float soften(float *s, int n, float max)
 	}
 	_mm256_storeu_ps(lane, sum[0]);
 	_mm256_storeu_ps(lane + 8, sum[1]);
-	return ref_reduce(lane);
+	*m = max;
+	*l = ref_reduce(lane);
 }
 
-/* o[d .. d + 8*n_vec) over positions [p0, end). */
-INLINE void weigh(const int n_vec, float *o, const float *e, const struct attn_kv *kv, int d, int32_t p0, int32_t end)
+/* Scores of sixteen positions. */
+INLINE void scores16(float *s, const float *q, const uint8_t *k, int hd, const int n)
 {
-	__m256 acc[8];
+	__m256 acc[GROUP][2];
 
-	for (int i = 0; i < n_vec; i++)
-		acc[i] = _mm256_setzero_ps();
-	for (int32_t p = p0; p < end; p++) {
-		const uint16_t *v =
-			kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * kv->head_dim + d);
-		__m256 ep = _mm256_set1_ps(e[p - p0]);
+	for (int i = 0; i < n; i++)
+		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+	for (int d = 0; d < hd; d++, k += 2 * LANES) {
+		__m256 a = load_halfs(k), b = load_halfs(k + 16);
 
-		for (int i = 0; i < n_vec; i++)
-			acc[i] = _mm256_fmadd_ps(ep, load_halfs((const uint8_t *)(v + 8 * i)), acc[i]);
+		for (int i = 0; i < n; i++) {
+			__m256 x = _mm256_set1_ps(q[i * HEAD_DIM_MAX + d]);
+
+			acc[i][0] = _mm256_fmadd_ps(x, a, acc[i][0]);
+			acc[i][1] = _mm256_fmadd_ps(x, b, acc[i][1]);
+		}
 	}
-	for (int i = 0; i < n_vec; i++)
-		_mm256_storeu_ps(o + d + 8 * i, acc[i]);
+	for (int i = 0; i < n; i++) {
+		_mm256_storeu_ps(s + i * S_STRIDE, acc[i][0]);
+		_mm256_storeu_ps(s + i * S_STRIDE + 8, acc[i][1]);
+	}
 }
 
-void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
-		     const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch)
+/* o[i][d .. d + 15]; what a query must not see may be anything, and 0 * anything is not always 0. */
+INLINE void values16(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int d,
+		     const struct reach *r, const int n)
 {
+	__m256 acc[GROUP][2];
 	int hd = kv->head_dim;
 
-	for (int i = 0; i < n_q; i++, q += hd, o += hd) {
-		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
-		float max = -INFINITY;
-		int d = 0;
+	for (int i = 0; i < n; i++)
+		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+	for (int p = 0; p < r->longest; p++) {
+		const uint8_t *v = kv->v + block[p / KV_BLOCK] * kv->block_stride + (p % KV_BLOCK * hd + d) * 2;
+		__m256 a = load_halfs(v), b = load_halfs(v + 16);
 
-		score(scratch, q, kv, p0, end);
-		for (int32_t p = 0; p < end - p0; p++)
-			max = scratch[p] > max ? scratch[p] : max;
-		m[i] = max;
-		l[i] = end > p0 ? soften(scratch, end - p0, max) : 0.0f;
-		for (; d + 64 <= hd; d += 64)
-			weigh(8, o, scratch, kv, d, p0, end);
-		for (; d < hd; d += 16)
-			weigh(2, o, scratch, kv, d, p0, end);
+		for (int i = 0; i < n; i++) {
+			if (p >= r->common && p >= r->len[i])
+				continue;
+			__m256 e = _mm256_set1_ps(s[i * S_STRIDE + p]);
+
+			acc[i][0] = _mm256_fmadd_ps(e, a, acc[i][0]);
+			acc[i][1] = _mm256_fmadd_ps(e, b, acc[i][1]);
+		}
 	}
+	for (int i = 0; i < n; i++) {
+		_mm256_storeu_ps(o + i * hd + d, acc[i][0]);
+		_mm256_storeu_ps(o + i * hd + d + 8, acc[i][1]);
+	}
+}
+
+INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
+		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+{
+	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
+	struct reach r = avx2_attn_reach(pos, n, p0, p1);
+	float x[GROUP * HEAD_DIM_MAX];
+	int hd = kv->head_dim;
+
+	for (int i = 0; i < n; i++)
+		for (int d = 0; d < hd; d += 8)
+			_mm256_storeu_ps(x + i * HEAD_DIM_MAX + d,
+					 _mm256_mul_ps(_mm256_loadu_ps(q[i] + d), _mm256_set1_ps(scale)));
+	for (int p = 0; p < r.longest; p += LANES)
+		scores16(s + p, x, kv->k + block[p / KV_BLOCK] * kv->block_stride + p % KV_BLOCK * hd * 2, hd, n);
+	for (int i = 0; i < n; i++)
+		avx2_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
+	for (int d = 0; d < hd; d += LANES)
+		values16(o, s, kv, block, d, &r, n);
+}
+
+void avx2_attn_chunk_f16(ATTN_CHUNK_ARGS)
+{
+	FOR_EACH_GROUP(n_q, group, o + i * kv->head_dim, m + i, l + i, q + i, scale, pos + i, kv, p0, p1, scratch)
 }
 
 void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,

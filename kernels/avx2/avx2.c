@@ -22,8 +22,8 @@ void kernels_avx2_override(struct kernels *k)
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
 	k->add = avx2_add;
-	k->kv_store = avx2_kv_store;
-	k->attn_chunk = avx2_attn_chunk;
+	k->kv_store[KV_F16] = avx2_kv_store_f16;
+	k->attn_chunk[KV_F16] = avx2_attn_chunk_f16;
 	k->attn_merge = avx2_attn_merge;
 	k->argmax = avx2_argmax;
 	k->sum_exp = avx2_sum_exp;

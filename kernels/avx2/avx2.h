@@ -22,9 +22,8 @@ void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c */
-void avx2_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
-void avx2_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
-		     const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch);
+ref_kv_store_fn avx2_kv_store_f16;
+ref_attn_chunk_fn avx2_attn_chunk_f16;
 void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 		     int head_dim);
 

@@ -1,37 +1,27 @@
-/*
- * Attention over a paged f16 KV. Scores: lane = position, K comes transposed by sixteen positions, and every query of the tile
- * uses each K vector while it is in a register. Values: lane = d. Nothing is summed across lanes but the denominator.
- */
-#include "kernels/avx512vnni/avx512vnni.h"
+/* Attention over an f16 KV. Every query of a group uses each K and V vector while it is in a register; two groups of sixteen
+ * positions, or up to four vectors of d, run side by side, for the chains of a few queries alone would wait for themselves. */
+#include "kernels/avx512vnni/attn.h"
 #include "kernels/avx512vnni/vexp.h"
 
 #include <math.h>
 
-static inline __m512 load16(const uint16_t *p)
+#define Q_STRIDE (HEAD_DIM_MAX + LANES)
+
+struct reach avx512vnni_attn_reach(const int32_t *pos, int n, int32_t p0, int32_t p1)
 {
-	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
-}
+	struct reach r = { .common = p1 - p0 };
 
-/* Scores of sixteen positions for n queries. */
-static inline __attribute__((always_inline)) void scores16(float *s, const float *q, const uint16_t *k, int hd,
-							   const int n)
-{
-	__m512 acc[ATTN_TILE];
+	for (int i = 0; i < n; i++) {
+		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
 
-	for (int i = 0; i < n; i++)
-		acc[i] = _mm512_setzero_ps();
-	for (int d = 0; d < hd; d++) {
-		__m512 kv = load16(k + d * LANES);
-
-		for (int i = 0; i < n; i++)
-			acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(q[i * hd + d]), kv, acc[i]);
+		r.len[i] = end > p0 ? end - p0 : 0;
+		r.longest = r.len[i] > r.longest ? r.len[i] : r.longest;
+		r.common = r.len[i] < r.common ? r.len[i] : r.common;
 	}
-	for (int i = 0; i < n; i++)
-		_mm512_storeu_ps(s + i * ATTN_CHUNK, acc[i]);
+	return r;
 }
 
-/* exp(s - max) of one query's scores in place; lanes past `len` are left out of the sum and become 0. */
-static void softmax(float *s, int len, float *m, float *l)
+void avx512vnni_attn_softmax(float *s, int len, float *m, float *l)
 {
 	__m512 max = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
 
@@ -58,90 +48,113 @@ static void softmax(float *s, int len, float *m, float *l)
 	*l = vreduce(sum);
 }
 
-/* o[i][d0..d0+15] of n queries. Up to `common` every query attends; from there on each by its own length, because a value
- * that a query must not see may be anything, and 0 * anything is not always 0. */
-static inline __attribute__((always_inline)) void values16(float *o, const float *s, const struct attn_kv *kv,
-							   int32_t p0, int d0, const int *len, int common, int longest,
-							   const int n)
+ALWAYS_INLINE __m512 load16(const uint16_t *p)
 {
-	__m512 acc[ATTN_TILE];
+	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+/* Scores of the 32 positions of a block. A block of K is as many lines as a head has dimensions. */
+ALWAYS_INLINE void scores32(float *s, const float *q, const uint8_t *kb, const uint8_t *next, int hd, const int n)
+{
+	const uint16_t *k = (const uint16_t *)kb;
+	__m512 acc[GROUP][2];
+
+	for (int i = 0; i < n; i++)
+		acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+	for (int d = 0; d < hd; d++) {
+		__m512 a = load16(k + d * LANES), b = load16(k + (hd + d) * LANES);
+
+		fetch(next + d * 64);
+		for (int i = 0; i < n; i++) {
+			__m512 x = _mm512_set1_ps(q[i * Q_STRIDE + d]);
+
+			acc[i][0] = _mm512_fmadd_ps(x, a, acc[i][0]);
+			acc[i][1] = _mm512_fmadd_ps(x, b, acc[i][1]);
+		}
+	}
+	for (int i = 0; i < n; i++) {
+		_mm512_storeu_ps(s + i * S_STRIDE, acc[i][0]);
+		_mm512_storeu_ps(s + i * S_STRIDE + LANES, acc[i][1]);
+	}
+}
+
+/* o[i][d0 .. d0 + 16*n_vec). Up to `common` every query attends; from there on each by its own length, because a value that
+ * a query must not see may be anything, and 0 * anything is not always 0. */
+ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int d0,
+			  const struct reach *r, const int n, const int n_vec)
+{
+	__m512 acc[GROUP][4], val[4];
 	int hd = kv->head_dim;
 
 	for (int i = 0; i < n; i++)
-		acc[i] = _mm512_setzero_ps();
-	for (int b = 0; b < longest; b += KV_BLOCK) {
-		const uint16_t *v = kv->v + kv->blocks[(p0 + b) / KV_BLOCK] * kv->block_stride + d0;
-		int end = longest - b < KV_BLOCK ? longest : b + KV_BLOCK, all = common < end ? common : end, p = b;
+		for (int j = 0; j < n_vec; j++)
+			acc[i][j] = _mm512_setzero_ps();
+	for (int p = 0; p < r->longest; block++) {
+		const uint16_t *v = (const uint16_t *)(kv->v + *block * kv->block_stride) + d0;
+		int end = r->longest - p < KV_BLOCK ? r->longest : p + KV_BLOCK,
+		    all = r->common < end ? r->common : end;
+		const uint8_t *next = kv->v + block[end < r->longest] * kv->block_stride + d0 * 2;
 
-		for (; p < all; p++, v += hd) {
-			__m512 val = load16(v);
+		for (; p < all; p++, v += hd, next += hd * 2) {
+			for (int j = 0; j < n_vec; j++)
+				val[j] = load16(v + j * LANES);
+			for (int j = 0; j < n_vec; j += 2)
+				fetch(next + j * 2 * LANES);
+			for (int i = 0; i < n; i++) {
+				__m512 e = _mm512_set1_ps(s[i * S_STRIDE + p]);
 
-			for (int i = 0; i < n; i++)
-				acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(s[i * ATTN_CHUNK + p]), val, acc[i]);
+				for (int j = 0; j < n_vec; j++)
+					acc[i][j] = _mm512_fmadd_ps(e, val[j], acc[i][j]);
+			}
 		}
 		for (; p < end; p++, v += hd) {
-			__m512 val = load16(v);
+			for (int j = 0; j < n_vec; j++)
+				val[j] = load16(v + j * LANES);
+			for (int i = 0; i < n; i++) {
+				__m512 e = _mm512_set1_ps(s[i * S_STRIDE + p]);
+				__mmask16 sees = (__mmask16) - (p < r->len[i]);
 
-			for (int i = 0; i < n; i++)
-				if (p < len[i])
-					acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(s[i * ATTN_CHUNK + p]), val, acc[i]);
+				for (int j = 0; j < n_vec; j++)
+					acc[i][j] = _mm512_mask3_fmadd_ps(e, val[j], acc[i][j], sees);
+			}
 		}
 	}
 	for (int i = 0; i < n; i++)
-		_mm512_storeu_ps(o + i * hd + d0, acc[i]);
+		for (int j = 0; j < n_vec; j++)
+			_mm512_storeu_ps(o + i * hd + d0 + j * LANES, acc[i][j]);
 }
 
-static inline __attribute__((always_inline)) void chunk(float *o, float *m, float *l, const float *q,
-							const int32_t *pos, const int n, const struct attn_kv *kv,
-							int32_t p0, int32_t p1, float *s)
+ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale,
+			 const int32_t *pos, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
-	int len[ATTN_TILE], longest = 0, common = p1 - p0, hd = kv->head_dim;
+	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
+	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
+	float x[GROUP * Q_STRIDE];
+	int hd = kv->head_dim, d = 0;
+	const int wide = n <= 4 ? 4 : 2;
 
-	for (int i = 0; i < n; i++) {
-		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < hd; j += LANES)
+			_mm512_storeu_ps(x + i * Q_STRIDE + j,
+					 _mm512_mul_ps(_mm512_loadu_ps(q[i] + j), _mm512_set1_ps(scale)));
+	for (int p = 0; p < r.longest; p += KV_BLOCK) {
+		const uint32_t *b = block + p / KV_BLOCK;
+		const uint8_t *next = p + KV_BLOCK < r.longest ? kv->k + b[1] * kv->block_stride
+							       : kv->v + block[0] * kv->block_stride;
 
-		len[i] = end > p0 ? end - p0 : 0;
-		longest = len[i] > longest ? len[i] : longest;
-		common = len[i] < common ? len[i] : common;
-	}
-	for (int p = 0; p < longest; p += LANES) {
-		const uint16_t *k = kv->k + kv->blocks[(p0 + p) / KV_BLOCK] * kv->block_stride +
-				    (size_t)(p % KV_BLOCK / LANES) * (size_t)hd * LANES;
-
-		scores16(s + p, q, k, hd, n);
+		scores32(s + p, x, kv->k + *b * kv->block_stride, next, hd, n);
 	}
 	for (int i = 0; i < n; i++)
-		softmax(s + i * ATTN_CHUNK, len[i], &m[i], &l[i]);
-	for (int d = 0; d < hd; d += LANES)
-		values16(o, s, kv, p0, d, len, common, longest, n);
+		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
+	for (; d + wide * LANES <= hd; d += wide * LANES)
+		values(o, s, kv, block, d, &r, n, wide);
+	for (; d + 2 * LANES <= hd; d += 2 * LANES)
+		values(o, s, kv, block, d, &r, n, 2);
+	for (; d < hd; d += LANES)
+		values(o, s, kv, block, d, &r, n, 1);
 }
 
-void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
-			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch)
+void avx512vnni_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	switch (n_q) {
-	case 1:
-		chunk(o, m, l, q, pos, 1, kv, p0, p1, scratch);
-		break;
-	case 2:
-		chunk(o, m, l, q, pos, 2, kv, p0, p1, scratch);
-		break;
-	case 3:
-		chunk(o, m, l, q, pos, 3, kv, p0, p1, scratch);
-		break;
-	case 4:
-		chunk(o, m, l, q, pos, 4, kv, p0, p1, scratch);
-		break;
-	case 5:
-		chunk(o, m, l, q, pos, 5, kv, p0, p1, scratch);
-		break;
-	case 6:
-		chunk(o, m, l, q, pos, 6, kv, p0, p1, scratch);
-		break;
-	case 7:
-		chunk(o, m, l, q, pos, 7, kv, p0, p1, scratch);
-		break;
-	default:
-		chunk(o, m, l, q, pos, 8, kv, p0, p1, scratch);
-	}
+	FOR_EACH_GROUP(n_q, group, o + i * kv->head_dim, m + i, l + i, q + i, scale, pos + i, kv, p0, p1, scratch)
 }

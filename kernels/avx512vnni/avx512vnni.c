@@ -23,5 +23,5 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->add = avx512vnni_add;
 	k->argmax = avx512vnni_argmax;
 	k->sum_exp = avx512vnni_sum_exp;
-	k->attn_chunk = avx512vnni_attn_chunk;
+	k->attn_chunk[KV_F16] = avx512vnni_attn_chunk_f16;
 }

@@ -71,7 +71,6 @@ void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c */
-void avx512vnni_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q,
-			   const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch);
+ref_attn_chunk_fn avx512vnni_attn_chunk_f16;
 
 #endif

@@ -24,9 +24,7 @@ static inline __m512 vexp(__m512 x)
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C2));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-	__m512i e = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
-
-	return _mm512_maskz_mul_ps(in, p, _mm512_castsi512_ps(e));
+	return _mm512_maskz_scalef_ps(in, p, n); /* times 2^n, rounded once, as the product is */
 }
 
 /* ref/reduce.h's tree. */

@@ -1,4 +1,4 @@
-/* Attention over a paged f16 KV: the definition. Lane = position for q.k, lane = d for p.v, so nothing is summed across lanes
+/* Attention over a paged KV: what every type has in common, and f16. Lane = position for q.k, lane = d for p.v, so nothing is summed across lanes
  * but the softmax denominator. */
 #include "kernels/ref/ref.h"
 
@@ -8,20 +8,41 @@
 
 #include <math.h>
 
-void ref_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim)
+void ref_scale_query(float *y, const float *q, float scale, int head_dim)
 {
-	uint16_t *kg = kb + (size_t)(slot / LANES) * (size_t)head_dim * LANES + slot % LANES;
+	for (int d = 0; d < head_dim; d++)
+		y[d] = q[d] * scale;
+}
+
+void ref_softmax(float *s, int n, float *m, float *l)
+{
+	float lane[LANES] = { 0 }, max = -INFINITY;
+
+	for (int p = 0; p < n; p++)
+		max = s[p] > max ? s[p] : max;
+	for (int p = 0; p < n; p++) {
+		s[p] = ref_exp(s[p] - max);
+		lane[p % LANES] += s[p];
+	}
+	*m = max;
+	*l = ref_reduce(lane);
+}
+
+void ref_kv_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
+{
+	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)head_dim * LANES + slot % LANES;
+	uint16_t *vr = (uint16_t *)vb + (size_t)slot * (size_t)head_dim;
 
 	for (int d = 0; d < head_dim; d++) {
 		kg[d * LANES] = f32_to_f16(k[d]);
-		vb[slot * head_dim + d] = f32_to_f16(v[d]);
+		vr[d] = f32_to_f16(v[d]);
 	}
 }
 
 static float score(const float *q, const struct attn_kv *kv, int32_t p)
 {
 	int slot = p % KV_BLOCK;
-	const uint16_t *k = kv->k + kv->blocks[p / KV_BLOCK] * kv->block_stride +
+	const uint16_t *k = (const uint16_t *)(kv->k + kv->blocks[p / KV_BLOCK] * kv->block_stride) +
 			    (size_t)(slot / LANES) * (size_t)kv->head_dim * LANES + slot % LANES;
 	float s = 0.0f;
 
@@ -30,32 +51,27 @@ static float score(const float *q, const struct attn_kv *kv, int32_t p)
 	return s;
 }
 
-void ref_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-		    int32_t p0, int32_t p1, float *scratch)
+void ref_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
 	int hd = kv->head_dim;
 
-	for (int i = 0; i < n_q; i++, q += hd, o += hd) {
+	for (int i = 0; i < n_q; i++, o += hd) {
 		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
-		float lane[LANES] = { 0 }, max = -INFINITY;
+		float x[HEAD_DIM_MAX];
 
-		for (int32_t p = p0; p < end; p++) {
-			scratch[p - p0] = score(q, kv, p);
-			max = scratch[p - p0] > max ? scratch[p - p0] : max;
-		}
+		ref_scale_query(x, q[i], scale, hd);
+		for (int32_t p = p0; p < end; p++)
+			scratch[p - p0] = score(x, kv, p);
+		ref_softmax(scratch, end - p0, &m[i], &l[i]);
 		for (int d = 0; d < hd; d++)
 			o[d] = 0.0f;
 		for (int32_t p = p0; p < end; p++) {
-			float e = ref_exp(scratch[p - p0] - max);
-			const uint16_t *v =
-				kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride + (size_t)(p % KV_BLOCK * hd);
+			const uint16_t *v = (const uint16_t *)(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride) +
+					    p % KV_BLOCK * hd;
 
-			lane[p % LANES] += e;
 			for (int d = 0; d < hd; d++)
-				o[d] = fmaf(e, f16_to_f32(v[d]), o[d]);
+				o[d] = fmaf(scratch[p - p0], f16_to_f32(v[d]), o[d]);
 		}
-		m[i] = max;
-		l[i] = ref_reduce(lane);
 	}
 }
 

@@ -29,9 +29,18 @@ void ref_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float ref_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c */
-void ref_kv_store(uint16_t *kb, uint16_t *vb, const float *k, const float *v, int slot, int head_dim);
-void ref_attn_chunk(float *o, float *m, float *l, const float *q, const int32_t *pos, int n_q, const struct attn_kv *kv,
-		    int32_t p0, int32_t p1, float *scratch);
+#define ATTN_CHUNK_ARGS                                                                                \
+	float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos, int n_q, \
+		const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch
+
+typedef void ref_kv_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
+typedef void ref_attn_chunk_fn(ATTN_CHUNK_ARGS);
+
+ref_kv_store_fn ref_kv_store_f16;
+ref_attn_chunk_fn ref_attn_chunk_f16;
+void ref_scale_query(float *y, const float *q, float scale, int head_dim);
+/* s[n] -> exp(s - max) in place, max and sum; none: -INFINITY and 0. */
+void ref_softmax(float *s, int n, float *m, float *l);
 void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 		    int head_dim);
 

@@ -272,62 +272,67 @@ static void test_rope(void **state)
 }
 
 /* KV of 3 * ATTN_CHUNK / 2 positions in shuffled blocks, the rest NaN: what a query must not see must not show. */
-static void attn_case(const struct kernels *ref, const struct kernels *k, int hd, int n_q, int32_t last)
+static void attn_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int hd, int n_q,
+		      int32_t last)
 {
-	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE };
-	size_t stride = (size_t)KV_BLOCK * (size_t)hd, n = N_BLOCK * stride;
-	uint16_t *k0 = aligned(2 * n), *v0 = aligned(2 * n), *k1 = aligned(2 * n), *v1 = aligned(2 * n);
+	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE, O = Q * HEAD_DIM_MAX };
+	static float q[O], o0[O], o1[O];
+	size_t kb = kv_k_bytes(type, hd), stride = kb + kv_v_bytes(type, hd), n = N_BLOCK * stride;
+	uint8_t *kv0 = aligned(n), *kv1 = aligned(n);
 	uint32_t blocks[N_BLOCK];
-	float q[Q * 256], o0[Q * 256], o1[Q * 256], m0[Q], m1[Q], l0[Q], l1[Q];
-	float *scratch = aligned(sizeof(float) * ATTN_TILE * ATTN_CHUNK);
+	float m0[Q], m1[Q], l0[Q], l1[Q], scale = 0.125f + uniform() / 16;
+	float *scratch = aligned(sizeof(float) * ATTN_SCRATCH);
+	const float *qp[Q];
 	int32_t pos[Q];
 
 	for (uint32_t i = 0; i < N_BLOCK; i++)
 		blocks[i] = (i * 7 + 3) % N_BLOCK;
-	for (size_t i = 0; i < n; i++)
-		k0[i] = v0[i] = k1[i] = v1[i] = 0x7e01;
+	memset(kv0, 0x7e, n), memset(kv1, 0x7e, n); /* NaN as f16 */
 	/* Odd n_q: p1 ends what query 0 sees; even: the positions do, and p1 takes in the poison. Query 2 sees nothing. */
 	for (int i = 0; i < n_q; i++)
 		pos[i] = i == 2 ? -1 : last - (i * 5 <= last ? i * 5 : 0) + (i == 0 && n_q % 2 ? 7 : 0);
 	for (int32_t p = 0; p <= last; p++) {
-		float kf[256], vf[256];
+		float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
 		size_t at = blocks[p / KV_BLOCK] * stride;
 
 		for (int d = 0; d < hd; d++)
 			kf[d] = uniform(), vf[d] = uniform();
-		ref->kv_store(k0 + at, v0 + at, kf, vf, p % KV_BLOCK, hd),
-			k->kv_store(k1 + at, v1 + at, kf, vf, p % KV_BLOCK, hd);
+		ref->kv_store[type](kv0 + at, kv0 + at + kb, kf, vf, p % KV_BLOCK, hd),
+			k->kv_store[type](kv1 + at, kv1 + at + kb, kf, vf, p % KV_BLOCK, hd);
 	}
-	assert_memory_equal(k0, k1, 2 * n);
-	assert_memory_equal(v0, v1, 2 * n);
-	for (int i = 0; i < n_q * hd; i++)
-		q[i] = 4.0f * uniform();
-	struct attn_kv kv = { .k = k0, .v = v0, .block_stride = stride, .blocks = blocks, .head_dim = hd };
+	assert_memory_equal(kv0, kv1, n);
+	for (int i = 0; i < n_q; i++) {
+		qp[i] = q + (n_q - 1 - i) * hd;
+		for (int d = 0; d < hd; d++)
+			q[i * hd + d] = 32.0f * uniform();
+	}
+	struct attn_kv kv = { .k = kv0, .v = kv0 + kb, .block_stride = stride, .blocks = blocks, .head_dim = hd };
 
 	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
 		int32_t stop = n_q % 2 ? last + 1 : N_BLOCK * KV_BLOCK,
 			p1 = stop < p0 + ATTN_CHUNK ? stop : p0 + ATTN_CHUNK;
 
-		set_canaries(o0, Q * 256), set_canaries(o1, Q * 256);
-		ref->attn_chunk(o0, m0, l0, q, pos, n_q, &kv, p0, p1, scratch);
-		k->attn_chunk(o1, m1, l1, q, pos, n_q, &kv, p0, p1, scratch);
+		set_canaries(o0, O), set_canaries(o1, O);
+		ref->attn_chunk[type](o0, m0, l0, qp, scale, pos, n_q, &kv, p0, p1, scratch);
+		k->attn_chunk[type](o1, m1, l1, qp, scale, pos, n_q, &kv, p0, p1, scratch);
 		assert_memory_equal(o0, o1, sizeof(o0));
 		assert_memory_equal(m0, m1, sizeof(float) * (size_t)n_q);
 		assert_memory_equal(l0, l1, sizeof(float) * (size_t)n_q);
 		for (int i = 0; i < n_q * hd; i++)
 			assert_true(isfinite(o0[i]));
 	}
-	free(k0), free(v0), free(k1), free(v1), free(scratch);
+	free(kv0), free(kv1), free(scratch);
 }
 
 static void check_attn(const struct kernels *ref, const struct kernels *k)
 {
-	static const int heads[] = { 16, 64, 80, 128, 208, 256 };
+	static const int heads[] = { 16, 64, 80, 96, 128, 208, 256 };
 	static const int32_t last[] = { 0, 1, 15, 16, 31, 32, 100, 511, 512, 600 };
 
-	for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
-		for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
-			attn_case(ref, k, heads[(i + (size_t)n_q) % 6], n_q, last[i]);
+	for (int type = 0; type < KV_TYPE_MAX; type++)
+		for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
+			for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
+				attn_case(ref, k, (enum kv_type)type, heads[(i + (size_t)n_q) % 7], n_q, last[i]);
 }
 
 static void check_merge(const struct kernels *ref, const struct kernels *k)
@@ -352,22 +357,28 @@ static void check_merge(const struct kernels *ref, const struct kernels *k)
 }
 
 /* Every slot, of floats with any bits: subnormals, infinities and NaN must land as ref/ stores them, and nowhere else. */
+static void kv_store_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int slot)
+{
+	static uint8_t kv0[4 * KV_BLOCK * HEAD_DIM_MAX], kv1[sizeof(kv0)];
+	float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
+	int hd = 16 * (1 + slot % 16);
+	size_t kb = kv_k_bytes(type, hd);
+
+	assert_true(kb + kv_v_bytes(type, hd) <= sizeof(kv0));
+	memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
+	for (int d = 0; d < hd; d++) {
+		kf[d] = f32_from_bits(rng());
+		vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
+	}
+	ref->kv_store[type](kv0, kv0 + kb, kf, vf, slot, hd), k->kv_store[type](kv1, kv1 + kb, kf, vf, slot, hd);
+	assert_memory_equal(kv0, kv1, sizeof(kv0));
+}
+
 static void check_kv_store(const struct kernels *ref, const struct kernels *k)
 {
-	static uint16_t kv0[2][KV_BLOCK * 256], kv1[2][KV_BLOCK * 256];
-	float kf[256], vf[256];
-
-	for (int slot = 0; slot < KV_BLOCK; slot++) {
-		int hd = 16 * (1 + slot % 16);
-
-		memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
-		for (int d = 0; d < hd; d++) {
-			kf[d] = f32_from_bits(rng());
-			vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
-		}
-		ref->kv_store(kv0[0], kv0[1], kf, vf, slot, hd), k->kv_store(kv1[0], kv1[1], kf, vf, slot, hd);
-		assert_memory_equal(kv0, kv1, sizeof(kv0));
-	}
+	for (int type = 0; type < KV_TYPE_MAX; type++)
+		for (int slot = 0; slot < KV_BLOCK; slot++)
+			kv_store_case(ref, k, (enum kv_type)type, slot);
 }
 
 static void test_attn(void **state)
