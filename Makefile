@@ -9,7 +9,7 @@ SOVERSION := 0
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -fvisibility=hidden -D_GNU_SOURCE \
-	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(EXTRA)
+	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(if $(SAN),-DGYRE_SANITIZED) $(EXTRA)
 LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The ISA folder is the compiler flag.
@@ -42,7 +42,7 @@ FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so $(BUILD)/gyre.pc ## build everything
+all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so ## build everything
 
 $(BUILD)/obj/kernels/ref/%.o: kernels/ref/%.c
 	@mkdir -p $(@D)
@@ -75,16 +75,16 @@ $(BUILD)/gyred: $(BUILD)/obj/daemon/main.o $(CORE_OBJ)
 $(BUILD)/gyre: $(call obj,$(TOOLS_SRC) $(CLIENT_SRC)) $(CORE_OBJ)
 	$(if $(V),,@echo LD $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+# One object whose hidden symbols are local, so that the archive, too, defines what gyre.map names and nothing else.
 $(BUILD)/libgyre.a: $(call obj,$(CLIENT_SRC) $(SHM_SRC))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(if $(V),,@echo AR $@)
+	$(Q)$(LD) -r -o $(BUILD)/obj/libgyre.o $^
+	$(Q)objcopy --localize-hidden $(BUILD)/obj/libgyre.o
+	$(Q)$(AR) rcs $@ $(BUILD)/obj/libgyre.o
 $(BUILD)/libgyre.so: $(call obj,$(CLIENT_SRC) $(SHM_SRC)) client/gyre.map
 	$(if $(V),,@echo LD $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,libgyre.so.$(SOVERSION) -Wl,--version-script=client/gyre.map -o $@ $(filter %.o,$^)
-$(BUILD)/gyre.pc: client/gyre.pc.in
-	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
-
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,$(TEST_UTIL) $(CLIENT_SRC)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo LD $@)
@@ -118,7 +118,7 @@ ndebug: ## tests with asserts off
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
-	python3 tools/golden/tokens.py && python3 tools/golden/logits.py && python3 tools/golden/quants.py
+	for s in tools/golden/*.py; do python3 $$s || exit 1; done && python3 tools/golden/quants.py
 
 MODEL ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gyre/SmolLM2-135M-Instruct-Q4_1.gguf
 bench: all ## speed of the default model and of the rings
@@ -148,7 +148,8 @@ install: all ## install under PREFIX (/usr/local)
 	ln -sf libgyre.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgyre.so
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/include client/gyre.h
 	install -Dm644 shm/abi.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $(BUILD)/gyre.pc
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/gyre.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
 	for m in $(wildcard client/man/*.[1-8] tools/man/*.[1-8]); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/gyre $(DESTDIR)$(PREFIX)/sbin/gyred $(DESTDIR)$(PREFIX)/lib/libgyre.* \

@@ -25,12 +25,14 @@ static int print_answer(struct gyre *g)
 {
 	for (;;) {
 		const struct gyre_cqe *cqe;
+		const void *bytes;
 		size_t n;
 		int res = gyre_wait_cqe(g, &cqe, GYRE_TIMEOUT_NONE), is_last;
 
 		if (res < 0)
 			return res;
-		fwrite(gyre_cqe_bytes(g, cqe, &n), 1, cqe->n_bytes, stdout);
+		bytes = gyre_cqe_bytes(g, cqe, &n);
+		fwrite(bytes, 1, n, stdout);
 		fflush(stdout);
 		res = cqe->res;
 		is_last = !(cqe->flags & GYRE_CQE_MORE);
