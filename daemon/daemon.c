@@ -118,13 +118,14 @@ static int open_kv(struct daemon *d, struct error *e)
 {
 	size_t block = model_kv_block_bytes(d->model), n_block = (d->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
 	uint64_t bytes = d->config.kv_bytes ? d->config.kv_bytes : KV_CONTEXTS_AUTO * n_block * block;
+	struct error why = { "" };
 	int r;
 
 	if (bytes < block)
 		return error_set(e, -EINVAL, "kv-bytes: one block takes %zu bytes", block);
-	r = pool_map(&d->kv_pool, bytes, "gyre-kv", e);
+	r = pool_map(&d->kv_pool, bytes, "gyre-kv", &why);
 	if (r < 0)
-		return r;
+		return error_set(e, r, "%s; or lower --kv-bytes or --ctx", why.text);
 	r = kv_init(&d->kv, d->kv_pool.base, d->kv_pool.bytes, block);
 	if (r < 0)
 		return error_set(e, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");

@@ -3,6 +3,7 @@
 #define GYRE_TESTS_SYSTEM_BOOT_H
 
 #include "client/gyre.h"
+#include "tests/util/testmodel.h"
 
 #include <libgen.h>
 #include <limits.h>
@@ -22,22 +23,13 @@ struct boot {
 	char dir[64], socket[96];
 };
 
-static inline const char *boot_model(void)
-{
-	static char path[PATH_MAX];
-	const char *m = getenv("GYRE_TEST_MODEL"), *home = getenv("HOME");
-
-	if (m)
-		return m;
-	snprintf(path, sizeof(path), "%s/.cache/gyre/SmolLM2-135M-Instruct-Q4_1.gguf", home ? home : "");
-	return access(path, R_OK) == 0 ? path : NULL;
-}
-
 static inline pid_t boot_spawn(const char *socket, char *const *extra)
 {
 	char exe[PATH_MAX] = "", gyred[PATH_MAX + 16];
-	char *argv[24] = { gyred,          (char *)"--model", (char *)boot_model(), (char *)"--socket",
-			   (char *)socket, (char *)"--ctx",   (char *)"512" };
+	char *argv[24] = {
+		gyred,           (char *)"--model", (char *)testmodel_path(), (char *)"--socket", (char *)socket,
+		(char *)"--ctx", (char *)"512"
+	};
 	int n = 7;
 	pid_t pid;
 
@@ -55,10 +47,8 @@ static inline pid_t boot_spawn(const char *socket, char *const *extra)
 
 static inline void boot_up(struct boot *b, char *const *extra)
 {
-	if (!boot_model()) {
-		puts("skip: no model (make run fetches one, or set GYRE_TEST_MODEL)");
+	if (!testmodel_path())
 		skip();
-	}
 	strcpy(b->dir, "/tmp/gyre-test-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
 	snprintf(b->socket, sizeof(b->socket), "%s/s", b->dir);

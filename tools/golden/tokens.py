@@ -57,4 +57,5 @@ def main():
             print(s.encode().hex() or "-", *e.ids, file=f)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,462 @@
+/*
+ * Why: an appliance is trusted for how it starts, ends and fails. A refusal is one line that names the remedy, a SIGTERM loses
+ * no running answer, and a daemon that dies leaves no client waiting. The real gyred, on a tiny model.
+ */
+#include "client/gyre.h"
+#include "tests/daemon/model/tiny.h"
+#include "tests/util/hostile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define N_VOCAB 272
+#define WAIT_NS 20000000000ull
+
+static const struct tiny tiny = { 64,
+				  2,
+				  4,
+				  2,
+				  16,
+				  128,
+				  N_VOCAB,
+				  1024,
+				  .type_embd = QUANT_Q8_0,
+				  .type_q = QUANT_Q4_1,
+				  .type_k = QUANT_Q4_0,
+				  .type_v = QUANT_Q5_0,
+				  .type_o = QUANT_Q4_0,
+				  .type_gate = QUANT_Q4_1,
+				  .type_up = QUANT_Q4_0,
+				  .type_down = QUANT_Q8_0,
+				  .n_token = N_VOCAB,
+				  .is_tied = true };
+
+static char dir[64], sock[96], model[96], log_path[96], said[65536];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/gyre-life-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(sock, sizeof(sock), "%s/s", dir);
+	snprintf(model, sizeof(model), "%s/m.gguf", dir);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	return tiny_write(model, &tiny);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(sock);
+	unlink(model);
+	unlink(log_path);
+	return rmdir(dir);
+}
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* gyred with `argv` (its own name first, NULL last), both outputs to the log, under a limit unless resource is -1. */
+static pid_t spawn(char *const *argv, int resource, rlim_t limit)
+{
+	char gyred[PATH_MAX];
+	const char *build = getenv("BUILD");
+	pid_t pid;
+
+	snprintf(gyred, sizeof(gyred), "%s/gyred", build ? build : "build");
+	unlink(log_path); /* what is said from now on is the new one's */
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		dup2(fd, 1);
+		dup2(fd, 2);
+		if (resource >= 0)
+			setrlimit((__rlimit_resource_t)resource, &(struct rlimit){ limit, limit });
+		execv(gyred, argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static bool is_running(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid == 0;
+}
+
+/* What gyred said last. */
+static const char *last_line(void)
+{
+	FILE *f = fopen(log_path, "r");
+	size_t n = f ? fread(said, 1, sizeof(said) - 1, f) : 0;
+	char *line;
+
+	if (f)
+		fclose(f);
+	said[n] = 0;
+	while (n && said[n - 1] == '\n')
+		said[--n] = 0;
+	line = strrchr(said, '\n');
+	return line ? line + 1 : said;
+}
+
+static pid_t start(const char *key, const char *value)
+{
+	char *argv[] = { (char *)"gyred",     (char *)"--model", model,       (char *)"--socket", sock,
+			 (char *)"--threads", (char *)"1",       (char *)key, (char *)value,      NULL };
+
+	return spawn(argv, -1, 0);
+}
+
+static struct gyre *connect_to(uint32_t cq_entries)
+{
+	struct gyre_params p = { .cq_entries = cq_entries };
+	struct gyre *g = NULL;
+	int r = -1;
+
+	for (int i = 0; i < 500 && (r = gyre_connect(&g, sock, &p)) < 0; i++)
+		usleep(10000);
+	assert_int_equal(r, 0);
+	return g;
+}
+
+static void submit(struct gyre *g, uint32_t max)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+	assert_int_equal(gyre_prep_generate(g, sqe, "hello", 5, max), 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	assert_int_equal(gyre_submit(g), 1);
+}
+
+/* Reads to the last completion: its res, or how waiting ended. *n: tokens. */
+static int read_all(struct gyre *g, int *n)
+{
+	const struct gyre_cqe *cqe;
+
+	for (*n = 0;;) {
+		int r = gyre_wait_cqe(g, &cqe, WAIT_NS);
+		bool more;
+
+		if (r < 0)
+			return r;
+		r = cqe->res;
+		more = cqe->flags & GYRE_CQE_MORE;
+		*n += more && cqe->token >= 0;
+		gyre_cqe_seen(g, cqe);
+		if (!more)
+			return r;
+	}
+}
+
+/* A stream that stands still because its client does not read: it has begun when the ring is full. */
+static struct gyre *hold_a_stream(uint32_t max)
+{
+	struct gyre *g = connect_to(8);
+	const struct gyre_cqe *cqe;
+
+	submit(g, max);
+	assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+	return g;
+}
+
+static void sigterm_lets_running_requests_finish(void **state)
+{
+	pid_t pid = start("--drain-seconds", "20");
+	struct gyre *running = hold_a_stream(100), *late = connect_to(8), *refused;
+	char why[256];
+	struct gyre_params p = { .error = why, .error_bytes = sizeof(why) };
+	int n;
+
+	(void)state;
+	kill(pid, SIGTERM);
+	usleep(100000);
+	submit(late, 1);
+	assert_int_equal(read_all(late, &n), -ESHUTDOWN);
+	assert_int_equal(gyre_connect(&refused, sock, &p), -ESHUTDOWN);
+	assert_non_null(strstr(why, "shutting down"));
+	assert_int_equal(read_all(running, &n), 0);
+	assert_int_equal(n, 100);
+	assert_int_equal(end_of(pid), 0);
+	assert_int_equal(access(sock, F_OK), -1);
+	gyre_close(running);
+	gyre_close(late);
+}
+
+static void sigterm_waits_no_longer_than_it_was_told(void **state)
+{
+	pid_t pid = start("--drain-seconds", "1");
+	struct gyre *g = hold_a_stream(100);
+	double begin = now_s();
+
+	(void)state;
+	kill(pid, SIGTERM);
+	assert_int_equal(end_of(pid), 0);
+	assert_true(now_s() - begin >= 0.9 && now_s() - begin < 5);
+	gyre_close(g);
+}
+
+static void a_second_sigterm_ends_at_once(void **state)
+{
+	pid_t pid = start("--drain-seconds", "600");
+	struct gyre *g = hold_a_stream(100);
+	double begin = now_s();
+
+	(void)state;
+	kill(pid, SIGTERM);
+	usleep(100000);
+	kill(pid, SIGINT);
+	assert_int_equal(end_of(pid), 0);
+	assert_true(now_s() - begin < 10);
+	gyre_close(g);
+}
+
+/* Parked in the futex, in poll, or in the blocking call: a client of a daemon that was killed gets an error, soon. */
+static void a_killed_daemon_leaves_nobody_waiting(void **state)
+{
+	pid_t pid = start("--drain-seconds", "1");
+	struct gyre *parked = connect_to(8), *polling = connect_to(8);
+	struct pollfd p = { .fd = gyre_event_fd(polling), .events = POLLIN };
+	const struct gyre_cqe *cqe;
+	double begin;
+	char out[64];
+
+	(void)state;
+	kill(pid, SIGKILL);
+	begin = now_s();
+	assert_int_equal(gyre_wait_cqe(parked, &cqe, WAIT_NS), -ECONNRESET);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(gyre_event_clear(polling), -ECONNRESET);
+	assert_true(gyre_generate(parked, "x", NULL, 1, out, sizeof(out)) < 0);
+	assert_true(now_s() - begin < 5);
+	end_of(pid);
+	gyre_close(parked);
+	gyre_close(polling);
+}
+
+static uint64_t stat_of(struct gyre *g, const char *word)
+{
+	char text[65536];
+	const char *at;
+
+	assert_true(gyre_query_stats(g, text, sizeof(text)) > 0);
+	at = strstr(text, word);
+	assert_non_null(at);
+	return strtoull(at + strlen(word), NULL, 10);
+}
+
+/* kill -9 while a client connects, submits, waits, reads: at 60 random instants. */
+static void clients_killed_at_any_moment_give_everything_back(void **state)
+{
+	pid_t pid = start("--drain-seconds", "5"), child;
+	struct gyre *g = connect_to(8);
+	uint64_t seed = 3, n_block = stat_of(g, "\"kv_blocks\":");
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		child = fork();
+		if (child == 0) {
+			uint64_t own = seed;
+
+			for (;;)
+				hostile_act(sock, &own, 300);
+		}
+		usleep(hostile_random(&seed, 8000));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	for (int i = 0; i < 500; i++) {
+		if (stat_of(g, "\"live\":") == 0 && stat_of(g, "\"sessions\":") == 1)
+			break;
+		usleep(10000);
+	}
+	assert_int_equal(stat_of(g, "\"live\":"), 0);
+	assert_int_equal(stat_of(g, "\"sessions\":"), 1);
+	assert_int_equal(stat_of(g, "\"kv_blocks_free\":"), n_block);
+	gyre_close(g);
+	kill(pid, SIGTERM);
+	assert_int_equal(end_of(pid), 0);
+}
+
+static void refuse(char *const *argv, int code, const char *word)
+{
+	int got = end_of(spawn(argv, -1, 0));
+
+	if (got != code || !strstr(last_line(), word))
+		fail_msg("exit %d, \"%s\": not %d and \"%s\"", got, last_line(), code, word);
+}
+
+static void refuse_option(const char *option, const char *value, int code, const char *word)
+{
+	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock,
+			 (char *)option,  (char *)value,     NULL };
+
+	refuse(argv, code, word);
+}
+
+static void wrong_options_are_2_and_named(void **state)
+{
+	static const char *const number[] = { "threads", "ctx",   "kv-bytes",      "batch-rows",
+					      "chunk",   "draft", "drain-seconds", "spin-us" };
+	static const char *const wrong[] = { "-1", "x", "", "1x", "99999999999999999999" };
+	char option[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++)
+		for (size_t k = 0; k < sizeof(wrong) / sizeof(wrong[0]); k++) {
+			snprintf(option, sizeof(option), "--%s", number[i]);
+			refuse_option(option, wrong[k], 2, number[i]);
+		}
+	refuse_option("--threads", "1025", 2, "from 0 to 1024");
+	refuse_option("--draft", "17", 2, "from 0 to 16");
+	refuse_option("--nosuch", "1", 2, "gyred --help");
+	refuse_option("--isa", "mmx", 1, "auto, ref, avx2");
+	refuse_option("--config", "/nonexistent.conf", 2, "/nonexistent.conf");
+	refuse_option("--ctx", "1048576", 1, "ctx");
+	refuse((char *[]){ (char *)"gyred", NULL }, 2, "--model FILE");
+	refuse((char *[]){ (char *)"gyred", (char *)"--model", model, (char *)"stray", NULL }, 2, "stray");
+}
+
+static void use_file(const char *path, const char *word)
+{
+	refuse((char *[]){ (char *)"gyred", (char *)"--model", (char *)path, (char *)"--socket", sock, NULL }, 1, word);
+	assert_non_null(strstr(last_line(), path));
+}
+
+/* Missing, empty, a folder, no GGUF, cut off at each tenth of its length, and bit by bit bent. */
+static void a_model_that_is_none_is_refused_by_name(void **state)
+{
+	static uint8_t bytes[1 << 20], bent[1 << 20];
+	char path[128];
+	uint64_t seed = 5;
+	size_t n;
+	FILE *f = fopen(model, "rb");
+
+	(void)state;
+	n = fread(bytes, 1, sizeof(bytes), f);
+	fclose(f);
+	assert_true(n > 1000 && n < sizeof(bytes));
+	use_file("/nonexistent.gguf", "No such file");
+	use_file("/", "");
+	use_file("/dev/null", "");
+	use_file("/etc/passwd", "GGUF");
+	snprintf(path, sizeof(path), "%s/bent.gguf", dir);
+	for (int i = 0; i < 10; i++) {
+		f = fopen(path, "wb");
+		fwrite(bytes, 1, n * (size_t)i / 10, f);
+		fclose(f);
+		use_file(path, "");
+	}
+	/* Any bits in the header: a refusal, or a model of another shape; never a crash. */
+	for (int i = 0; i < 60; i++) {
+		int code;
+		pid_t pid;
+
+		memcpy(bent, bytes, n);
+		for (int k = 0; k < 4; k++)
+			bent[hostile_random(&seed, 6000)] = (uint8_t)hostile_random(&seed, 256);
+		f = fopen(path, "wb");
+		fwrite(bent, 1, n, f);
+		fclose(f);
+		pid = spawn((char *[]){ (char *)"gyred", (char *)"--model", path, (char *)"--socket", sock,
+					(char *)"--threads", (char *)"1", NULL },
+			    -1, 0);
+		while (!strstr(last_line(), "ready in") && is_running(pid))
+			usleep(1000);
+		kill(pid, SIGTERM);
+		code = end_of(pid);
+		if (code != 0 && code != 1)
+			fail_msg("bent file %d: exit %d after \"%s\"", i, code, last_line());
+	}
+	unlink(path);
+}
+
+/* A token beyond the embedding would be read from whatever follows it. */
+static void a_vocabulary_larger_than_its_table_is_refused(void **state)
+{
+	struct tiny t = tiny;
+
+	(void)state;
+	t.n_token = N_VOCAB + 5;
+	assert_int_equal(tiny_write(model, &t), 0);
+	use_file(model, "embedding");
+	assert_int_equal(tiny_write(model, &tiny), 0);
+}
+
+static void too_little_memory_is_said_with_its_remedy(void **state)
+{
+	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
+	pid_t pid;
+
+	(void)state;
+	refuse_option("--kv-bytes", "100000G", 1, "--kv-bytes");
+	refuse_option("--kv-bytes", "1", 1, "kv-bytes");
+	assert_int_equal(end_of(spawn(argv, RLIMIT_AS, 64 << 20)), 1);
+	assert_true(strlen(last_line()) > 10);
+	/* No locked memory at all: the rings of the control loop and of the loader must do without. */
+	pid = spawn(argv, RLIMIT_MEMLOCK, 0);
+	gyre_close(connect_to(8));
+	kill(pid, SIGTERM);
+	assert_int_equal(end_of(pid), 0);
+}
+
+static void a_file_in_the_place_of_the_socket_stays(void **state)
+{
+	char path[128];
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/file", dir);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	refuse_option("--socket", path, 1, "--socket");
+	assert_int_equal(stat(path, &st), 0);
+	unlink(path);
+	refuse_option("--socket", "/nonexistent/dir/sock", 1, "--socket");
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { CASE(sigterm_lets_running_requests_finish),
+					    CASE(sigterm_waits_no_longer_than_it_was_told),
+					    CASE(a_second_sigterm_ends_at_once),
+					    CASE(a_killed_daemon_leaves_nobody_waiting),
+					    CASE(clients_killed_at_any_moment_give_everything_back),
+					    CASE(wrong_options_are_2_and_named),
+					    CASE(a_model_that_is_none_is_refused_by_name),
+					    CASE(a_vocabulary_larger_than_its_table_is_refused),
+					    CASE(too_little_memory_is_said_with_its_remedy),
+					    CASE(a_file_in_the_place_of_the_socket_stays) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
