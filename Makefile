@@ -121,8 +121,9 @@ golden: ## make the golden files again from the independent references (needs th
 	for s in tools/golden/*.py; do python3 $$s || exit 1; done && python3 tools/golden/quants.py
 
 MODEL ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gyre/SmolLM2-135M-Instruct-Q4_1.gguf
-bench: all ## speed of the default model and of the rings
+bench: all ## speed of the default model, of the team and of the rings
 	$(BUILD)/gyre bench model -m $(MODEL) -p 512 -n 64
+	$(BUILD)/gyre bench team
 	$(BUILD)/gyre bench ring --model $(MODEL)
 
 run: ## install what is missing, build, fetch the default model, ask it a question through the rings

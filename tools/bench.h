@@ -3,9 +3,34 @@
 #define GYRE_TOOLS_BENCH_H
 
 #include "daemon/team/team.h"
+#include "daemon/weights/pool.h"
+#include "kernels/limits.h"
 
-/* GB/s (1e9 bytes) of plain reads by all of t from a huge-page buffer larger than the caches; the median of 5. < 0: -errno. */
-double bench_read_gbps(struct team *t, struct error *e);
+/* ---- bench_limits.c: a turn measures every way once; the figure is the way with the best median over the turns ---- */
+
+#define LIMIT_WAYS 12
+
+struct bench_limits {
+	struct limits k;
+	struct team *team;
+	struct pool pool;   /* of huge pages, larger than the caches */
+	uint32_t n_turn, n; /* turns to come at most; taken */
+	double *read;       /* [LIMIT_WAYS][n_turn] GB/s (1e9 bytes), all workers */
+	double *peak[2];    /* [n_turn] 1e9 multiply-adds a second: of one worker alone, and of all */
+};
+
+struct bench_roof {
+	double read_gbps, peak_gmacs, peak_one_gmacs;
+	char read_way[48];
+};
+
+int bench_limits_open(struct bench_limits *l, struct team *t, uint32_t n_turn, struct error *e);
+void bench_limits_close(struct bench_limits *l);
+void bench_limits_turn(struct bench_limits *l);
+/* After one turn at least. */
+void bench_limits_roof(const struct bench_limits *l, struct bench_roof *r);
+
+/* ---- bench.c ---- */
 
 /* Round trips in ns between two pinned threads: of a cache line (a store there, a store back), and of two eventfds. */
 double bench_pingpong_ns(int cpu_a, int cpu_b);
@@ -13,5 +38,7 @@ double bench_eventfd_ns(int cpu_a, int cpu_b);
 
 /* Pin the calling thread. 0 or -errno. */
 int bench_pin(int cpu);
+/* n workers, pinned to a core each where there are as many; the caller is the first. n 0: the default. 0 or -errno. */
+int bench_team(struct team **t, uint32_t n, struct error *e);
 
 #endif

@@ -1,180 +1,253 @@
 /*
- * `gyre bench model`: prefill and decode of a model in this process, without rings or sampling. As llama-bench does: -p tokens
- * from an empty context as one prompt, then -n tokens one by one behind a context of -d tokens.
+ * `gyre bench model`: prefill and decode of a model in this process. As llama-bench does: -p tokens from an empty context as
+ * one prompt, then -n tokens one by one behind a context of -d tokens. --batch: the same of many sequences side by side;
+ * --rows: the time of a step against its rows. Every repetition takes the model and the machine's limits in turn.
  */
 #include "tools/tool.h"
 
-#include "daemon/batch.h"
-#include "daemon/kv/kv.h"
-#include "daemon/model/model.h"
-#include "daemon/util/topology.h"
-#include "tools/bench.h"
+#include "tools/bench_run.h"
+#include "tools/steps.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_ROWS 512u /* rows of one step at most: gyred's own default */
+#define SWEEP_STEPS 3u /* a repetition */
+#define SWEEP_DEPTH 16u
 
-struct bench {
-	struct weights *weights;
-	struct kernels kernels;
-	struct team *team;
-	struct model *model;
-	struct batch batch;
-	struct pool kv;
-	struct request request;
-	uint32_t n_ctx;
+/* Medians of what was measured; seconds. */
+struct point {
+	uint32_t n;
+	double prompt_s, seqs_s; /* a step of n rows of one prompt, and of one row of each of n sequences */
 };
 
-static int open_team(struct bench *b, const struct args *a, struct error *e)
-{
-	static struct topology t;
-	static int cpu[TEAM_MAX];
-	int n = a->n_thread ? (int)a->n_thread : cpu_default_threads(NULL, 0);
-	bool is_pinned = topology_read(&t, "", NULL) == 0 && (uint32_t)n <= t.n_core;
+struct bench {
+	struct bench_run run;
+	struct bench_limits limits;
+	struct bench_roof roof;
+	struct steps pp_steps, tg_steps;
+	double pp_s, tg_s; /* of the prompt; of one token */
+	struct point row[LIST_MAX], batch[LIST_MAX];
+};
 
-	for (int i = 0; is_pinned && i < n; i++)
-		cpu[i] = t.core[i].cpu;
-	if (is_pinned)
-		bench_pin(cpu[0]); /* worker 0 is us */
-	return team_new(&b->team, n, is_pinned ? cpu : NULL, e);
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
 }
 
-static int open_sequence(struct bench *b, struct error *e)
+static uint32_t list_max(const struct list *l)
 {
-	uint32_t n_vocab = model_hparams(b->model)->n_vocab, n_block = (b->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
-	struct request *r = &b->request;
-	int code = pool_map(&b->kv, n_block * model_kv_block_bytes(b->model), "gyre-kv", e);
+	uint32_t max = 0;
 
-	if (code < 0)
-		return code;
-	model_set_kv(b->model, b->kv.base);
-	r->op = GYRE_OP_GENERATE;
-	r->token = calloc(b->n_ctx, sizeof(*r->token));
-	r->block = calloc(n_block, sizeof(*r->block));
-	if (!r->token || !r->block || batch_init(&b->batch, STEP_ROWS, 1, model_logit_stride(b->model)) < 0)
-		return error_set(e, -ENOMEM, "no memory for %u positions; lower -p, -d or -n", b->n_ctx);
-	for (uint32_t i = 0; i < b->n_ctx; i++)
-		r->token[i] = (int32_t)((i * 7919ull + 13) % n_vocab); /* speed does not depend on which */
-	for (uint32_t i = 0; i < n_block; i++)
-		r->block[i] = i;
+	for (uint32_t i = 0; i < l->n; i++)
+		max = max_u32(max, l->v[i]);
+	return max;
+}
+
+static int open_all(struct bench *b, const struct args *a, struct error *e)
+{
+	struct bench_size s = { .n_ctx = max_u32(a->n_prompt, a->n_depth + a->n_gen), .n_thread = a->n_thread };
+	int r;
+
+	s.n_seq = max_u32(list_max(&a->rows), list_max(&a->batch));
+	s.n_each = max_u32(a->batch.n ? a->n_depth + a->n_gen : 0, SWEEP_DEPTH + SWEEP_STEPS);
+	s.n_ctx = max_u32(s.n_ctx, list_max(&a->rows));
+	r = bench_run_open(&b->run, a->model, &s, e);
+	return r < 0 ? r : bench_limits_open(&b->limits, b->run.team, a->n_repeat, e);
+}
+
+/* Runs one measurement, and adds the laps it took to *sum. */
+static void count_laps(struct bench *b, struct steps *sum, double *s, uint32_t n_prompt, uint32_t depth, uint32_t n_gen)
+{
+	static struct steps before, after;
+	uint32_t n_layer = model_hparams(b->run.model)->n_layer;
+
+	steps_read(&before, b->run.team, n_layer);
+	*s = n_prompt ? bench_prefill_s(&b->run, n_prompt) : bench_decode_s(&b->run, 1, depth, n_gen) / n_gen;
+	steps_read(&after, b->run.team, n_layer);
+	steps_subtract(&after, &before);
+	steps_add(sum, &after);
+}
+
+/* One repetition of a sweep: SWEEP_STEPS samples of each kind at every point. */
+static void sweep_rows(struct bench *b, const struct list *l, uint32_t turn, double *prompt, double *seqs, uint32_t n)
+{
+	for (uint32_t i = 0; i < l->n; i++)
+		for (uint32_t k = 0; k < SWEEP_STEPS; k++) {
+			size_t at = (size_t)i * n + turn * SWEEP_STEPS + k;
+
+			prompt[at] = bench_prefill_s(&b->run, l->v[i]);
+			seqs[at] = bench_decode_s(&b->run, l->v[i], SWEEP_DEPTH + k, 1);
+		}
+}
+
+struct samples {
+	double *pp, *tg, *prompt, *seqs, *batch;
+};
+
+static bool samples_new(struct samples *x, const struct args *a)
+{
+	size_t n = a->n_repeat;
+
+	x->pp = calloc(n, sizeof(double));
+	x->tg = calloc(n, sizeof(double));
+	x->prompt = calloc(LIST_MAX * SWEEP_STEPS * n, sizeof(double));
+	x->seqs = calloc(LIST_MAX * SWEEP_STEPS * n, sizeof(double));
+	x->batch = calloc(LIST_MAX * n, sizeof(double));
+	return x->pp && x->tg && x->prompt && x->seqs && x->batch;
+}
+
+static void samples_free(struct samples *x)
+{
+	free(x->pp);
+	free(x->tg);
+	free(x->prompt);
+	free(x->seqs);
+	free(x->batch);
+}
+
+static void take(struct bench *b, const struct args *a, struct samples *x)
+{
+	uint32_t n = a->n_repeat;
+
+	bench_prefill_s(&b->run, max_u32(a->n_prompt, a->n_depth)); /* fills the KV; warms caches and clocks */
+	for (uint32_t i = 0; i < n; i++) {
+		count_laps(b, &b->pp_steps, &x->pp[i], a->n_prompt, 0, 0);
+		count_laps(b, &b->tg_steps, &x->tg[i], 0, a->n_depth, a->n_gen);
+		bench_limits_turn(&b->limits);
+		sweep_rows(b, &a->rows, i, x->prompt, x->seqs, SWEEP_STEPS * n);
+		for (uint32_t k = 0; k < a->batch.n; k++)
+			x->batch[(size_t)k * n + i] =
+				bench_decode_s(&b->run, a->batch.v[k], a->n_depth, a->n_gen) / a->n_gen;
+	}
+}
+
+static int measure(struct bench *b, const struct args *a, struct error *e)
+{
+	uint32_t n = a->n_repeat, n_sweep = SWEEP_STEPS * n;
+	struct samples x = { 0 };
+
+	if (!samples_new(&x, a)) {
+		samples_free(&x);
+		return error_set(e, -ENOMEM, "no memory for %u repetitions", n);
+	}
+	take(b, a, &x);
+	b->pp_s = median(x.pp, n);
+	b->tg_s = median(x.tg, n);
+	for (uint32_t i = 0; i < a->rows.n; i++)
+		b->row[i] = (struct point){ a->rows.v[i], median(x.prompt + (size_t)i * n_sweep, n_sweep),
+					    median(x.seqs + (size_t)i * n_sweep, n_sweep) };
+	for (uint32_t i = 0; i < a->batch.n; i++)
+		b->batch[i] = (struct point){ a->batch.v[i], 0, median(x.batch + (size_t)i * n, n) };
+	bench_limits_roof(&b->limits, &b->roof);
+	samples_free(&x);
 	return 0;
 }
 
-static int bench_open(struct bench *b, const struct args *a, struct error *e)
-{
-	struct model_options mo = { .n_row_max = STEP_ROWS, .n_logit_max = 1 };
-	int r = open_team(b, a, e);
+/* ---- what they mean ---- */
 
-	b->n_ctx = a->n_prompt > a->n_depth + a->n_gen ? a->n_prompt : a->n_depth + a->n_gen;
-	if (r == 0)
-		r = weights_load(&b->weights, a->model, &(struct weights_options){ .n_thread = team_size(b->team) }, e);
-	if (r < 0)
-		return r;
-	kernels_select(&b->kernels, ISA_MAX);
-	mo.n_thread = (uint32_t)team_size(b->team);
-	mo.n_ctx = b->n_ctx;
-	r = model_open(&b->model, b->weights, &b->kernels, &mo, e);
-	return r == 0 ? open_sequence(b, e) : r;
+static double decode_share(const struct bench *b)
+{
+	return (double)bench_step_bytes(&b->run) / b->tg_s / (b->roof.read_gbps * 1e9);
 }
 
-static void bench_close(struct bench *b)
+static double prefill_gmacs(const struct bench *b, const struct args *a)
 {
-	batch_deinit(&b->batch);
-	model_close(b->model);
-	pool_unmap(&b->kv);
-	weights_free(b->weights);
-	team_free(b->team);
-	free(b->request.token);
-	free(b->request.block);
+	return bench_step_macs(&b->run, a->n_prompt, 1) / b->pp_s * 1e-9;
 }
 
-/* Rows [n_past, n_past + n_row) of the sequence; logits of the last one if it ends at n_token. */
-static void step(struct bench *b, uint32_t n_past, uint32_t n_row, uint32_t n_token)
+/* What the higher of the two roofs allows a step of n rows with n_logit logits. */
+static double roof_s(const struct bench *b, uint32_t n, uint32_t n_logit)
 {
-	b->request.n_token = b->request.n_prompt = n_token;
-	b->batch.n_seq = 1;
-	b->batch.seq[0] = (struct batch_seq){ &b->request, b->request.block, n_past, 0, n_row, 0 };
-	batch_layout(&b->batch);
-	model_forward(b->model, b->team, &b->batch);
+	double read = (double)bench_step_bytes(&b->run) / (b->roof.read_gbps * 1e9);
+	double mul = bench_step_macs(&b->run, n, n_logit) / (b->roof.peak_gmacs * 1e9);
+
+	return read > mul ? read : mul;
 }
 
-static double prefill_s(struct bench *b, uint32_t n)
+static json_t *rows_json(const struct bench *b, const struct args *a)
 {
-	double begin = now_s();
+	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < n; i += STEP_ROWS)
-		step(b, i, n - i < STEP_ROWS ? n - i : STEP_ROWS, n);
-	return now_s() - begin;
-}
+	for (uint32_t i = 0; i < a->rows.n; i++) {
+		const struct point *p = &b->row[i];
 
-/* Behind `depth` positions, which a prefill has filled. */
-static double decode_s(struct bench *b, uint32_t depth, uint32_t n)
-{
-	double begin = now_s();
-
-	for (uint32_t i = 0; i < n; i++)
-		step(b, depth + i, 1, depth + i + 1);
-	return now_s() - begin;
-}
-
-/* Bytes of weights that one token reads: all but the embedding table, unless that is the output matrix too. */
-static uint64_t bytes_per_token(const struct weights *w)
-{
-	const struct tensor *t = weights_find(w, "token_embd.weight");
-
-	return t && weights_find(w, "output.weight") ? w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col)
-						     : w->n_bytes;
-}
-
-struct figures {
-	double pp_tps, tg_tps, read_gbps, pp_ms, tg_ms;
-	uint64_t token_bytes;
-};
-
-static int measure(struct bench *b, const struct args *a, struct figures *f, struct error *e)
-{
-	double *pp = calloc(a->n_repeat, sizeof(*pp)), *tg = calloc(a->n_repeat, sizeof(*tg));
-
-	if (!pp || !tg) {
-		free(pp);
-		free(tg);
-		return error_set(e, -ENOMEM, "no memory for %u repetitions", a->n_repeat);
+		json_array_append_new(list, json_pack("{s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "rows", (int)p->n, "prompt_ms",
+						      p->prompt_s * 1e3, "prompt_x", p->prompt_s / b->row[0].prompt_s,
+						      "prompt_x_roof", p->prompt_s / roof_s(b, p->n, 1), "seqs_ms",
+						      p->seqs_s * 1e3, "seqs_x", p->seqs_s / b->row[0].seqs_s,
+						      "seqs_x_roof", p->seqs_s / roof_s(b, p->n, p->n)));
 	}
-	prefill_s(b, a->n_prompt > a->n_depth ? a->n_prompt : a->n_depth); /* fills the KV; warms caches and clocks */
-	for (uint32_t i = 0; i < a->n_repeat; i++) {
-		pp[i] = prefill_s(b, a->n_prompt);
-		tg[i] = decode_s(b, a->n_depth, a->n_gen);
-	}
-	f->pp_ms = median(pp, a->n_repeat) * 1e3;
-	f->tg_ms = median(tg, a->n_repeat) * 1e3 / a->n_gen;
-	f->pp_tps = a->n_prompt * 1e3 / f->pp_ms;
-	f->tg_tps = 1e3 / f->tg_ms;
-	f->token_bytes = bytes_per_token(b->weights);
-	f->read_gbps = bench_read_gbps(b->team, e);
-	free(pp);
-	free(tg);
-	return f->read_gbps < 0 ? (int)f->read_gbps : 0;
+	return list;
 }
 
-static int print_figures(const struct bench *b, const struct args *a, const struct figures *f)
+static json_t *batch_json(const struct bench *b, const struct args *a)
 {
-	double share = f->tg_tps * (double)f->token_bytes / (f->read_gbps * 1e9);
+	json_t *list = json_array();
 
+	for (uint32_t i = 0; i < a->batch.n; i++)
+		json_array_append_new(list, json_pack("{s:i,s:f,s:f}", "sequences", (int)b->batch[i].n, "tps",
+						      b->batch[i].n / b->batch[i].seqs_s, "step_ms",
+						      b->batch[i].seqs_s * 1e3));
+	return list;
+}
+
+static int print_as_json(const struct bench *b, const struct args *a)
+{
+	json_t *j = json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s}", "pp_tps", a->n_prompt / b->pp_s, "tg_tps",
+			      1 / b->tg_s, "read_gbps", b->roof.read_gbps, "decode_share", decode_share(b),
+			      "peak_gmacs", b->roof.peak_gmacs, "peak_one_gmacs", b->roof.peak_one_gmacs,
+			      "prefill_gmacs", prefill_gmacs(b, a), "prefill_share",
+			      prefill_gmacs(b, a) / b->roof.peak_gmacs, "read_way", b->roof.read_way);
+
+	json_object_update_new(
+		j, json_pack("{s:I,s:I,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "weights_bytes",
+			     (json_int_t)b->run.weights->n_bytes, "token_bytes", (json_int_t)bench_step_bytes(&b->run),
+			     "n_prompt", (int)a->n_prompt, "n_gen", (int)a->n_gen, "n_depth", (int)a->n_depth,
+			     "threads", team_size(b->run.team), "repeat", (int)a->n_repeat, "isa", b->run.kernels.isa,
+			     "pages", pool_kind_name(b->run.weights->pool.kind), "load_s", b->run.weights->seconds));
+	json_object_set_new(j, "prefill_steps", steps_json(&b->pp_steps));
+	json_object_set_new(j, "decode_steps", steps_json(&b->tg_steps));
+	if (a->rows.n)
+		json_object_set_new(j, "rows", rows_json(b, a));
+	if (a->batch.n)
+		json_object_set_new(j, "batch", batch_json(b, a));
+	return print_json(j);
+}
+
+static void print_sweeps(const struct bench *b, const struct args *a)
+{
+	if (a->rows.n)
+		printf("\nrows   of one prompt: ms, x first, x roof   one of each sequence: ms, x first, x roof\n");
+	for (uint32_t i = 0; i < a->rows.n; i++) {
+		const struct point *p = &b->row[i], *first = &b->row[0];
+
+		printf("%4u %20.2f %8.2f %7.2f %23.2f %8.2f %7.2f\n", p->n, p->prompt_s * 1e3,
+		       p->prompt_s / first->prompt_s, p->prompt_s / roof_s(b, p->n, 1), p->seqs_s * 1e3,
+		       p->seqs_s / first->seqs_s, p->seqs_s / roof_s(b, p->n, p->n));
+	}
+	for (uint32_t i = 0; i < a->batch.n; i++)
+		printf("%stg%u@%u x %-4u   %.1f tok/s\n", i ? "" : "\n", a->n_gen, a->n_depth, b->batch[i].n,
+		       b->batch[i].n / b->batch[i].seqs_s);
+}
+
+static int print_figures(const struct bench *b, const struct args *a)
+{
 	if (a->json)
-		return print_json(
-			json_pack("{s:f,s:f,s:I,s:I,s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "pp_tps", f->pp_tps,
-				  "tg_tps", f->tg_tps, "weights_bytes", (json_int_t)b->weights->n_bytes, "token_bytes",
-				  (json_int_t)f->token_bytes, "read_gbps", f->read_gbps, "decode_share", share,
-				  "n_prompt", (int)a->n_prompt, "n_gen", (int)a->n_gen, "n_depth", (int)a->n_depth,
-				  "threads", team_size(b->team), "repeat", (int)a->n_repeat, "isa", b->kernels.isa,
-				  "pages", pool_kind_name(b->weights->pool.kind), "load_s", b->weights->seconds));
-	printf("pp%u          %.1f tok/s\ntg%u@%u        %.1f tok/s\nweights_bytes  %llu\nread_gbps      %.2f GB/s\n"
-	       "decode_share   %.3f of the read bandwidth\n(%d threads, %s, %s, medians of %u)\n",
-	       a->n_prompt, f->pp_tps, a->n_gen, a->n_depth, f->tg_tps, (unsigned long long)b->weights->n_bytes,
-	       f->read_gbps, share, team_size(b->team), b->kernels.isa, pool_kind_name(b->weights->pool.kind),
-	       a->n_repeat);
+		return print_as_json(b, a);
+	printf("pp%u          %.1f tok/s\ntg%u@%u        %.1f tok/s\n", a->n_prompt, a->n_prompt / b->pp_s, a->n_gen,
+	       a->n_depth, 1 / b->tg_s);
+	printf("read           %.2f GB/s (%s)\ndecode_share   %.3f of it, at %llu bytes of weights a token\n",
+	       b->roof.read_gbps, b->roof.read_way, decode_share(b), (unsigned long long)bench_step_bytes(&b->run));
+	printf("peak           %.1f G multiply-adds/s (one thread %.1f)\nprefill_share  %.3f of it: %.1f G/s\n",
+	       b->roof.peak_gmacs, b->roof.peak_one_gmacs, prefill_gmacs(b, a) / b->roof.peak_gmacs,
+	       prefill_gmacs(b, a));
+	printf("(%d threads, %s, %s, medians of %u)\n\nprefill, a step:\n", team_size(b->run.team), b->run.kernels.isa,
+	       pool_kind_name(b->run.weights->pool.kind), a->n_repeat);
+	steps_print(&b->pp_steps);
+	puts("\ndecode, a step:");
+	steps_print(&b->tg_steps);
+	print_sweeps(b, a);
 	return TOOL_OK;
 }
 
@@ -182,19 +255,21 @@ int bench_model_main(const struct args *given)
 {
 	static struct bench b;
 	struct args a = *given;
-	struct figures f = { 0 };
 	struct error e = { "" };
 	int r;
 
 	if (!a.model)
 		return fail(TOOL_USAGE, "bench model needs -m FILE.gguf");
+	if (list_max(&a.batch) > BATCH_SEQ_MAX || list_max(&a.rows) > BATCH_SEQ_MAX)
+		return fail(TOOL_USAGE, "--rows, --batch: a step has at most %u sequences", BATCH_SEQ_MAX);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;
 	a.n_gen = a.n_gen ? a.n_gen : 128;
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;
-	r = bench_open(&b, &a, &e);
+	r = open_all(&b, &a, &e);
 	if (r == 0)
-		r = measure(&b, &a, &f, &e);
-	r = r < 0 ? fail(TOOL_FAILED, "%s", e.text) : print_figures(&b, &a, &f);
-	bench_close(&b);
+		r = measure(&b, &a, &e);
+	r = r < 0 ? fail(TOOL_FAILED, "%s", e.text) : print_figures(&b, &a);
+	bench_limits_close(&b.limits);
+	bench_run_close(&b.run);
 	return r;
 }

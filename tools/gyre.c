@@ -26,10 +26,14 @@ static const struct verb verbs[] = {
 	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
 	  0, 0, doctor_main },
 	{ "bench model", "",
-	  "Speed of a model in this process: prefill, decode, and the share of the memory's read bandwidth that decode "
-	  "reaches.",
-	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_REPEAT | OPT_JSON, 0, 0,
-	  bench_model_main },
+	  "Speed of a model in this process: prefill, decode, their share of what the machine can read and multiply in "
+	  "this run, and where the time of a step goes.",
+	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_ROWS | OPT_BATCH | OPT_REPEAT |
+		  OPT_JSON,
+	  0, 0, bench_model_main },
+	{ "bench team", "",
+	  "Time that workers take to meet at a barrier, beside a cache line's way there and back between two cores.",
+	  OPT_THREADS | OPT_JSON, 0, 0, bench_team_main },
 	{ "bench ring", "",
 	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP, KIND_LIST };
 
 struct row {
 	uint32_t bit;
@@ -52,6 +52,10 @@ static const struct row rows[] = {
 	{ OPT_DEPTH, "depth", 'd', "N", "tokens in the context before the first generated one (default 0)", KIND_U32,
 	  AT(n_depth), 0, 1u << 20 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
+	{ OPT_ROWS, "rows", 0, "LIST", "time of a step with each of these numbers of rows: 1-17,32,64", KIND_LIST,
+	  AT(rows), 1, 256 },
+	{ OPT_BATCH, "batch", 0, "LIST", "decode of so many sequences side by side: 16,32", KIND_LIST, AT(batch), 1,
+	  256 },
 	{ OPT_STEPS, "steps", 0, NULL, "where the time of steps goes, part by part", KIND_FLAG, AT(steps), 0, 0 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
 	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },
@@ -103,6 +107,33 @@ static int set_number(struct args *a, const struct row *r, const char *value)
 	return (double)(uint32_t)d == d ? TOOL_OK : bad_value(r, value);
 }
 
+/* Numbers and ranges of them, with commas between. */
+static int set_list(struct list *l, const struct row *r, const char *value)
+{
+	const char *at = value;
+	unsigned long first, last;
+	char *end;
+
+	for (l->n = 0;; at = end + 1) {
+		first = last = strtoul(at, &end, 10);
+		if (end != at && *end == '-') {
+			at = end + 1;
+			last = strtoul(at, &end, 10);
+		}
+		if (end == at || (*end && *end != ',') || (double)first < r->min || (double)last > r->max ||
+		    last < first)
+			break;
+		for (; first <= last && l->n < LIST_MAX; first++)
+			l->v[l->n++] = (uint32_t)first;
+		if (first <= last)
+			break;
+		if (!*end)
+			return TOOL_OK;
+	}
+	return fail(TOOL_USAGE, "--%s: '%s' is no list of up to %u numbers from %g to %g, such as 1-4,8", r->name,
+		    value, LIST_MAX, r->min, r->max);
+}
+
 static int set_row(struct args *a, const struct row *r, const char *value)
 {
 	switch (r->kind) {
@@ -118,6 +149,8 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 				    GYRE_STOP_BYTES_MAX);
 		a->stop[a->sampling.n_stop++] = value;
 		return TOOL_OK;
+	case KIND_LIST:
+		return set_list((struct list *)((char *)a + r->offset), r, value);
 	default:
 		return set_number(a, r, value);
 	}

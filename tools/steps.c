@@ -41,6 +41,19 @@ bool steps_parse(struct steps *s, const json_t *step)
 	return true;
 }
 
+void steps_add(struct steps *sum, const struct steps *s)
+{
+	sum->n_layer = s->n_layer;
+	sum->n_worker = s->n_worker;
+	sum->leader.n_row += s->leader.n_row;
+	for (int i = 0; i < PROFILE_PART_MAX; i++) {
+		sum->leader.n[i] += s->leader.n[i];
+		sum->leader.ns[i] += s->leader.ns[i];
+	}
+	for (int i = 0; i < s->n_worker; i++)
+		sum->barrier_ns[i] += s->barrier_ns[i];
+}
+
 void steps_subtract(struct steps *s, const struct steps *since)
 {
 	profile_subtract(&s->leader, &since->leader);

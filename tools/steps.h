@@ -17,6 +17,7 @@ struct steps {
 void steps_read(struct steps *s, const struct team *t, uint32_t n_layer);
 /* The "step" object of a daemon's statistics. false: it is none. */
 bool steps_parse(struct steps *s, const json_t *step);
+void steps_add(struct steps *sum, const struct steps *s);
 void steps_subtract(struct steps *s, const struct steps *since);
 /* Idle time is no part of a step. */
 void steps_print(const struct steps *s);

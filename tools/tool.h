@@ -37,16 +37,26 @@ enum option_bit {
 	OPT_REPEAT = 1u << 18,
 	OPT_DEPTH = 1u << 19,
 	OPT_STEPS = 1u << 20,
+	OPT_ROWS = 1u << 21,
+	OPT_BATCH = 1u << 22,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
 #define OPT_SAMPLING (OPT_MAX | OPT_TEMP | OPT_TOP_K | OPT_TOP_P | OPT_MIN_P | OPT_SEED | OPT_STOP)
+
+#define LIST_MAX 64u
+
+/* "1-17,32,64" */
+struct list {
+	uint32_t n, v[LIST_MAX];
+};
 
 struct args {
 	const char *socket, *model, *system;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
+	struct list rows, batch;
 	bool json, raw, verbose, ids, steps;
 	int n_word;
 	char **word; /* what is left: the operands */
@@ -129,6 +139,7 @@ int tokenize_main(const struct args *a);
 int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
 int bench_model_main(const struct args *a);
+int bench_team_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int stat_main(const struct args *a);
 

@@ -193,7 +193,7 @@ int team_new(struct team **tp, int n_thread, const int *cpu, struct error *e)
 		return error_set(e, -ENOMEM, "no memory for a team of %d", n_thread);
 	memset(t, 0, bytes);
 	t->n = n_thread;
-	t->has_cpus = has_cpus(n_thread);
+	t->has_cpus = cpu || has_cpus(n_thread); /* the caller may be pinned already: its mask says nothing then */
 	for (t->n_thread = 1; t->n_thread < n_thread; t->n_thread++) {
 		struct worker *w = &t->worker[t->n_thread];
 		int r;

@@ -17,7 +17,7 @@
 
 struct team;
 
-/* cpu[n_thread]: where worker i runs; NULL: anywhere. Worker 0, the caller, is never moved: cpu[0] is not used. */
+/* cpu[n_thread]: where worker i runs, a CPU of its own each; NULL: anywhere. Worker 0, the caller, is never moved: cpu[0] is not used. */
 int team_new(struct team **tp, int n_thread, const int *cpu, struct error *e);
 /* Ends and joins the workers; not from inside a run. NULL does nothing. Returns NULL. */
 struct team *team_free(struct team *t);

@@ -43,11 +43,24 @@ static void assert_one_line(void)
 
 static void usage_errors_are_2(void **state)
 {
-	static const char *const words[] = { "nosuch",           "bench",           "run --nosuch",
-					     "run --max",        "run --max 0 hi",  "run --max 1.5 hi",
-					     "run --top-p 2 hi", "run --temp x hi", "run --seed -1 hi",
-					     "score one",        "inspect",         "stat extra",
-					     "run --stop '' hi", "bench model",     "run" };
+	static const char *const words[] = { "nosuch",
+					     "bench",
+					     "run --nosuch",
+					     "run --max",
+					     "run --max 0 hi",
+					     "run --max 1.5 hi",
+					     "run --top-p 2 hi",
+					     "run --temp x hi",
+					     "run --seed -1 hi",
+					     "score one",
+					     "inspect",
+					     "stat extra",
+					     "run --stop '' hi",
+					     "bench model",
+					     "run",
+					     "bench model --rows 4-1 -m x",
+					     "bench model --rows 1,,2 -m x",
+					     "bench model --batch 1-300 -m x" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

@@ -1,0 +1,133 @@
+/*
+ * The roofs: how fast this machine reads memory, and how many integer multiply-adds it does, in this very run. Every way of
+ * reading (streams, prefetch distance) takes its turn beside the model's, since a neighbour on the host may halve any of them
+ * for a minute.
+ */
+#include "tools/bench.h"
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_BYTES_MIN (512ull << 20)
+#define READ_BYTES_MAX (4ull << 30)
+#define PEAK_S         0.01
+#define PEAK_ROUNDS    5000
+
+static const struct way {
+	int n_stream;
+	size_t ahead;
+} ways[LIMIT_WAYS] = {
+	{ 1, 0 },    { 1, 1024 },  { 1, 4096 }, { 1, 16384 }, { 2, 0 },    { 2, 1024 },
+	{ 2, 4096 }, { 2, 16384 }, { 4, 0 },    { 4, 1024 },  { 4, 4096 }, { 8, 0 },
+};
+
+static size_t read_bytes(void)
+{
+	long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+	unsigned long long want = cache > 0 ? 4ull * (unsigned long long)cache : 0;
+
+	if (want < READ_BYTES_MIN)
+		want = READ_BYTES_MIN;
+	return want > READ_BYTES_MAX ? READ_BYTES_MAX : want;
+}
+
+int bench_limits_open(struct bench_limits *l, struct team *t, uint32_t n_turn, struct error *e)
+{
+	int r = pool_map(&l->pool, read_bytes(), "gyre-bench", e);
+
+	if (r < 0)
+		return r;
+	memset(l->pool.base, 1, l->pool.bytes); /* zero pages might all be the same one */
+	kernels_limits(&l->k, ISA_MAX);
+	l->team = t;
+	l->n_turn = n_turn;
+	l->read = calloc((size_t)LIMIT_WAYS * n_turn, sizeof(*l->read));
+	l->peak[0] = calloc(n_turn, sizeof(double));
+	l->peak[1] = calloc(n_turn, sizeof(double));
+	return l->read && l->peak[0] && l->peak[1] ? 0 : error_set(e, -ENOMEM, "no memory for %u turns", n_turn);
+}
+
+void bench_limits_close(struct bench_limits *l)
+{
+	pool_unmap(&l->pool);
+	free(l->read);
+	free(l->peak[0]);
+	free(l->peak[1]);
+	memset(l, 0, sizeof(*l));
+}
+
+struct job {
+	struct bench_limits *l;
+	struct way way;
+	int n_worker;           /* who multiplies; the others wait */
+	double rate[TEAM_MAX];  /* multiply-adds a second */
+	uint64_t sum[TEAM_MAX]; /* keeps the loads alive */
+};
+
+static void read_share(void *arg, int worker)
+{
+	struct job *j = arg;
+	size_t begin, end;
+
+	team_range(j->l->pool.bytes, team_size(j->l->team), worker, LIMIT_ALIGN, &begin, &end);
+	end -= end % LIMIT_ALIGN;
+	j->sum[worker] ^= j->l->k.read(j->l->pool.base + begin, end - begin, j->way.n_stream, j->way.ahead);
+}
+
+static void multiply(void *arg, int worker)
+{
+	struct job *j = arg;
+	double begin = now_s(), now = begin, n = 0;
+
+	if (worker >= j->n_worker)
+		return;
+	for (; now < begin + PEAK_S; now = now_s())
+		n += (double)j->l->k.mul_add(PEAK_ROUNDS);
+	j->rate[worker] = n / (now - begin);
+}
+
+static double peak_gmacs(struct job *j, int n_worker)
+{
+	double sum = 0;
+
+	j->n_worker = n_worker;
+	team_run(j->l->team, multiply, j);
+	for (int i = 0; i < n_worker; i++)
+		sum += j->rate[i];
+	return sum * 1e-9;
+}
+
+void bench_limits_turn(struct bench_limits *l)
+{
+	static struct job j;
+
+	j.l = l;
+	for (int i = 0; i < LIMIT_WAYS; i++) {
+		double begin = now_s();
+
+		j.way = ways[i];
+		team_run(l->team, read_share, &j);
+		l->read[(size_t)i * l->n_turn + l->n] = (double)l->pool.bytes / (now_s() - begin) / 1e9;
+	}
+	l->peak[0][l->n] = peak_gmacs(&j, 1);
+	l->peak[1][l->n] = peak_gmacs(&j, team_size(l->team));
+	l->n++;
+}
+
+void bench_limits_roof(const struct bench_limits *l, struct bench_roof *r)
+{
+	memset(r, 0, sizeof(*r));
+	for (size_t i = 0; i < LIMIT_WAYS; i++) {
+		double x = median(l->read + i * l->n_turn, l->n);
+
+		if (x <= r->read_gbps)
+			continue;
+		r->read_gbps = x;
+		snprintf(r->read_way, sizeof(r->read_way), "%d streams, prefetch %zu", ways[i].n_stream, ways[i].ahead);
+	}
+	r->peak_one_gmacs = median(l->peak[0], l->n);
+	r->peak_gmacs = median(l->peak[1], l->n);
+}

@@ -1,0 +1,114 @@
+#include "tools/bench_run.h"
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The long sequence and the many lie in the same blocks: they never run in one step. */
+static int open_sequences(struct bench_run *b, const struct bench_size *s, struct error *e)
+{
+	uint32_t n_vocab = model_hparams(b->model)->n_vocab, n_long = (b->n_ctx + KV_BLOCK - 1) / KV_BLOCK, n;
+	struct request *r = &b->request;
+	int code;
+
+	b->n_seq = s->n_seq;
+	b->n_block = (s->n_each + KV_BLOCK - 1) / KV_BLOCK;
+	n = max_u32(n_long, b->n_seq * b->n_block);
+	code = pool_map(&b->kv, n * model_kv_block_bytes(b->model), "gyre-kv", e);
+	if (code < 0)
+		return code;
+	model_set_kv(b->model, b->kv.base);
+	r->op = GYRE_OP_GENERATE;
+	r->token = calloc(b->n_ctx, sizeof(*r->token));
+	b->block = calloc(n, sizeof(*b->block));
+	if (!r->token || !b->block ||
+	    batch_init(&b->batch, STEP_ROWS, max_u32(b->n_seq, 1), model_logit_stride(b->model)) < 0)
+		return error_set(e, -ENOMEM, "no memory for %u positions; lower -p, -d or -n", b->n_ctx);
+	for (uint32_t i = 0; i < b->n_ctx; i++)
+		r->token[i] = (int32_t)((i * 7919ull + 13) % n_vocab); /* speed does not depend on which */
+	for (uint32_t i = 0; i < n; i++)
+		b->block[i] = i;
+	return 0;
+}
+
+int bench_run_open(struct bench_run *b, const char *path, const struct bench_size *s, struct error *e)
+{
+	struct model_options mo = { .n_row_max = STEP_ROWS, .n_logit_max = max_u32(s->n_seq, 1) };
+	int r = bench_team(&b->team, s->n_thread, e);
+
+	b->n_ctx = max_u32(s->n_ctx, s->n_each);
+	if (r == 0)
+		r = weights_load(&b->weights, path, &(struct weights_options){ .n_thread = team_size(b->team) }, e);
+	if (r < 0)
+		return r;
+	kernels_select(&b->kernels, ISA_MAX);
+	mo.n_thread = (uint32_t)team_size(b->team);
+	mo.n_ctx = b->n_ctx;
+	r = model_open(&b->model, b->weights, &b->kernels, &mo, e);
+	return r == 0 ? open_sequences(b, s, e) : r;
+}
+
+void bench_run_close(struct bench_run *b)
+{
+	batch_deinit(&b->batch);
+	model_close(b->model);
+	pool_unmap(&b->kv);
+	weights_free(b->weights);
+	team_free(b->team);
+	free(b->request.token);
+	free(b->block);
+}
+
+/* Rows [n_past, n_past + n_row) of each of n_seq sequences; logits of what reaches n_token. */
+static void step(struct bench_run *b, uint32_t n_seq, uint32_t n_past, uint32_t n_row, uint32_t n_token)
+{
+	b->request.n_token = b->request.n_prompt = n_token;
+	b->batch.n_seq = n_seq;
+	for (uint32_t i = 0; i < n_seq; i++)
+		b->batch.seq[i] = (struct batch_seq){ .request = &b->request,
+						      .block = b->block + (size_t)i * b->n_block,
+						      .n_past = n_past,
+						      .n_row = n_row };
+	batch_layout(&b->batch);
+	model_forward(b->model, b->team, &b->batch);
+}
+
+double bench_prefill_s(struct bench_run *b, uint32_t n)
+{
+	double begin = now_s();
+
+	for (uint32_t i = 0; i < n; i += STEP_ROWS)
+		step(b, 1, i, n - i < STEP_ROWS ? n - i : STEP_ROWS, n);
+	return now_s() - begin;
+}
+
+double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint32_t n_step)
+{
+	double begin = now_s();
+
+	for (uint32_t i = 0; i < n_step; i++)
+		step(b, n_seq, depth + i, 1, depth + i + 1);
+	return now_s() - begin;
+}
+
+uint64_t bench_step_bytes(const struct bench_run *b)
+{
+	const struct weights *w = b->weights;
+	const struct tensor *t = weights_find(w, "token_embd.weight");
+
+	return t && weights_find(w, "output.weight") ? w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col)
+						     : w->n_bytes;
+}
+
+double bench_step_macs(const struct bench_run *b, uint32_t n_row, uint32_t n_logit)
+{
+	const struct hparams *hp = model_hparams(b->model);
+	double n_embd = hp->n_embd, qo = 2.0 * hp->n_head * hp->head_dim, kv = 2.0 * hp->n_head_kv * hp->head_dim;
+
+	return n_row * hp->n_layer * n_embd * (qo + kv + 3.0 * hp->n_ff) + n_logit * n_embd * hp->n_vocab;
+}
