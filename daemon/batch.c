@@ -1,4 +1,5 @@
 #include "daemon/batch.h"
+#include "daemon/util/memory.h"
 #include "shm/doorbell.h"
 
 #include <assert.h>
@@ -22,12 +23,11 @@ int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32
 	b->row_seq = calloc(n_row_max, sizeof(*b->row_seq));
 	b->logit_row = calloc(n_logit_max, sizeof(*b->logit_row));
 	b->out = calloc(n_logit_max, sizeof(*b->out));
-	b->logits = aligned_alloc(64, (size_t)n_logit_max * logit_stride * sizeof(float));
+	b->logits = memory_array(n_logit_max, (size_t)logit_stride * sizeof(float));
 	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->out || !b->logits) {
 		batch_deinit(b);
 		return -ENOMEM;
 	}
-	memset(b->logits, 0, (size_t)n_logit_max * logit_stride * sizeof(float));
 	return 0;
 }
 

@@ -60,19 +60,26 @@ static int open_kernels(struct daemon *d, struct error *e)
 	return 0;
 }
 
-static int open_model(struct daemon *d, struct error *e)
+static int open_weights(struct daemon *d, struct error *e)
 {
 	struct weights_options wo = { .n_thread = (int)d->n_thread };
-	char text[256] = "";
-	int r;
+	int r = weights_load(&d->weights, d->config.model, &wo, e);
+	const struct weights *w = d->weights;
 
-	r = weights_load(&d->weights, d->config.model, &wo, e);
 	if (r < 0)
 		return r;
 	name_model(d);
-	log_info("model: %s, %.1f MiB of weights in %s", d->model_name, (double)d->weights->n_bytes / (1 << 20),
-		 pool_kind_name(d->weights->pool.kind));
-	r = vocab_from_gguf(&d->vocab, d->weights->gguf, text, sizeof(text));
+	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
+		 (double)w->n_bytes / (1 << 20), pool_kind_name(w->pool.kind), w->pool_seconds * 1e3,
+		 w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
+	return 0;
+}
+
+static int open_vocab(struct daemon *d, struct error *e)
+{
+	char text[256] = "";
+	int r = vocab_from_gguf(&d->vocab, d->weights->gguf, text, sizeof(text));
+
 	return r < 0 ? error_set(e, r, "%s: %s", d->config.model, text) : 0;
 }
 
@@ -155,6 +162,36 @@ static int open_stages(struct daemon *d, struct error *e)
 		     : 0;
 }
 
+static const struct {
+	const char *name;
+	int (*open)(struct daemon *d, struct error *e);
+} parts[] = {
+	{ "kernels", open_kernels },  { "threads", open_team },       { "weights", open_weights },
+	{ "vocabulary", open_vocab }, { "work space", open_forward }, { "KV", open_kv },
+	{ "stages", open_stages },
+};
+
+#define N_PART (sizeof(parts) / sizeof(parts[0]))
+
+/* Opens all parts in order and says how long each took. */
+static int open_parts(struct daemon *d, struct error *e)
+{
+	char text[256];
+	int n = 0;
+
+	for (size_t i = 0; i < N_PART; i++) {
+		uint64_t begin = batch_now_ns();
+		int r = parts[i].open(d, e);
+
+		if (r < 0)
+			return r;
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s %.1f", i ? ", " : "", parts[i].name,
+			      (double)(batch_now_ns() - begin) * 1e-6);
+	}
+	log_info("start-up, ms: %s", text);
+	return 0;
+}
+
 int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 {
 	int r;
@@ -165,17 +202,7 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 	d->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->control_fd < 0)
 		return error_set(e, -errno, "eventfd: %s", strerror(errno));
-	r = open_kernels(d, e);
-	if (r == 0)
-		r = open_team(d, e);
-	if (r == 0)
-		r = open_model(d, e);
-	if (r == 0)
-		r = open_forward(d, e);
-	if (r == 0)
-		r = open_kv(d, e);
-	if (r == 0)
-		r = open_stages(d, e);
+	r = open_parts(d, e);
 	if (r < 0)
 		daemon_close(d);
 	return r;

@@ -1,10 +1,10 @@
 #include "daemon/model/arch.h"
+#include "daemon/util/memory.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ROW_MAX   65536u
 #define LOGIT_MAX 65536u
@@ -14,26 +14,13 @@ static uint32_t pad(uint32_t n)
 	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
 }
 
-/* Zeroed, on its own cache lines, and present: the step path never faults. NULL: no memory. */
-static void *array(size_t n, size_t bytes)
-{
-	size_t all;
-	void *p;
-
-	if (__builtin_mul_overflow(n, bytes, &all) || all > SIZE_MAX - 63)
-		return NULL;
-	all = (all + 63) / 64 * 64;
-	p = aligned_alloc(64, all ? all : 64);
-	return p ? memset(p, 0, all) : NULL;
-}
-
 static bool partial_new(const struct model *m, struct partial *p)
 {
 	size_t n = (size_t)m->n_chunk_max * ATTN_TILE;
 
-	p->o = array(n * m->hp.head_dim, sizeof(*p->o));
-	p->m = array(n, sizeof(*p->m));
-	p->l = array(n, sizeof(*p->l));
+	p->o = memory_array(n * m->hp.head_dim, sizeof(*p->o));
+	p->m = memory_array(n, sizeof(*p->m));
+	p->l = memory_array(n, sizeof(*p->l));
 	return p->o && p->m && p->l;
 }
 
@@ -58,7 +45,7 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
 		size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, n_col);
 
-		tile[kind] = array(n_tile, (bytes + 63) / 64 * 64);
+		tile[kind] = memory_array(n_tile, (bytes + 63) / 64 * 64);
 		if (!tile[kind])
 			return false;
 	}
@@ -67,9 +54,9 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
-	s->norm = array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-	s->attn = array(ATTN_SCRATCH, sizeof(float));
-	s->merge = array((size_t)2 * m->n_chunk_max, sizeof(float));
+	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
+	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
 	return s->norm && s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
@@ -77,15 +64,15 @@ static bool scratch_new(struct model *m)
 {
 	size_t n_row = m->n_row_max;
 
-	m->x = array(n_row * m->x_stride, sizeof(float));
-	m->y = array(n_row * m->x_stride, sizeof(float));
-	m->qkv = array(n_row * m->qkv_stride, sizeof(float));
-	m->att = array(n_row * m->hp.n_head * m->hp.head_dim, sizeof(float));
-	m->gate = array(n_row * m->ff_stride, sizeof(float));
-	m->up = array(n_row * m->ff_stride, sizeof(float));
-	m->group = array(n_row, sizeof(*m->group));
-	m->partial = array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
-	m->scratch = array(m->n_thread, sizeof(*m->scratch));
+	m->x = memory_array(n_row * m->x_stride, sizeof(float));
+	m->y = memory_array(n_row * m->x_stride, sizeof(float));
+	m->qkv = memory_array(n_row * m->qkv_stride, sizeof(float));
+	m->att = memory_array(n_row * m->hp.n_head * m->hp.head_dim, sizeof(float));
+	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
+	m->up = memory_array(n_row * m->ff_stride, sizeof(float));
+	m->group = memory_array(n_row, sizeof(*m->group));
+	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
+	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	if (!m->x || !m->y || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch)
 		return false;
 	if (!tiles_new(m->tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))

@@ -2,17 +2,19 @@
  * See loader.h. Rejected: one reading thread that feeds packers through a queue (a second hand-over, and the reader
  * becomes the bottleneck when the file is cached and a read is a copy).
  *
- * A host that forbids io_uring (kernel.io_uring_disabled, a container's seccomp filter) gets pread with one buffer.
+ * A file in the page cache is read with pread into one buffer, which stays in L2 until it is packed: a ring's reads would
+ * all be copied at once and wait in L3. So is any file where the host forbids io_uring (kernel.io_uring_disabled, a
+ * container's seccomp filter).
  */
 #include "daemon/weights/loader.h"
 
 #include "daemon/util/cleanup.h"
+#include "daemon/util/parallel.h"
 #include "kernels/quant.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +47,6 @@ struct loader_worker {
 	struct loader_slot slot[QUEUE_DEPTH];
 	uint32_t free_slot[QUEUE_DEPTH], n_free;
 	uint32_t n_flight; /* reads the kernel has */
-	pthread_t thread;
 	struct error error;
 	int code;
 };
@@ -63,7 +64,7 @@ static int worker_init(struct loader_worker *w, struct loader_team *team)
 
 	w->team = team;
 	w->depth = each * QUEUE_DEPTH <= STAGING_MAX ? QUEUE_DEPTH : 1;
-	w->has_ring = io_uring_queue_init(QUEUE_DEPTH, &w->ring, 0) == 0;
+	w->has_ring = !team->l->is_cached && io_uring_queue_init(QUEUE_DEPTH, &w->ring, 0) == 0;
 	if (!w->has_ring)
 		w->depth = 1;
 	w->staging_bytes = each * w->depth;
@@ -256,33 +257,27 @@ static int worker_loop(struct loader_worker *w)
 	return r;
 }
 
-static void *worker_main(void *arg)
+static void worker_run(void *arg, int i)
 {
-	struct loader_worker *w = arg;
+	struct loader_worker *w = (struct loader_worker *)arg + i;
 
 	w->code = worker_loop(w);
 	if (w->code)
 		atomic_store_explicit(&w->team->is_failed, true, memory_order_relaxed);
-	return NULL;
 }
 
 int loader_run(const struct loader *l, struct error *e)
 {
 	struct loader_team team = { .l = l };
 	_cleanup_free_ struct loader_worker *w = calloc((size_t)l->n_thread, sizeof(*w));
-	int n = 0, n_started = 1, r = 0;
+	int n = 0, r = 0;
 
 	if (!w)
 		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
 	for (; n < l->n_thread && !r; n++)
 		r = w[n].code = worker_init(&w[n], &team);
-	/* The caller is worker 0. Threads that cannot be had are done without. */
-	while (!r && n_started < n && !pthread_create(&w[n_started].thread, NULL, worker_main, &w[n_started]))
-		n_started++;
 	if (!r)
-		worker_main(&w[0]);
-	for (int i = 1; !r && i < n_started; i++)
-		pthread_join(w[i].thread, NULL);
+		parallel_run(n, worker_run, w);
 	for (int i = n - 1; i >= 0; i--) {
 		if (w[i].code)
 			r = error_set(e, w[i].code, "%s", w[i].error.text);

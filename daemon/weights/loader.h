@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOADER_THREAD_MAX 64
 #define LOADER_JOB_BYTES \
 	(512u << 10) /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
 #define LOADER_JOB_MAX (64u << 20) /* one panel must fit: rows of up to a million f32 */
@@ -34,7 +33,8 @@ struct loader {
 	const struct loader_job *job; /* [n_job] */
 	size_t n_job;
 	uint32_t job_bytes_max;
-	int n_thread; /* 1..LOADER_THREAD_MAX */
+	int n_thread;   /* 1..PARALLEL_MAX */
+	bool is_cached; /* a read is a copy: no queue */
 };
 
 /* Returns when every job is done, or with the first error. */

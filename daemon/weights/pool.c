@@ -6,10 +6,13 @@
 
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
+#include "daemon/util/parallel.h"
 #include "daemon/util/readfile.h"
+#include "daemon/util/topology.h"
 
 #include <errno.h>
 #include <linux/memfd.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +21,8 @@
 
 #define MIB     ((size_t)1 << 20)
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
+
+#define POPULATE_PIECE (32 * MIB) /* a thread's turn: whole pages of all kinds but 1 GiB, which the kernel sorts out */
 
 /* What a pool leaves to everybody else. */
 #define MEMORY_RESERVE (64 * MIB)
@@ -120,6 +125,39 @@ static uint8_t *reserve_aligned(size_t bytes, size_t page)
 	return p + head;
 }
 
+struct populate {
+	uint8_t *base;
+	size_t bytes;
+	_Atomic size_t next;
+	_Atomic int error;
+};
+
+/* A piece at a time from a shared counter. */
+static void populate_pieces(void *arg, int thread)
+{
+	struct populate *p = arg;
+	size_t at;
+
+	(void)thread;
+	while (!p->error && (at = atomic_fetch_add(&p->next, POPULATE_PIECE)) < p->bytes) {
+		size_t n = p->bytes - at < POPULATE_PIECE ? p->bytes - at : POPULATE_PIECE;
+
+		if (madvise(p->base + at, n, MADV_POPULATE_WRITE))
+			p->error = -errno;
+	}
+}
+
+/* Makes every page present, on several threads: the kernel clears them at a core's speed. */
+static int populate(uint8_t *base, size_t bytes)
+{
+	struct populate p = { .base = base, .bytes = bytes };
+	size_t n_piece = bytes / POPULATE_PIECE + 1;
+	int n = cpu_default_threads(NULL, 0);
+
+	parallel_run(n_piece < (size_t)n ? (int)n_piece : n, populate_pieces, &p);
+	return p.error;
+}
+
 static int map_and_fill(struct pool *p)
 {
 	int flags = p->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
@@ -131,7 +169,7 @@ static int map_and_fill(struct pool *p)
 		return -errno;
 	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
 		madvise(p->base, p->bytes, MADV_HUGEPAGE);
-	return madvise(p->base, p->bytes, MADV_POPULATE_WRITE) ? -errno : 0;
+	return populate(p->base, p->bytes);
 }
 
 static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const char *name)

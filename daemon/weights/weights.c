@@ -4,6 +4,7 @@
 #include "daemon/weights/weights.h"
 
 #include "daemon/util/cleanup.h"
+#include "daemon/util/parallel.h"
 #include "daemon/util/topology.h"
 #include "daemon/weights/loader.h"
 #include "kernels/quant.h"
@@ -26,6 +27,14 @@ struct weights *weights_free(struct weights *w)
 	free(w->tensor);
 	free(w);
 	return NULL;
+}
+
+static double now_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static bool is_vector(const struct gguf_tensor *t)
@@ -155,13 +164,10 @@ static void plan_jobs(struct weights *w, struct loader_job *job, struct loader *
 			l->job_bytes_max = job[i].bytes;
 }
 
-static int open_direct(const struct weights *w, enum weights_direct direct)
+/* -1: read buffered. */
+static int open_direct(int fd, enum weights_direct direct, bool is_cached)
 {
-	int fd = gguf_fd(w->gguf);
-
-	if (direct == WEIGHTS_DIRECT_NEVER)
-		return -1;
-	if (direct == WEIGHTS_DIRECT_AUTO && loader_is_cached(fd, gguf_file_bytes(w->gguf)))
+	if (direct == WEIGHTS_DIRECT_NEVER || (direct == WEIGHTS_DIRECT_AUTO && is_cached))
 		return -1;
 	return loader_open_direct(fd);
 }
@@ -171,18 +177,22 @@ static int n_threads(const struct weights_options *o)
 	char why[128];
 	int n = o && o->n_thread > 0 ? o->n_thread : cpu_default_threads(why, sizeof(why));
 
-	return n < LOADER_THREAD_MAX ? n : LOADER_THREAD_MAX;
+	return n < PARALLEL_MAX ? n : PARALLEL_MAX;
 }
 
 static int load_tensors(struct weights *w, const struct weights_options *o, struct error *e)
 {
-	_cleanup_close_ int fd_direct = open_direct(w, o ? o->direct : WEIGHTS_DIRECT_AUTO);
+	int fd = gguf_fd(w->gguf);
+	bool is_cached = loader_is_cached(fd, gguf_file_bytes(w->gguf));
+	_cleanup_close_ int fd_direct = open_direct(fd, o ? o->direct : WEIGHTS_DIRECT_AUTO, is_cached);
 	_cleanup_free_ struct loader_job *job = NULL;
-	struct loader l = { .fd = gguf_fd(w->gguf), .fd_direct = fd_direct, .n_thread = n_threads(o) };
+	struct loader l = { .fd = fd, .fd_direct = fd_direct, .n_thread = n_threads(o) };
 	size_t n_job;
+	double start;
 	int r;
 
 	w->is_direct = fd_direct >= 0;
+	l.is_cached = is_cached && !w->is_direct;
 	w->tensor = calloc(gguf_n_tensor(w->gguf) + 1, sizeof(*w->tensor));
 	if (!w->tensor)
 		return error_set(e, -ENOMEM, "out of memory for the tensor table; free some memory");
@@ -192,20 +202,14 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	job = calloc(n_job + 1, sizeof(*job));
 	if (!job)
 		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
+	start = now_seconds();
 	r = pool_map(&w->pool, w->n_bytes, "gyre-weights", e);
+	w->pool_seconds = now_seconds() - start;
 	if (r)
 		return r;
 	plan_jobs(w, job, &l);
 	r = loader_run(&l, e);
 	return r ? r : pool_protect(&w->pool, e);
-}
-
-static double now_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)

@@ -23,6 +23,7 @@ struct weights {
 	uint64_t read_bytes;   /* bytes read from the file */
 	bool is_direct;        /* with O_DIRECT */
 	double seconds;        /* to load */
+	double pool_seconds;   /* of these, to take the memory */
 };
 
 enum weights_direct { WEIGHTS_DIRECT_AUTO, WEIGHTS_DIRECT_NEVER, WEIGHTS_DIRECT_ALWAYS };

@@ -1,0 +1,27 @@
+#include "daemon/util/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CACHE_LINE ((size_t)64)
+#define HUGE_PAGE  ((size_t)2 << 20)
+
+void *memory_array(size_t n, size_t bytes)
+{
+	size_t all, align;
+	void *p;
+
+	if (__builtin_mul_overflow(n, bytes, &all) || all > SIZE_MAX - HUGE_PAGE)
+		return NULL;
+	/* Page by page, a first touch costs ten times what clearing the memory does. */
+	align = all >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
+	all = all ? (all + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE : CACHE_LINE;
+	p = aligned_alloc(align, all);
+	if (!p)
+		return NULL;
+	if (align == HUGE_PAGE)
+		madvise(p, all / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+	return memset(p, 0, all);
+}
