@@ -18,6 +18,11 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->matmul[QUANT_Q4_K] = avx512vnni_matmul_q4_k;
 	k->matmul[QUANT_Q5_K] = avx512vnni_matmul_q5_k;
 	k->matmul[QUANT_Q6_K] = avx512vnni_matmul_q6_k;
+	k->matmul[QUANT_Q2_K] = avx512vnni_matmul_q2_k;
+	k->matmul[QUANT_Q3_K] = avx512vnni_matmul_q3_k;
+	k->matmul[QUANT_IQ4_NL] = avx512vnni_matmul_iq4_nl;
+	k->matmul[QUANT_IQ4_XS] = avx512vnni_matmul_iq4_xs;
+	k->matmul[QUANT_MXFP4] = avx512vnni_matmul_mxfp4;
 	k->rms_norm = avx512vnni_rms_norm;
 	k->silu_mul = avx512vnni_silu_mul;
 	k->add = avx512vnni_add;

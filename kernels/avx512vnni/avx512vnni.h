@@ -54,10 +54,11 @@ static inline __attribute__((always_inline)) __m512i dot2(__m512i acc, __m512i w
 		fn(f, y, y_stride, w, x, 8, n_col, p0, p1);            \
 	}
 
-/* matmul_q8.c, matmul_k.c, matmul_float.c */
+/* matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c, matmul_float.c */
 ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,
 	avx512vnni_matmul_q8_0, avx512vnni_matmul_q4_k, avx512vnni_matmul_q5_k, avx512vnni_matmul_q6_k,
-	avx512vnni_matmul_f32, avx512vnni_matmul_f16, avx512vnni_matmul_bf16;
+	avx512vnni_matmul_q2_k, avx512vnni_matmul_q3_k, avx512vnni_matmul_iq4_nl, avx512vnni_matmul_iq4_xs,
+	avx512vnni_matmul_mxfp4, avx512vnni_matmul_f32, avx512vnni_matmul_f16, avx512vnni_matmul_bf16;
 
 /* act.c */
 void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
