@@ -18,6 +18,11 @@ void kernels_avx2_override(struct kernels *k)
 	k->matmul[QUANT_Q4_K] = avx2_matmul_q4_k;
 	k->matmul[QUANT_Q5_K] = avx2_matmul_q5_k;
 	k->matmul[QUANT_Q6_K] = avx2_matmul_q6_k;
+	k->matmul[QUANT_Q2_K] = avx2_matmul_q2_k;
+	k->matmul[QUANT_Q3_K] = avx2_matmul_q3_k;
+	k->matmul[QUANT_IQ4_NL] = avx2_matmul_iq4_nl;
+	k->matmul[QUANT_IQ4_XS] = avx2_matmul_iq4_xs;
+	k->matmul[QUANT_MXFP4] = avx2_matmul_mxfp4;
 	k->rms_norm = avx2_rms_norm;
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;

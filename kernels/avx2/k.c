@@ -5,30 +5,6 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/simd.h"
 
-/* u8[8] -> the value twice in each 32-bit lane, as madd wants it. */
-INLINE __m256i twice(__m256i v)
-{
-	return _mm256_or_si256(_mm256_slli_epi32(v, 16), _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
-}
-
-INLINE __m256i load_u8(const uint8_t *p)
-{
-	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
-}
-
-INLINE __m256i load_i8(const uint8_t *p)
-{
-	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
-}
-
-INLINE __m256i load_pair(const int16_t *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, 4);
-	return _mm256_set1_epi32(v);
-}
-
 /* Minima 2p and 2p+1 of 8 rows as int16 pairs; sc points at the half's first byte of sc[12][16]. */
 INLINE __m256i load_mins(const uint8_t *sc, int p)
 {

@@ -30,6 +30,30 @@ INLINE __m256i broadcast4(const int8_t *p)
 	return _mm256_set1_epi32(v);
 }
 
+/* i32[8] of 16 bits -> the value twice in each lane, as madd wants it. */
+INLINE __m256i twice(__m256i v)
+{
+	return _mm256_or_si256(_mm256_slli_epi32(v, 16), _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
+}
+
+INLINE __m256i load_u8(const uint8_t *p)
+{
+	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+INLINE __m256i load_i8(const uint8_t *p)
+{
+	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+INLINE __m256i load_pair(const int16_t *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, 4);
+	return _mm256_set1_epi32(v);
+}
+
 /* Calls body(N, ...) with N = n_tok as a constant, so that its token loops unroll. */
 #define FOR_CONSTANT_N_TOK(n_tok, body, ...) \
 	switch (n_tok) {                     \

@@ -1,0 +1,163 @@
+/*
+ * The types whose nibbles index a table: IQ4_NL, IQ4_XS, MXFP4; lane = output row, 8 rows a ymm, the table in each 128-bit lane.
+ * Exactness: IQ4's values are -127..113, so a maddubs pair of |w8| x s8 is at most 2*127*127 = 32258 and one fits an int16.
+ * MXFP4's -12..12 are looked up plus 12: a pair of 24 x s8 is at most 6096, so four fit; the tile's sums take the 12 off.
+ */
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/simd.h"
+#include "kernels/codes.h"
+
+#define MXFP4_OFFSET 12
+
+INLINE __m256i load_table(const int8_t *codes, int offset)
+{
+	__m128i t = _mm_add_epi8(_mm_loadu_si128((const __m128i *)codes), _mm_set1_epi8((char)offset));
+
+	return _mm256_broadcastsi128_si256(t);
+}
+
+/* The eight k-groups of 32 values of a half panel; qs steps by 64 bytes. */
+INLINE void look_up(__m256i v[8], __m256i table, const uint8_t *qs)
+{
+	const __m256i low = _mm256_set1_epi8(15);
+
+	for (int j = 0; j < 4; j++) {
+		__m256i b = load_bytes(qs + 64 * j);
+
+		v[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(b, low));
+		v[j + 4] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low));
+	}
+}
+
+/* Adds scale * dot of eight k-groups of signed values; scale is an int16 pair a row, q steps by `step` bytes. */
+INLINE __m256i dot_signed(__m256i isum, const __m256i v[8], const int8_t *q, size_t step, __m256i scale)
+{
+	for (int g = 0; g < 8; g++) {
+		__m256i x = _mm256_sign_epi8(broadcast4(q + (size_t)g * step), v[g]);
+
+		isum = _mm256_add_epi32(isum, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(v[g]), x), scale));
+	}
+	return isum;
+}
+
+INLINE __m256i dot_mxfp4(__m256i isum, const __m256i v[8], const int8_t *q, size_t step)
+{
+	for (int g = 0; g < 8; g += 4) {
+		__m256i part = _mm256_setzero_si256();
+
+		for (int i = g; i < g + 4; i++)
+			part = _mm256_add_epi16(part, _mm256_maddubs_epi16(v[i], broadcast4(q + (size_t)i * step)));
+		isum = _mm256_add_epi32(isum, _mm256_madd_epi16(part, _mm256_set1_epi16(1)));
+	}
+	return isum;
+}
+
+/* Halves of eight E8M0 scales: 2^(e - 128), subnormal for 0 and 1. */
+INLINE __m256 load_e8m0(const uint8_t *p)
+{
+	__m256i e = load_u8(p), normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+	__m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+
+	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
+}
+
+INLINE void block_32(const int n, const bool mxfp4, __m256 *acc, __m256i table, const uint8_t *panel, const uint8_t *x,
+		     int half)
+{
+	const float *d = (const float *)x;
+	const int32_t *nsum = (const int32_t *)(d + 2 * n);
+	const int8_t *q = (const int8_t *)(nsum + n);
+	__m256 dw = mxfp4 ? load_e8m0(panel + 8 * half) : load_halfs(panel + 16 * half);
+	__m256i v[8];
+
+	look_up(v, table, panel + (mxfp4 ? 16 : 32) + 32 * half);
+	for (int t = 0; t < n; t++) {
+		__m256i isum = _mm256_setzero_si256();
+
+		if (mxfp4)
+			isum = dot_mxfp4(_mm256_set1_epi32(MXFP4_OFFSET * nsum[t]), v, q + 4 * t, 4 * (size_t)n);
+		else
+			isum = dot_signed(isum, v, q + 4 * t, 4 * (size_t)n, _mm256_set1_epi16(1));
+		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum), acc[t]);
+	}
+}
+
+/* Scale s of 8 rows, as int16 pairs; sh[2][16] and sl[4][16] at the half's first byte (quant.h). */
+INLINE __m256i scale_xs(const uint8_t *sh, int s)
+{
+	__m256i low = _mm256_srl_epi32(load_u8(sh + 32 + 16 * (s / 2)), _mm_cvtsi32_si128(s % 2 * 4));
+	__m256i high = _mm256_srl_epi32(load_u8(sh + 16 * (s / 4)), _mm_cvtsi32_si128(s % 4 * 2));
+
+	low = _mm256_and_si256(low, _mm256_set1_epi32(15));
+	high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
+	return twice(_mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32)));
+}
+
+INLINE void block_xs(const int n, __m256 *acc, __m256i table, const uint8_t *panel, const uint8_t *x, int half)
+{
+	const float *d = (const float *)x;
+	const int8_t *q = (const int8_t *)x + 52 * n;
+	__m256 dw = load_halfs(panel + 16 * half);
+	__m256i isum[ACT_TILE];
+
+	for (int t = 0; t < n; t++)
+		isum[t] = _mm256_setzero_si256();
+	for (int s = 0; s < 8; s++) {
+		__m256i scale = scale_xs(panel + 32 + 8 * half, s), v[8];
+
+		look_up(v, table, panel + 128 + 256 * s + 32 * half);
+		for (int t = 0; t < n; t++)
+			isum[t] = dot_signed(isum[t], v, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
+	}
+	for (int t = 0; t < n; t++)
+		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum[t]), acc[t]);
+}
+
+enum iq_type { IQ4_NL, IQ4_XS, MXFP4 };
+
+INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stride, const uint8_t *w,
+		   const uint8_t *x_tile, size_t n_col, size_t panel0, size_t panel1)
+{
+	const size_t block_len = type == IQ4_XS ? 256 : 32, n_block = n_col / block_len,
+		     panel_block_bytes = PANEL_ROWS * (type == IQ4_XS  ? 136
+						       : type == MXFP4 ? 17
+								       : 18),
+		     x_bytes = type == IQ4_XS ? ACT_Q8_K_BYTES((size_t)n) : ACT_Q8_BYTES((size_t)n);
+	const __m256i table = type == MXFP4 ? load_table(codes_mxfp4, MXFP4_OFFSET) : load_table(codes_iq4, 0);
+	const uint8_t *panel = w + panel0 * n_block * panel_block_bytes;
+
+	for (size_t p = panel0; p < panel1; p++) {
+		const uint8_t *x = x_tile;
+		__m256 acc[2][ACT_TILE];
+
+		for (int t = 0; t < n; t++)
+			acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+		for (size_t b = 0; b < n_block; b++, panel += panel_block_bytes, x += x_bytes) {
+			for (int half = 0; half < 2; half++) {
+				if (type == IQ4_XS)
+					block_xs(n, acc[half], table, panel, x, half);
+				else
+					block_32(n, type == MXFP4, acc[half], table, panel, x, half);
+			}
+		}
+		for (int t = 0; t < n; t++) {
+			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
+			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
+		}
+	}
+}
+
+void avx2_matmul_iq4_nl(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
+
+void avx2_matmul_iq4_xs(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
+
+void avx2_matmul_mxfp4(MATMUL_ARGS)
+{
+	FOR_CONSTANT_N_TOK(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, n_col, panel0, panel1)
+}
