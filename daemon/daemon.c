@@ -77,10 +77,16 @@ static int open_weights(struct daemon *d, struct error *e)
 
 static int open_vocab(struct daemon *d, struct error *e)
 {
+	struct gguf_str chat;
 	char text[256] = "";
 	int r = vocab_from_gguf(&d->vocab, d->weights->gguf, text, sizeof(text));
 
-	return r < 0 ? error_set(e, r, "%s: %s", d->config.model, text) : 0;
+	if (r < 0)
+		return error_set(e, r, "%s: %s", d->config.model, text);
+	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights->gguf, "tokenizer.chat_template", &chat) == 0)
+		log_warn("the model's chat template is of no known family (daemon/text/chat.c): chat requests are "
+			 "refused");
+	return 0;
 }
 
 /* Rows and logit rows of a step from the configuration and the vocabulary. */

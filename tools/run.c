@@ -49,6 +49,10 @@ static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 	struct answer r = { 0 };
 	int e = 0;
 
+	if (!is_chat && !a->raw)
+		fprintf(stderr,
+			"gyre: %s has no chat template that gyred knows: the text is continued as it stands (--raw)\n",
+			l->info.model);
 	c.data = malloc(c.size);
 	if (!c.data)
 		return fail(TOOL_FAILED, "no memory for a prompt of %zu bytes", n);
