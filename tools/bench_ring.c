@@ -8,6 +8,7 @@
 #include "daemon/util/topology.h"
 #include "shm/atomic.h"
 #include "tools/bench.h"
+#include "tools/steps.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,12 +18,14 @@
 #define PARK_ROUNDS  30
 #define PARK_AFTER_S 2e-3 /* well past the daemon's spin-us */
 #define TOKEN_ROUNDS 200
+#define STREAM       128u /* tokens */
 #define WAIT_NS      10000000000ull
 
 struct figures {
 	double pingpong_ns, eventfd_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns, first_token_added_p50_us;
 	double spin_ratio, park_ratio; /* medians of the turns' ratios to their limits */
 	bool has_first;
+	struct steps stream; /* where the daemon's time went meanwhile */
 };
 
 /* Submit what was prepared and take its last completion. Seconds until the first one, or -errno. */
@@ -118,15 +121,40 @@ static int measure_first(struct gyre *g, struct figures *f)
 	return 0;
 }
 
+static int measure_stream(struct gyre *g, struct figures *f)
+{
+	static struct steps before;
+	struct gyre_sqe *sqe;
+	uint64_t ignored;
+	double s;
+	int r;
+
+	if (steps_query(g, &before) != TOOL_OK)
+		return -EPROTO;
+	sqe = gyre_get_sqe(g);
+	r = sqe ? gyre_prep_generate(g, sqe, "The", 3, STREAM) : -EAGAIN;
+	if (r < 0)
+		return r;
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	s = round_trip(g, &ignored);
+	if (s < 0)
+		return (int)s;
+	if (steps_query(g, &f->stream) != TOOL_OK)
+		return -EPROTO;
+	steps_subtract(&f->stream, &before);
+	return 0;
+}
+
 static int print_figures(const struct args *a, const struct figures *f)
 {
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "pingpong_ns", f->pingpong_ns,
+		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o,s:o}", "pingpong_ns", f->pingpong_ns,
 					    "nop_spin_ratio", f->spin_ratio, "nop_park_ratio", f->park_ratio,
 					    "nop_spin_p50_ns", f->nop_spin_p50_ns, "nop_spin_p99_ns",
 					    f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
 					    f->eventfd_ns, "first_token_added_p50_us",
-					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null()));
+					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null(),
+					    "stream_steps", steps_json(&f->stream)));
 	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.2f x pingpong)\nnop_spin_p99    "
 	       "        %9.0f ns\n"
 	       "eventfd                 %9.0f ns\nnop_park_p50            %9.0f ns  (%.2f x eventfd)\n",
@@ -134,6 +162,9 @@ static int print_figures(const struct args *a, const struct figures *f)
 	       f->park_ratio);
 	if (f->has_first)
 		printf("first_token_added_p50   %9.1f us\n", f->first_token_added_p50_us);
+	printf("\none stream, the client spinning; around the pass: %.2f %% of a step\n",
+	       100 * steps_own_share(&f->stream));
+	steps_print(&f->stream);
 	return TOOL_OK;
 }
 
@@ -177,6 +208,8 @@ static int measure_rings(const struct args *a, const struct topology *t, struct 
 	r = measure_nops(l.g, t, f);
 	if (r == 0)
 		r = measure_first(l.g, f);
+	if (r == 0)
+		r = measure_stream(l.g, f);
 	link_close(&l);
 	return r < 0 ? fail(TOOL_FAILED, "%s",
 			    r == -ETIMEDOUT ? "the daemon did not go to sleep: others use it" : strerror(-r))
@@ -186,7 +219,7 @@ static int measure_rings(const struct args *a, const struct topology *t, struct 
 int bench_ring_main(const struct args *given)
 {
 	static struct topology t;
-	struct figures f = { 0 };
+	static struct figures f;
 	struct args a = *given;
 	int code;
 

@@ -10,31 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* NULL: *code is the exit code, and why was printed. */
-static json_t *query(struct gyre *g, int *code)
-{
-	static char text[65536];
-	ssize_t n = gyre_query_stats(g, text, sizeof(text));
-	json_error_t why;
-	json_t *j;
-
-	if (n < 0) {
-		*code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
-		return NULL;
-	}
-	j = json_loads(text, 0, &why);
-	if (!j)
-		*code = fail(TOOL_FAILED,
-			     "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
-			     why.text);
-	return j;
-}
-
 static int print_counters(struct link *l, bool as_json)
 {
 	int code = TOOL_OK;
 	const char *key;
-	json_t *j = query(l->g, &code), *value;
+	json_t *j = stats_query(l->g, &code), *value;
 
 	if (!j)
 		return code;
@@ -53,26 +33,15 @@ static int print_counters(struct link *l, bool as_json)
 	return TOOL_OK;
 }
 
-static int read_steps(struct gyre *g, struct steps *s)
-{
-	int code = TOOL_OK;
-	json_t *j = query(g, &code);
-
-	if (j && !steps_parse(s, json_object_get(j, "step")))
-		code = fail(TOOL_FAILED, "statistics: this gyred does not say where its steps' time goes");
-	json_decref(j);
-	return code;
-}
-
 static int print_steps(struct link *l, bool as_json)
 {
 	static struct steps before, after, lap;
 	bool is_live = !as_json && isatty(STDOUT_FILENO);
-	int code = read_steps(l->g, &before);
+	int code = steps_query(l->g, &before);
 
 	while (code == TOOL_OK) {
 		sleep(1);
-		code = read_steps(l->g, &after);
+		code = steps_query(l->g, &after);
 		if (code != TOOL_OK)
 			break;
 		lap = after;

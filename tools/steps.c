@@ -21,7 +21,27 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-bool steps_parse(struct steps *s, const json_t *step)
+json_t *stats_query(struct gyre *g, int *code)
+{
+	static char text[65536];
+	ssize_t n = gyre_query_stats(g, text, sizeof(text));
+	json_error_t why;
+	json_t *j;
+
+	if (n < 0) {
+		*code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
+		return NULL;
+	}
+	j = json_loads(text, 0, &why);
+	if (!j)
+		*code = fail(TOOL_FAILED,
+			     "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
+			     why.text);
+	return j;
+}
+
+/* The "step" object of the statistics. false: it is none. */
+static bool steps_parse(struct steps *s, const json_t *step)
 {
 	const json_t *ns = json_object_get(step, "ns"), *wait = json_object_get(step, "barrier_ns");
 	size_t n = json_array_size(wait);
@@ -39,6 +59,17 @@ bool steps_parse(struct steps *s, const json_t *step)
 	for (size_t i = 0; i < n; i++)
 		s->barrier_ns[i] = json_number_value(json_array_get(wait, i));
 	return true;
+}
+
+int steps_query(struct gyre *g, struct steps *s)
+{
+	int code = TOOL_OK;
+	json_t *j = stats_query(g, &code);
+
+	if (j && !steps_parse(s, json_object_get(j, "step")))
+		code = fail(TOOL_FAILED, "statistics: this gyred does not say where its steps' time goes");
+	json_decref(j);
+	return code;
 }
 
 void steps_add(struct steps *sum, const struct steps *s)
@@ -83,6 +114,17 @@ static double barriers_per_layer(const struct steps *s)
 	return n > 0 && s->n_layer ? n / s->n_layer : 0;
 }
 
+double steps_own_share(const struct steps *s)
+{
+	static const enum profile_part own[] = { PROFILE_INTAKE, PROFILE_PLAN, PROFILE_DRAFT, PROFILE_SAMPLE,
+						 PROFILE_EMIT };
+	double sum = 0;
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sum += s->leader.ns[own[i]];
+	return sum / busy_ns(s);
+}
+
 void steps_print(const struct steps *s)
 {
 	double all = busy_ns(s), n = n_pass(s);
@@ -108,7 +150,8 @@ json_t *steps_json(const struct steps *s)
 		json_object_set_new(share, profile_part_name((enum profile_part)i), json_real(s->leader.ns[i] / all));
 	for (int i = 0; i < s->n_worker; i++)
 		json_array_append_new(wait, json_real(s->barrier_ns[i] / all));
-	return json_pack("{s:I,s:f,s:f,s:f,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",
-			 all * 1e-3 / n_pass(s), "rows", (double)s->leader.n_row / n_pass(s), "barriers_per_layer",
-			 barriers_per_layer(s), "share", share, "barrier_share", wait);
+	return json_pack("{s:I,s:f,s:f,s:f,s:f,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",
+			 all * 1e-3 / n_pass(s), "own_share", steps_own_share(s), "rows",
+			 (double)s->leader.n_row / n_pass(s), "barriers_per_layer", barriers_per_layer(s), "share",
+			 share, "barrier_share", wait);
 }

@@ -3,9 +3,7 @@
 #define GYRE_TOOLS_STEPS_H
 
 #include "daemon/team/team.h"
-
-#include <jansson.h>
-#include <stdbool.h>
+#include "tools/tool.h"
 
 struct steps {
 	struct profile_sum leader;
@@ -14,13 +12,17 @@ struct steps {
 	double barrier_ns[TEAM_MAX]; /* what each worker waited at barriers */
 };
 
+/* A daemon's statistics. NULL: *code is the exit code, and why was printed. */
+json_t *stats_query(struct gyre *g, int *code);
+/* What its steps took since it started. An exit code; what failed was printed. */
+int steps_query(struct gyre *g, struct steps *s);
 void steps_read(struct steps *s, const struct team *t, uint32_t n_layer);
-/* The "step" object of a daemon's statistics. false: it is none. */
-bool steps_parse(struct steps *s, const json_t *step);
 void steps_add(struct steps *sum, const struct steps *s);
 void steps_subtract(struct steps *s, const struct steps *since);
 /* Idle time is no part of a step. */
 void steps_print(const struct steps *s);
+/* Share of the step that is neither the forward pass nor waiting in it: intake, plan, drafts, sampling, emit. */
+double steps_own_share(const struct steps *s);
 json_t *steps_json(const struct steps *s);
 
 #endif
