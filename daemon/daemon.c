@@ -152,6 +152,7 @@ static int open_stages(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
 	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK };
+	struct sample_options sample = { vocab_size(d->vocab), d->batch.n_logit_max, c->n_draft };
 	struct intake_options io = { vocab_size(d->vocab), d->n_ctx, c->n_draft, c->spin_us * 1000ull };
 	int r;
 
@@ -160,7 +161,7 @@ static int open_stages(struct daemon *d, struct error *e)
 	emit_init(&d->emit, d->vocab, d->n_ctx);
 	r = queue_init(&d->queue, d->n_ctx, KV_BLOCK);
 	if (r == 0)
-		r = sample_init(&d->sample, &d->kernels, vocab_size(d->vocab), c->n_draft);
+		r = sample_init(&d->sample, &d->kernels, d->team, &sample);
 	if (r == 0)
 		r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
 	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX,

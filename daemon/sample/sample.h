@@ -5,6 +5,9 @@
  * with the random number of (seed, position). The reported log-probability is taken after bias and penalties, at
  * temperature 1, over the whole vocabulary.
  *
+ * The team shares the vocabulary out in ranges of a fixed size, then the rows. Sums meet range by range in ascending order,
+ * so no bit depends on the number of workers.
+ *
  * Drafts: row i of a sequence is sampled as if there were none; the next row counts only if the guess was what was drawn.
  * Leader thread. Nothing allocates after sample_init; sums and exponentials are the kernels', so bits don't depend on ISA.
  */
@@ -12,27 +15,33 @@
 #define GYRE_DAEMON_SAMPLE_SAMPLE_H
 
 #include "daemon/batch.h"
+#include "daemon/team/team.h"
 #include "kernels/kernels.h"
+
+struct sample_options {
+	uint32_t n_vocab;
+	uint32_t n_logit_max; /* rows of one batch */
+	uint32_t n_draft_max;
+};
 
 struct sample {
 	const struct kernels *kernels;
-	uint32_t n_vocab;
-	uint32_t n_draft_max;
-	float *scaled;   /* [n_vocab] logits / temperature */
-	uint32_t *heap;  /* [n_vocab] */
+	struct team *team;
+	struct sample_options o;
 	uint32_t *count; /* [n_vocab] occurrences in the window; all zero between calls */
-	float *weight;   /* [n_vocab] of the candidates */
+	uint32_t n_row;
+	struct row *row;             /* [n_logit_max] */
+	struct row_part *part;       /* [n_logit_max][n_range] */
+	float *block_max;            /* [n_logit_max][n_range * RANGE_BLOCKS] */
+	struct row_scratch *scratch; /* [team_size] */
 	uint64_t n_token, n_draft_hit;
 };
 
-int sample_init(struct sample *s, const struct kernels *k, uint32_t n_vocab, uint32_t n_draft_max);
+/* The kernel table and the team stay the caller's. */
+int sample_init(struct sample *s, const struct kernels *k, struct team *team, const struct sample_options *o);
 void sample_deinit(struct sample *s);
 
-/* Fills batch->out, appends generated tokens to their requests and moves n_past on. */
+/* Fills batch->out, appends generated tokens to their requests and moves n_past on. Adjusts batch->logits in place. */
 void sample_batch(struct sample *s, struct batch *b);
-
-/* One row: adjusts logits[n_vocab] in place and draws the token at position; window[n_window] is what penalties see. */
-int32_t sample_row(struct sample *s, float *logits, const struct sampling *o, const int32_t *window, uint32_t n_window,
-		   uint64_t position);
 
 #endif

@@ -1,0 +1,181 @@
+#include "daemon/sample/log.h"
+#include "daemon/sample/philox.h"
+#include "daemon/sample/row.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int row_scratch_init(struct row_scratch *s, uint32_t n_vocab)
+{
+	memset(s, 0, sizeof(*s));
+	s->id = calloc(n_vocab, sizeof(*s->id));
+	s->weight = calloc(n_vocab, sizeof(*s->weight));
+	if (s->id && s->weight && order_init(&s->order, n_vocab) == 0)
+		return 0;
+	row_scratch_deinit(s);
+	return -ENOMEM;
+}
+
+void row_scratch_deinit(struct row_scratch *s)
+{
+	order_deinit(&s->order);
+	free(s->id);
+	free(s->weight);
+	memset(s, 0, sizeof(*s));
+}
+
+/* What the ranges gave, together. */
+struct row_whole {
+	float max;
+	uint32_t argmax;
+	float sum, scaled_sum;
+	float inverse, scaled_max; /* 1 / temperature, max / temperature */
+};
+
+static float exp_from(const struct kernels *k, float x, float max)
+{
+	return k->sum_exp(&x, 1, max);
+}
+
+/* The weight of one token at temperature. */
+static float weight_of(const struct kernels *k, const struct row_whole *w, float logit)
+{
+	return exp_from(k, logit * w->inverse, w->scaled_max);
+}
+
+static void merge(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t n_range)
+{
+	float temperature = r->sampling->temperature;
+
+	*w = (struct row_whole){ .max = r->part[0].max, .argmax = r->part[0].argmax };
+	for (uint32_t c = 1; c < n_range; c++) {
+		const struct row_part *p = &r->part[c];
+
+		if (p->max > w->max || (w->max != w->max && p->max == p->max)) {
+			w->max = p->max;
+			w->argmax = p->argmax;
+		}
+	}
+	w->inverse = temperature > 0 ? 1 / temperature : 1;
+	w->scaled_max = w->max * w->inverse;
+	for (uint32_t c = 0; c < n_range; c++) {
+		w->sum += r->part[c].sum * exp_from(k, r->part[c].max, w->max);
+		w->scaled_sum += r->part[c].scaled_sum * weight_of(k, w, r->part[c].max);
+	}
+}
+
+/* Does the list of candidates end before number i, of weight w, when those before sum to `part` of total? */
+static bool ends_before(const struct sampling *o, uint32_t i, float w, float part, float total)
+{
+	return i && (!(w >= o->min_p) || (sampling_has_top_p(o) && part >= o->top_p * total));
+}
+
+/* The candidates that the filters leave: how many. */
+static uint32_t gather(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *whole,
+		       struct row_scratch *s)
+{
+	const struct sampling *o = r->sampling;
+	uint32_t limit = o->top_k && o->top_k < n_vocab ? o->top_k : n_vocab, m = 0, id;
+	bool is_share_of_k = sampling_has_top_p(o) && limit < n_vocab; /* known once all of them are */
+	float sum = 0, part = 0;
+
+	order_begin(&s->order, r->logits, r->block_max, n_vocab);
+	while (m < limit && order_next(&s->order, &id)) {
+		float w = weight_of(k, whole, r->logits[id]);
+
+		if (!is_share_of_k && ends_before(o, m, w, sum, whole->scaled_sum))
+			break;
+		s->id[m] = id;
+		s->weight[m++] = w;
+		sum += w;
+	}
+	for (uint32_t i = 0; is_share_of_k && i < m; part += s->weight[i++])
+		if (ends_before(o, i, s->weight[i], part, sum))
+			return i;
+	return m;
+}
+
+static uint32_t draw_candidate(const struct row_scratch *s, uint32_t m, float u)
+{
+	float sum = 0, part = 0;
+
+	for (uint32_t i = 0; i < m; i++)
+		sum += s->weight[i];
+	for (uint32_t i = 0; i < m; i++) {
+		part += s->weight[i];
+		if (part > u * sum)
+			return s->id[i];
+	}
+	return s->id[0];
+}
+
+/* The token of a range where the sum that begins with `part` passes `target`; the last with any weight if rounding says none. */
+static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
+			      uint32_t range, float part, float target)
+{
+	uint32_t first = range * RANGE_TOKENS, last = r->part[range].argmax;
+
+	for (uint32_t i = first; i < n_vocab && i < first + RANGE_TOKENS; i++) {
+		float one = weight_of(k, w, r->logits[i]);
+
+		part += one;
+		if (part > target)
+			return i;
+		if (one > 0)
+			last = i;
+	}
+	return last;
+}
+
+/* No filter: by inverse distribution in order of id, without sorting. */
+static uint32_t draw_any(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
+			 float u)
+{
+	float part = 0, target = u * w->scaled_sum;
+
+	for (uint32_t c = 0; c < row_n_range(n_vocab); c++) {
+		float more = part + r->part[c].scaled_sum * weight_of(k, w, r->part[c].max);
+
+		if (more > target)
+			return draw_in_range(r, k, n_vocab, w, c, part, target);
+		part = more;
+	}
+	return w->argmax;
+}
+
+static uint32_t draw(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
+		     struct row_scratch *s)
+{
+	float u;
+	uint32_t m;
+
+	if (!(r->sampling->temperature > 0) || !isfinite(w->scaled_max))
+		return w->argmax;
+	u = philox_uniform(r->sampling->seed, r->position);
+	if (!sampling_has_filter(r->sampling))
+		return draw_any(r, k, n_vocab, w, u);
+	m = gather(r, k, n_vocab, w, s);
+	return draw_candidate(s, m, u);
+}
+
+void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, struct row_scratch *s)
+{
+	struct batch_token *out = r->out;
+	struct row_whole w;
+	float log_sum;
+	uint32_t id;
+
+	merge(&w, r, k, row_n_range(n_vocab));
+	if (r->is_drawn)
+		out->token = (int32_t)draw(r, k, n_vocab, &w, s);
+	log_sum = sample_log(w.sum);
+	out->logprob = r->logits[out->token] - w.max - log_sum;
+	out->n_top = 0;
+	if (!r->sampling->n_top)
+		return;
+	order_begin(&s->order, r->logits, r->block_max, n_vocab);
+	while (out->n_top < r->sampling->n_top && order_next(&s->order, &id))
+		out->top[out->n_top++] = (struct gyre_top){ id, r->logits[id] - w.max - log_sum };
+}

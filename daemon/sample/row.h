@@ -1,0 +1,63 @@
+/*
+ * One row of logits. Any worker scans any range of it; what the ranges gave meets in ascending order, so that no result
+ * depends on who did what.
+ */
+#ifndef GYRE_DAEMON_SAMPLE_ROW_H
+#define GYRE_DAEMON_SAMPLE_ROW_H
+
+#include "daemon/batch.h"
+#include "daemon/sample/order.h"
+#include "kernels/kernels.h"
+
+#define RANGE_BLOCKS 32u /* order blocks of a range */
+#define RANGE_TOKENS (RANGE_BLOCKS * ORDER_BLOCK)
+
+/* Of a range. */
+struct row_part {
+	float max;
+	uint32_t argmax;
+	float sum;        /* of exp(x - max) */
+	float scaled_sum; /* of exp(x / temperature - max / temperature), where a filter or a draw needs it */
+};
+
+struct row {
+	const float *logits; /* [n_vocab] adjusted */
+	const struct sampling *sampling;
+	uint64_t position;     /* of the token to draw */
+	bool is_drawn;         /* false: out->token is given */
+	struct row_part *part; /* [n_range] */
+	float *block_max;      /* [n_range * RANGE_BLOCKS]; filled where the order of tokens is asked for */
+	struct batch_token *out;
+};
+
+/* One worker's memory. */
+struct row_scratch {
+	struct order order;
+	uint32_t *id;  /* [n_vocab] candidates from the likeliest on */
+	float *weight; /* [n_vocab] theirs; the likeliest has 1 */
+};
+
+int row_scratch_init(struct row_scratch *s, uint32_t n_vocab);
+void row_scratch_deinit(struct row_scratch *s);
+
+static inline uint32_t row_n_range(uint32_t n_vocab)
+{
+	return (n_vocab + RANGE_TOKENS - 1) / RANGE_TOKENS;
+}
+
+/* scan.c: fills part[range], and its piece of block_max. */
+void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, uint32_t range);
+/* draw.c: once all ranges are scanned: the token if it is to be drawn, log-probability and alternatives. */
+void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, struct row_scratch *s);
+
+static inline bool sampling_has_top_p(const struct sampling *o)
+{
+	return o->top_p > 0 && o->top_p < 1;
+}
+
+static inline bool sampling_has_filter(const struct sampling *o)
+{
+	return sampling_has_top_p(o) || o->top_k || o->min_p > 0;
+}
+
+#endif

@@ -1,0 +1,46 @@
+#include "daemon/sample/row.h"
+
+/* Needs the sum at temperature: a share of it is asked for, or a point in it. */
+static bool needs_scaled_sum(const struct row *r)
+{
+	const struct sampling *o = r->sampling;
+
+	return r->is_drawn && o->temperature > 0 && (!sampling_has_filter(o) || sampling_has_top_p(o));
+}
+
+static bool needs_order(const struct row *r)
+{
+	const struct sampling *o = r->sampling;
+
+	return o->n_top || (r->is_drawn && o->temperature > 0 && sampling_has_filter(o));
+}
+
+static float scaled_sum(const struct kernels *k, const float *x, uint32_t n, float max, float temperature)
+{
+	float scaled[RANGE_TOKENS], inverse = 1 / temperature;
+
+	for (uint32_t i = 0; i < n; i++)
+		scaled[i] = x[i] * inverse;
+	return k->sum_exp(scaled, n, max * inverse);
+}
+
+void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, uint32_t range)
+{
+	uint32_t first = range * RANGE_TOKENS, n = n_vocab - first < RANGE_TOKENS ? n_vocab - first : RANGE_TOKENS;
+	struct row_part *p = &r->part[range];
+	const float *x = r->logits + first;
+
+	k->argmax(&p->max, &p->argmax, x, n);
+	p->argmax += first;
+	p->sum = k->sum_exp(x, n, p->max);
+	if (needs_scaled_sum(r))
+		p->scaled_sum = scaled_sum(k, x, n, p->max, r->sampling->temperature);
+	if (!needs_order(r))
+		return;
+	for (uint32_t i = 0; i < n; i += ORDER_BLOCK) {
+		uint32_t argmax;
+
+		k->argmax(&r->block_max[(first + i) / ORDER_BLOCK], &argmax, x + i,
+			  n - i < ORDER_BLOCK ? n - i : ORDER_BLOCK);
+	}
+}
