@@ -102,7 +102,7 @@ fuzz: ## fuzz targets, FUZZ_SECONDS (30) each; skipped with a word when clang is
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(BUILD)/fuzz
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzobj CC=$(FUZZ_CC) SAN="-fsanitize=fuzzer-no-link,address,undefined" \
-		EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
+		KERNEL_CFLAGS=-O1 EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
 fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(CORE_OBJ)
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
 

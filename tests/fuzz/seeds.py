@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Writes the hand-made part of the fuzz corpora: inputs that reach past the first checks. The rest was found by the fuzzers
+(`make fuzz`, then `-merge=1`). Usage: tests/fuzz/seeds.py, from the top folder."""
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+NOP, GENERATE, SCORE, TOKENIZE, CANCEL = 0, 1, 2, 4, 6
+TOKENS, CHAT, SPECIAL = 1, 2, 4
+
+
+def sqe(op, flags=0, data=(0, 0), opts=(0, 0), target=0, split=0, max_tokens=0, user_data=7):
+    return struct.pack("<BBHIQIIIIQQIIQ", op, flags, 128, max_tokens, user_data, *data, *opts, target, 0, split, 0, 0)
+
+
+def options(bias=(), stop=(), **f):
+    head = struct.pack("<IIffffffIIQIIII", 64, f.get("n_top", 0), f.get("temp", 0), f.get("top_p", 0), 0, 0, 0, 0,
+                       f.get("top_k", 0), 0, f.get("seed", 0), len(bias), len(stop), 0, 0)
+    tail = b"".join(struct.pack("<If", *b) for b in bias)
+    for s in stop:
+        tail += struct.pack("<I", len(s)) + s + bytes(-len(s) % 4)
+    return head + tail
+
+
+def message(role, text):
+    return struct.pack("<II", role, len(text)) + text + bytes(-len(text) % 4)
+
+
+def hello(sq=4, cq=8, arena=65536):
+    return struct.pack("<IIQIII20x", 0x65727967, 1, 0, sq, cq, arena)
+
+
+def region(sqes, arena=b"", tail=None, head=0, parked=0, sq=4):
+    body = b"".join(sqes)
+    return struct.pack("<III", len(sqes) if tail is None else tail, head, parked) + body + bytes(sq * 64 - len(body)) + arena
+
+
+def write(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def main():
+    opts = options(bias=[(3, 1.5), (4, float("-inf"))], stop=[b"stop", b"\n\n"], n_top=5, temp=0.7, top_p=0.9, top_k=40, seed=9)
+    chat = message(0, b"Be brief.") + message(1, b"Hi") + message(2, b"Hello!") + message(1, b"Bye")
+    text = b"the quick brown fox, " * 3
+    write("validate", "generate", sqe(GENERATE, data=(8, 16), max_tokens=5))
+    write("validate", "options", sqe(GENERATE, opts=(0, len(opts))) + opts)
+    write("validate", "score", sqe(SCORE, data=(0, 32), split=8))
+    write("validate", "tokens", sqe(SCORE, TOKENS, data=(0, 32), split=8))
+    write("validate", "tokenize", sqe(TOKENIZE, SPECIAL, data=(0, 9)))
+    write("validate", "cancel", sqe(CANCEL, target=7))
+    write("validate", "nop", sqe(NOP))
+    write("validate", "wrap", sqe(GENERATE, data=(2**32 - 8, 16)))
+    write("handshake", "hello", hello())
+    write("handshake", "default", hello(0, 0, 0))
+    write("handshake", "generate", hello() + region([sqe(GENERATE, data=(0, len(text)), max_tokens=3)], text))
+    write("handshake", "options", hello() + region([sqe(GENERATE, data=(512, 8), opts=(0, len(opts)))], opts))
+    write("handshake", "chat", hello() + region([sqe(GENERATE, CHAT, data=(0, len(chat)))], chat))
+    write("handshake", "score", hello() + region([sqe(SCORE, data=(0, 40), split=10)], text))
+    write("handshake", "ids", hello() + region([sqe(SCORE, TOKENS, data=(0, 40), split=8)], struct.pack("<10I", *range(10))))
+    write("handshake", "cancel", hello() + region([sqe(GENERATE, data=(0, 9)), sqe(TOKENIZE, data=(0, 60000)), sqe(CANCEL, target=7),
+                                                   sqe(NOP)], text))
+    write("handshake", "long", hello() + region([sqe(TOKENIZE, data=(0, 5000)), sqe(GENERATE, data=(0, 300))] * 2, text))
+    write("handshake", "lie_tail", hello() + region([sqe(NOP)], tail=5))
+    write("handshake", "lie_head", hello() + region([sqe(NOP)], head=2**31, parked=2))
+    write("handshake", "parked", hello() + region([sqe(NOP)] * 4, parked=2))
+    write("tokenizer", "mixed", bytes([1]) + "I've the 'abab' <|ab|> 12 \u00e9\u4e2d \U0001f600\n\n  th".encode())
+    write("tokenizer", "control", bytes([1]) + b"<|a|><|ab|><|a|<|a|>  aaaa")
+    write("tokenizer", "long", bytes([255]) + b"aa ab")
+
+
+if __name__ == "__main__":
+    main()
