@@ -34,6 +34,13 @@ static const struct verb verbs[] = {
 	{ "bench team", "",
 	  "Time that workers take to meet at a barrier, beside a cache line's way there and back between two cores.",
 	  OPT_THREADS | OPT_JSON, 0, 0, bench_team_main },
+	{ "bench load", "FILE.gguf",
+	  "How long a model's weights take to load, beside a plain read of the file by as many threads: with the file "
+	  "in "
+	  "the page cache, and without.",
+	  OPT_THREADS | OPT_REPEAT | OPT_JSON, 1, 1, bench_load_main },
+	{ "bench text", "FILE", "Speed of a model's tokenizer on a text, on one thread.",
+	  OPT_MODEL | OPT_REPEAT | OPT_JSON, 1, 1, bench_text_main },
 	{ "bench ring", "",
 	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },

@@ -140,6 +140,8 @@ int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
 int bench_model_main(const struct args *a);
 int bench_team_main(const struct args *a);
+int bench_load_main(const struct args *a);
+int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int stat_main(const struct args *a);
 

@@ -158,7 +158,8 @@ static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 	r = res < 0 ? res : read_rest(w->team->l, s, (size_t)res);
 	if (r)
 		return job_error(w, s->job, r);
-	job_pack(s->job, s->buf + s->skip);
+	if (s->job->dst)
+		job_pack(s->job, s->buf + s->skip);
 	w->free_slot[w->n_free++] = i;
 	return 0;
 }

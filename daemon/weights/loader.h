@@ -18,8 +18,8 @@
 /* Consecutive rows of one tensor: contiguous in the file, whole panels in the pool. */
 struct loader_job {
 	const char *name; /* of the tensor, for messages; not NUL-terminated */
-	uint8_t *dst;
-	uint64_t offset; /* in the file */
+	uint8_t *dst;     /* NULL: read and dropped, to time the reading alone */
+	uint64_t offset;  /* in the file */
 	uint32_t name_len;
 	uint32_t bytes; /* to read; <= LOADER_JOB_MAX */
 	uint32_t type;

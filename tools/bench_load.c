@@ -1,0 +1,161 @@
+/*
+ * `gyre bench load`: how long a model's weights take to load, beside a plain read of the same file by as many threads into
+ * buffers that are used again. In turns, once with the file in the page cache and once without it.
+ */
+#include "tools/tool.h"
+
+#include "daemon/util/topology.h"
+#include "daemon/weights/loader.h"
+#include "daemon/weights/weights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct load {
+	const char *path;
+	int fd, n_thread;
+	uint64_t file_bytes;
+	struct loader_job *job; /* the whole file, nothing packed */
+	size_t n_job;
+	uint64_t n_bytes; /* of the weights */
+	const char *pages;
+};
+
+/* Medians, in seconds. */
+struct load_figures {
+	double read, load, memory; /* memory: of load, to take the pool's pages */
+};
+
+static int plan(struct load *l, struct error *e)
+{
+	l->n_job = (l->file_bytes + LOADER_JOB_BYTES - 1) / LOADER_JOB_BYTES;
+	l->job = calloc(l->n_job + 1, sizeof(*l->job));
+	if (!l->job)
+		return error_set(e, -ENOMEM, "no memory for %zu reads", l->n_job);
+	for (size_t i = 0; i < l->n_job; i++) {
+		uint64_t at = (uint64_t)i * LOADER_JOB_BYTES, left = l->file_bytes - at;
+
+		l->job[i] = (struct loader_job){ .name = "",
+						 .offset = at,
+						 .bytes = left < LOADER_JOB_BYTES ? (uint32_t)left : LOADER_JOB_BYTES };
+	}
+	return 0;
+}
+
+static int plain_read(const struct load *l, bool is_cold, double *seconds, struct error *e)
+{
+	int fd_direct = is_cold ? loader_open_direct(l->fd) : -1, r;
+	struct loader loader = { .fd = l->fd,
+				 .fd_direct = fd_direct,
+				 .job = l->job,
+				 .n_job = l->n_job,
+				 .job_bytes_max = LOADER_JOB_BYTES,
+				 .n_thread = l->n_thread,
+				 .is_cached = !is_cold };
+	double begin = now_s();
+
+	r = loader_run(&loader, e);
+	*seconds = now_s() - begin;
+	if (fd_direct >= 0)
+		close(fd_direct);
+	return r;
+}
+
+/* Pages of this file alone; those that others have mapped stay. */
+static void drop_cache(const struct load *l)
+{
+	posix_fadvise(l->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static int load_once(struct load *l, double *seconds, double *memory, struct error *e)
+{
+	struct weights_options o = { .n_thread = l->n_thread };
+	struct weights *w;
+	int r = weights_load(&w, l->path, &o, e);
+
+	if (r < 0)
+		return r;
+	*seconds = w->seconds;
+	*memory = w->pool_seconds;
+	l->n_bytes = w->n_bytes;
+	l->pages = pool_kind_name(w->pool.kind);
+	weights_free(w);
+	return 0;
+}
+
+static int measure(struct load *l, bool is_cold, uint32_t n_repeat, struct load_figures *f, struct error *e)
+{
+	double *x = calloc(3 * n_repeat, sizeof(*x)), *read = x, *load = x + n_repeat, *memory = load + n_repeat;
+	int r = x ? 0 : error_set(e, -ENOMEM, "no memory for %u repetitions", n_repeat);
+
+	for (uint32_t i = 0; i < n_repeat && r == 0; i++) {
+		if (is_cold)
+			drop_cache(l);
+		r = plain_read(l, is_cold, &read[i], e);
+		if (is_cold)
+			drop_cache(l);
+		if (r == 0)
+			r = load_once(l, &load[i], &memory[i], e);
+	}
+	if (r == 0)
+		*f = (struct load_figures){ median(read, n_repeat), median(load, n_repeat), median(memory, n_repeat) };
+	free(x);
+	return r;
+}
+
+static json_t *figures_json(const struct load_figures *f)
+{
+	return json_pack("{s:f,s:f,s:f,s:f}", "read_s", f->read, "load_s", f->load, "memory_s", f->memory, "ratio",
+			 f->load / f->read);
+}
+
+static void print_line(const char *name, const struct load *l, const struct load_figures *f)
+{
+	printf("%s  read %.3f s (%.2f GB/s)  load %.3f s, of which %.3f s to take memory  ratio %.2f\n", name, f->read,
+	       (double)l->file_bytes / f->read / 1e9, f->load, f->memory, f->load / f->read);
+}
+
+static int print_figures(const struct args *a, const struct load *l, const struct load_figures *warm,
+			 const struct load_figures *cold)
+{
+	if (a->json)
+		return print_json(json_pack("{s:I,s:I,s:i,s:s,s:o,s:o}", "file_bytes", (json_int_t)l->file_bytes,
+					    "weights_bytes", (json_int_t)l->n_bytes, "threads", l->n_thread, "pages",
+					    l->pages, "warm", figures_json(warm), "cold", figures_json(cold)));
+	print_line("warm", l, warm);
+	print_line("cold", l, cold);
+	printf("(%d threads, %s, medians of %u)\n", l->n_thread, l->pages, a->n_repeat);
+	return TOOL_OK;
+}
+
+int bench_load_main(const struct args *given)
+{
+	struct args a = *given;
+	struct load l = { .path = a.word[0] };
+	struct load_figures warm = { 0 }, cold = { 0 };
+	struct error e = { "" };
+	double ignored, none;
+	int r;
+
+	a.n_repeat = a.n_repeat ? a.n_repeat : 5;
+	l.n_thread = a.n_thread ? (int)a.n_thread : cpu_default_threads(NULL, 0);
+	l.fd = open(l.path, O_RDONLY | O_CLOEXEC);
+	if (l.fd < 0)
+		return fail(TOOL_FAILED, "cannot open '%s': %s", l.path, strerror(errno));
+	l.file_bytes = (uint64_t)lseek(l.fd, 0, SEEK_END);
+	r = plan(&l, &e);
+	if (r == 0)
+		r = plain_read(&l, false, &ignored, &e); /* into the page cache */
+	if (r == 0)
+		r = load_once(&l, &ignored, &none, &e); /* a guest's memory is slow at its first touch */
+	if (r == 0)
+		r = measure(&l, false, a.n_repeat, &warm, &e);
+	if (r == 0)
+		r = measure(&l, true, a.n_repeat, &cold, &e);
+	free(l.job);
+	close(l.fd);
+	return r < 0 ? fail(TOOL_FAILED, "%s", e.text) : print_figures(&a, &l, &warm, &cold);
+}
