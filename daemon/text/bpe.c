@@ -1,6 +1,8 @@
 /* Byte-level BPE of one piece: the pair of lowest rank merges first, the leftmost of equals, until no pair merges. */
 #include "daemon/text/vocab.h"
 
+#define SHORT_MAX 24u /* bytes: nearly all words */
+
 static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
 {
 	const struct symbol *l = &s->symbol[left];
@@ -47,19 +49,42 @@ int bpe_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, siz
 	return bpe_merge(v, s, p, n, o);
 }
 
-int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
+/* The same without a heap: for the few symbols of a word, looking at all pairs each time is faster. */
+static int merge_short(const struct vocab *v, uint32_t *id, uint32_t n, struct token_out *o)
+{
+	const struct merge_slot *pair[SHORT_MAX];
+	int r = 0;
+
+	for (uint32_t i = 0; i + 1 < n; i++)
+		pair[i] = vocab_find_merge(v, id[i], id[i + 1]);
+	while (n > 1) {
+		uint32_t best = n - 1;
+
+		for (uint32_t i = 0; i + 1 < n; i++)
+			if (pair[i] && (best == n - 1 || pair[i]->rank < pair[best]->rank))
+				best = i;
+		if (best == n - 1)
+			break;
+		id[best] = pair[best]->id;
+		n--;
+		for (uint32_t i = best + 1; i < n; i++) {
+			id[i] = id[i + 1];
+			pair[i - 1] = pair[i];
+		}
+		if (best)
+			pair[best - 1] = vocab_find_merge(v, id[best - 1], id[best]);
+		if (best + 1 < n)
+			pair[best] = vocab_find_merge(v, id[best], id[best + 1]);
+	}
+	for (uint32_t i = 0; i < n && !r; i++)
+		r = token_out_put(o, id[i]);
+	return r;
+}
+
+static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n, struct token_out *o)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t id = v->byte_id[(unsigned char)p[i]];
-
-		/* Not the unknown token: SmolLM2's is <|endoftext|>, and the byte would be lost. */
-		if (id == TOKEN_NONE)
-			return -EINVAL;
-		s->symbol[i] =
-			(struct symbol){ .prev = i - 1, .next = i + 1 < n ? i + 1 : TOKEN_NONE, .id = id, .len = 1 };
-	}
 	s->n_heap = 0;
 	for (uint32_t i = 0; i + 1 < n; i++)
 		offer(v, s, i);
@@ -71,4 +96,24 @@ int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, siz
 	for (uint32_t i = 0; !r && i != TOKEN_NONE; i = s->symbol[i].next)
 		r = token_out_put(o, s->symbol[i].id);
 	return r;
+}
+
+int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
+{
+	uint32_t id[SHORT_MAX];
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t byte = v->byte_id[(unsigned char)p[i]];
+
+		/* Not the unknown token: SmolLM2's is <|endoftext|>, and the byte would be lost. */
+		if (byte == TOKEN_NONE)
+			return -EINVAL;
+		if (n <= SHORT_MAX)
+			id[i] = byte;
+		else
+			s->symbol[i] = (struct symbol){
+				.prev = i - 1, .next = i + 1 < n ? i + 1 : TOKEN_NONE, .id = byte, .len = 1
+			};
+	}
+	return n <= SHORT_MAX ? merge_short(v, id, (uint32_t)n, o) : merge_long(v, s, (uint32_t)n, o);
 }
