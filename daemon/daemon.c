@@ -60,32 +60,46 @@ static int open_kernels(struct daemon *d, struct error *e)
 	return 0;
 }
 
+static void warn_chat(const struct daemon *d)
+{
+	struct gguf_str chat;
+
+	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights->gguf, "tokenizer.chat_template", &chat) == 0)
+		log_warn("the model's chat template is of no known family (daemon/text/chat.c): chat requests are "
+			 "refused");
+}
+
+struct vocab_made {
+	struct vocab *vocab;
+	char text[256];
+	int code;
+};
+
+static void make_vocab(void *arg, const struct gguf *g)
+{
+	struct vocab_made *v = arg;
+
+	v->code = vocab_from_gguf(&v->vocab, g, v->text, sizeof(v->text));
+}
+
+/* The vocabulary is made while the weights are read. */
 static int open_weights(struct daemon *d, struct error *e)
 {
-	struct weights_options wo = { .n_thread = (int)d->n_thread };
+	struct vocab_made v = { .text = "" };
+	struct weights_options wo = { .n_thread = (int)d->n_thread, .beside = make_vocab, .arg = &v };
 	int r = weights_load(&d->weights, d->config.model, &wo, e);
 	const struct weights *w = d->weights;
 
+	d->vocab = v.vocab;
 	if (r < 0)
 		return r;
+	if (v.code < 0)
+		return error_set(e, v.code, "%s: %s", d->config.model, v.text);
 	name_model(d);
 	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
 		 (double)w->n_bytes / (1 << 20), pool_kind_name(w->pool.kind), w->pool_seconds * 1e3,
 		 w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
-	return 0;
-}
-
-static int open_vocab(struct daemon *d, struct error *e)
-{
-	struct gguf_str chat;
-	char text[256] = "";
-	int r = vocab_from_gguf(&d->vocab, d->weights->gguf, text, sizeof(text));
-
-	if (r < 0)
-		return error_set(e, r, "%s: %s", d->config.model, text);
-	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights->gguf, "tokenizer.chat_template", &chat) == 0)
-		log_warn("the model's chat template is of no known family (daemon/text/chat.c): chat requests are "
-			 "refused");
+	warn_chat(d);
 	return 0;
 }
 
@@ -173,9 +187,8 @@ static const struct {
 	const char *name;
 	int (*open)(struct daemon *d, struct error *e);
 } parts[] = {
-	{ "kernels", open_kernels },  { "threads", open_team },       { "weights", open_weights },
-	{ "vocabulary", open_vocab }, { "work space", open_forward }, { "KV", open_kv },
-	{ "stages", open_stages },
+	{ "kernels", open_kernels },    { "threads", open_team }, { "weights and vocabulary", open_weights },
+	{ "work space", open_forward }, { "KV", open_kv },        { "stages", open_stages },
 };
 
 #define N_PART (sizeof(parts) / sizeof(parts[0]))

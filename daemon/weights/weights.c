@@ -10,6 +10,7 @@
 #include "kernels/quant.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -212,9 +213,40 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	return r ? r : pool_protect(&w->pool, e);
 }
 
+struct beside {
+	const struct weights_options *o;
+	const struct gguf *gguf;
+	pthread_t thread;
+	bool has_thread;
+};
+
+static void *beside_main(void *arg)
+{
+	const struct beside *b = arg;
+
+	b->o->beside(b->o->arg, b->gguf);
+	return NULL;
+}
+
+static void beside_start(struct beside *b)
+{
+	if (!b->o || !b->o->beside)
+		return;
+	b->has_thread = pthread_create(&b->thread, NULL, beside_main, b) == 0;
+	if (!b->has_thread)
+		beside_main(b);
+}
+
+static void beside_join(struct beside *b)
+{
+	if (b->has_thread)
+		pthread_join(b->thread, NULL);
+}
+
 int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)
 {
 	_cleanup_(weights_freep) struct weights *w = calloc(1, sizeof(*w));
+	struct beside beside = { .o = o };
 	double start = now_seconds();
 	struct error inner;
 	int r;
@@ -227,7 +259,10 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 	if (!gguf_n_tensor(w->gguf))
 		return error_set(e, -EINVAL, "model '%s' holds no tensors (a vocabulary only); give a full model",
 				 path);
+	beside.gguf = w->gguf;
+	beside_start(&beside);
 	r = load_tensors(w, o, &inner);
+	beside_join(&beside);
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);
 	w->seconds = now_seconds() - start;

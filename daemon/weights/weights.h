@@ -31,6 +31,10 @@ enum weights_direct { WEIGHTS_DIRECT_AUTO, WEIGHTS_DIRECT_NEVER, WEIGHTS_DIRECT_
 struct weights_options {
 	int n_thread;               /* packers; 0: cpu_default_threads */
 	enum weights_direct direct; /* AUTO: when the file system takes it and the file is not in the page cache */
+	/* NULL, or called once, on a thread of its own, while the tensors are read: for what needs the header alone. It has
+	 * returned when weights_load returns, and is not called for a header that is refused. */
+	void (*beside)(void *arg, const struct gguf *g);
+	void *arg;
 };
 
 /* o may be NULL. e says which tensor or which limit, and what to do about it. */

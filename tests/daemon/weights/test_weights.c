@@ -122,6 +122,29 @@ static void test_every_type_arrives(void **state)
 			every_type_arrives(type, quant_info(type));
 }
 
+static void count_tensors(void *arg, const struct gguf *g)
+{
+	*(size_t *)arg += gguf_n_tensor(g);
+}
+
+/* What goes on beside the reading has been called once, with the header, and is over when the load is. */
+static void test_beside(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+	size_t n = 0;
+	struct weights_options o = { .n_thread = 2, .beside = count_tensors, .arg = &n };
+	struct weights *w = NULL;
+
+	(void)state;
+	write_model(path, 0);
+	assert_int_equal(weights_load(&w, path, &o, &e), 0);
+	assert_int_equal(n, 2);
+	weights_free(w);
+	unlink(path);
+	assert_int_equal(weights_load(&w, path, &o, &e), -ENOENT);
+	assert_int_equal(n, 2);
+}
+
 static void test_truncated_data(void **state)
 {
 	char path[] = "/var/tmp/gyre-weights-XXXXXX";
@@ -206,9 +229,10 @@ static void test_read_only_afterwards(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_row_arrives),        cmocka_unit_test(test_truncated_data),
-		cmocka_unit_test(test_refusals_name_the_tensor), cmocka_unit_test(test_missing_file),
-		cmocka_unit_test(test_read_only_afterwards),     cmocka_unit_test(test_every_type_arrives),
+		cmocka_unit_test(test_every_row_arrives),  cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_truncated_data),     cmocka_unit_test(test_refusals_name_the_tensor),
+		cmocka_unit_test(test_missing_file),       cmocka_unit_test(test_read_only_afterwards),
+		cmocka_unit_test(test_every_type_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
