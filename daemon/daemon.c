@@ -49,14 +49,20 @@ static int open_team(struct daemon *d, struct error *e)
 static int open_kernels(struct daemon *d, struct error *e)
 {
 	const char *name = d->config.isa;
-	enum kernels_isa isa = !*name || !strcmp(name, "auto") ? ISA_MAX : kernels_isa_parse(name);
+	bool is_auto = !*name || !strcmp(name, "auto");
+	enum kernels_isa isa = is_auto ? ISA_MAX : kernels_isa_parse(name);
 
-	if (isa == ISA_MAX && *name && strcmp(name, "auto"))
+	if (isa == ISA_MAX && !is_auto)
 		return error_set(e, -EINVAL, "isa: '%s' is none of auto, ref, avx2, avx512vnni", name);
 	if (isa != ISA_MAX && !(kernels_available() & (1u << isa)))
 		return error_set(e, -EINVAL, "isa: this CPU has no %s; --isa auto takes the best it has", name);
 	isa = kernels_select(&d->kernels, isa);
-	log_info("kernels: %s", kernels_isa_name(isa));
+	if (is_auto && isa == ISA_REF)
+		log_warn("kernels: ref: this CPU has no AVX2, FMA and F16C, and every answer takes many times longer; "
+			 "in a "
+			 "virtual machine, give the guest the host's CPU type");
+	else
+		log_info("kernels: %s", kernels_isa_name(isa));
 	return 0;
 }
 
