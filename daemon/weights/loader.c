@@ -23,6 +23,7 @@
 
 #define DIRECT_ALIGN 4096u       /* suits every block device's logical block */
 #define QUEUE_DEPTH  8u          /* reads in flight per thread */
+#define RUN_JOBS     8u          /* 4 MiB: two huge pages */
 #define STAGING_MAX  (64u << 20) /* per thread; long rows get fewer buffers */
 
 struct loader_slot {
@@ -41,6 +42,7 @@ struct loader_worker {
 	struct loader_team *team;
 	struct io_uring ring;
 	bool has_ring;
+	size_t job, job_end; /* of its run */
 	uint32_t depth;
 	uint8_t *staging;
 	size_t staging_bytes;
@@ -187,15 +189,39 @@ static int slot_start(struct loader_worker *w, const struct loader_job *job)
 	return 0;
 }
 
-/* The next job, or NULL when there is none or another worker failed. */
-static const struct loader_job *next_job(struct loader_team *t)
+/* The pages that jobs [begin, end) write to: just before, so that what the kernel clears is still in the cache. */
+static int populate(struct loader_worker *w, size_t begin, size_t end)
 {
-	size_t i;
+	const struct loader *l = w->team->l;
+	const uint8_t *to = end < l->n_job ? l->job[end].dst : l->pool->base + l->pool->bytes;
+	int r = pool_populate(l->pool, l->job[begin].dst, to);
 
+	return r ? error_set(&w->error, r, "cannot take memory for tensor '%.*s': %s; free some memory",
+			     (int)l->job[begin].name_len, l->job[begin].name, strerror(-r))
+		 : 0;
+}
+
+/* The next job; NULL when there is none or another worker failed. They are taken in runs, whose pages one worker takes. */
+static int next_job(struct loader_worker *w, const struct loader_job **job)
+{
+	struct loader_team *t = w->team;
+	int r = 0;
+
+	*job = NULL;
 	if (atomic_load_explicit(&t->is_failed, memory_order_relaxed))
-		return NULL;
-	i = atomic_fetch_add_explicit(&t->next_job, 1, memory_order_relaxed);
-	return i < t->l->n_job ? &t->l->job[i] : NULL;
+		return 0;
+	if (w->job == w->job_end) {
+		w->job = atomic_fetch_add_explicit(&t->next_job, RUN_JOBS, memory_order_relaxed);
+		w->job_end = w->job + RUN_JOBS < t->l->n_job ? w->job + RUN_JOBS : t->l->n_job;
+		if (w->job >= w->job_end) {
+			w->job = w->job_end;
+			return 0;
+		}
+		if (t->l->pool)
+			r = populate(w, w->job, w->job_end);
+	}
+	*job = &t->l->job[w->job++];
+	return r;
 }
 
 /* Waits for one read: its slot and result. */
@@ -246,9 +272,9 @@ static int worker_loop(struct loader_worker *w)
 
 	while (!r && (is_more || w->n_flight)) {
 		while (!r && is_more && w->n_free) {
-			job = next_job(w->team);
+			r = next_job(w, &job);
 			is_more = job != NULL;
-			if (job)
+			if (job && !r)
 				r = slot_start(w, job);
 		}
 		if (!r && w->n_flight)

@@ -6,6 +6,7 @@
 #define GYRE_DAEMON_WEIGHTS_LOADER_H
 
 #include "daemon/util/error.h"
+#include "daemon/weights/pool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +34,9 @@ struct loader {
 	const struct loader_job *job; /* [n_job] */
 	size_t n_job;
 	uint32_t job_bytes_max;
-	int n_thread;   /* 1..PARALLEL_MAX */
-	bool is_cached; /* a read is a copy: no queue */
+	const struct pool *pool; /* what dst lies in, in ascending order, if its pages are not present; else NULL */
+	int n_thread;            /* 1..PARALLEL_MAX */
+	bool is_cached;          /* a read is a copy: no queue */
 };
 
 /* Returns when every job is done, or with the first error. */

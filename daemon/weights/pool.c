@@ -125,6 +125,11 @@ static uint8_t *reserve_aligned(size_t bytes, size_t page)
 	return p + head;
 }
 
+static bool kind_is_huge(enum pool_kind kind)
+{
+	return kind == POOL_HUGE_1G || kind == POOL_HUGE_2M;
+}
+
 struct populate {
 	uint8_t *base;
 	size_t bytes;
@@ -158,7 +163,8 @@ static int populate(uint8_t *base, size_t bytes)
 	return p.error;
 }
 
-static int map_and_fill(struct pool *p)
+/* Hugetlb pages are populated in any case: whether they can be had shows in the attempt alone, and another kind may do. */
+static int map_kind(struct pool *p, bool is_present)
 {
 	int flags = p->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 
@@ -169,10 +175,11 @@ static int map_and_fill(struct pool *p)
 		return -errno;
 	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
 		madvise(p->base, p->bytes, MADV_HUGEPAGE);
-	return populate(p->base, p->bytes);
+	p->is_present = is_present || kind_is_huge(p->kind);
+	return p->is_present ? populate(p->base, p->bytes) : 0;
 }
 
-static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const char *name)
+static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const char *name, bool is_present)
 {
 	size_t page = kind_table[kind].page;
 	struct pool q = { .fd = -1, .kind = kind };
@@ -184,7 +191,7 @@ static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const cha
 	if (kind_table[kind].memfd_flags >= 0)
 		r = open_memfd(&q.fd, name, q.bytes, kind_table[kind].memfd_flags);
 	if (!r)
-		r = map_and_fill(&q);
+		r = map_kind(&q, is_present);
 	if (r) {
 		pool_unmap(&q);
 		return r;
@@ -203,17 +210,12 @@ static size_t memory_available(void)
 	return (size_t)strtoull(at + sizeof("MemAvailable:") - 1, NULL, 10) * 1024;
 }
 
-static bool kind_is_huge(enum pool_kind kind)
-{
-	return kind == POOL_HUGE_1G || kind == POOL_HUGE_2M;
-}
-
 static size_t pages_2m(size_t bytes)
 {
 	return bytes / (2 * MIB) + (bytes % (2 * MIB) != 0);
 }
 
-int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
+static int pool_make(struct pool *p, size_t bytes, const char *name, bool is_present, struct error *e)
 {
 	size_t available = memory_available();
 	int r = -ENOMEM;
@@ -225,7 +227,7 @@ int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
 			continue;
 		if (!kind_is_huge(kind) && (available < MEMORY_RESERVE || bytes > available - MEMORY_RESERVE))
 			continue;
-		r = try_kind(p, kind, bytes, name);
+		r = try_kind(p, kind, bytes, name, is_present);
 		if (r)
 			continue;
 		if (kind == POOL_4K)
@@ -239,6 +241,25 @@ int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
 		"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a smaller "
 		"model or context, or free memory and set: sysctl vm.nr_hugepages=%zu",
 		name, bytes / MIB + 1, available / MIB, pages_2m(bytes));
+}
+
+int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
+{
+	return pool_make(p, bytes, name, true, e);
+}
+
+int pool_reserve(struct pool *p, size_t bytes, const char *name, struct error *e)
+{
+	return pool_make(p, bytes, name, false, e);
+}
+
+int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end)
+{
+	size_t page = kind_table[p->kind].page;
+	size_t from = (size_t)(begin - p->base) / page * page;
+	size_t to = ((size_t)(end - p->base) + page - 1) / page * page;
+
+	return madvise(p->base + from, to - from, MADV_POPULATE_WRITE) ? -errno : 0;
 }
 
 int pool_protect(struct pool *p, struct error *e)

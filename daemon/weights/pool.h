@@ -9,6 +9,7 @@
 
 #include "daemon/util/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,10 +20,15 @@ struct pool {
 	size_t bytes;  /* mapped: what was asked for, rounded up to the page size of the kind */
 	int fd;        /* the memfd; -1 for POOL_THP_ANON */
 	enum pool_kind kind;
+	bool is_present; /* every page */
 };
 
 /* Zero-filled, read-write, prefaulted. name appears in /proc/PID/maps. -ENOMEM: e names what to free or to configure. */
 int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e);
+/* As pool_map, but pages that are not hugetlb are left out: pool_populate takes them, before the first write. */
+int pool_reserve(struct pool *p, size_t bytes, const char *name, struct error *e);
+/* Makes the pages present that [begin, end) touches. Any number of threads. 0 or -errno. */
+int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end);
 /* From here on a write to the pool is a SIGSEGV. */
 int pool_protect(struct pool *p, struct error *e);
 /* Zero-filled struct or an unmapped pool: does nothing. */

@@ -204,10 +204,11 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	if (!job)
 		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
 	start = now_seconds();
-	r = pool_map(&w->pool, w->n_bytes, "gyre-weights", e);
+	r = pool_reserve(&w->pool, w->n_bytes, "gyre-weights", e);
 	w->pool_seconds = now_seconds() - start;
 	if (r)
 		return r;
+	l.pool = w->pool.is_present ? NULL : &w->pool;
 	plan_jobs(w, job, &l);
 	r = loader_run(&l, e);
 	return r ? r : pool_protect(&w->pool, e);
