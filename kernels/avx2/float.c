@@ -1,7 +1,9 @@
-/* F32, F16, BF16: lane = output row, one fma a k. Up to six tokens keep both half panels in registers; with more, sixteen
- * accumulators would leave none for the weights, so a panel is read once per half. */
+/* F32, F16, BF16: lane = output row, one fma a k. Up to six tokens keep both half panels in registers; seven and eight go over the
+ * panel in two groups, so that a broadcast of an activation serves two fma. */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/simd.h"
+
+#define TOKENS_MAX 6 /* twelve accumulators, two halves of weights, one activation */
 
 INLINE __m256 load8(const uint32_t type, const uint8_t *p)
 {
@@ -12,30 +14,42 @@ INLINE __m256 load8(const uint32_t type, const uint8_t *p)
 	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
+/* Tokens [t0, t0 + n_t) of a tile of n, over one panel. */
+INLINE void panel_tokens(const int n, const int t0, const int n_t, const uint32_t type, float *y, size_t y_stride,
+			 const uint8_t *panel, const float *x, size_t n_col)
+{
+	const size_t width = type == QUANT_F32 ? 4 : 2;
+	__m256 acc[2][TOKENS_MAX];
+
+	for (int t = 0; t < n_t; t++)
+		acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+	for (size_t k = 0; k < n_col; k++, panel += PANEL_ROWS * width, x += n) {
+		__m256 low = load8(type, panel), high = load8(type, panel + 8 * width);
+
+		for (int t = 0; t < n_t; t++) {
+			__m256 v = _mm256_set1_ps(x[t0 + t]);
+
+			acc[0][t] = _mm256_fmadd_ps(low, v, acc[0][t]);
+			acc[1][t] = _mm256_fmadd_ps(high, v, acc[1][t]);
+		}
+	}
+	for (int t = 0; t < n_t; t++) {
+		_mm256_storeu_ps(y + (size_t)(t0 + t) * y_stride, acc[0][t]);
+		_mm256_storeu_ps(y + (size_t)(t0 + t) * y_stride + 8, acc[1][t]);
+	}
+}
+
 INLINE void matmul(const int n, const uint32_t type, float *y, size_t y_stride, const uint8_t *w, const float *x_tile,
 		   size_t n_col, size_t panel0, size_t panel1)
 {
-	const size_t width = type == QUANT_F32 ? 4 : 2;
-	const int n_half = n <= 6 ? 2 : 1;
+	const size_t panel_bytes = n_col * PANEL_ROWS * (type == QUANT_F32 ? 4 : 2);
+	const int first = n <= TOKENS_MAX ? n : 4;
 
 	for (size_t p = panel0; p < panel1; p++) {
-		for (int h0 = 0; h0 < 2; h0 += n_half) {
-			const uint8_t *panel = w + (p * n_col * PANEL_ROWS + 8 * (size_t)h0) * width;
-			const float *x = x_tile;
-			__m256 acc[2][ACT_TILE];
-
-			for (int t = 0; t < n; t++)
-				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-			for (size_t k = 0; k < n_col; k++, panel += PANEL_ROWS * width, x += n)
-				for (int h = 0; h < n_half; h++)
-					for (int t = 0; t < n; t++)
-						acc[h][t] = _mm256_fmadd_ps(load8(type, panel + 8 * (size_t)h * width),
-									    _mm256_set1_ps(x[t]), acc[h][t]);
-			for (int h = 0; h < n_half; h++)
-				for (int t = 0; t < n; t++)
-					_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8 * (h0 + h),
-							 acc[h][t]);
-		}
+		panel_tokens(n, 0, first, type, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x_tile, n_col);
+		if (first < n)
+			panel_tokens(n, first, n - first, type, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes,
+				     x_tile, n_col);
 	}
 }
 
