@@ -38,7 +38,7 @@ CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all test check bench system golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all test check bench system soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -117,6 +117,9 @@ ndebug: ## tests with asserts off
 
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
+SOAK_SECONDS ?= 600
+soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon for SOAK_SECONDS (600)
+	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS)
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
 	for s in tools/golden/*.py; do python3 $$s || exit 1; done && python3 tools/golden/quants.py
 

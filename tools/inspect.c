@@ -18,17 +18,10 @@ static void print_text(struct gguf_str s, uint64_t max)
 		printf("... (%llu bytes)", (unsigned long long)s.n);
 }
 
-static json_t *json_text(struct gguf_str s)
-{
-	json_t *j = json_stringn(s.p, s.n);
-
-	return j ? j : json_string("(not UTF-8)");
-}
-
 static json_t *element(const struct gguf_arr *a, uint64_t i)
 {
 	if (a->type == GGUF_STR)
-		return json_text(gguf_arr_str(a, i));
+		return json_text(gguf_arr_str(a, i).p, gguf_arr_str(a, i).n);
 	if (a->type == GGUF_F32 || a->type == GGUF_F64)
 		return json_real((double)gguf_arr_f32(a, i));
 	if (a->type == GGUF_BOOL)
@@ -47,7 +40,7 @@ static json_t *value(const struct gguf_kv *kv)
 	if (kv->type == GGUF_STR) {
 		memcpy(&n, kv->data, sizeof(n));
 		s = (struct gguf_str){ (const char *)kv->data + sizeof(n), n };
-		return json_text(s);
+		return json_text(s.p, s.n);
 	}
 	if (kv->type != GGUF_ARR)
 		return element(&one, 0);
@@ -86,9 +79,10 @@ static int inspect_json(const struct gguf *g)
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
-		json_array_append_new(tensors, json_pack("{s:o,s:s,s:o,s:I,s:I}", "name", json_text(t->name), "type",
-							 type_name(t->type), "shape", shape(t), "offset",
-							 (json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
+		json_array_append_new(tensors,
+				      json_pack("{s:o,s:s,s:o,s:I,s:I}", "name", json_text(t->name.p, t->name.n),
+						"type", type_name(t->type), "shape", shape(t), "offset",
+						(json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
 	}
 	return print_json(json_pack("{s:i,s:I,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
 				    (json_int_t)gguf_file_bytes(g), "metadata", meta, "tensors", tensors));

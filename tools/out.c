@@ -1,8 +1,13 @@
 #include "tools/tool.h"
 
+#include "daemon/text/utf8.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 int fail(int code, const char *fmt, ...)
 {
@@ -16,8 +21,32 @@ int fail(int code, const char *fmt, ...)
 	return code;
 }
 
+json_t *json_text(const char *p, size_t n)
+{
+	json_t *j = json_stringn(p, n);
+	char *text = NULL;
+	size_t size, len;
+	FILE *f;
+
+	if (j)
+		return j;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < n; i += len ? len : 1) {
+		len = utf8_char_len(p + i, n - i);
+		fwrite(len ? p + i : REPLACEMENT, 1, len ? len : strlen(REPLACEMENT), f);
+	}
+	if (fclose(f) == 0)
+		j = json_stringn(text, size);
+	free(text);
+	return j;
+}
+
 int print_json(json_t *j)
 {
+	if (!j)
+		return fail(TOOL_FAILED, "no memory for the output");
 	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(j);

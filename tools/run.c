@@ -34,9 +34,10 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 		answer_print_rates(r);
 	if (!a->json)
 		return TOOL_OK;
-	return print_json(json_pack("{s:s%,s:s,s:i,s:i,s:s,s:f,s:f}", "text", r->text ? r->text : "", r->n_text,
-				    "model", l->info.model, "prompt_tokens", (int)r->n_prompt, "tokens",
-				    (int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
+	return print_json(json_pack("{s:o,s:o,s:i,s:i,s:s,s:f,s:f}", "text",
+				    json_text(r->text ? r->text : "", r->n_text), "model",
+				    json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt,
+				    "tokens", (int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
 				    r->first_s * 1e3, "tokens_per_second", answer_tokens_per_second(r)));
 }
 

@@ -77,21 +77,23 @@ static int score_all(struct link *l, const struct args *a, struct score *s, int 
 static int print_scores(const struct args *a, const struct score *s, int n)
 {
 	json_t *list = json_array();
+	int code = TOOL_OK;
 
 	for (int i = 0; i < n; i++) {
 		if (s[i].res < 0)
-			fail(TOOL_FAILED, "'%s': %s", a->word[i + 1], strerror(-s[i].res));
+			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1], strerror(-s[i].res));
 		if (a->json)
 			json_array_append_new(list,
-					      json_pack("{s:s,s:f,s:i,s:i}", "continuation", a->word[i + 1], "logprob",
+					      json_pack("{s:o,s:f,s:i,s:i}", "continuation",
+							json_text(a->word[i + 1], strlen(a->word[i + 1])), "logprob",
 							s[i].logprob, "tokens", (int)s[i].n_token, "res", s[i].res));
 		else if (s[i].res >= 0)
 			printf("%10.4f  %3u  %s\n", s[i].logprob, s[i].n_token, a->word[i + 1]);
 	}
 	if (a->json)
-		return print_json(list);
+		return print_json(list) == TOOL_OK ? code : TOOL_FAILED;
 	json_decref(list);
-	return TOOL_OK;
+	return code;
 }
 
 int score_main(const struct args *a)

@@ -18,7 +18,7 @@ static int print_counters(struct link *l, bool as_json)
 
 	if (!j)
 		return code;
-	json_object_set_new(j, "model", json_string(l->info.model));
+	json_object_set_new(j, "model", json_text(l->info.model, strlen(l->info.model)));
 	if (as_json)
 		return print_json(j);
 	json_object_foreach(j, key, value)

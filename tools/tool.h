@@ -123,7 +123,9 @@ bool answer_take_interrupt(void);
 
 /* "gyre: ..." on stderr. Returns code. */
 int fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Takes the reference; one line on stdout. TOOL_OK. */
+/* A JSON string; each byte that is no UTF-8 (an answer may end inside a character) becomes U+FFFD. */
+json_t *json_text(const char *p, size_t n);
+/* Takes the reference; one line on stdout. TOOL_OK; NULL: TOOL_FAILED, and said. */
 int print_json(json_t *j);
 double now_s(void);
 /* All of f, NUL-terminated; NULL: no memory or a read error. */

@@ -15,7 +15,8 @@
 struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
-	uint32_t n_token; /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
+	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
+	const char *chat_template; /* of that vocabulary; NULL: ChatML's mark */
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
 	const char *bend;  /* a tensor to write one row too short, or NULL */
@@ -219,13 +220,15 @@ static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 #define TINY_N_KEY_VOCAB 7
 
 /* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
-static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token)
+static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, const char *chat_template)
 {
 	static const char *const control[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>" };
 	unsigned next = 0;
 
 	tiny_key(f, "tokenizer.ggml.model", 8, "\4\0\0\0\0\0\0\0gpt2", 12);
-	tiny_key(f, "tokenizer.chat_template", 8, "\14\0\0\0\0\0\0\0<|im_start|>", 20);
+	tiny_str(f, "tokenizer.chat_template");
+	tiny_put(f, &(uint32_t){ 8 }, 4);
+	tiny_str(f, chat_template);
 	tiny_u32(f, "tokenizer.ggml.eos_token_id", 258);
 	tiny_key(f, "general.name", 8, "\4\0\0\0\0\0\0\0tiny", 12);
 	tiny_array(f, "tokenizer.ggml.merges", 8, 0);
@@ -279,7 +282,7 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
 	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
 	if (o->n_token)
-		tiny_vocab(&f, o->n_token);
+		tiny_vocab(&f, o->n_token, o->chat_template ? o->chat_template : "<|im_start|>");
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);

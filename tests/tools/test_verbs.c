@@ -1,0 +1,288 @@
+/*
+ * Why: the tool is what people and scripts meet first. Each verb is run against a daemon on a tiny model, as a script would: answers
+ * alone on stdout, plain when piped, JSON that parses, exit codes as documented; and against model files bent at random.
+ */
+#include "tests/daemon/appliance.h"
+#include "tests/util/hostile.h"
+#include "tests/util/testmodel.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static struct appliance a;
+static char out[65536], err[65536];
+
+static int setup(void **state)
+{
+	(void)state;
+	appliance_open(&a, &appliance_model, NULL, true);
+	setenv("GYRE_SOCKET", a.socket, 1);
+	setenv("DIR", a.dir, 1);
+	setenv("MODEL", a.model, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	appliance_close(&a);
+	return 0;
+}
+
+static void read_file(const char *name, char *text, size_t size)
+{
+	char path[160];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", a.dir, name);
+	f = fopen(path, "r");
+	if (f) {
+		n = fread(text, 1, size - 1, f);
+		fclose(f);
+	}
+	text[n] = 0;
+	unlink(path);
+}
+
+/* A shell line in which $G is gyre; the exit status. What it printed is in out and err. */
+static int sh(const char *line)
+{
+	const char *build = getenv("BUILD");
+	char command[2048], gyre[512];
+	int status;
+
+	snprintf(gyre, sizeof(gyre), "%s/gyre", build ? build : "build");
+	setenv("G", gyre, 1);
+	snprintf(command, sizeof(command), "{ %s; } >$DIR/out 2>$DIR/err", line);
+	status = system(command);
+	read_file("out", out, sizeof(out));
+	read_file("err", err, sizeof(err));
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void expect(const char *line, int code)
+{
+	int got = sh(line);
+
+	if (got != code)
+		fail_msg("%s: exit %d, not %d: %s", line, got, code, err);
+}
+
+static void run_takes_a_prompt_from_anywhere(void **state)
+{
+	static char first[sizeof(out)];
+
+	(void)state;
+	expect("$G run --max 20 hello there", 0);
+	assert_true(strlen(out) > 1 && out[strlen(out) - 1] == '\n');
+	assert_null(strchr(out, '\033'));
+	assert_string_equal(err, "");
+	strcpy(first, out);
+	expect("echo hello there | $G run --max 20", 0);
+	assert_string_equal(out, first);
+	expect("$G run --max 20 --raw hello there", 0);
+	assert_string_not_equal(out, first);
+	expect("$G run --max 20 --system 'Be brief.' hello there", 0);
+	assert_string_not_equal(out, first);
+	expect("$G run --max 20 --temp 1 --seed 7 hello", 0);
+	strcpy(first, out);
+	expect("$G run --max 20 --temp 1 --seed 7 hello", 0);
+	assert_string_equal(out, first);
+	expect("$G run --max 20 --verbose hello", 0);
+	assert_non_null(strstr(err, "first token after"));
+	assert_non_null(strstr(err, "tok/s"));
+	assert_null(strstr(out, "tok/s"));
+	expect("$G run </dev/null", 2);
+	expect("head -c 40000 /dev/zero | tr '\\0' a | $G run", 1);
+	assert_non_null(strstr(err, "longer than the context"));
+	expect("$G run --max 5 hello >/dev/full", 1);
+	assert_non_null(strstr(err, "cannot write"));
+}
+
+static json_t *parse(const char *line)
+{
+	json_error_t e;
+	json_t *j;
+
+	expect(line, 0);
+	j = json_loads(out, JSON_REJECT_DUPLICATES, &e);
+	if (!j)
+		fail_msg("%s: %s: %s", line, e.text, out);
+	return j;
+}
+
+static void json_is_one_line_that_parses(void **state)
+{
+	static const char *const line[] = { "$G run --json --max 5 hello",
+					    "$G run --json --max 300 --temp 2 hello", /* any bytes at all */
+					    "$G score --json context one \"$(printf 'two\\377')\"",
+					    "$G tokenize --json hello",
+					    "$G tokenize --json --model $MODEL hello",
+					    "$G inspect --json $MODEL",
+					    "$G stat --json",
+					    "$G doctor --json || test $? = 1",
+					    "$G bench model --json --model $MODEL -p 16 -n 4 -r 1",
+					    "$G bench ring --json" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++) {
+		json_decref(parse(line[i]));
+		assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
+	}
+}
+
+/* What the manual promises by name. */
+static void json_has_what_programs_read(void **state)
+{
+	static const char *const model[] = { "pp_tps", "tg_tps", "weights_bytes", "read_gbps" },
+				 *const ring[] = { "pingpong_ns",     "nop_spin_p50_ns", "nop_spin_p99_ns",
+						   "nop_park_p50_ns", "eventfd_ns",      "first_token_added_p50_us" },
+				 *const answer[] = { "text", "tokens", "prompt_tokens", "end", "tokens_per_second" };
+	json_t *j = parse("$G bench model --json --model $MODEL -p 16 -n 4 -r 1");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(model) / sizeof(model[0]); i++)
+		assert_true(json_number_value(json_object_get(j, model[i])) > 0);
+	json_decref(j);
+	j = parse("$G bench ring --json");
+	for (size_t i = 0; i < sizeof(ring) / sizeof(ring[0]); i++)
+		assert_non_null(json_object_get(j, ring[i]));
+	json_decref(j);
+	j = parse("$G run --json --max 5 hello");
+	for (size_t i = 0; i < sizeof(answer) / sizeof(answer[0]); i++)
+		assert_non_null(json_object_get(j, answer[i]));
+	assert_int_equal(json_integer_value(json_object_get(j, "tokens")), 5);
+	json_decref(j);
+}
+
+static void chat_is_plain_when_piped(void **state)
+{
+	(void)state;
+	expect("printf 'one\\ntwo\\n/bye\\nnever asked\\n' | $G chat --max 5 --verbose", 0);
+	assert_null(strstr(out, ">>>"));
+	assert_null(strchr(out, '\033'));
+	assert_non_null(strstr(err, "tok/s"));
+	assert_null(strstr(strstr(strstr(err, "prompt:") + 1, "prompt:") + 1, "prompt:")); /* two answers, no third */
+	expect("$G chat </dev/null", 0);
+	assert_string_equal(out, "");
+}
+
+/* On a terminal the prompt is shown, /bye leaves, and an unknown command is no message. */
+static void chat_greets_a_terminal(void **state)
+{
+	(void)state;
+	if (system("command -v script >/dev/null") != 0) {
+		puts("skip: no script(1) to make a terminal");
+		skip();
+	}
+	expect("printf '/nosuch\\n/bye\\n' | script -qec \"$G chat --max 5\" /dev/null", 0);
+	assert_non_null(strstr(out, ">>> "));
+	assert_non_null(strstr(out, "no such command"));
+}
+
+static int count_private(void)
+{
+	DIR *d = opendir("/tmp");
+	struct dirent *e;
+	int n = 0;
+
+	while ((e = readdir(d)))
+		n += !strncmp(e->d_name, "gyre-", 5) && strncmp(e->d_name, "gyre-test", 9);
+	closedir(d);
+	return n;
+}
+
+static void a_private_daemon_leaves_nothing(void **state)
+{
+	int before = count_private();
+
+	(void)state;
+	expect("XDG_RUNTIME_DIR= $G run --socket $DIR/none --model $MODEL --max 5 hi", 0);
+	assert_true(strlen(out) > 1);
+	assert_string_equal(err, "");
+	expect("$G run --model $MODEL --max 5 hi", 0);
+	assert_non_null(strstr(err, "--model is not used"));
+	assert_int_equal(count_private(), before);
+}
+
+static void a_template_of_no_family_is_a_clear_error(void **state)
+{
+	struct tiny odd = appliance_model;
+
+	(void)state;
+	odd.chat_template = "{{ messages }}";
+	assert_int_equal(tiny_write(a.model, &odd), 0);
+	expect("$G chat --socket $DIR/none --model $MODEL </dev/null", 1);
+	assert_non_null(strstr(err, "no chat template that gyred knows"));
+	expect("$G run --socket $DIR/none --model $MODEL --max 3 hi", 0);
+	assert_non_null(strstr(err, "continued as it stands"));
+}
+
+static void inspect_survives_any_file(void **state)
+{
+	static uint8_t bytes[1 << 20], bent[1 << 20];
+	char path[128];
+	uint64_t seed = 11;
+	size_t n;
+	FILE *f = fopen(a.model, "rb");
+
+	(void)state;
+	n = fread(bytes, 1, sizeof(bytes), f);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s/bent", a.dir);
+	setenv("BENT", path, 1);
+	for (int i = 0; i < 60; i++) {
+		int code;
+
+		memcpy(bent, bytes, n);
+		for (int k = 0; k < 3; k++)
+			bent[hostile_random(&seed, 6000)] = (uint8_t)hostile_random(&seed, 256);
+		f = fopen(path, "wb");
+		fwrite(bent, 1, i % 3 ? n : hostile_random(&seed, (uint32_t)n), f);
+		fclose(f);
+		code = sh("$G inspect $BENT");
+		if (code != 0 && code != 1)
+			fail_msg("bent file %d: exit %d: %s", i, code, err);
+		assert_null(strchr(out, '\033'));
+	}
+	unlink(path);
+}
+
+/* Ctrl-C ends the answer, and with it `run`, at once. Needs a model that talks for a while. */
+static void an_interrupt_ends_the_answer(void **state)
+{
+	const char *model = testmodel_path();
+	time_t begin = time(NULL);
+
+	(void)state;
+	if (!model)
+		skip();
+	setenv("REAL", model, 1);
+	expect("$G run --socket $DIR/none --model $REAL --raw --max 4000 'Once upon a time' >$DIR/said & p=$!; "
+	       "while ! test -s $DIR/said; do kill -0 $p || exit 9; sleep 0.05; done; kill -INT $p; wait $p; code=$?; "
+	       "rm "
+	       "$DIR/said; exit $code",
+	       130);
+	assert_true(time(NULL) - begin < 30);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { CASE(run_takes_a_prompt_from_anywhere),
+					    CASE(json_is_one_line_that_parses),
+					    CASE(json_has_what_programs_read),
+					    CASE(chat_is_plain_when_piped),
+					    CASE(chat_greets_a_terminal),
+					    CASE(a_private_daemon_leaves_nothing),
+					    CASE(a_template_of_no_family_is_a_clear_error),
+					    CASE(inspect_survives_any_file),
+					    CASE(an_interrupt_ends_the_answer) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
