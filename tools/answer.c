@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAIT_NS 100000000ull
+
 enum { ID_ANSWER = 1, ID_CANCEL = 2 };
 
 static volatile sig_atomic_t interrupted;
@@ -114,7 +116,9 @@ int answer_stream(struct link *l, const struct args *a, const void *data, size_t
 	while (e >= 0 && !(is_ended && is_cancelling == is_cancelled)) {
 		const struct gyre_cqe *cqe;
 
-		e = gyre_wait_cqe(l->g, &cqe, GYRE_TIMEOUT_NONE);
+		/* Not for ever: a Ctrl-C just before the wait would not end it. */
+		e = gyre_wait_cqe(l->g, &cqe, WAIT_NS);
+		e = e == -ETIMEDOUT ? -EINTR : e;
 		if (interrupted && !is_cancelling && !is_ended && (e == 0 || e == -EINTR)) {
 			int c = cancel(l);
 

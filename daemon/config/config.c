@@ -122,6 +122,8 @@ int config_read_file(struct config *c, const char *path, struct error *e)
 		return error_set(e, -errno, "%s: %s", path, strerror(errno));
 	for (int number = 1; r == 0 && fgets(line, sizeof(line), f); number++)
 		r = set_line(c, line, path, number, e);
+	if (r == 0 && ferror(f)) /* a folder opens, and cannot be read */
+		r = error_set(e, -EIO, "%s: cannot be read: %s", path, strerror(errno));
 	fclose(f);
 	return r;
 }

@@ -17,9 +17,8 @@ void *memory_array(size_t n, size_t bytes)
 		return NULL;
 	/* Page by page, a first touch costs ten times what clearing the memory does. */
 	align = all >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
-	all = all ? (all + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE : CACHE_LINE;
-	p = aligned_alloc(align, all);
-	if (!p)
+	/* Not aligned_alloc: it wants a size that is a multiple of the alignment. */
+	if (posix_memalign(&p, align, all ? all : CACHE_LINE))
 		return NULL;
 	if (align == HUGE_PAGE)
 		madvise(p, all / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);

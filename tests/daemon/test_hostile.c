@@ -310,6 +310,33 @@ static void odd_prompts_get_an_errno(void **state)
 	gyre_close(g);
 }
 
+/* Cancelled while the helper thread has its text: CANCEL said one, so the request ends as cancelled, and without its ids. */
+static void a_cancelled_text_is_not_answered(void **state)
+{
+	struct gyre *g = appliance_connect(&a, NULL);
+	const struct gyre_cqe *cqe;
+	static char text[400 * 12 + 1]; /* over 4 KiB, and 400 tokens */
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+	(void)state;
+	for (int i = 0; i < 400; i++)
+		memcpy(text + i * 12, "<|im_start|>", 13);
+	assert_int_equal(gyre_prep_tokenize(g, sqe, text, sizeof(text) - 1), 0);
+	sqe->flags |= GYRE_SQE_SPECIAL;
+	sqe->user_data = 1;
+	sqe = gyre_get_sqe(g);
+	gyre_prep_cancel(sqe, 1);
+	sqe->user_data = 2;
+	assert_int_equal(gyre_submit(g), 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+		assert_int_equal(cqe->flags & GYRE_CQE_MORE, 0);
+		assert_int_equal(cqe->res, cqe->user_data == 2 ? 1 : -ECANCELED);
+		gyre_cqe_seen(g, cqe);
+	}
+	gyre_close(g);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -320,7 +347,8 @@ int main(void)
 					    CASE(a_lying_counter_ends_the_session),
 					    CASE(a_ring_filled_to_the_brim_is_served),
 					    CASE(every_session_is_served_and_one_more_is_told),
-					    CASE(odd_prompts_get_an_errno) };
+					    CASE(odd_prompts_get_an_errno),
+					    CASE(a_cancelled_text_is_not_answered) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
