@@ -43,6 +43,14 @@ uint32_t vocab_find(const struct vocab *v, const char *p, size_t n)
 	return TOKEN_NONE;
 }
 
+static bool spans_words(struct text_span t)
+{
+	for (uint32_t i = 1; i < t.n; i++)
+		if (t.p[i] == ' ' && t.p[i - 1] != ' ')
+			return true;
+	return false;
+}
+
 /* Of equal tokens the first counts. */
 static void insert_token(struct vocab *v, uint32_t id)
 {
@@ -53,6 +61,7 @@ static void insert_token(struct vocab *v, uint32_t id)
 		if (spans_equal(v->token[v->slot[i]], t.p, t.n))
 			return;
 	v->slot[i] = id;
+	v->spans_words = v->spans_words || spans_words(t);
 	if (t.n > v->token_len_max)
 		v->token_len_max = t.n;
 }

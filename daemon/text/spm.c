@@ -1,6 +1,7 @@
 /*
  * SPM: characters merge into the neighbour with which they make the token of the highest score, the leftmost of equals.
- * A character that is no token becomes its bytes' tokens.
+ * A character that is no token becomes its bytes' tokens. Words are merged one by one where no token reaches over the space
+ * between two: the same tokens, from heaps that stay in the cache.
  */
 #include "daemon/text/utf8.h"
 #include "daemon/text/vocab.h"
@@ -55,12 +56,13 @@ static int put(const struct vocab *v, const char *p, uint32_t n, struct token_ou
 	return r;
 }
 
-static uint32_t split_chars(struct vocab_scratch *s, uint32_t n)
+/* Symbols of text[at, end): at least one. */
+static uint32_t split_chars(struct vocab_scratch *s, uint32_t at, uint32_t end)
 {
 	uint32_t k = 0;
 
-	for (uint32_t at = 0; at < n; k++) {
-		size_t len = utf8_char_len(s->text + at, n - at);
+	for (; at < end; k++) {
+		size_t len = utf8_char_len(s->text + at, end - at);
 
 		s->symbol[k] =
 			(struct symbol){ .prev = k - 1, .next = k + 1, .off = at, .len = len ? (uint32_t)len : 1 };
@@ -70,14 +72,21 @@ static uint32_t split_chars(struct vocab_scratch *s, uint32_t n)
 	return k;
 }
 
-int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o)
+/* Where a stretch that begins at `at` ends: no merge reaches over a space behind something else if no token has one. */
+static uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n)
 {
-	uint32_t n_char;
+	if (v->spans_words)
+		return n;
+	for (at++; at < n && !(text[at] == ' ' && text[at - 1] != ' ');)
+		at++;
+	return at;
+}
+
+static int put_stretch(const struct vocab *v, struct vocab_scratch *s, uint32_t at, uint32_t end, struct token_out *o)
+{
+	uint32_t n_char = split_chars(s, at, end);
 	int r = 0;
 
-	s->text[0] = ' ';
-	memcpy(s->text + lead, p, n);
-	n_char = split_chars(s, (uint32_t)(n + lead));
 	s->n_heap = 0;
 	for (uint32_t i = 0; i < n_char; i++)
 		offer(v, s, i);
@@ -88,5 +97,19 @@ int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size
 	}
 	for (uint32_t i = 0; !r && i != TOKEN_NONE; i = s->symbol[i].next)
 		r = put(v, s->text + s->symbol[i].off, s->symbol[i].len, o);
+	return r;
+}
+
+int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o)
+{
+	uint32_t all = (uint32_t)(n + lead);
+	int r = 0;
+
+	s->text[0] = ' ';
+	memcpy(s->text + lead, p, n);
+	for (uint32_t at = 0, end; at < all && !r; at = end) {
+		end = stretch_end(v, s->text, at, all);
+		r = put_stretch(v, s, at, end, o);
+	}
 	return r;
 }

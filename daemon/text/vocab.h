@@ -34,6 +34,7 @@ struct vocab {
 	int32_t bos, eos, unk;
 	uint32_t n_token;
 	uint32_t token_len_max;  /* of the tokens in `slot` */
+	bool spans_words;        /* one of them has a space behind something else */
 	char *arena;             /* the bytes of every token */
 	struct text_span *token; /* [n_token] */
 	uint8_t *type;           /* [n_token] enum token_type */
