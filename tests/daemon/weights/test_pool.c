@@ -37,6 +37,34 @@ static void test_present_and_zero(void **state)
 	pool_unmap(&p);
 }
 
+static bool is_page_present(const uint8_t *page)
+{
+	unsigned char present = 0;
+
+	assert_int_equal(mincore((void *)(uintptr_t)page, 4096, &present), 0);
+	return present & 1;
+}
+
+/* What a loader populates is there, and what it has not is not, unless the pool is of hugetlb pages. */
+static void test_reserved_pages_come_when_asked(void **state)
+{
+	const size_t mib = 1u << 20;
+	struct pool p = { 0 };
+	struct error e;
+
+	(void)state;
+	if (pool_reserve(&p, 16 * mib, "test", &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(is_page_present(p.base + 5 * mib), p.is_present);
+	assert_int_equal(pool_populate(&p, p.base + 5 * mib, p.base + 5 * mib + 1), 0);
+	assert_true(is_page_present(p.base + 5 * mib));
+	assert_int_equal(is_page_present(p.base + 12 * mib), p.is_present);
+	assert_int_equal(pool_populate(&p, p.base, p.base + p.bytes), 0);
+	for (size_t at = 0; at < p.bytes; at += 4096)
+		assert_true(is_page_present(p.base + at));
+	pool_unmap(&p);
+}
+
 static void test_too_large(void **state)
 {
 	struct pool p = { 0 };
@@ -52,6 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_present_and_zero),
+		cmocka_unit_test(test_reserved_pages_come_when_asked),
 		cmocka_unit_test(test_too_large),
 	};
 
