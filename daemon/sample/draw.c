@@ -30,7 +30,7 @@ void row_scratch_deinit(struct row_scratch *s)
 struct row_whole {
 	float max;
 	uint32_t argmax;
-	float sum, scaled_sum;
+	double sum, scaled_sum;    /* sums of thousands of equal floats would drift */
 	float inverse, scaled_max; /* 1 / temperature, max / temperature */
 };
 
@@ -61,15 +61,42 @@ static void merge(struct row_whole *w, const struct row *r, const struct kernels
 	w->inverse = temperature > 0 ? 1 / temperature : 1;
 	w->scaled_max = w->max * w->inverse;
 	for (uint32_t c = 0; c < n_range; c++) {
-		w->sum += r->part[c].sum * exp_from(k, r->part[c].max, w->max);
-		w->scaled_sum += r->part[c].scaled_sum * weight_of(k, w, r->part[c].max);
+		w->sum += (double)r->part[c].sum * (double)exp_from(k, r->part[c].max, w->max);
+		w->scaled_sum += (double)r->part[c].scaled_sum * (double)weight_of(k, w, r->part[c].max);
 	}
 }
 
 /* Does the list of candidates end before number i, of weight w, when those before sum to `part` of total? */
-static bool ends_before(const struct sampling *o, uint32_t i, float w, float part, float total)
+static bool ends_before(const struct sampling *o, uint32_t i, float w, double part, double total)
 {
-	return i && (!(w >= o->min_p) || (sampling_has_top_p(o) && part >= o->top_p * total));
+	return i && (!(w >= o->min_p) || (sampling_has_top_p(o) && part >= (double)o->top_p * total));
+}
+
+/*
+ * The k-th largest of the ranges' maxima: k tokens at least are no smaller, so the k likeliest are found without looking at
+ * what is. -INFINITY: there are not as many ranges.
+ */
+static float floor_of_first(const struct row *r, uint32_t n_range, uint32_t k, float *top)
+{
+	uint32_t n = 0;
+
+	if (k > n_range)
+		return -INFINITY;
+	for (uint32_t c = 0; c < n_range; c++) {
+		float max = r->part[c].max;
+		uint32_t i = n;
+
+		if (max != max || (n == k && !(max > top[k - 1])))
+			continue;
+		if (n < k)
+			n++;
+		else
+			i = k - 1;
+		for (; i && max > top[i - 1]; i--)
+			top[i] = top[i - 1];
+		top[i] = max;
+	}
+	return n == k ? top[k - 1] : -INFINITY;
 }
 
 /* The candidates that the filters leave: how many. */
@@ -79,9 +106,10 @@ static uint32_t gather(const struct row *r, const struct kernels *k, uint32_t n_
 	const struct sampling *o = r->sampling;
 	uint32_t limit = o->top_k && o->top_k < n_vocab ? o->top_k : n_vocab, m = 0, id;
 	bool is_share_of_k = sampling_has_top_p(o) && limit < n_vocab; /* known once all of them are */
-	float sum = 0, part = 0;
+	double sum = 0, part = 0;
 
-	order_begin(&s->order, r->logits, r->block_max, n_vocab);
+	order_begin(&s->order, r->logits, r->block_max, n_vocab,
+		    floor_of_first(r, row_n_range(n_vocab), limit, s->weight));
 	while (m < limit && order_next(&s->order, &id)) {
 		float w = weight_of(k, whole, r->logits[id]);
 
@@ -89,9 +117,9 @@ static uint32_t gather(const struct row *r, const struct kernels *k, uint32_t n_
 			break;
 		s->id[m] = id;
 		s->weight[m++] = w;
-		sum += w;
+		sum += (double)w;
 	}
-	for (uint32_t i = 0; is_share_of_k && i < m; part += s->weight[i++])
+	for (uint32_t i = 0; is_share_of_k && i < m; part += (double)s->weight[i++])
 		if (ends_before(o, i, s->weight[i], part, sum))
 			return i;
 	return m;
@@ -99,13 +127,13 @@ static uint32_t gather(const struct row *r, const struct kernels *k, uint32_t n_
 
 static uint32_t draw_candidate(const struct row_scratch *s, uint32_t m, float u)
 {
-	float sum = 0, part = 0;
+	double sum = 0, part = 0;
 
 	for (uint32_t i = 0; i < m; i++)
-		sum += s->weight[i];
+		sum += (double)s->weight[i];
 	for (uint32_t i = 0; i < m; i++) {
-		part += s->weight[i];
-		if (part > u * sum)
+		part += (double)s->weight[i];
+		if (part > (double)u * sum)
 			return s->id[i];
 	}
 	return s->id[0];
@@ -120,7 +148,7 @@ static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint
 	for (uint32_t i = first; i < n_vocab && i < first + RANGE_TOKENS; i++) {
 		float one = weight_of(k, w, r->logits[i]);
 
-		part += one;
+		part += (double)one;
 		if (part > target)
 			return i;
 		if (one > 0)
@@ -133,10 +161,10 @@ static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint
 static uint32_t draw_any(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
 			 float u)
 {
-	float part = 0, target = u * w->scaled_sum;
+	double part = 0, target = (double)u * w->scaled_sum;
 
 	for (uint32_t c = 0; c < row_n_range(n_vocab); c++) {
-		float more = part + r->part[c].scaled_sum * weight_of(k, w, r->part[c].max);
+		double more = part + (double)r->part[c].scaled_sum * (double)weight_of(k, w, r->part[c].max);
 
 		if (more > target)
 			return draw_in_range(r, k, n_vocab, w, c, part, target);
@@ -170,12 +198,13 @@ void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, 
 	merge(&w, r, k, row_n_range(n_vocab));
 	if (r->is_drawn)
 		out->token = (int32_t)draw(r, k, n_vocab, &w, s);
-	log_sum = sample_log(w.sum);
+	log_sum = sample_log((float)w.sum);
 	out->logprob = r->logits[out->token] - w.max - log_sum;
 	out->n_top = 0;
 	if (!r->sampling->n_top)
 		return;
-	order_begin(&s->order, r->logits, r->block_max, n_vocab);
+	order_begin(&s->order, r->logits, r->block_max, n_vocab,
+		    floor_of_first(r, row_n_range(n_vocab), r->sampling->n_top, s->weight));
 	while (out->n_top < r->sampling->n_top && order_next(&s->order, &id))
 		out->top[out->n_top++] = (struct gyre_top){ id, r->logits[id] - w.max - log_sum };
 }

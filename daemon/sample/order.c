@@ -70,14 +70,14 @@ static uint32_t pop(const float *key, uint32_t *heap, uint32_t *n)
 	return top;
 }
 
-void order_begin(struct order *o, const float *x, const float *block_max, uint32_t n)
+void order_begin(struct order *o, const float *x, const float *block_max, uint32_t n, float floor)
 {
 	o->x = x;
 	o->block_max = block_max;
 	o->n = n;
 	o->n_block = o->n_open = 0;
 	for (uint32_t b = 0; b < n_blocks(n); b++)
-		if (block_max[b] == block_max[b])
+		if (block_max[b] >= floor) /* a NaN is not */
 			o->block[o->n_block++] = b;
 	for (uint32_t i = o->n_block / 2; i-- > 0;)
 		sift_down(block_max, o->block, o->n_block, i);

@@ -22,8 +22,8 @@ struct order {
 
 int order_init(struct order *o, uint32_t n_max);
 void order_deinit(struct order *o);
-/* block_max[b] is the largest of x[b * ORDER_BLOCK ..], NaN if all are. */
-void order_begin(struct order *o, const float *x, const float *block_max, uint32_t n);
+/* block_max[b] is the largest of x[b * ORDER_BLOCK ..], NaN if all are. Tokens below floor may be left out. */
+void order_begin(struct order *o, const float *x, const float *block_max, uint32_t n, float floor);
 /* The next token; false: there is none. */
 bool order_next(struct order *o, uint32_t *id);
 

@@ -91,8 +91,8 @@ static void rig_step(struct rig *r, const float *logits, uint32_t at)
 /* ---- what it must be, plainly: a sort of everything, in double ---- */
 
 struct plain {
-	double logit[RANGE_TOKENS * 4];
-	uint32_t order[RANGE_TOKENS * 4];
+	double logit[RANGE_TOKENS * 13];
+	uint32_t order[RANGE_TOKENS * 13];
 	double log_z;
 	uint32_t n;
 };
@@ -135,11 +135,11 @@ static void plain_adjust(struct plain *p, const float *x, const struct sampling 
 	p->log_z = p->logit[p->order[0]] + log(sum);
 }
 
-#define NEAR 2e-4 /* of a boundary: float and double may fall on either side */
+#define NEAR 3e-5 /* of a boundary: a float x / temperature of up to 90 is off by 90 * 2^-24, and so is the maximum */
 
 /*
- * Is token what the options and u draw? Both ends of the interval that it owns in the filtered distribution are compared
- * with u. -1: a cut or a boundary is too near to tell.
+ * Is token what the options and u draw? It must be among what the filters leave, and u in the interval that it owns there.
+ * -1: a cut is too near to tell.
  */
 static int plain_allows(const struct plain *p, const struct sampling *o, double u, uint32_t token)
 {
@@ -172,13 +172,11 @@ static int plain_allows(const struct plain *p, const struct sampling *o, double 
 		uint32_t id = is_by_id ? i : p->order[i];
 		double end = at + WEIGHT(id) / sum;
 
-		if (fabs(end - u) < NEAR)
-			return -1;
-		if (end > u)
-			return id == token;
+		if (id == token)
+			return at - NEAR <= u && u <= end + NEAR;
 		at = end;
 	}
-	return -1;
+	return 0;
 }
 
 static void check_row(const struct plain *p, const struct sampling *o, const struct batch_token *out, uint64_t position,
@@ -248,7 +246,7 @@ static void random_row(float *x, uint32_t n)
 /* Thousands of rows and mixes of options: right by a plain sort in double, and the same bits from 1, 2 and 3 workers and ref/. */
 static void test_against_plain(void **state)
 {
-	static const uint32_t sizes[] = { 1, 31, 33, 1000, 1024, 1025, 4096 };
+	static const uint32_t sizes[] = { 1, 31, 33, 1000, 1024, 1025, 4096, 12 * RANGE_TOKENS + 5 };
 	static struct rig rig[4];
 	static struct plain plain;
 	uint32_t n_unsure = 0, n_checked = 0;
@@ -260,7 +258,7 @@ static void test_against_plain(void **state)
 
 		for (int i = 0; i < 4; i++)
 			rig_open(&rig[i], i < 3 ? i + 1 : 1, i < 3 ? ISA_MAX : ISA_REF, n);
-		for (uint32_t round = 0; round < 150; round++) {
+		for (uint32_t round = 0; round < 70; round++) {
 			uint32_t at = rng() % HISTORY;
 
 			for (uint32_t i = 0; i < ROWS; i++) {
@@ -299,7 +297,7 @@ static void test_against_plain(void **state)
 			rig_close(&rig[i]);
 		free(x);
 	}
-	assert_true(n_checked > 6000 && n_unsure < n_checked / 10);
+	assert_true(n_checked > 2500 && n_unsure < n_checked / 10);
 }
 
 /* Logits that are no numbers, or infinite, end in some token of the vocabulary and no more than that is promised. */
@@ -326,6 +324,42 @@ static void test_no_numbers(void **state)
 				assert_in_range(rig.batch.out[i].top[k].token, 0, N - 1);
 		}
 	}
+	rig_close(&rig);
+}
+
+/* The first guess is what is drawn, the second is not: two tokens count, the third row is not looked at, the next sequence moves up. */
+static void test_drafts(void **state)
+{
+	enum { N = 40, FIRST = 7, SECOND = 9, OTHER = 11 };
+	static float x[4 * N];
+	static struct rig rig;
+	struct batch *b = &rig.batch;
+	struct request *r = &rig.request[0];
+
+	(void)state;
+	rig_open(&rig, 2, ISA_MAX, N);
+	x[FIRST] = x[N + OTHER] = x[2 * N + OTHER] = x[3 * N + SECOND] = 1;
+	r[0].token[5] = FIRST;
+	r[0].token[6] = SECOND;
+	r[0].n_prompt = r[0].n_token = r[1].n_prompt = r[1].n_token = 5;
+	b->n_seq = 2;
+	b->seq[0] = (struct batch_seq){ .request = &r[0], .n_past = 4, .n_row = 3, .n_draft = 2 };
+	b->seq[1] = (struct batch_seq){ .request = &r[1], .n_past = 4, .n_row = 1 };
+	batch_layout(b);
+	assert_int_equal(b->n_logit, 4);
+	memcpy(b->logits, x, sizeof(x));
+	sample_batch(&rig.sample, b);
+	assert_int_equal(b->n_token, 3);
+	assert_int_equal(b->out[0].token, FIRST);
+	assert_int_equal(b->out[1].token, OTHER);
+	assert_int_equal(b->out[2].token, SECOND);
+	assert_int_equal(b->out[1].seq, 0);
+	assert_int_equal(b->out[2].seq, 1);
+	assert_int_equal(r[0].n_token, 7);
+	assert_int_equal(r[0].token[6], OTHER);
+	assert_int_equal(r[0].n_past, 6);
+	assert_int_equal(r[1].n_past, 5);
+	assert_int_equal(rig.sample.n_draft_hit, 1);
 	rig_close(&rig);
 }
 
@@ -375,11 +409,10 @@ static void test_greedy_penalty(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_philox),        cmocka_unit_test(test_log),
-		cmocka_unit_test(test_against_plain), cmocka_unit_test(test_no_numbers),
-		cmocka_unit_test(test_distribution),  cmocka_unit_test(test_greedy_penalty)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_philox),        cmocka_unit_test(test_log),
+					    cmocka_unit_test(test_against_plain), cmocka_unit_test(test_no_numbers),
+					    cmocka_unit_test(test_drafts),        cmocka_unit_test(test_distribution),
+					    cmocka_unit_test(test_greedy_penalty) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
