@@ -51,26 +51,36 @@ void avx512vnni_add(float *y, const float *x, size_t n)
 	}
 }
 
+/* The largest, then where it first stands: to carry places along costs more than a second look at half of x. */
 void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n)
 {
-	const __m512i step = _mm512_set1_epi32(16);
-	__m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), best_at = at;
-	__m512 best = _mm512_set1_ps(-INFINITY);
+	__m512 best[4];
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i += 16, at = _mm512_add_epi32(at, step)) {
-		__m512 v = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), tail(n - i), x + i);
-		__mmask16 more = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
-
-		best = _mm512_mask_mov_ps(best, more, v);
-		best_at = _mm512_mask_mov_epi32(best_at, more, at);
-	}
-	float m = _mm512_reduce_max_ps(best);
+	for (int k = 0; k < 4; k++)
+		best[k] = _mm512_set1_ps(-INFINITY);
+	/* max returns its second operand when the first is a NaN. */
+	for (; i + 64 <= n; i += 64)
+		for (int k = 0; k < 4; k++)
+			best[k] = _mm512_max_ps(_mm512_loadu_ps(x + i + 16 * k), best[k]);
+	for (; i < n; i += 16)
+		best[0] = _mm512_max_ps(_mm512_mask_loadu_ps(best[0], tail(n - i), x + i), best[0]);
+	best[0] = _mm512_max_ps(_mm512_max_ps(best[0], best[1]), _mm512_max_ps(best[2], best[3]));
+	float m = _mm512_reduce_max_ps(best[0]);
 
 	if (m == -INFINITY) { /* no finite value: which index is a matter of NaN and -inf order */
 		ref_argmax(max, index, x, n);
 		return;
 	}
-	*index = _mm512_mask_reduce_min_epu32(_mm512_cmp_ps_mask(best, _mm512_set1_ps(m), _CMP_EQ_OQ), best_at);
+	for (i = 0;; i += 16) {
+		__m512 v = _mm512_mask_loadu_ps(best[0], tail(n - i), x + i);
+		__mmask16 here = _mm512_cmp_ps_mask(v, _mm512_set1_ps(m), _CMP_EQ_OQ) & tail(n - i);
+
+		if (here) {
+			*index = (uint32_t)i + (uint32_t)__builtin_ctz(here);
+			break;
+		}
+	}
 	*max = x[*index]; /* not m: of equal zeros, the first one's sign */
 }
 
