@@ -8,8 +8,6 @@
 
 #include "daemon/model/model.h"
 
-/* Up to this many rows every worker packs all activations for itself: cheaper than to meet once more. */
-#define PACK_ALONE_ROWS 4u
 /* Panels that one pass over the token tiles reads: half of a small L2. */
 #define PANEL_GROUP_BYTES (512u << 10)
 /* With fewer attention items than this per worker, the chunks of a sequence are spread as well. */
@@ -49,7 +47,7 @@ struct partial {
 
 struct scratch {
 	struct act act;                  /* what was packed last */
-	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile: of PACK_ALONE_ROWS rows */
+	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
 	float *attn;                     /* [ATTN_SCRATCH] */
 	float *merge;                    /* [2][n_chunk_max] */

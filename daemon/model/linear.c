@@ -8,19 +8,31 @@ uint32_t linear_kind(const struct tensor *t)
 	return 1u << quant_info(t->type)->act;
 }
 
+/* Tiles of nearly the same number of rows: a product costs per tile what it unpacks, so 9 rows are 5 and 4, not 8 and 1. */
+static uint32_t n_tiles(uint32_t n_row)
+{
+	return (n_row + ACT_TILE - 1) / ACT_TILE;
+}
+
+static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
+{
+	team_range(n_row, (int)n_tiles(n_row), (int)tile, 1, row0, n);
+	*n -= *row0;
+}
+
 static void pack_tile(const struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
 		      uint32_t tile)
 {
-	uint32_t row0 = tile * ACT_TILE;
-	uint32_t n = src->n_row - row0 < ACT_TILE ? src->n_row - row0 : ACT_TILE;
-	const float *x = src->x + row0 * src->stride;
-	size_t stride = src->stride;
+	size_t stride = src->stride, row0, n;
+	const float *x;
 
+	tile_rows(src->n_row, tile, &row0, &n);
+	x = src->x + row0 * stride;
 	if (src->norm) {
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t row = src->row ? src->row[row0 + i] : row0 + i;
+		for (size_t i = 0; i < n; i++) {
+			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
-			m->k->rms_norm(s->norm + (size_t)i * m->x_stride, src->x + row * src->stride, src->norm,
+			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm,
 				       src->n_col, m->hp.rms_eps);
 		}
 		x = s->norm;
@@ -33,10 +45,10 @@ static void pack_tile(const struct model *m, struct scratch *s, const struct act
 
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s)
 {
-	bool alone = s->n_row <= PACK_ALONE_ROWS;
+	uint32_t n_tile = n_tiles(s->n_row), n_worker = (uint32_t)team_size(m->team);
+	bool alone = n_tile == 1; /* every worker for itself: cheaper than to meet once more */
 	struct scratch *own = &m->scratch[worker];
 	struct act *own_act = &own->act;
-	uint32_t n_tile = (s->n_row + ACT_TILE - 1) / ACT_TILE, n_worker = (uint32_t)team_size(m->team);
 
 	/* The description is each worker's own; only tiles are shared. */
 	own_act->n_row = s->n_row;
@@ -69,7 +81,7 @@ static size_t group_panels(const struct tensor *w, uint32_t n_tile, size_t n_pan
 void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t y_stride,
 		size_t panel0, size_t panel1)
 {
-	uint32_t n_tile = (a->n_row + ACT_TILE - 1) / ACT_TILE;
+	uint32_t n_tile = n_tiles(a->n_row);
 	enum act_kind kind = quant_info(w->type)->act;
 	size_t step = group_panels(w, n_tile, panel1 - panel0);
 
@@ -77,8 +89,9 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 		size_t end = p + step < panel1 ? p + step : panel1;
 
 		for (uint32_t t = 0; t < n_tile; t++) {
-			uint32_t row0 = t * ACT_TILE, n = a->n_row - row0 < ACT_TILE ? a->n_row - row0 : ACT_TILE;
+			size_t row0, n;
 
+			tile_rows(a->n_row, t, &row0, &n);
 			m->k->matmul[w->type](y + row0 * y_stride, y_stride, w->data,
 					      a->tile[kind] + t * a->tile_bytes[kind], (int)n, w->n_col, p, end);
 		}
