@@ -32,8 +32,8 @@ static void pack_tile(const struct model *m, struct scratch *s, const struct act
 		for (size_t i = 0; i < n; i++) {
 			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
-			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm,
-				       src->n_col, m->hp.rms_eps);
+			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
+				       m->hp.rms_eps);
 		}
 		x = s->norm;
 		stride = m->x_stride;
