@@ -45,8 +45,11 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint64_t n_block = ((uint64_t)r->n_token + s->o.block_len - 1) / s->o.block_len;
+		uint64_t n_block;
 
+		if (r->state == REQUEST_TEXT) /* the helper's; not even its counts may be looked at */
+			continue;
+		n_block = ((uint64_t)r->n_token + s->o.block_len - 1) / s->o.block_len;
 		if (is_eligible(r) && r->cancelled)
 			end_request(r, -ECANCELED);
 		else if (is_eligible(r) && r->deadline_ns && now >= r->deadline_ns)
