@@ -123,6 +123,9 @@ static int open_forward(struct daemon *d, struct error *e)
 	struct model_options mo = { .n_thread = d->n_thread, .n_ctx = d->config.n_ctx };
 	int r;
 
+	mo.kv_type = kv_type_parse(d->config.kv_type);
+	if (mo.kv_type == KV_TYPE_MAX)
+		return error_set(e, -EINVAL, "kv-type: '%s' is none of f16, q8_0", d->config.kv_type);
 	size_step(d, &mo.n_row_max, &mo.n_logit_max);
 	if (!mo.n_ctx) {
 		uint32_t n_train = 0;
@@ -163,8 +166,9 @@ static int open_kv(struct daemon *d, struct error *e)
 	if (r < 0)
 		return error_set(e, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
 	model_set_kv(d->model, d->kv_pool.base);
-	log_info("kv: %u positions in %u blocks, %.1f MiB in %s; context %u", d->kv.n_block * KV_BLOCK, d->kv.n_block,
-		 (double)d->kv_pool.bytes / (1 << 20), pool_kind_name(d->kv_pool.kind), d->n_ctx);
+	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", d->kv.n_block * KV_BLOCK,
+		 d->config.kv_type, d->kv.n_block, (double)d->kv_pool.bytes / (1 << 20),
+		 pool_kind_name(d->kv_pool.kind), d->n_ctx);
 	return 0;
 }
 

@@ -38,9 +38,16 @@ size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
 
 /*
  * How K and V of KV_BLOCK positions of one KV head are stored:
- *   KV_F16   K: f16[KV_BLOCK/16][head_dim][16] (lane = position)        V: f16[KV_BLOCK][head_dim]
+ *   KV_F16   K: f16[KV_BLOCK/16][head_dim][16] (lane = position)     V: f16[KV_BLOCK][head_dim]
+ *   KV_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
+ *            K: { f16 d[KV_BLOCK]; u8 q[8][KV_BLOCK][4] }[]          q[j][slot][i]: d = 4j+i, q + 128
+ *            V: { f16 d[KV_BLOCK]; i8 q[KV_BLOCK][32] }[]
  */
-enum kv_type { KV_F16, KV_TYPE_MAX };
+enum kv_type { KV_F16, KV_Q8_0, KV_TYPE_MAX };
+
+/* "f16", "q8_0"; NULL past the end. And back: KV_TYPE_MAX if unknown. */
+const char *kv_type_name(enum kv_type type);
+enum kv_type kv_type_parse(const char *name);
 
 /* Bytes of the K and of the V part; multiples of 64. */
 size_t kv_k_bytes(enum kv_type type, int head_dim);
@@ -91,15 +98,18 @@ struct kernels {
 	void (*add)(float *y, const float *x, size_t n);
 
 	/* Stores one position's k[head_dim], v[head_dim] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head)
-	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. */
+	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes, and d as f16. */
 	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
 
 	/*
 	 * Attention of n_q (1..ATTN_TILE) queries over positions [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK,
 	 * p1 <= p0 + ATTN_CHUNK. Query i is q[i][head_dim], times scale first. Per query, independent of the others:
 	 *   KV_F16: s[p] = chain of fma(q[d], k[p][d], s) over d ascending from +0
+	 *   KV_Q8_0: x = q * scale is quantized by blocks of 32 as an activation is;
+	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h
 	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
+	 *   KV_Q8_0: o[d] = chain of fma(e[p]*vd[p][b], (float)vq[p][d], o) over p ascending from +0
 	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
 	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: ATTN_SCRATCH floats.
 	 */

@@ -1,14 +1,37 @@
-/* Sizes of stored K and V; layouts in kernels.h. */
-#include "kernels/kernels.h"
+/* Names of the KV types and sizes of stored K and V; layouts in kernels.h. */
+#include "kernels/ref/ref.h"
+
+#include <string.h>
+
+static const char *const names[KV_TYPE_MAX] = { [KV_F16] = "f16", [KV_Q8_0] = "q8_0" };
+
+const char *kv_type_name(enum kv_type type)
+{
+	return type < KV_TYPE_MAX ? names[type] : NULL;
+}
+
+enum kv_type kv_type_parse(const char *name)
+{
+	int i = 0;
+
+	while (i < KV_TYPE_MAX && strcmp(name, names[i]))
+		i++;
+	return (enum kv_type)i;
+}
+
+static size_t part_bytes(enum kv_type type, int head_dim)
+{
+	size_t dim = (size_t)head_dim;
+
+	return type == KV_F16 ? KV_BLOCK * dim * sizeof(uint16_t) : (dim + 31) / 32 * KV_Q8_0_BYTES;
+}
 
 size_t kv_k_bytes(enum kv_type type, int head_dim)
 {
-	(void)type;
-	return (size_t)KV_BLOCK * (size_t)head_dim * sizeof(uint16_t);
+	return part_bytes(type, head_dim);
 }
 
 size_t kv_v_bytes(enum kv_type type, int head_dim)
 {
-	(void)type;
-	return (size_t)KV_BLOCK * (size_t)head_dim * sizeof(uint16_t);
+	return part_bytes(type, head_dim);
 }

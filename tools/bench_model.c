@@ -52,6 +52,7 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 	s.n_seq = max_u32(list_max(&a->rows), list_max(&a->batch));
 	s.n_each = max_u32(a->batch.n ? a->n_depth + a->n_gen : 0, SWEEP_DEPTH + SWEEP_STEPS);
 	s.n_ctx = max_u32(s.n_ctx, list_max(&a->rows));
+	s.kv_type = kv_type_parse(a->kv_type);
 	r = bench_run_open(&b->run, a->model, &s, e);
 	return r < 0 ? r : bench_limits_open(&b->limits, b->run.team, a->n_repeat, e);
 }
@@ -201,11 +202,12 @@ static int print_as_json(const struct bench *b, const struct args *a)
 			      prefill_gmacs(b, a) / b->roof.peak_gmacs, "read_way", b->roof.read_way);
 
 	json_object_update_new(
-		j, json_pack("{s:I,s:I,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:f}", "weights_bytes",
+		j, json_pack("{s:I,s:I,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:s,s:f}", "weights_bytes",
 			     (json_int_t)b->run.weights->n_bytes, "token_bytes", (json_int_t)bench_step_bytes(&b->run),
 			     "n_prompt", (int)a->n_prompt, "n_gen", (int)a->n_gen, "n_depth", (int)a->n_depth,
 			     "threads", team_size(b->run.team), "repeat", (int)a->n_repeat, "isa", b->run.kernels.isa,
-			     "pages", pool_kind_name(b->run.weights->pool.kind), "load_s", b->run.weights->seconds));
+			     "kv_type", a->kv_type, "pages", pool_kind_name(b->run.weights->pool.kind), "load_s",
+			     b->run.weights->seconds));
 	json_object_set_new(j, "prefill_steps", steps_json(&b->pp_steps));
 	json_object_set_new(j, "decode_steps", steps_json(&b->tg_steps));
 	if (a->rows.n)
@@ -242,8 +244,8 @@ static int print_figures(const struct bench *b, const struct args *a)
 	printf("peak           %.1f G multiply-adds/s (one thread %.1f)\nprefill_share  %.3f of it: %.1f G/s\n",
 	       b->roof.peak_gmacs, b->roof.peak_one_gmacs, prefill_gmacs(b, a) / b->roof.peak_gmacs,
 	       prefill_gmacs(b, a));
-	printf("(%d threads, %s, %s, medians of %u)\n\nprefill, a step:\n", team_size(b->run.team), b->run.kernels.isa,
-	       pool_kind_name(b->run.weights->pool.kind), a->n_repeat);
+	printf("(%d threads, %s, KV %s, %s, medians of %u)\n\nprefill, a step:\n", team_size(b->run.team),
+	       b->run.kernels.isa, a->kv_type, pool_kind_name(b->run.weights->pool.kind), a->n_repeat);
 	steps_print(&b->pp_steps);
 	puts("\ndecode, a step:");
 	steps_print(&b->tg_steps);
@@ -262,6 +264,9 @@ int bench_model_main(const struct args *given)
 		return fail(TOOL_USAGE, "bench model needs -m FILE.gguf");
 	if (list_max(&a.batch) > BATCH_SEQ_MAX || list_max(&a.rows) > BATCH_SEQ_MAX)
 		return fail(TOOL_USAGE, "--rows, --batch: a step has at most %u sequences", BATCH_SEQ_MAX);
+	a.kv_type = a.kv_type ? a.kv_type : kv_type_name(KV_F16);
+	if (kv_type_parse(a.kv_type) == KV_TYPE_MAX)
+		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;
 	a.n_gen = a.n_gen ? a.n_gen : 128;
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;

@@ -49,6 +49,7 @@ int bench_run_open(struct bench_run *b, const char *path, const struct bench_siz
 	kernels_select(&b->kernels, ISA_MAX);
 	mo.n_thread = (uint32_t)team_size(b->team);
 	mo.n_ctx = b->n_ctx;
+	mo.kv_type = s->kv_type;
 	r = model_open(&b->model, b->weights, &b->kernels, &mo, e);
 	return r == 0 ? open_sequences(b, s, e) : r;
 }

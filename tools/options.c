@@ -51,6 +51,8 @@ static const struct row rows[] = {
 	{ OPT_GEN, "gen", 'n', "N", "tokens to generate (default 128)", KIND_U32, AT(n_gen), 1, 1u << 20 },
 	{ OPT_DEPTH, "depth", 'd', "N", "tokens in the context before the first generated one (default 0)", KIND_U32,
 	  AT(n_depth), 0, 1u << 20 },
+	{ OPT_KV_TYPE, "kv-type", 0, "TYPE", "how keys and values are stored: f16 (default) or q8_0", KIND_TEXT,
+	  AT(kv_type), 0, 0 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
 	{ OPT_ROWS, "rows", 0, "LIST", "time of a step with each of these numbers of rows: 1-17,32,64", KIND_LIST,
 	  AT(rows), 1, 256 },

@@ -27,6 +27,8 @@ static const struct option_row rows[] = {
 	  1u << 20 },
 	{ "kv-bytes", "BYTES", "0", "KV pool, suffix K, M or G; 0: four full contexts", KIND_BYTES, FIELD(kv_bytes), 0,
 	  UINT64_MAX },
+	{ "kv-type", "TYPE", "f16", "how keys and values are stored: f16, or q8_0 in half the bytes", KIND_STRING,
+	  FIELD(kv_type), 0, 0 },
 	{ "batch-rows", "N", "512", "rows of one step", KIND_U32, FIELD(batch_rows), 1, 65536 },
 	{ "chunk", "N", "0", "rows of one prompt in a step; 0: batch-rows", KIND_U32, FIELD(chunk), 0, 65536 },
 	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2 or avx512vnni", KIND_STRING, FIELD(isa), 0, 0 },

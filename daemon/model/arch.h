@@ -83,6 +83,7 @@ struct model {
 	struct scratch *scratch;  /* [n_thread] */
 	struct attn_group *group; /* [n_row_max] */
 
+	enum kv_type kv_type;
 	uint8_t *kv; /* [block][n_layer][n_head_kv][K, V] */
 
 	/* This step. */

@@ -50,7 +50,7 @@ size_t attention_head_bytes(const struct model *m)
 {
 	int dim = (int)m->hp.head_dim;
 
-	return kv_k_bytes(KV_F16, dim) + kv_v_bytes(KV_F16, dim);
+	return kv_k_bytes(m->kv_type, dim) + kv_v_bytes(m->kv_type, dim);
 }
 
 /* Where a KV head's K and V of each block lie. */
@@ -59,14 +59,14 @@ static struct attn_kv kv_at(const struct model *m, uint32_t layer, uint32_t head
 	int dim = (int)m->hp.head_dim;
 	const uint8_t *k = m->kv + attention_head_bytes(m) * ((size_t)layer * m->hp.n_head_kv + head_kv);
 
-	return (struct attn_kv){ k, k + kv_k_bytes(KV_F16, dim), model_kv_block_bytes(m), blocks, dim };
+	return (struct attn_kv){ k, k + kv_k_bytes(m->kv_type, dim), model_kv_block_bytes(m), blocks, dim };
 }
 
 void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const float *k, const float *v)
 {
 	const struct batch *b = m->batch;
 	const struct hparams *hp = &m->hp;
-	size_t block_bytes = model_kv_block_bytes(m), v_at = kv_k_bytes(KV_F16, (int)hp->head_dim);
+	size_t block_bytes = model_kv_block_bytes(m), v_at = kv_k_bytes(m->kv_type, (int)hp->head_dim);
 	uint8_t *base = m->kv + attention_head_bytes(m) * ((size_t)layer * hp->n_head_kv + head_kv);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
@@ -74,8 +74,8 @@ void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const fl
 		uint32_t pos = (uint32_t)b->pos[r];
 		uint8_t *kb = base + s->block[pos / KV_BLOCK] * block_bytes;
 
-		m->k->kv_store[KV_F16](kb, kb + v_at, k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
-				       (int)(pos % KV_BLOCK), (int)hp->head_dim);
+		m->k->kv_store[m->kv_type](kb, kb + v_at, k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
+					   (int)(pos % KV_BLOCK), (int)hp->head_dim);
 	}
 }
 
@@ -115,9 +115,9 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 		end = b->pos[row] + 1;
 	}
 	end = end < p0 + ATTN_CHUNK ? end : p0 + ATTN_CHUNK;
-	m->k->attn_chunk[KV_F16](p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE,
-				 p->l + (size_t)c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0, end,
-				 s->attn);
+	m->k->attn_chunk[m->kv_type](p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE,
+				     p->l + (size_t)c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0, end,
+				     s->attn);
 }
 
 static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr, const struct partial *p)

@@ -26,6 +26,7 @@ struct model_options {
 	uint32_t n_logit_max; /* logit rows in one step */
 	uint32_t n_thread;    /* largest team that will run it */
 	uint32_t n_ctx;       /* positions of a sequence at most; 0: n_ctx_train */
+	enum kv_type kv_type; /* how K and V are stored */
 };
 
 struct model;

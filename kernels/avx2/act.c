@@ -1,5 +1,6 @@
 /* Activation tiles; layout and rule in kernels.h. */
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx2/quantize.h"
 #include "kernels/avx2/simd.h"
 
 /* 8x8 floats: row[t] lane k -> row[k] lane t. */
@@ -46,40 +47,6 @@ void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, si
 	ref_act_pack_f32(y + k * n, x + k, x_stride, n_tok, n_col - k);
 }
 
-/* max(amax, |x|); a NaN in x loses, as in fmaxf. */
-INLINE __m256 max_abs(__m256 amax, __m256 x)
-{
-	return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), amax);
-}
-
-INLINE float max_lane(__m256 v)
-{
-	__m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-
-	m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-}
-
-INLINE __m256 inverse(float amax)
-{
-	return _mm256_set1_ps(amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f);
-}
-
-/* 32 floats -> 32 i8 in [-127, 127], in order. A NaN converts to INT_MIN, hence -127. */
-INLINE __m256i quantize32(const float *x, __m256 id)
-{
-	const __m256i low = _mm256_set1_epi8(-127);
-	__m256i v[4];
-
-	for (int i = 0; i < 4; i++)
-		v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), id));
-	__m256i q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
-
-	q = _mm256_permutevar8x32_epi32(q,
-					_mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs works by 128-bit halves */
-	return _mm256_max_epi8(q, low);
-}
-
 /* Sums of q[0..15] and q[16..31]. */
 INLINE void sum16(int sum[2], __m256i q)
 {
@@ -113,16 +80,11 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
 			float *d = (float *)block, *s = d + n;
 			int32_t *nsum = (int32_t *)(s + n);
-			__m256 max = _mm256_setzero_ps();
+			__m256i q;
 			int sum[2];
 
-			for (size_t i = 0; i < 32; i += 8)
-				max = max_abs(max, _mm256_loadu_ps(row + i));
-			float amax = max_lane(max);
-			__m256i q = quantize32(row, inverse(amax));
-
+			d[t] = quantize_block(&q, row);
 			sum16(sum, q);
-			d[t] = amax / 127.0f;
 			nsum[t] = -(sum[0] + sum[1]);
 			s[t] = d[t] * (float)-nsum[t];
 			scatter((uint8_t *)(nsum + n) + 4 * t, 4 * n, q);

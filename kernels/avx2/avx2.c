@@ -29,6 +29,8 @@ void kernels_avx2_override(struct kernels *k)
 	k->add = avx2_add;
 	k->kv_store[KV_F16] = avx2_kv_store_f16;
 	k->attn_chunk[KV_F16] = avx2_attn_chunk_f16;
+	k->kv_store[KV_Q8_0] = avx2_kv_store_q8_0;
+	k->attn_chunk[KV_Q8_0] = avx2_attn_chunk_q8_0;
 	k->attn_merge = avx2_attn_merge;
 	k->argmax = avx2_argmax;
 	k->sum_exp = avx2_sum_exp;

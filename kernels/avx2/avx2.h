@@ -22,9 +22,9 @@ void avx2_add(float *y, const float *x, size_t n);
 void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
-/* attn.c */
-ref_kv_store_fn avx2_kv_store_f16;
-ref_attn_chunk_fn avx2_attn_chunk_f16;
+/* attn.c, attn_q8.c */
+ref_kv_store_fn avx2_kv_store_f16, avx2_kv_store_q8_0;
+ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_q8_0;
 void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 		     int head_dim);
 

@@ -1,14 +1,6 @@
 /* Quantization of activations into tiles; the rule is in kernels.h. */
 #include "kernels/avx512vnni/avx512vnni.h"
-
-/* 16 floats -> 16 i8 in [-127, 127] as four groups of four bytes. */
-static inline __m128i quantize16(__m512 x, __m512 id)
-{
-	__m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(x, id));
-
-	return _mm512_cvtsepi32_epi8(
-		_mm512_max_epi32(_mm512_min_epi32(v, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127)));
-}
+#include "kernels/avx512vnni/quantize.h"
 
 static inline int sum16(__m128i q)
 {
@@ -24,11 +16,6 @@ static inline void scatter(uint8_t *dst, size_t step, __m128i q)
 		memcpy(dst + j * step, &g[j], 4);
 }
 
-static inline float inverse(float amax)
-{
-	return amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
-}
-
 void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
 	size_t n = (size_t)n_tok;
@@ -38,19 +25,14 @@ void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_to
 		const float *row = x + t * x_stride;
 
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
-			__m512 a = _mm512_loadu_ps(row), c = _mm512_loadu_ps(row + 16);
-			float amax = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(c)));
-			__m512 id = _mm512_set1_ps(inverse(amax));
-			__m128i qa = quantize16(a, id), qc = quantize16(c, id);
 			float *d = (float *)block;
-			int32_t sum = _mm512_reduce_add_epi32(
-				_mm512_add_epi32(_mm512_cvtepi8_epi32(qa), _mm512_cvtepi8_epi32(qc)));
+			__m256i q;
 
-			d[t] = amax / 127.0f;
-			d[n + t] = d[t] * (float)sum;
-			((int32_t *)d)[2 * n + t] = -sum;
-			scatter(block + 12 * n + 4 * t, 4 * n, qa);
-			scatter(block + 12 * n + 4 * t + 16 * n, 4 * n, qc);
+			d[t] = quantize32(&q, _mm512_loadu_ps(row), _mm512_loadu_ps(row + 16));
+			((int32_t *)d)[2 * n + t] = -sum32(q);
+			d[n + t] = d[t] * (float)-((int32_t *)d)[2 * n + t];
+			scatter(block + 12 * n + 4 * t, 4 * n, _mm256_castsi256_si128(q));
+			scatter(block + 12 * n + 4 * t + 16 * n, 4 * n, _mm256_extracti128_si256(q, 1));
 		}
 	}
 }
@@ -72,7 +54,7 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 			for (size_t i = 0; i < 256; i += 16)
 				max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
 			float amax = _mm512_reduce_max_ps(max);
-			__m512 id = _mm512_set1_ps(inverse(amax));
+			__m512 id = _mm512_set1_ps(quantize_inverse(amax));
 
 			d[t] = amax / 127.0f;
 			for (size_t j = 0; j < 16; j++) {

@@ -71,7 +71,8 @@ void avx512vnni_add(float *y, const float *x, size_t n);
 void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
-/* attn.c */
-ref_attn_chunk_fn avx512vnni_attn_chunk_f16;
+/* attn.c, attn_q8.c */
+ref_kv_store_fn avx512vnni_kv_store_q8_0;
+ref_attn_chunk_fn avx512vnni_attn_chunk_f16, avx512vnni_attn_chunk_q8_0;
 
 #endif

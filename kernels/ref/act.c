@@ -27,14 +27,14 @@ void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, siz
 			*y++ = x[(size_t)t * x_stride + k];
 }
 
-/* q[len] from x[len]; returns d. |x * id| <= 127 up to rounding, and rint cannot leave [-127, 127] from there; the clamp is for
+/* |x * id| <= 127 up to rounding, and rint cannot leave [-127, 127] from there; the clamp is for
  * NaN and infinity, which have no right answer but must not be undefined. */
-static float quantize(int8_t *q, const float *x, int len)
+float ref_quantize(int8_t *q, const float *x, int len)
 {
 	float amax = 0.0f;
 
 	for (int i = 0; i < len; i++)
-		amax = fmaxf(amax, fabsf(x[i]));
+		amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* a NaN never wins; fmaxf would let a signalling one */
 	float id = amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
 	for (int i = 0; i < len; i++) {
 		float v = rintf(x[i] * id);
@@ -63,7 +63,7 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 		int8_t *qt = (int8_t *)(nsum + n), q[32];
 
 		for (size_t t = 0; t < n; t++) {
-			d[t] = quantize(q, x + t * x_stride + b * 32, 32);
+			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32);
 			nsum[t] = -sum(q, 32);
 			s[t] = d[t] * (float)-nsum[t];
 			for (size_t j = 0; j < 8; j++)
@@ -83,7 +83,7 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 		int8_t *qt = (int8_t *)(sum16 + 16 * n), q[256];
 
 		for (size_t t = 0; t < n; t++) {
-			d[t] = quantize(q, x + t * x_stride + b * 256, 256);
+			d[t] = ref_quantize(q, x + t * x_stride + b * 256, 256);
 			for (size_t j = 0; j < 8; j++)
 				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 32 * j, 32);
 			for (size_t j = 0; j < 16; j++)

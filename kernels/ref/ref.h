@@ -11,6 +11,8 @@ typedef void ref_matmul_fn(float *y, size_t y_stride, const void *w, const void 
 			   size_t panel0, size_t panel1);
 
 /* act.c */
+/* q[len] from x[len] by the rule of kernels.h; returns d. */
+float ref_quantize(int8_t *q, const float *x, int len);
 void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
@@ -28,7 +30,9 @@ void ref_add(float *y, const float *x, size_t n);
 void ref_argmax(float *max, uint32_t *index, const float *x, size_t n);
 float ref_sum_exp(const float *x, size_t n, float max);
 
-/* attn.c */
+/* attn.c, attn_q8.c */
+#define KV_Q8_0_BYTES ((2 + 32) * KV_BLOCK) /* a block of 32 dimensions */
+
 #define ATTN_CHUNK_ARGS                                                                                \
 	float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos, int n_q, \
 		const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch
@@ -36,8 +40,8 @@ float ref_sum_exp(const float *x, size_t n, float max);
 typedef void ref_kv_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
 typedef void ref_attn_chunk_fn(ATTN_CHUNK_ARGS);
 
-ref_kv_store_fn ref_kv_store_f16;
-ref_attn_chunk_fn ref_attn_chunk_f16;
+ref_kv_store_fn ref_kv_store_f16, ref_kv_store_q8_0;
+ref_attn_chunk_fn ref_attn_chunk_f16, ref_attn_chunk_q8_0;
 void ref_scale_query(float *y, const float *q, float scale, int head_dim);
 /* s[n] -> exp(s - max) in place, max and sum; none: -INFINITY and 0. */
 void ref_softmax(float *s, int n, float *m, float *l);

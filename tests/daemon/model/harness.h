@@ -29,9 +29,10 @@ struct harness {
 	uint32_t n_past[HARNESS_SEQ_MAX];
 };
 
-static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
+static inline void harness_open_kv(struct harness *h, const char *path, enum kernels_isa isa, int n_thread,
+				   uint32_t n_ctx, enum kv_type kv_type)
 {
-	struct model_options o = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, n_ctx };
+	struct model_options o = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, n_ctx, kv_type };
 	struct error e = { "" };
 
 	memset(h, 0, sizeof(*h));
@@ -49,6 +50,11 @@ static inline void harness_open(struct harness *h, const char *path, enum kernel
 	h->b->logit_row = calloc(HARNESS_ROWS, sizeof(uint32_t));
 	h->b->logit_stride = model_logit_stride(h->m);
 	h->b->logits = aligned_alloc(64, (size_t)HARNESS_ROWS * h->b->logit_stride * sizeof(float));
+}
+
+static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
+{
+	harness_open_kv(h, path, isa, n_thread, n_ctx, KV_F16);
 }
 
 /* Fresh KV: NaN everywhere, so that a read of what nobody wrote shows; n_seq sequences whose blocks interleave. */

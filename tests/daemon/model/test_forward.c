@@ -39,25 +39,28 @@ static void same(const char *what, uint32_t a, uint32_t b)
 				 (double)got[i], (double)want[i]);
 }
 
-static void open_model(struct harness *h, const struct tiny *o, enum kernels_isa isa, int n_thread)
+static void open_model(struct harness *h, const struct tiny *o, enum kernels_isa isa, int n_thread,
+		       enum kv_type kv_type)
 {
 	assert_int_equal(tiny_write(path, o), 0);
-	harness_open(h, path, isa, n_thread, 0);
+	harness_open_kv(h, path, isa, n_thread, 0, kv_type);
 }
 
 /* The definition. Also: it is a number, and the context matters. */
-static void define(const struct tiny *o)
+static void define(const struct tiny *o, enum kv_type kv_type)
 {
 	static const struct tiny *defined;
+	static enum kv_type defined_type;
 	struct harness h;
 	uint32_t x = 7;
 
-	if (defined == o)
+	if (defined == o && defined_type == kv_type)
 		return;
 	defined = o;
+	defined_type = kv_type;
 	for (int i = 0; i < N_TOK; i++)
 		token[i] = (int32_t)((x = x * 1664525u + 1013904223u) >> 8) % N_VOCAB;
-	open_model(&h, o, ISA_REF, 1);
+	open_model(&h, o, ISA_REF, 1, kv_type);
 	harness_logits(&h, want, token, N_TOK, 1, 0);
 	harness_close(&h);
 	for (size_t i = 0; i < N_TOK * N_VOCAB; i++)
@@ -79,16 +82,14 @@ static const struct way ways[] = {
 	{ ISA_AVX2, 1, 7, 0 },  { ISA_REF, 2, 512, 0 },
 };
 
-static void any_isa_team_chunk_and_company(void **state)
+static void check_ways(const struct tiny *o, enum kv_type kv_type)
 {
-	const struct tiny *o = *state;
-
-	define(o);
+	define(o, kv_type);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		const struct way *way = &ways[i];
 		struct harness h;
 
-		open_model(&h, o, way->isa, way->n_thread);
+		open_model(&h, o, way->isa, way->n_thread, kv_type);
 		memset(got, 0, sizeof(got));
 		harness_logits(&h, got, token, N_TOK, way->chunk, way->n_other);
 		same(h.k.isa, (uint32_t)way->n_thread, way->chunk);
@@ -96,13 +97,23 @@ static void any_isa_team_chunk_and_company(void **state)
 	}
 }
 
+static void any_isa_team_chunk_and_company(void **state)
+{
+	check_ways(*state, KV_F16);
+}
+
+static void the_same_with_kv_in_q8_0(void **state)
+{
+	check_ways(*state, KV_Q8_0);
+}
+
 static void only_asked_rows_get_logits(void **state)
 {
 	struct harness h;
 
 	(void)state;
-	define(&models[0]);
-	open_model(&h, &models[0], ISA_MAX, 2);
+	define(&models[0], KV_F16);
+	open_model(&h, &models[0], ISA_MAX, 2, KV_F16);
 	harness_reset(&h, 1, 64);
 	harness_add(&h, 0, token, 40, false);
 	h.b->n_logit = 2;
@@ -118,7 +129,7 @@ static void only_asked_rows_get_logits(void **state)
 
 static void refuse(const struct tiny *o, int code, const char *word)
 {
-	struct model_options opt = { 8, 8, 1, 0 };
+	struct model_options opt = { .n_row_max = 8, .n_logit_max = 8, .n_thread = 1 };
 	struct error e = { "" };
 	struct weights *w = NULL;
 	struct kernels k;
@@ -179,8 +190,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		{ "small types, tied", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[0] },
 		cmocka_unit_test(only_asked_rows_get_logits),
+		{ "small types, q8_0 KV of half a block", the_same_with_kv_in_q8_0, NULL, NULL, (void *)&models[0] },
 		{ "k-quants, one KV head", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[1] },
 		{ "low bits and tables", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[2] },
+		{ "low bits, q8_0 KV of two blocks", the_same_with_kv_in_q8_0, NULL, NULL, (void *)&models[2] },
 		cmocka_unit_test(a_model_with_a_part_missing_is_refused_by_name),
 		cmocka_unit_test(a_model_that_gyre_would_misread_is_refused),
 	};

@@ -24,6 +24,7 @@
 #define TOP1_MIN      0.94
 #define KL_MAX        0.004 /* nats, mean */
 #define PPL_TOLERANCE 0.005
+#define KV_PPL_MAX    0.002 /* what a q8_0 KV may cost */
 
 static struct harness h;
 static const char *model;
@@ -177,10 +178,37 @@ static void perplexity_is_that_of_llama_cpp(void **state)
 	assert_true(fabs(p.ppl / llama_cpp - 1) <= PPL_TOLERANCE);
 }
 
+static void q8_0_kv_costs_little_perplexity(void **state)
+{
+	static int32_t id[8192];
+	struct perplexity p[KV_TYPE_MAX];
+	uint32_t n;
+
+	(void)state;
+	if (!model)
+		skip();
+	n = tokenize(TEXT, id, 8192);
+	for (int type = 0; type < KV_TYPE_MAX; type++) {
+		struct error e = { "" };
+		struct harness k;
+
+		harness_open_kv(&k, model, ISA_MAX, 2, 0, (enum kv_type)type);
+		if (perplexity_run(&p[type], k.m, k.t, &k.k, id, n, WINDOW, WINDOW, -1, &e) < 0)
+			fail_msg("%s", e.text);
+		harness_close(&k);
+	}
+	print_message("perplexity with KV f16 %.4f, q8_0 %.4f (%+.3f %%)\n", p[KV_F16].ppl, p[KV_Q8_0].ppl,
+		      100 * (p[KV_Q8_0].ppl / p[KV_F16].ppl - 1));
+	assert_true(p[KV_F16].n_window >= 3);
+	assert_true(p[KV_Q8_0].ppl != p[KV_F16].ppl);
+	assert_true(p[KV_Q8_0].ppl / p[KV_F16].ppl - 1 <= KV_PPL_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_the_dequantized_weights),
-					    cmocka_unit_test(perplexity_is_that_of_llama_cpp) };
+					    cmocka_unit_test(perplexity_is_that_of_llama_cpp),
+					    cmocka_unit_test(q8_0_kv_costs_little_perplexity) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
