@@ -13,12 +13,10 @@ INLINE __m256 exp8(__m256 x)
 				   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 	__m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_HI), x);
 	r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_LO), r);
-	__m256 p = _mm256_fmadd_ps(_mm256_set1_ps(EXP_C7), r, _mm256_set1_ps(EXP_C6));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C5));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C4));
+	__m256 p = _mm256_fmadd_ps(_mm256_set1_ps(EXP_C5), r, _mm256_set1_ps(EXP_C4));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C3));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C2));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C1));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
 	__m256i pow = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
 	return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(pow)), in_range);

@@ -89,7 +89,11 @@ float avx512vnni_sum_exp(const float *x, size_t n, float max)
 	const __m512 m = _mm512_set1_ps(max);
 	__m512 sum = _mm512_setzero_ps();
 
-	for (size_t i = 0; i < n; i += 16) {
+	size_t i = 0;
+
+	for (; i + 16 <= n; i += 16)
+		sum = _mm512_add_ps(sum, vexp(_mm512_sub_ps(_mm512_loadu_ps(x + i), m)));
+	if (i < n) {
 		__mmask16 k = tail(n - i);
 		__m512 e = vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), m));
 

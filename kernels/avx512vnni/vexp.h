@@ -16,13 +16,11 @@ static inline __m512 vexp(__m512 x)
 	__m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_HI), x);
 
 	r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_LO), r);
-	__m512 p = _mm512_fmadd_ps(_mm512_set1_ps(EXP_C7), r, _mm512_set1_ps(EXP_C6));
+	__m512 p = _mm512_fmadd_ps(_mm512_set1_ps(EXP_C5), r, _mm512_set1_ps(EXP_C4));
 
-	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C5));
-	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C4));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C3));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C2));
-	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C1));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
 	return _mm512_maskz_scalef_ps(in, p, n); /* times 2^n, rounded once, as the product is */
 }
