@@ -30,7 +30,7 @@ void row_scratch_deinit(struct row_scratch *s)
 struct row_whole {
 	float max;
 	uint32_t argmax;
-	double sum, scaled_sum;    /* sums of thousands of equal floats would drift */
+	double sum, scaled_sum;    /* sums of thousands of equal floats would drift; scaled_sum if it is needed */
 	float inverse, scaled_max; /* 1 / temperature, max / temperature */
 };
 
@@ -60,10 +60,10 @@ static void merge(struct row_whole *w, const struct row *r, const struct kernels
 	}
 	w->inverse = temperature > 0 ? 1 / temperature : 1;
 	w->scaled_max = w->max * w->inverse;
-	for (uint32_t c = 0; c < n_range; c++) {
+	for (uint32_t c = 0; c < n_range; c++)
 		w->sum += (double)r->part[c].sum * (double)exp_from(k, r->part[c].max, w->max);
+	for (uint32_t c = 0; c < n_range && row_needs_scaled_sum(r); c++)
 		w->scaled_sum += (double)r->part[c].scaled_sum * (double)weight_of(k, w, r->part[c].max);
-	}
 }
 
 /* Does the list of candidates end before number i, of weight w, when those before sum to `part` of total? */

@@ -60,4 +60,12 @@ static inline bool sampling_has_filter(const struct sampling *o)
 	return sampling_has_top_p(o) || o->top_k || o->min_p > 0;
 }
 
+/* The sum at temperature: a share of it is asked for, or a point in it. */
+static inline bool row_needs_scaled_sum(const struct row *r)
+{
+	const struct sampling *o = r->sampling;
+
+	return r->is_drawn && o->temperature > 0 && (!sampling_has_filter(o) || sampling_has_top_p(o));
+}
+
 #endif

@@ -1,13 +1,5 @@
 #include "daemon/sample/row.h"
 
-/* Needs the sum at temperature: a share of it is asked for, or a point in it. */
-static bool needs_scaled_sum(const struct row *r)
-{
-	const struct sampling *o = r->sampling;
-
-	return r->is_drawn && o->temperature > 0 && (!sampling_has_filter(o) || sampling_has_top_p(o));
-}
-
 static bool needs_order(const struct row *r)
 {
 	const struct sampling *o = r->sampling;
@@ -33,7 +25,7 @@ void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, ui
 	k->argmax(&p->max, &p->argmax, x, n);
 	p->argmax += first;
 	p->sum = k->sum_exp(x, n, p->max);
-	if (needs_scaled_sum(r))
+	if (row_needs_scaled_sum(r))
 		p->scaled_sum = scaled_sum(k, x, n, p->max, r->sampling->temperature);
 	if (!needs_order(r))
 		return;
