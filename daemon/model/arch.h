@@ -7,6 +7,7 @@
 #define GYRE_DAEMON_MODEL_ARCH_H
 
 #include "daemon/model/model.h"
+#include "daemon/team/share.h"
 
 /* Panels that one pass over the token tiles reads: half of a small L2. */
 #define PANEL_GROUP_BYTES (512u << 10)
@@ -81,6 +82,7 @@ struct model {
 		[ACT_KIND_MAX];   /* tiles of n_row_max rows, packed by all workers together; NULL: kind not used */
 	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */
 	struct scratch *scratch;  /* [n_thread] */
+	struct share_slot *share; /* [n_thread] */
 	struct attn_group *group; /* [n_row_max] */
 
 	enum kv_type kv_type;
@@ -89,6 +91,7 @@ struct model {
 	/* This step. */
 	struct team *team;
 	struct batch *batch;
+	uint32_t n_run;           /* steps so far */
 	uint32_t n_group, n_pair; /* pairs: (group, KV head, part of its query heads) */
 	bool is_split;            /* chunks of a pair go to several workers */
 };
@@ -119,6 +122,10 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 /* y[n_row][16*panel0 .. 16*panel1) = W . x; y is the array's origin. */
 void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t y_stride,
 		size_t panel0, size_t panel1);
+
+/* A share-out of n_items, each item_panels panels of w, to be multiplied with a. */
+void linear_share(struct share *s, const struct model *m, int worker, const struct act *a, const struct tensor *w,
+		  size_t n_items, size_t item_panels);
 
 /* attention.c */
 void attention_plan(struct model *m, int n_worker);

@@ -125,36 +125,20 @@ static void rope_head(const struct model *m, float *x)
 
 /*
  * The unit of work is a head: one of q, or k and v of a KV head together, since they are stored together and by whom they
- * were computed. A cut is found in projections (a KV head counts two) and rounded to whole units.
+ * were computed. Work is shared out in projections (a KV head counts two); a cut is rounded to whole units.
  */
-static void head_range(const struct hparams *hp, int n_worker, int worker, size_t *begin, size_t *end)
+static size_t head_cut(const struct hparams *hp, size_t n_proj)
 {
-	size_t cut[2];
-
-	team_range(hp->n_head + 2 * (size_t)hp->n_head_kv, n_worker, worker, 1, &cut[0], &cut[1]);
-	for (int i = 0; i < 2; i++)
-		if (cut[i] > hp->n_head)
-			cut[i] = hp->n_head + (cut[i] - hp->n_head + 1) / 2;
-	*begin = cut[0];
-	*end = cut[1];
+	return n_proj <= hp->n_head ? n_proj : hp->n_head + (n_proj - hp->n_head + 1) / 2;
 }
 
-static void qkv(struct model *m, uint32_t layer, int worker)
+/* Units [begin, end) of q, then of k and v. */
+static void project_heads(struct model *m, uint32_t layer, const struct act *a, size_t begin, size_t end)
 {
-	const struct hparams *hp = &m->hp;
 	const struct layer *l = &m->layer[layer];
-	struct act_source src = { .x = m->x,
-				  .stride = m->x_stride,
-				  .n_row = m->batch->n_row,
-				  .n_col = hp->n_embd,
-				  .norm = l->attn_norm->data };
-	size_t dim = hp->head_dim, n_head = hp->n_head, begin, end;
-	float *q = m->qkv, *k = q + n_head * dim, *v = k + hp->n_head_kv * dim;
-	const struct act *a;
+	size_t dim = m->hp.head_dim, n_head = m->hp.n_head;
+	float *q = m->qkv, *k = q + n_head * dim, *v = k + m->hp.n_head_kv * dim;
 
-	src.kinds = linear_kind(l->attn_q) | linear_kind(l->attn_k) | linear_kind(l->attn_v);
-	a = linear_pack(m, worker, &src);
-	head_range(hp, team_size(m->team), worker, &begin, &end);
 	project(m, a, l->attn_q, q, begin, end < n_head ? end : n_head);
 	for (size_t h = begin; h < end && h < n_head; h++)
 		rope_head(m, q + h * dim);
@@ -168,20 +152,41 @@ static void qkv(struct model *m, uint32_t layer, int worker)
 	}
 }
 
+static void qkv(struct model *m, uint32_t layer, int worker)
+{
+	const struct hparams *hp = &m->hp;
+	const struct layer *l = &m->layer[layer];
+	struct act_source src = { .x = m->x,
+				  .stride = m->x_stride,
+				  .n_row = m->batch->n_row,
+				  .n_col = hp->n_embd,
+				  .norm = l->attn_norm->data };
+	const struct act *a;
+	struct share s;
+	size_t begin, end;
+
+	src.kinds = linear_kind(l->attn_q) | linear_kind(l->attn_k) | linear_kind(l->attn_v);
+	a = linear_pack(m, worker, &src);
+	linear_share(&s, m, worker, a, l->attn_q, hp->n_head + 2 * (size_t)hp->n_head_kv, hp->head_dim / PANEL_ROWS);
+	while (share_next(&s, &begin, &end))
+		project_heads(m, layer, a, head_cut(hp, begin), head_cut(hp, end));
+}
+
 /* x += W . src, cut by panels: a worker adds the columns that it computed. */
 static void project_residual(struct model *m, const struct tensor *w, const struct act_source *src, int worker)
 {
 	const struct act *a = linear_pack(m, worker, src);
-	size_t begin, end, n_panel = m->x_stride / PANEL_ROWS;
+	struct share s;
+	size_t begin, end;
 
-	team_range(n_panel, team_size(m->team), worker, 1, &begin, &end);
-	if (begin == end)
-		return;
-	linear_mul(m, a, w, m->y, m->x_stride, begin, end);
-	begin *= PANEL_ROWS;
-	end *= PANEL_ROWS;
-	for (size_t r = 0; r < src->n_row; r++)
-		m->k->add(m->x + r * m->x_stride + begin, m->y + r * m->x_stride + begin, end - begin);
+	linear_share(&s, m, worker, a, w, m->x_stride / PANEL_ROWS, 1);
+	while (share_next(&s, &begin, &end)) {
+		size_t at = begin * PANEL_ROWS;
+
+		linear_mul(m, a, w, m->y, m->x_stride, begin, end);
+		for (size_t r = 0; r < src->n_row; r++, at += m->x_stride)
+			m->k->add(m->x + at, m->y + at, (end - begin) * PANEL_ROWS);
+	}
 }
 
 static void attention_output(struct model *m, uint32_t layer, int worker)
@@ -204,17 +209,17 @@ static void gate_up(struct model *m, uint32_t layer, int worker)
 				  .norm = l->ffn_norm->data,
 				  .kinds = linear_kind(l->ffn_gate) | linear_kind(l->ffn_up) };
 	const struct act *a = linear_pack(m, worker, &src);
+	struct share s;
 	size_t begin, end;
 
-	team_range(m->ff_stride / PANEL_ROWS, team_size(m->team), worker, 1, &begin, &end);
-	if (begin == end)
-		return;
-	linear_mul(m, a, l->ffn_gate, m->gate, m->ff_stride, begin, end);
-	linear_mul(m, a, l->ffn_up, m->up, m->ff_stride, begin, end);
-	for (size_t r = 0; r < src.n_row; r++) {
-		size_t at = r * m->ff_stride + begin * PANEL_ROWS;
+	linear_share(&s, m, worker, a, l->ffn_gate, m->ff_stride / PANEL_ROWS, 1);
+	while (share_next(&s, &begin, &end)) {
+		size_t at = begin * PANEL_ROWS;
 
-		m->k->silu_mul(m->gate + at, m->gate + at, m->up + at, (end - begin) * PANEL_ROWS);
+		linear_mul(m, a, l->ffn_gate, m->gate, m->ff_stride, begin, end);
+		linear_mul(m, a, l->ffn_up, m->up, m->ff_stride, begin, end);
+		for (size_t r = 0; r < src.n_row; r++, at += m->ff_stride)
+			m->k->silu_mul(m->gate + at, m->gate + at, m->up + at, (end - begin) * PANEL_ROWS);
 	}
 }
 
@@ -241,14 +246,15 @@ static void head(struct model *m, int worker)
 				  .n_col = m->hp.n_embd,
 				  .norm = m->output_norm->data,
 				  .kinds = linear_kind(m->output) };
-	size_t begin, end;
 	const struct act *a;
+	struct share s;
+	size_t begin, end;
 
 	if (b->n_logit == 0)
 		return;
 	a = linear_pack(m, worker, &src);
-	team_range(model_logit_stride(m) / PANEL_ROWS, team_size(m->team), worker, 1, &begin, &end);
-	if (begin < end)
+	linear_share(&s, m, worker, a, m->output, model_logit_stride(m) / PANEL_ROWS, 1);
+	while (share_next(&s, &begin, &end))
 		linear_mul(m, a, m->output, b->logits, b->logit_stride, begin, end);
 }
 

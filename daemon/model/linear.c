@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+/* A piece of a share-out passes so many bytes of weights through the caches at least: taking one costs a fraction of it. */
+#define PIECE_BYTES_MIN (128u << 10)
+#define PIECES_MIN      4u /* with fewer a range is not worth cutting */
+#define PIECES_MAX      8u
+
 uint32_t linear_kind(const struct tensor *t)
 {
 	return 1u << quant_info(t->type)->act;
@@ -96,4 +101,13 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 					      a->tile[kind] + t * a->tile_bytes[kind], (int)n, w->n_col, p, end);
 		}
 	}
+}
+
+void linear_share(struct share *s, const struct model *m, int worker, const struct act *a, const struct tensor *w,
+		  size_t n_items, size_t item_panels)
+{
+	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, w->n_col) * item_panels * n_items;
+	size_t n = bytes * n_tiles(a->n_row) / (size_t)team_size(m->team) / PIECE_BYTES_MIN;
+
+	share_begin(s, m->share, m->team, worker, n_items, n < PIECES_MIN ? 1 : n < PIECES_MAX ? n : PIECES_MAX);
 }

@@ -73,7 +73,9 @@ static bool scratch_new(struct model *m)
 	m->group = memory_array(n_row, sizeof(*m->group));
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
-	if (!m->x || !m->y || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch)
+	m->share = memory_array(m->n_thread, sizeof(*m->share));
+	if (!m->x || !m->y || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch ||
+	    !m->share)
 		return false;
 	if (!tiles_new(m->tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
 		return false;
@@ -111,6 +113,7 @@ static void scratch_free(struct model *m)
 	free(m->group);
 	free(m->partial);
 	free(m->scratch);
+	free(m->share);
 }
 
 static int arch_read(struct model *m, const struct gguf *g, struct error *e)
@@ -236,6 +239,7 @@ static void forward(void *arg, int worker)
 {
 	struct model *m = arg;
 
+	share_run(m->share, worker, m->n_run);
 	m->arch->forward(m, worker);
 }
 
@@ -247,6 +251,7 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 		return;
 	m->team = t;
 	m->batch = b;
+	m->n_run++;
 	attention_plan(m, team_size(t));
 	team_run(t, forward, m);
 	profile_rows(b->n_row);
