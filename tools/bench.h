@@ -13,7 +13,8 @@
 struct bench_limits {
 	struct limits k;
 	struct team *team;
-	struct pool pool;   /* of huge pages, larger than the caches */
+	const struct pool *pool; /* what is read: the weights, or `own` where they nearly fit the caches */
+	struct pool own;
 	uint32_t n_turn, n; /* turns to come at most; taken */
 	double *read;       /* [LIMIT_WAYS][n_turn] GB/s (1e9 bytes), all workers */
 	double *peak[2];    /* [n_turn] 1e9 multiply-adds a second: of one worker alone, and of all */
@@ -24,7 +25,8 @@ struct bench_roof {
 	char read_way[48];
 };
 
-int bench_limits_open(struct bench_limits *l, struct team *t, uint32_t n_turn, struct error *e);
+int bench_limits_open(struct bench_limits *l, const struct pool *weights, struct team *t, uint32_t n_turn,
+		      struct error *e);
 void bench_limits_close(struct bench_limits *l);
 void bench_limits_turn(struct bench_limits *l);
 /* After one turn at least. */

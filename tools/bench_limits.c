@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_BYTES_MIN (512ull << 20)
-#define READ_BYTES_MAX (4ull << 30)
+#define READ_BYTES_MIN ((size_t)512 << 20)
+#define READ_BYTES_MAX ((size_t)4 << 30)
 #define PEAK_S         0.01
 #define PEAK_ROUNDS    5000
 
@@ -24,23 +24,44 @@ static const struct way {
 	{ 2, 4096 }, { 2, 16384 }, { 4, 0 },    { 4, 1024 },  { 4, 4096 }, { 8, 0 },
 };
 
-static size_t read_bytes(void)
+static size_t cache_bytes(void)
 {
-	long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-	unsigned long long want = cache > 0 ? 4ull * (unsigned long long)cache : 0;
+	long n = sysconf(_SC_LEVEL3_CACHE_SIZE);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+static size_t own_bytes(void)
+{
+	size_t want = 4 * cache_bytes();
 
 	if (want < READ_BYTES_MIN)
 		want = READ_BYTES_MIN;
 	return want > READ_BYTES_MAX ? READ_BYTES_MAX : want;
 }
 
-int bench_limits_open(struct bench_limits *l, struct team *t, uint32_t n_turn, struct error *e)
+/* The weights themselves, since one part of a machine's memory may be faster than another. */
+static int choose_pool(struct bench_limits *l, const struct pool *weights, struct error *e)
 {
-	int r = pool_map(&l->pool, read_bytes(), "gyre-bench", e);
+	int r;
+
+	l->pool = weights;
+	if (weights->bytes >= 4 * cache_bytes() && weights->bytes >= READ_BYTES_MIN)
+		return 0;
+	l->pool = &l->own;
+	r = pool_map(&l->own, own_bytes(), "gyre-bench", e);
+	if (r == 0)
+		memset(l->own.base, 1, l->own.bytes); /* zero pages might all be the same one */
+	return r;
+}
+
+int bench_limits_open(struct bench_limits *l, const struct pool *weights, struct team *t, uint32_t n_turn,
+		      struct error *e)
+{
+	int r = choose_pool(l, weights, e);
 
 	if (r < 0)
 		return r;
-	memset(l->pool.base, 1, l->pool.bytes); /* zero pages might all be the same one */
 	kernels_limits(&l->k, ISA_MAX);
 	l->team = t;
 	l->n_turn = n_turn;
@@ -52,7 +73,7 @@ int bench_limits_open(struct bench_limits *l, struct team *t, uint32_t n_turn, s
 
 void bench_limits_close(struct bench_limits *l)
 {
-	pool_unmap(&l->pool);
+	pool_unmap(&l->own);
 	free(l->read);
 	free(l->peak[0]);
 	free(l->peak[1]);
@@ -72,9 +93,9 @@ static void read_share(void *arg, int worker)
 	struct job *j = arg;
 	size_t begin, end;
 
-	team_range(j->l->pool.bytes, team_size(j->l->team), worker, LIMIT_ALIGN, &begin, &end);
+	team_range(j->l->pool->bytes, team_size(j->l->team), worker, LIMIT_ALIGN, &begin, &end);
 	end -= end % LIMIT_ALIGN;
-	j->sum[worker] ^= j->l->k.read(j->l->pool.base + begin, end - begin, j->way.n_stream, j->way.ahead);
+	j->sum[worker] ^= j->l->k.read(j->l->pool->base + begin, end - begin, j->way.n_stream, j->way.ahead);
 }
 
 static void multiply(void *arg, int worker)
@@ -110,7 +131,7 @@ void bench_limits_turn(struct bench_limits *l)
 
 		j.way = ways[i];
 		team_run(l->team, read_share, &j);
-		l->read[(size_t)i * l->n_turn + l->n] = (double)l->pool.bytes / (now_s() - begin) / 1e9;
+		l->read[(size_t)i * l->n_turn + l->n] = (double)l->pool->bytes / (now_s() - begin) / 1e9;
 	}
 	l->peak[0][l->n] = peak_gmacs(&j, 1);
 	l->peak[1][l->n] = peak_gmacs(&j, team_size(l->team));

@@ -54,7 +54,7 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 	s.n_ctx = max_u32(s.n_ctx, list_max(&a->rows));
 	s.kv_type = kv_type_parse(a->kv_type);
 	r = bench_run_open(&b->run, a->model, &s, e);
-	return r < 0 ? r : bench_limits_open(&b->limits, b->run.team, a->n_repeat, e);
+	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool, b->run.team, a->n_repeat, e);
 }
 
 /* Runs one measurement, and adds the laps it took to *sum. */
