@@ -121,7 +121,7 @@ SOAK_SECONDS ?= 600
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon for SOAK_SECONDS (600)
 	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS)
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
-	for s in tools/golden/*.py; do python3 $$s || exit 1; done && python3 tools/golden/quants.py
+	for s in tools/golden/*.py; do python3 $$s || exit 1; done
 
 MODEL ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gyre/SmolLM2-135M-Instruct-Q4_1.gguf
 bench: all ## speed of the default model, of the team and of the rings
