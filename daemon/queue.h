@@ -7,7 +7,8 @@
 
 #include "daemon/batch.h"
 
-#define QUEUE_REQUEST_MAX BATCH_SEQ_MAX /* a request is one sequence of a step at most */
+#define QUEUE_SESSION_MAX 256u /* each has one request that nobody else can take */
+#define QUEUE_REQUEST_MAX (QUEUE_SESSION_MAX + BATCH_SEQ_MAX)
 
 struct queue {
 	uint32_t n_ctx;

@@ -225,7 +225,25 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->sampling = *sampling;
 }
 
-/* A checked text operation -> a request. false: the helper has no room, the entry stays. */
+/* May s take one more of the pool? What every other session may need for its first request is not free to anyone else. */
+static bool has_share(const struct queue *q, const struct session *s)
+{
+	bool is_holding[INTAKE_SESSION_MAX] = { false };
+	uint32_t n_held = 0, n_kept = INTAKE_SESSION_MAX, n_free = QUEUE_REQUEST_MAX - q->n_live;
+
+	for (uint32_t k = 0; k < q->n_live; k++) {
+		const struct request *r = q->live[k];
+
+		if (!r->session || r->state == REQUEST_DONE)
+			continue;
+		n_held += r->session == s;
+		n_kept -= !is_holding[r->session->slot];
+		is_holding[r->session->slot] = true;
+	}
+	return n_held == 0 || n_free > n_kept + n_held;
+}
+
+/* A checked text operation -> a request. false: the helper or the pool has no room yet, the entry stays. */
 static bool take_prompt(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 			const struct geometry *g, const struct sampling *sampling)
 {
@@ -236,11 +254,13 @@ static bool take_prompt(struct intake *i, struct queue *q, struct session *s, co
 
 	if (is_long && !job)
 		return false;
-	r = queue_get(q);
-	if (!r) {
+	if (!has_share(q, s)) {
 		refuse(i, s, sqe, -EBUSY);
 		return true;
 	}
+	r = queue_get(q);
+	if (!r) /* one that is done has its place until the plan of this step */
+		return false;
 	fill_request(r, s, sqe, sampling);
 	counter_add(&i->stats.n_request, 1);
 	s->region.daemon->n_request++;

@@ -3,6 +3,8 @@
  * through two small lists under a lock, which the leader looks at between steps only.
  *
  * An SQE is copied once; what its completion needs is checked for room first, and an entry that finds none stays in the SQ.
+ * A session has always room for one request in the pool; with one there, it takes more while it holds less than it leaves to
+ * others. What is beyond its share is refused with -EBUSY and does not wait, so that a CANCEL behind it comes through.
  * Each drain also grants every request the completions its CQ has room for: 0 pauses its rows, so nothing is ever dropped.
  */
 #ifndef GYRE_DAEMON_INTAKE_INTAKE_H
@@ -12,7 +14,7 @@
 #include "daemon/intake/session.h"
 #include "daemon/queue.h"
 
-#define INTAKE_SESSION_MAX 256u
+#define INTAKE_SESSION_MAX QUEUE_SESSION_MAX
 
 struct intake_stats { /* written by the leader, read by the control thread; relaxed */
 	uint64_t n_request, n_refused, n_step, n_park, n_session;

@@ -58,7 +58,7 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 			end_request(r, -ENOSPC); /* even alone it would not fit the pool */
 		if (r->state == REQUEST_ENDED || r->state == REQUEST_DONE)
 			release_blocks(s, r);
-		if (r->state == REQUEST_ENDED && r->grant)
+		if (r->state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX) /* else in the next step */
 			b->ended[b->n_ended++] = r;
 	}
 	queue_reap(q);

@@ -282,6 +282,64 @@ static void every_session_is_served_and_one_more_is_told(void **state)
 	gyre_close(g[0]);
 }
 
+#define N_GREEDY 10
+
+/* As many requests as its ring has entries; its completions stay unread. */
+static struct gyre *be_greedy(void)
+{
+	struct gyre_params p = { .sq_entries = 512, .cq_entries = 512 };
+	struct gyre *g = appliance_connect(&a, &p);
+
+	for (int i = 0; i < 512; i++) {
+		struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+		assert_int_equal(gyre_prep_generate(g, sqe, "x", 1, 100), 0);
+		sqe->flags |= GYRE_SQE_IGNORE_EOS;
+		sqe->user_data = 1;
+	}
+	assert_int_equal(gyre_submit(g), 512);
+	return g;
+}
+
+/* Whoever holds all they can get, a session's request is taken; one session alone gets half of what is shared. */
+static void the_greedy_keep_nobody_out(void **state)
+{
+	struct gyre *g = appliance_connect(&a, NULL), *greedy[N_GREEDY];
+	const struct gyre_cqe *cqe;
+	struct gyre_sqe *sqe;
+	struct stream want, got;
+
+	(void)state;
+	submit(g, N_TOKEN);
+	read_stream(g, &want, N_TOKEN);
+	settle(g);
+	greedy[0] = be_greedy();
+	wait_for(g, "live", BATCH_SEQ_MAX / 2 + 1);
+	for (int i = 1; i < N_GREEDY; i++)
+		greedy[i] = be_greedy();
+	wait_for(g, "live", BATCH_SEQ_MAX - 1 + N_GREEDY); /* 128 + 64 + ... + 1, and one each */
+	for (int i = 0; i < 3; i++) {
+		submit(g, N_TOKEN);
+		read_stream(g, &got, N_TOKEN);
+		assert_memory_equal(&got, &want, sizeof(want));
+	}
+	/* What is beyond the share was refused, so a CANCEL is not behind it. */
+	sqe = gyre_get_sqe(greedy[0]);
+	assert_non_null(sqe);
+	gyre_prep_cancel(sqe, 1);
+	sqe->user_data = 2;
+	assert_int_equal(gyre_submit(greedy[0]), 1);
+	for (bool is_answered = false; !is_answered; gyre_cqe_seen(greedy[0], cqe)) {
+		assert_int_equal(gyre_wait_cqe(greedy[0], &cqe, WAIT_NS), 0);
+		is_answered = cqe->user_data == 2;
+		assert_true(!is_answered || cqe->res == BATCH_SEQ_MAX / 2 + 1);
+	}
+	for (int i = 0; i < N_GREEDY; i++)
+		gyre_close(greedy[i]);
+	settle(g);
+	gyre_close(g);
+}
+
 /* Text that is no UTF-8, and a prompt longer than the context: an errno each. */
 static void odd_prompts_get_an_errno(void **state)
 {
@@ -347,6 +405,7 @@ int main(void)
 					    CASE(a_lying_counter_ends_the_session),
 					    CASE(a_ring_filled_to_the_brim_is_served),
 					    CASE(every_session_is_served_and_one_more_is_told),
+					    CASE(the_greedy_keep_nobody_out),
 					    CASE(odd_prompts_get_an_errno),
 					    CASE(a_cancelled_text_is_not_answered) };
 
