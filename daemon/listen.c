@@ -1,15 +1,20 @@
 #include "daemon/listen.h"
+#include "daemon/util/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PROBE_MAX 20 /* of PROBE_US: one second */
-#define PROBE_US  50000
+#define PROBE_MAX   20 /* of PROBE_US: one second */
+#define PROBE_US    50000
+#define LOCK_SUFFIX ".lock"
 
 static bool can_connect(const struct sockaddr_un *a)
 {
@@ -23,9 +28,14 @@ static bool can_connect(const struct sockaddr_un *a)
 	return alive;
 }
 
-/* The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while. */
-static bool is_alive(const struct sockaddr_un *a)
+/*
+ * The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while.
+ * Unless we waited for another that looked: what answers then is what it found alive, or itself.
+ */
+static bool is_alive(const struct sockaddr_un *a, bool has_waited)
 {
+	if (has_waited)
+		return can_connect(a);
 	for (int i = 0; i < PROBE_MAX; i++) {
 		if (!can_connect(a))
 			return false;
@@ -34,20 +44,35 @@ static bool is_alive(const struct sockaddr_un *a)
 	return true;
 }
 
-int listen_open(const char *path, struct error *e)
+/* The file is removed by who holds its lock, so a lock counts only if the name still leads to what was locked. */
+static int lock_take(const char *name, bool *has_waited, struct error *e)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	*has_waited = false;
+	for (;;) {
+		_cleanup_close_ int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		struct stat mine, named;
+
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+			*has_waited = true;
+		if (fd < 0 || (*has_waited && flock(fd, LOCK_EX) < 0) || fstat(fd, &mine) < 0)
+			return error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", name,
+					 strerror(errno));
+		if (lstat(name, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)
+			return steal_fd(&fd);
+	}
+}
+
+/* Under the lock: what was found dead is still dead when it is removed. */
+static int replace(const struct sockaddr_un *a, bool has_waited, struct error *e)
+{
+	const char *path = a->sun_path;
 	struct stat st;
 	int fd, r;
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
-				 sizeof(a.sun_path) - 1);
-	strcpy(a.sun_path, path);
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
-		if (is_alive(&a))
+		if (is_alive(a, has_waited))
 			return error_set(e, -EADDRINUSE,
 					 "%s: another gyred serves there; stop it or choose another --socket", path);
 		unlink(path);
@@ -55,11 +80,32 @@ int listen_open(const char *path, struct error *e)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(e, -errno, "socket: %s", strerror(errno));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, SOMAXCONN) < 0) {
+	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 || listen(fd, SOMAXCONN) < 0) {
 		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
 			      strerror(errno));
 		close(fd);
 		return r;
 	}
+	return fd;
+}
+
+int listen_open(const char *path, struct error *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char name[sizeof(a.sun_path) + sizeof(LOCK_SUFFIX)];
+	_cleanup_close_ int lock = -1;
+	bool has_waited;
+	int fd;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
+				 sizeof(a.sun_path) - 1);
+	strcpy(a.sun_path, path);
+	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
+	lock = lock_take(name, &has_waited, e);
+	if (lock < 0)
+		return lock;
+	fd = replace(&a, has_waited, e);
+	unlink(name);
 	return fd;
 }

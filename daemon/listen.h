@@ -1,5 +1,6 @@
 /*
- * The listening socket. A file that nobody answers on is replaced; one that a live daemon serves is left alone.
+ * The listening socket. A file that nobody answers on is replaced; one that a live daemon serves is left alone. While it looks
+ * and replaces, PATH.lock is held and then removed: of daemons that start at once, one gets the path and the others are told.
  */
 #ifndef GYRE_DAEMON_LISTEN_H
 #define GYRE_DAEMON_LISTEN_H
