@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -54,6 +55,7 @@ static pid_t start_gyred(void)
 	snprintf(path, sizeof(path), "%s/gyred", build ? build : "build");
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execv(path, argv);
 		die("%s: %s", path, strerror(errno));
 	}
