@@ -4,8 +4,10 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -34,6 +36,63 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
+/*
+ * SIGTERM while loading: a thread waits for it, since a read from a slow disk looks at no flag. Nobody has been promised
+ * anything yet, so ending is removing the socket. It only polls: what comes later is for the control loop to read.
+ */
+struct early {
+	const char *socket;
+	int signal_fd, ready_fd;
+	pthread_t thread;
+};
+
+static void *early_main(void *arg)
+{
+	const struct early *w = arg;
+	struct pollfd p[2] = { { .fd = w->ready_fd, .events = POLLIN }, { .fd = w->signal_fd, .events = POLLIN } };
+
+	while (poll(p, 2, -1) < 0)
+		;
+	if (p[0].revents)
+		return NULL;
+	unlink(w->socket);
+	_exit(0);
+}
+
+static int early_start(struct early *w, struct error *e)
+{
+	int r;
+
+	w->ready_fd = eventfd(0, EFD_CLOEXEC);
+	if (w->ready_fd < 0)
+		return error_set(e, -errno, "eventfd: %s", strerror(errno));
+	r = -pthread_create(&w->thread, NULL, early_main, w);
+	if (r < 0) {
+		close(w->ready_fd);
+		return error_set(e, r, "thread: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static void early_stop(struct early *w)
+{
+	(void)!write(w->ready_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	pthread_join(w->thread, NULL);
+	close(w->ready_fd);
+}
+
+static int load(struct daemon *d, const struct config *c, int signal_fd, struct error *e)
+{
+	struct early early = { .socket = c->socket, .signal_fd = signal_fd };
+	int r = early_start(&early, e);
+
+	if (r < 0)
+		return r;
+	r = daemon_open(d, c, e);
+	early_stop(&early);
+	return r;
+}
+
 static int serve(const struct config *c, int signal_fd, struct error *e)
 {
 	static struct daemon d;
@@ -43,7 +102,7 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 	listen_fd = listen_open(c->socket, e); /* first: it fails fast */
 	if (listen_fd < 0)
 		return listen_fd;
-	r = daemon_open(&d, c, e);
+	r = load(&d, c, signal_fd, e);
 	if (r == 0) {
 		r = daemon_start(&d);
 		if (r < 0)

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,19 +76,17 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* gyred with `argv` (its own name first, NULL last), both outputs to the log, under a limit unless resource is -1. */
-static pid_t spawn(char *const *argv, int resource, rlim_t limit)
+/* gyred with `argv` (its own name first, NULL last), both outputs to fd, under a limit unless resource is -1. */
+static pid_t spawn_to(int fd, char *const *argv, int resource, rlim_t limit)
 {
 	char gyred[PATH_MAX];
 	const char *build = getenv("BUILD");
 	pid_t pid;
 
 	snprintf(gyred, sizeof(gyred), "%s/gyred", build ? build : "build");
-	unlink(log_path); /* what is said from now on is the new one's */
 	pid = fork();
 	if (pid == 0) {
-		int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves it behind */
 		dup2(fd, 1);
 		dup2(fd, 2);
 		if (resource >= 0)
@@ -95,6 +94,19 @@ static pid_t spawn(char *const *argv, int resource, rlim_t limit)
 		execv(gyred, argv);
 		_exit(127);
 	}
+	return pid;
+}
+
+static pid_t spawn(char *const *argv, int resource, rlim_t limit)
+{
+	pid_t pid;
+	int fd;
+
+	unlink(log_path); /* what is said from now on is the new one's */
+	fd = open(log_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	pid = spawn_to(fd, argv, resource, limit);
+	close(fd);
 	return pid;
 }
 
@@ -471,6 +483,34 @@ static void a_file_in_the_place_of_the_socket_stays(void **state)
 	refuse_option("--socket", "/nonexistent/dir/sock", 1, "--socket");
 }
 
+/* Loading stands still: its first message does not fit the pipe that nobody reads. */
+static void sigterm_while_loading_ends_at_once(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(fd[1], "x", 1) == 1)
+		;
+	fcntl(fd[1], F_SETFL, 0);
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = spawn_to(fd[1], argv, -1, 0);
+		double begin = now_s();
+
+		while (access(sock, F_OK) < 0 && now_s() - begin < 10)
+			usleep(1000);
+		usleep(50000);
+		assert_true(is_running(pid));
+		kill(pid, signals[i]);
+		assert_int_equal(end_of(pid), 0);
+		assert_int_equal(access(sock, F_OK), -1);
+	}
+	close(fd[0]);
+	close(fd[1]);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -478,6 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { CASE(sigterm_lets_running_requests_finish),
 					    CASE(sigterm_waits_no_longer_than_it_was_told),
 					    CASE(a_second_sigterm_ends_at_once),
+					    CASE(sigterm_while_loading_ends_at_once),
 					    CASE(a_killed_daemon_leaves_nobody_waiting),
 					    CASE(clients_killed_at_any_moment_give_everything_back),
 					    CASE(the_default_model_is_served_within_two_seconds),
