@@ -167,12 +167,19 @@ static int populate(uint8_t *base, size_t bytes)
 static int map_kind(struct pool *p, bool is_present)
 {
 	int flags = p->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	uint8_t *at = NULL, *base;
 
-	p->base = reserve_aligned(p->bytes, kind_table[p->kind].page);
-	if (!p->base)
-		return -ENOMEM;
-	if (mmap(p->base, p->bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, p->fd, 0) == MAP_FAILED)
+	if (!kind_is_huge(p->kind)) { /* the kernel aligns hugetlb mappings itself */
+		at = reserve_aligned(p->bytes, kind_table[p->kind].page);
+		if (!at)
+			return -ENOMEM;
+		flags |= MAP_FIXED;
+	}
+	base = mmap(at, p->bytes, PROT_READ | PROT_WRITE, flags, p->fd, 0);
+	/* Where MAP_FIXED fails the range at `at` may be gone, and another thread's by now: it is not unmapped. */
+	if (base == MAP_FAILED)
 		return -errno;
+	p->base = base;
 	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
 		madvise(p->base, p->bytes, MADV_HUGEPAGE);
 	p->is_present = is_present || kind_is_huge(p->kind);

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+
 static void test_present_and_zero(void **state)
 {
 	struct pool p = { 0 };
@@ -76,12 +78,51 @@ static void test_too_large(void **state)
 	assert_int_equal(pool_map(&p, SIZE_MAX, "test", &e), -ENOMEM);
 }
 
+/* Start-up maps pools while another thread makes the vocabulary: a failed attempt must not take that thread's memory along. */
+#define NEIGHBOUR_BYTES (8u << 20)
+#define NEIGHBOUR_STEP  4096u
+
+static void *map_and_write(void *arg)
+{
+	while (!__atomic_load_n((int *)arg, __ATOMIC_RELAXED)) {
+		uint8_t *p = mmap(NULL, NEIGHBOUR_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return arg;
+		for (int k = 0; k < 20; k++) /* dies here if somebody unmapped it */
+			p[k * NEIGHBOUR_STEP] = 1;
+		munmap(p, NEIGHBOUR_BYTES);
+	}
+	return NULL;
+}
+
+static void test_neighbours_memory_stays(void **state)
+{
+	struct error e;
+	pthread_t thread;
+	int is_done = 0;
+	void *failed;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, map_and_write, &is_done), 0);
+	for (int i = 0; i < 5000; i++) {
+		struct pool p;
+
+		assert_int_equal(pool_reserve(&p, 64 << 20, "test", &e), 0);
+		pool_unmap(&p);
+	}
+	__atomic_store_n(&is_done, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_present_and_zero),
 		cmocka_unit_test(test_reserved_pages_come_when_asked),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_neighbours_memory_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
