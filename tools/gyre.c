@@ -53,11 +53,13 @@ static const struct verb verbs[] = {
 
 #define N_VERB (sizeof(verbs) / sizeof(verbs[0]))
 
-static int print_usage(FILE *f, int code)
+/* The verbs that begin with `first`, "" for all. */
+static int print_usage(FILE *f, const char *first, int code)
 {
 	fputs("usage: gyre VERB [option...] [operand...]\n\n", f);
 	for (size_t i = 0; i < N_VERB; i++)
-		fprintf(f, "  %-12s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].text, "\n"), verbs[i].text);
+		if (!strncmp(verbs[i].name, first, strlen(first)))
+			fprintf(f, "  %-12s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].text, "\n"), verbs[i].text);
 	fputs("\ngyre VERB --help lists the options. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", f);
 	return code;
 }
@@ -78,6 +80,11 @@ static const struct verb *find_verb(int argc, char **argv, int *n_word)
 	return NULL;
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 int main(int argc, char **argv)
 {
 	const struct verb *v;
@@ -85,14 +92,16 @@ int main(int argc, char **argv)
 	int n_word, r;
 
 	if (argc < 2)
-		return print_usage(stderr, TOOL_USAGE);
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return print_usage(stdout, TOOL_OK);
+		return print_usage(stderr, "", TOOL_USAGE);
+	if (is_help(argv[1]) || !strcmp(argv[1], "help"))
+		return print_usage(stdout, "", TOOL_OK);
 	if (!strcmp(argv[1], "--version")) {
 		puts("gyre " GYRE_VERSION);
 		return TOOL_OK;
 	}
 	v = find_verb(argc, argv, &n_word);
+	if (!v && argc == 3 && !strcmp(argv[1], "bench") && is_help(argv[2]))
+		return print_usage(stdout, "bench ", TOOL_OK);
 	if (!v)
 		return fail(TOOL_USAGE, "no verb '%s%s%s'; gyre --help lists them", argv[1],
 			    argc > 2 && !strcmp(argv[1], "bench") ? " " : "",

@@ -106,8 +106,8 @@ static void private_daemon_forwards_its_last_words(void **state)
 
 static void every_verb_has_help(void **state)
 {
-	static const char *const verb[] = { "run",    "chat",        "score",      "tokenize", "inspect",
-					    "doctor", "bench model", "bench ring", "stat" };
+	static const char *const verb[] = { "run",    "chat",  "score",       "tokenize",   "inspect",
+					    "doctor", "bench", "bench model", "bench ring", "stat" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(verb) / sizeof(verb[0]); i++) {
