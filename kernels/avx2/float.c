@@ -55,15 +55,15 @@ INLINE void matmul(const int n, const uint32_t type, float *y, size_t y_stride, 
 
 void avx2_matmul_f32(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, QUANT_F32, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, QUANT_F32, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_f16(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, QUANT_F16, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, QUANT_F16, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_bf16(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, QUANT_BF16, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, QUANT_BF16, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }

@@ -149,15 +149,15 @@ INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stri
 
 void avx2_matmul_iq4_nl(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_iq4_xs(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_mxfp4(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }

@@ -164,15 +164,15 @@ INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const
 
 void avx2_matmul_q4_k(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, 4, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 4, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q5_k(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, 5, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 5, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q6_k(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, 6, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 6, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }

@@ -131,10 +131,10 @@ INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const
 
 void avx2_matmul_q2_k(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, 2, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 2, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q3_k(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, 3, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 3, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }

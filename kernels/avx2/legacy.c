@@ -115,25 +115,25 @@ INLINE void matmul(const int n, const struct form f, float *y, size_t y_stride, 
 
 void avx2_matmul_q4_0(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, q4_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q4_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q4_1(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, q4_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q4_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q5_0(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, q5_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q5_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q5_1(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, q5_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q5_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }
 
 void avx2_matmul_q8_0(MATMUL_ARGS)
 {
-	FOR_CONSTANT_N_TOK(n_tok, matmul, q8_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q8_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
 }

@@ -1,7 +1,8 @@
-/* What the files of avx2/ share: loads by half panel (8 rows = one ymm), and the choice of a constant token count. */
+/* What the files of avx2/ share: loads by half panel (8 rows = one ymm). */
 #ifndef GYRE_KERNELS_AVX2_SIMD_H
 #define GYRE_KERNELS_AVX2_SIMD_H
 
+#include "kernels/constant_n.h"
 #include "kernels/kernels.h"
 #include "kernels/ref/ref.h"
 
@@ -53,35 +54,6 @@ INLINE __m256i load_pair(const int16_t *p)
 	memcpy(&v, p, 4);
 	return _mm256_set1_epi32(v);
 }
-
-/* Calls body(N, ...) with N = n_tok as a constant, so that its token loops unroll. */
-#define FOR_CONSTANT_N_TOK(n_tok, body, ...) \
-	switch (n_tok) {                     \
-	case 1:                              \
-		body(1, __VA_ARGS__);        \
-		break;                       \
-	case 2:                              \
-		body(2, __VA_ARGS__);        \
-		break;                       \
-	case 3:                              \
-		body(3, __VA_ARGS__);        \
-		break;                       \
-	case 4:                              \
-		body(4, __VA_ARGS__);        \
-		break;                       \
-	case 5:                              \
-		body(5, __VA_ARGS__);        \
-		break;                       \
-	case 6:                              \
-		body(6, __VA_ARGS__);        \
-		break;                       \
-	case 7:                              \
-		body(7, __VA_ARGS__);        \
-		break;                       \
-	default:                             \
-		body(8, __VA_ARGS__);        \
-		break;                       \
-	}
 
 #define MATMUL_ARGS                                                                                           \
 	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, size_t panel0, \

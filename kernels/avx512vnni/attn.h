@@ -28,33 +28,8 @@ struct reach avx512vnni_attn_reach(const int32_t *pos, int n, int32_t p0, int32_
 void avx512vnni_attn_softmax(float *s, int len, float *m, float *l);
 
 /* Calls body(n as a constant, ...) for each group; i is its first query. */
-#define FOR_EACH_GROUP(n_q, body, ...)           \
-	for (int i = 0; i < (n_q); i += GROUP) { \
-		switch ((n_q)-i) {               \
-		case 1:                          \
-			body(1, __VA_ARGS__);    \
-			break;                   \
-		case 2:                          \
-			body(2, __VA_ARGS__);    \
-			break;                   \
-		case 3:                          \
-			body(3, __VA_ARGS__);    \
-			break;                   \
-		case 4:                          \
-			body(4, __VA_ARGS__);    \
-			break;                   \
-		case 5:                          \
-			body(5, __VA_ARGS__);    \
-			break;                   \
-		case 6:                          \
-			body(6, __VA_ARGS__);    \
-			break;                   \
-		case 7:                          \
-			body(7, __VA_ARGS__);    \
-			break;                   \
-		default:                         \
-			body(8, __VA_ARGS__);    \
-		}                                \
-	}
+#define FOR_EACH_GROUP(n_q, body, ...)         \
+	for (int i = 0; i < (n_q); i += GROUP) \
+	WITH_CONSTANT_8((n_q)-i, body, __VA_ARGS__)
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef GYRE_KERNELS_AVX512VNNI_H
 #define GYRE_KERNELS_AVX512VNNI_H
 
+#include "kernels/constant_n.h"
 #include "kernels/kernels.h"
 #include "kernels/ref/ref.h"
 
@@ -25,34 +26,6 @@ static inline __attribute__((always_inline)) __m512i dot2(__m512i acc, __m512i w
 	__asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const uint8_t(*)[4])x));
 	return acc;
 }
-
-/* Calls fn(f, ..., n as a constant, ...) so that each tile size is unrolled by itself. */
-#define FOR_EACH_TILE_SIZE(n, fn, f, y, y_stride, w, x, n_col, p0, p1) \
-	switch (n) {                                                   \
-	case 1:                                                        \
-		fn(f, y, y_stride, w, x, 1, n_col, p0, p1);            \
-		break;                                                 \
-	case 2:                                                        \
-		fn(f, y, y_stride, w, x, 2, n_col, p0, p1);            \
-		break;                                                 \
-	case 3:                                                        \
-		fn(f, y, y_stride, w, x, 3, n_col, p0, p1);            \
-		break;                                                 \
-	case 4:                                                        \
-		fn(f, y, y_stride, w, x, 4, n_col, p0, p1);            \
-		break;                                                 \
-	case 5:                                                        \
-		fn(f, y, y_stride, w, x, 5, n_col, p0, p1);            \
-		break;                                                 \
-	case 6:                                                        \
-		fn(f, y, y_stride, w, x, 6, n_col, p0, p1);            \
-		break;                                                 \
-	case 7:                                                        \
-		fn(f, y, y_stride, w, x, 7, n_col, p0, p1);            \
-		break;                                                 \
-	default:                                                       \
-		fn(f, y, y_stride, w, x, 8, n_col, p0, p1);            \
-	}
 
 /* matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c, matmul_float.c */
 ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,

@@ -15,9 +15,9 @@ static inline __attribute__((always_inline)) __m512 load16(enum float_type type,
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-static inline __attribute__((always_inline)) void panels(enum float_type type, float *y, size_t y_stride, const void *w,
-							 const void *x_tile, const size_t n, size_t n_col,
-							 size_t panel0, size_t panel1)
+static inline __attribute__((always_inline)) void panels(const size_t n, enum float_type type, float *y,
+							 size_t y_stride, const void *w, const void *x_tile,
+							 size_t n_col, size_t panel0, size_t panel1)
 {
 	const size_t step = type == FLOAT_F32 ? 64 : 32;
 
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) void panels(enum float_type type, f
 	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
 				      size_t p0, size_t p1)                                                         \
 	{                                                                                                           \
-		FOR_EACH_TILE_SIZE(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                               \
+		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                                  \
 	}
 
 MATMUL(f32, FLOAT_F32)

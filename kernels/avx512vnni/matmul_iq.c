@@ -148,8 +148,8 @@ static inline __attribute__((always_inline)) void tile_xs(const struct form f, f
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-static inline __attribute__((always_inline)) void panels_32(const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, const int n, size_t n_col,
+static inline __attribute__((always_inline)) void panels_32(const int n, const struct form f, float *y, size_t y_stride,
+							    const uint8_t *w, const void *x, size_t n_col,
 							    size_t panel0, size_t panel1)
 {
 	size_t n_block = n_col / 32, panel_bytes = n_block * (f.is_e8m0 ? 272 : 288);
@@ -158,8 +158,8 @@ static inline __attribute__((always_inline)) void panels_32(const struct form f,
 		tile_32(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, n_block);
 }
 
-static inline __attribute__((always_inline)) void panels_xs(const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, const int n, size_t n_col,
+static inline __attribute__((always_inline)) void panels_xs(const int n, const struct form f, float *y, size_t y_stride,
+							    const uint8_t *w, const void *x, size_t n_col,
 							    size_t panel0, size_t panel1)
 {
 	size_t n_block = n_col / 256, panel_bytes = n_block * 136 * PANEL_ROWS;
@@ -173,7 +173,7 @@ static inline __attribute__((always_inline)) void panels_xs(const struct form f,
 				      size_t p0, size_t p1)                                                         \
 	{                                                                                                           \
 		const struct form f = { __VA_ARGS__ };                                                              \
-		FOR_EACH_TILE_SIZE(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                  \
+		WITH_CONSTANT_8(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                     \
 	}
 
 MATMUL(iq4_nl, panels_32, .codes = codes_iq4, .offset_log2 = 7)

@@ -149,8 +149,8 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 
 enum k_type { K4, K5, K6 };
 
-static inline __attribute__((always_inline)) void panels(enum k_type type, float *y, size_t y_stride, const void *w,
-							 const void *x, const int n, size_t n_col, size_t panel0,
+static inline __attribute__((always_inline)) void panels(const int n, enum k_type type, float *y, size_t y_stride,
+							 const void *w, const void *x, size_t n_col, size_t panel0,
 							 size_t panel1)
 {
 	size_t n_block = n_col / 256, panel_bytes = n_block * PANEL_ROWS * (type == K4 ? 144 : type == K5 ? 176 : 210);
@@ -169,7 +169,7 @@ static inline __attribute__((always_inline)) void panels(enum k_type type, float
 	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
 				      size_t p0, size_t p1)                                                         \
 	{                                                                                                           \
-		FOR_EACH_TILE_SIZE(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                               \
+		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                                  \
 	}
 
 MATMUL(q4_k, K4)

@@ -154,8 +154,8 @@ static inline __attribute__((always_inline)) void tile(const bool three, float *
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-static inline __attribute__((always_inline)) void panels(const bool three, float *y, size_t y_stride, const uint8_t *w,
-							 const void *x, const int n, size_t n_col, size_t panel0,
+static inline __attribute__((always_inline)) void panels(const int n, const bool three, float *y, size_t y_stride,
+							 const uint8_t *w, const void *x, size_t n_col, size_t panel0,
 							 size_t panel1)
 {
 	size_t n_block = n_col / 256, panel_bytes = n_block * PANEL_ROWS * (three ? 110 : 84);
@@ -168,7 +168,7 @@ static inline __attribute__((always_inline)) void panels(const bool three, float
 	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
 				      size_t p0, size_t p1)                                                         \
 	{                                                                                                           \
-		FOR_EACH_TILE_SIZE(n, panels, three, y, y_stride, w, x, n_col, p0, p1)                              \
+		WITH_CONSTANT_8(n, panels, three, y, y_stride, w, x, n_col, p0, p1)                                 \
 	}
 
 MATMUL(q2_k, false)

@@ -80,8 +80,8 @@ static inline __attribute__((always_inline)) void tile(const struct form f, floa
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-static inline __attribute__((always_inline)) void panels(const struct form f, float *y, size_t y_stride, const void *w,
-							 const void *x, const int n, size_t n_col, size_t panel0,
+static inline __attribute__((always_inline)) void panels(const int n, const struct form f, float *y, size_t y_stride,
+							 const void *w, const void *x, size_t n_col, size_t panel0,
 							 size_t panel1)
 {
 	size_t n_block = n_col / 32;
@@ -96,7 +96,7 @@ static inline __attribute__((always_inline)) void panels(const struct form f, fl
 				      size_t p0, size_t p1)                                                         \
 	{                                                                                                           \
 		const struct form f = { __VA_ARGS__ };                                                              \
-		FOR_EACH_TILE_SIZE(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                  \
+		WITH_CONSTANT_8(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                     \
 	}
 
 MATMUL(q4_0, .offset_log2 = 3)

@@ -1,0 +1,34 @@
+/* A count that is known only at run time, made a constant: body(N, ...) with N = n, so that its loops over n unroll. */
+#ifndef GYRE_KERNELS_CONSTANT_N_H
+#define GYRE_KERNELS_CONSTANT_N_H
+
+#define CONSTANT_N_CASE(N, body, ...) \
+	case N:                       \
+		body(N, __VA_ARGS__); \
+		break;
+
+/* n in 1..4, and what is above counts as 4. */
+#define WITH_CONSTANT_4(n, body, ...)                 \
+	switch (n) {                                  \
+		CONSTANT_N_CASE(1, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(2, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(3, body, __VA_ARGS__) \
+	default:                                      \
+		body(4, __VA_ARGS__);                 \
+	}
+
+/* n in 1..8, and what is above counts as 8. */
+#define WITH_CONSTANT_8(n, body, ...)                 \
+	switch (n) {                                  \
+		CONSTANT_N_CASE(1, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(2, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(3, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(4, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(5, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(6, body, __VA_ARGS__) \
+		CONSTANT_N_CASE(7, body, __VA_ARGS__) \
+	default:                                      \
+		body(8, __VA_ARGS__);                 \
+	}
+
+#endif
