@@ -141,7 +141,7 @@ static uint32_t draw_candidate(const struct row_scratch *s, uint32_t m, float u)
 
 /* The token of a range where the sum that begins with `part` passes `target`; the last with any weight if rounding says none. */
 static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
-			      uint32_t range, float part, float target)
+			      uint32_t range, double part, double target)
 {
 	uint32_t first = range * RANGE_TOKENS, last = r->part[range].argmax;
 
