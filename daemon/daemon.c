@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
+#include "daemon/util/minmax.h"
 #include "daemon/vocab_gguf.h"
 #include "shm/atomic.h"
 
@@ -11,16 +12,6 @@
 #define LOGIT_BYTES_MAX  (64u << 20) /* of the logit rows of one step */
 #define LOGIT_ROW_MIN    32u
 #define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
 
 static void name_model(struct daemon *d)
 {

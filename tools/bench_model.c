@@ -5,6 +5,7 @@
  */
 #include "tools/tool.h"
 
+#include "daemon/util/minmax.h"
 #include "tools/bench_run.h"
 #include "tools/steps.h"
 
@@ -29,11 +30,6 @@ struct bench {
 	double pp_s, tg_s; /* of the prompt; of one token */
 	struct point row[LIST_MAX], batch[LIST_MAX];
 };
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
 
 static uint32_t list_max(const struct list *l)
 {

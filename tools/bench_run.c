@@ -1,13 +1,9 @@
 #include "tools/bench_run.h"
+#include "daemon/util/minmax.h"
 #include "tools/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
 
 /* The long sequence and the many lie in the same blocks: they never run in one step. */
 static int open_sequences(struct bench_run *b, const struct bench_size *s, struct error *e)

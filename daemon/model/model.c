@@ -1,5 +1,6 @@
 #include "daemon/model/arch.h"
 #include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
@@ -29,11 +30,6 @@ static void partial_free(struct partial *p)
 	free(p->o);
 	free(p->m);
 	free(p->l);
-}
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
 }
 
 /* Kinds that some product of this model wants. Block-quantized kinds never meet a width they do not divide. */

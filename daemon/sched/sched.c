@@ -1,5 +1,6 @@
 #include "daemon/sched/sched.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <errno.h>
@@ -12,11 +13,6 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 	s->o = *o;
 	if (!s->o.chunk || s->o.chunk > s->o.n_row)
 		s->o.chunk = s->o.n_row;
-}
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
 }
 
 static void release_blocks(struct sched *s, struct request *r)

@@ -1,5 +1,6 @@
 #include "daemon/spec/spec.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <string.h>
@@ -22,11 +23,6 @@ uint32_t spec_lookup(const int32_t *token, uint32_t n)
 		if (!memcmp(token + i, suffix, SPEC_NGRAM * sizeof(*token)))
 			return i + SPEC_NGRAM;
 	return n;
-}
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
 }
 
 /* How many guesses this sequence has room for: in its blocks, its CQ, its context and its limit. */

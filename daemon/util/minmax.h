@@ -1,0 +1,16 @@
+#ifndef GYRE_DAEMON_UTIL_MINMAX_H
+#define GYRE_DAEMON_UTIL_MINMAX_H
+
+#include <stdint.h>
+
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+#endif
