@@ -97,7 +97,7 @@ static void an_example_runs(void **state)
 	(void)state;
 	if (!*root)
 		skip();
-	appliance_open(&a, &appliance_model, NULL, true);
+	appliance_open(&a, &tiny_served, NULL, true);
 	setenv("GYRE_SOCKET", a.socket, 1);
 	run("LD_LIBRARY_PATH=$R/usr/lib $R/hello-shared hi >$R/said && test -s $R/said");
 	run("$R/hello-static hi >$R/said && test -s $R/said");

@@ -19,34 +19,12 @@
 
 #include <cmocka.h>
 
-#define APPLIANCE_VOCAB 272
-#define APPLIANCE_CTX   1024
-
 struct appliance {
 	struct daemon d;
 	char dir[64], model[96], socket[96];
 	int listen_fd, signal_fd[2]; /* a pipe in place of the signalfd */
 	pthread_t control;
 };
-
-static const struct tiny appliance_model = { 64,
-					     2,
-					     4,
-					     2,
-					     16,
-					     128,
-					     APPLIANCE_VOCAB,
-					     APPLIANCE_CTX,
-					     .type_embd = QUANT_Q8_0,
-					     .type_q = QUANT_Q4_1,
-					     .type_k = QUANT_Q4_0,
-					     .type_v = QUANT_Q5_0,
-					     .type_o = QUANT_Q4_0,
-					     .type_gate = QUANT_Q4_1,
-					     .type_up = QUANT_Q4_0,
-					     .type_down = QUANT_Q8_0,
-					     .n_token = APPLIANCE_VOCAB,
-					     .is_tied = true };
 
 static inline void *appliance_control(void *arg)
 {

@@ -155,7 +155,7 @@ static void step_allocates_nothing(void **state)
 		puts("skip: no jemalloc in this build, or one without statistics");
 		skip();
 	}
-	appliance_open(&a, &appliance_model, extra, false);
+	appliance_open(&a, &tiny_served, extra, false);
 	assert_int_equal(pthread_create(&client, NULL, client_main, NULL), 0);
 	for (; !__atomic_load_n(&is_over, __ATOMIC_ACQUIRE); n_step++) {
 		before = *allocated;

@@ -151,7 +151,7 @@ static void nothing_but_the_request_matters(void **state)
 	const int best = (int)kernels_select(&k, ISA_MAX);
 
 	(void)state;
-	model = appliance_model;
+	model = tiny_served;
 	model.n_layer = 1;
 	model.n_ff = 64;
 	run(want, &definition);

@@ -21,7 +21,7 @@ static int setup(void **state)
 	char *extra[] = { (char *)"--threads", (char *)"1", (char *)"--drain-seconds", (char *)"5", NULL };
 
 	(void)state;
-	appliance_open(&a, &appliance_model, extra, true);
+	appliance_open(&a, &tiny_served, extra, true);
 	return 0;
 }
 
@@ -343,13 +343,13 @@ static void the_greedy_keep_nobody_out(void **state)
 /* Text that is no UTF-8, and a prompt longer than the context: an errno each. */
 static void odd_prompts_get_an_errno(void **state)
 {
-	static char text[APPLIANCE_CTX * 20];
+	static char text[TINY_SERVED_CTX * 20];
 	struct gyre *g = appliance_connect(&a, NULL);
 	const struct gyre_cqe *cqe;
 	static const struct {
 		size_t n;
 		int res;
-	} want[] = { { 1, 0 }, { 0, -EINVAL }, { APPLIANCE_CTX, -E2BIG }, { sizeof(text), -E2BIG } };
+	} want[] = { { 1, 0 }, { 0, -EINVAL }, { TINY_SERVED_CTX, -E2BIG }, { sizeof(text), -E2BIG } };
 
 	(void)state;
 	memset(text, 0xff, sizeof(text));

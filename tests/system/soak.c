@@ -236,7 +236,7 @@ int main(int argc, char **argv)
 		die("%s: %s", dir, strerror(errno));
 	snprintf(sock, sizeof(sock), "%s/s", dir);
 	snprintf(model, sizeof(model), "%s/m.gguf", dir);
-	if (tiny_write(model, &appliance_model) < 0)
+	if (tiny_write(model, &tiny_served) < 0)
 		die("cannot write %s", model);
 	gyred = start_gyred();
 	g = connect_to();

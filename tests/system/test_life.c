@@ -24,27 +24,7 @@
 
 #include <cmocka.h>
 
-#define N_VOCAB 272
 #define WAIT_NS 20000000000ull
-
-static const struct tiny tiny = { 64,
-				  2,
-				  4,
-				  2,
-				  16,
-				  128,
-				  N_VOCAB,
-				  1024,
-				  .type_embd = QUANT_Q8_0,
-				  .type_q = QUANT_Q4_1,
-				  .type_k = QUANT_Q4_0,
-				  .type_v = QUANT_Q5_0,
-				  .type_o = QUANT_Q4_0,
-				  .type_gate = QUANT_Q4_1,
-				  .type_up = QUANT_Q4_0,
-				  .type_down = QUANT_Q8_0,
-				  .n_token = N_VOCAB,
-				  .is_tied = true };
 
 static char dir[64], sock[96], model[96], log_path[96], said[65536];
 
@@ -56,7 +36,7 @@ static int setup(void **state)
 	snprintf(sock, sizeof(sock), "%s/s", dir);
 	snprintf(model, sizeof(model), "%s/m.gguf", dir);
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
-	return tiny_write(model, &tiny);
+	return tiny_write(model, &tiny_served);
 }
 
 static int teardown(void **state)
@@ -441,13 +421,13 @@ static void a_model_that_is_none_is_refused_by_name(void **state)
 /* A token beyond the embedding would be read from whatever follows it. */
 static void a_vocabulary_larger_than_its_table_is_refused(void **state)
 {
-	struct tiny t = tiny;
+	struct tiny t = tiny_served;
 
 	(void)state;
-	t.n_token = N_VOCAB + 5;
+	t.n_token = TINY_SERVED_VOCAB + 5;
 	assert_int_equal(tiny_write(model, &t), 0);
 	use_file(model, "embedding");
-	assert_int_equal(tiny_write(model, &tiny), 0);
+	assert_int_equal(tiny_write(model, &tiny_served), 0);
 }
 
 static void too_little_memory_is_said_with_its_remedy(void **state)

@@ -17,7 +17,7 @@ static char out[65536], err[65536];
 static int setup(void **state)
 {
 	(void)state;
-	appliance_open(&a, &appliance_model, NULL, true);
+	appliance_open(&a, &tiny_served, NULL, true);
 	setenv("GYRE_SOCKET", a.socket, 1);
 	setenv("DIR", a.dir, 1);
 	setenv("MODEL", a.model, 1);
@@ -211,7 +211,7 @@ static void a_private_daemon_leaves_nothing(void **state)
 
 static void a_template_of_no_family_is_a_clear_error(void **state)
 {
-	struct tiny odd = appliance_model;
+	struct tiny odd = tiny_served;
 
 	(void)state;
 	odd.chat_template = "{{ messages }}";

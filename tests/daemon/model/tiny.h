@@ -23,6 +23,29 @@ struct tiny {
 	const char *extra; /* a vector of 16 that no llama has, or NULL */
 };
 
+/* What the tests of the whole daemon serve: four types of products, bytes as tokens. */
+#define TINY_SERVED_VOCAB 272
+#define TINY_SERVED_CTX   1024
+
+static const struct tiny tiny_served = { .n_embd = 64,
+					 .n_layer = 2,
+					 .n_head = 4,
+					 .n_head_kv = 2,
+					 .head_dim = 16,
+					 .n_ff = 128,
+					 .n_vocab = TINY_SERVED_VOCAB,
+					 .n_ctx = TINY_SERVED_CTX,
+					 .type_embd = QUANT_Q8_0,
+					 .type_q = QUANT_Q4_1,
+					 .type_k = QUANT_Q4_0,
+					 .type_v = QUANT_Q5_0,
+					 .type_o = QUANT_Q4_0,
+					 .type_gate = QUANT_Q4_1,
+					 .type_up = QUANT_Q4_0,
+					 .type_down = QUANT_Q8_0,
+					 .n_token = TINY_SERVED_VOCAB,
+					 .is_tied = true };
+
 struct tiny_tensor {
 	char name[48];
 	uint32_t type;
