@@ -25,8 +25,8 @@ struct bench_roof {
 	char read_way[48];
 };
 
-int bench_limits_open(struct bench_limits *l, const struct pool *weights, struct team *t, uint32_t n_turn,
-		      struct error *e);
+int bench_limits_open(struct bench_limits *l, const struct pool *weights, enum kernels_isa isa, struct team *t,
+		      uint32_t n_turn, struct error *e);
 void bench_limits_close(struct bench_limits *l);
 void bench_limits_turn(struct bench_limits *l);
 /* After one turn at least. */

@@ -55,14 +55,14 @@ static int choose_pool(struct bench_limits *l, const struct pool *weights, struc
 	return r;
 }
 
-int bench_limits_open(struct bench_limits *l, const struct pool *weights, struct team *t, uint32_t n_turn,
-		      struct error *e)
+int bench_limits_open(struct bench_limits *l, const struct pool *weights, enum kernels_isa isa, struct team *t,
+		      uint32_t n_turn, struct error *e)
 {
 	int r = choose_pool(l, weights, e);
 
 	if (r < 0)
 		return r;
-	kernels_limits(&l->k, ISA_MAX);
+	kernels_limits(&l->k, isa);
 	l->team = t;
 	l->n_turn = n_turn;
 	l->read = calloc((size_t)LIMIT_WAYS * n_turn, sizeof(*l->read));

@@ -49,8 +49,9 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 	s.n_each = max_u32(a->batch.n ? a->n_depth + a->n_gen : 0, SWEEP_DEPTH + SWEEP_STEPS);
 	s.n_ctx = max_u32(s.n_ctx, list_max(&a->rows));
 	s.kv_type = kv_type_parse(a->kv_type);
+	s.isa = a->isa ? kernels_isa_parse(a->isa) : ISA_MAX;
 	r = bench_run_open(&b->run, a->model, &s, e);
-	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool, b->run.team, a->n_repeat, e);
+	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool, s.isa, b->run.team, a->n_repeat, e);
 }
 
 /* Runs one measurement, and adds the laps it took to *sum. */
@@ -263,6 +264,8 @@ int bench_model_main(const struct args *given)
 	a.kv_type = a.kv_type ? a.kv_type : kv_type_name(KV_F16);
 	if (kv_type_parse(a.kv_type) == KV_TYPE_MAX)
 		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
+	if (a.isa && (kernels_isa_parse(a.isa) == ISA_MAX || !(kernels_available() >> kernels_isa_parse(a.isa) & 1)))
+		return fail(TOOL_USAGE, "--isa: '%s' is none of ref, avx2, avx512vnni that this CPU has", a.isa);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;
 	a.n_gen = a.n_gen ? a.n_gen : 128;
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;

@@ -42,7 +42,7 @@ int bench_run_open(struct bench_run *b, const char *path, const struct bench_siz
 		r = weights_load(&b->weights, path, &(struct weights_options){ .n_thread = team_size(b->team) }, e);
 	if (r < 0)
 		return r;
-	kernels_select(&b->kernels, ISA_MAX);
+	kernels_select(&b->kernels, s->isa);
 	mo.n_thread = (uint32_t)team_size(b->team);
 	mo.n_ctx = b->n_ctx;
 	mo.kv_type = s->kv_type;

@@ -26,6 +26,7 @@ struct bench_size {
 	uint32_t n_seq, n_each; /* sequences side by side, and their positions */
 	uint32_t n_thread;
 	enum kv_type kv_type;
+	enum kernels_isa isa;
 };
 
 int bench_run_open(struct bench_run *b, const char *path, const struct bench_size *s, struct error *e);

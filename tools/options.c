@@ -53,6 +53,8 @@ static const struct row rows[] = {
 	  AT(n_depth), 0, 1u << 20 },
 	{ OPT_KV_TYPE, "kv-type", 0, "TYPE", "how keys and values are stored: f16 (default) or q8_0", KIND_TEXT,
 	  AT(kv_type), 0, 0 },
+	{ OPT_ISA, "isa", 0, "NAME", "kernels up to ref, avx2 or avx512vnni (default: the best of this CPU)", KIND_TEXT,
+	  AT(isa), 0, 0 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
 	{ OPT_ROWS, "rows", 0, "LIST", "time of a step with each of these numbers of rows: 1-17,32,64", KIND_LIST,
 	  AT(rows), 1, 256 },

@@ -40,6 +40,7 @@ enum option_bit {
 	OPT_ROWS = 1u << 21,
 	OPT_BATCH = 1u << 22,
 	OPT_KV_TYPE = 1u << 23,
+	OPT_ISA = 1u << 24,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -53,7 +54,7 @@ struct list {
 };
 
 struct args {
-	const char *socket, *model, *system, *kv_type;
+	const char *socket, *model, *system, *kv_type, *isa;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_depth, n_repeat;

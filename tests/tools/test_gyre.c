@@ -56,6 +56,7 @@ static void usage_errors_are_2(void **state)
 					     "inspect",
 					     "stat extra",
 					     "run --stop '' hi",
+					     "bench model -m x --isa nosuch",
 					     "bench model",
 					     "run",
 					     "bench model --rows 4-1 -m x",
