@@ -1,0 +1,33 @@
+/*
+ * Where the workers of a team run and which memory is theirs: nodes of workers, in order, each on a NUMA node of the kernel's or
+ * on a virtual one. Computed once at start from the topology and from what was asked for; data from then on.
+ */
+#ifndef GYRE_DAEMON_UTIL_LAYOUT_H
+#define GYRE_DAEMON_UTIL_LAYOUT_H
+
+#include "daemon/util/error.h"
+#include "daemon/util/topology.h"
+
+#include <stdbool.h>
+
+#define NODE_MAX 8 /* nodes that share one model */
+
+struct layout_node {
+	int n_worker; /* at least 1 */
+	int os_node;  /* the kernel's number of the node that its memory is bound to; -1: memory may lie anywhere */
+};
+
+struct layout {
+	int n_worker, n_node;
+	struct layout_node node[NODE_MAX];
+	bool is_pinned;             /* cpu[] holds */
+	int cpu[TOPOLOGY_CORE_MAX]; /* of worker i; workers go node by node */
+};
+
+/*
+ * n_worker 0: the default of the topology. n_node 0: one for each NUMA node that has both workers and memory; more than there
+ * are: virtual nodes, which divide the workers evenly. -EINVAL with the remedy when it cannot be had.
+ */
+int layout_make(struct layout *l, const struct topology *t, int n_worker, int n_node, struct error *e);
+
+#endif
