@@ -106,7 +106,7 @@ static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 				   .version = GYRE_ABI_VERSION,
 				   .layout_hash = abi_layout_hash() };
 	w->n_vocab = vocab_size(d->vocab);
-	w->n_ctx = d->n_ctx;
+	w->n_ctx = d->engine[0].n_ctx;
 	w->bos = vocab_bos(d->vocab);
 	w->eos = vocab_eos(d->vocab);
 	w->has_chat = vocab_chat_family(d->vocab) != NULL;
@@ -328,7 +328,7 @@ static void on_tick(struct control *c)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	if (c->is_draining) {
-		if (now >= c->drain_end_ns || counter_read32(&c->d->queue.n_live) == 0)
+		if (now >= c->drain_end_ns || counter_read32(&c->d->engine[0].queue.n_live) == 0)
 			c->is_done = true;
 	}
 	if (is_waiting || c->is_draining)

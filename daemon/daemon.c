@@ -1,17 +1,11 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
-#include "daemon/util/minmax.h"
 #include "daemon/vocab_gguf.h"
-#include "shm/atomic.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define LOGIT_BYTES_MAX  (64u << 20) /* of the logit rows of one step */
-#define LOGIT_ROW_MIN    32u
-#define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 
 static void name_model(struct daemon *d)
 {
@@ -24,17 +18,18 @@ static void name_model(struct daemon *d)
 		snprintf(d->model_name, sizeof(d->model_name), "%.120s", slash ? slash + 1 : d->config.model);
 }
 
-static int open_team(struct daemon *d, struct error *e)
+static int open_layout(struct daemon *d, struct error *e)
 {
 	char why[128] = "asked for";
+	struct topology t = { .n_thread = 1 };
 	int n = d->config.n_thread ? (int)d->config.n_thread : cpu_default_threads(why, sizeof(why));
-	bool is_pinned = topology_read(&d->topology, "", NULL) == 0 && (uint32_t)n <= d->topology.n_core;
+	int r;
 
-	for (int i = 0; is_pinned && i < n; i++)
-		d->cpu[i] = d->topology.core[i].cpu;
-	d->n_thread = (uint32_t)n;
-	log_info("threads: %d (%s)%s", n, why, is_pinned ? ", pinned" : "");
-	return team_new(&d->team, n, is_pinned ? d->cpu : NULL, e);
+	(void)topology_read(&t, "", NULL); /* unread: no core to pin to */
+	r = layout_make(&d->layout, &t, n, 1, e);
+	if (r == 0)
+		log_info("threads: %d (%s)%s", n, why, d->layout.is_pinned ? ", pinned" : "");
+	return r;
 }
 
 static int open_kernels(struct daemon *d, struct error *e)
@@ -83,7 +78,7 @@ static void make_vocab(void *arg, const struct gguf *g)
 static int open_weights(struct daemon *d, struct error *e)
 {
 	struct vocab_made v = { .text = "" };
-	struct weights_options wo = { .n_thread = (int)d->n_thread, .beside = make_vocab, .arg = &v };
+	struct weights_options wo = { .n_thread = d->layout.n_worker, .beside = make_vocab, .arg = &v };
 	int r = weights_load(&d->weights, d->config.model, &wo, e);
 	const struct weights *w = d->weights;
 
@@ -100,96 +95,33 @@ static int open_weights(struct daemon *d, struct error *e)
 	return 0;
 }
 
-/* Rows and logit rows of a step from the configuration and the vocabulary. */
-static void size_step(const struct daemon *d, uint32_t *n_row, uint32_t *n_logit)
+static int open_engines(struct daemon *d, struct error *e)
 {
-	uint32_t fit = LOGIT_BYTES_MAX / (vocab_size(d->vocab) * (uint32_t)sizeof(float));
+	struct engine_options o = { &d->config, &d->layout, &d->kernels, d->vocab, d->weights, &d->intake };
+	int r = 0;
 
-	*n_row = d->config.batch_rows;
-	*n_logit = min_u32(BATCH_SEQ_MAX, max_u32(fit, LOGIT_ROW_MIN));
-}
-
-static int open_forward(struct daemon *d, struct error *e)
-{
-	struct model_options mo = { .n_thread = d->n_thread, .n_ctx = d->config.n_ctx };
-	int r;
-
-	mo.kv_type = kv_type_parse(d->config.kv_type);
-	if (mo.kv_type == KV_TYPE_MAX)
-		return error_set(e, -EINVAL, "kv-type: '%s' is none of f16, q8_0", d->config.kv_type);
-	size_step(d, &mo.n_row_max, &mo.n_logit_max);
-	if (!mo.n_ctx) {
-		uint32_t n_train = 0;
-		struct gguf_str arch;
-		char key[160];
-
-		if (gguf_get_str(d->weights->gguf, "general.architecture", &arch) == 0 && arch.n < 100) {
-			snprintf(key, sizeof(key), "%.*s.context_length", (int)arch.n, arch.p);
-			gguf_get_u32(d->weights->gguf, key, &n_train);
-		}
-		mo.n_ctx = n_train && n_train < CONFIG_CTX_AUTO ? n_train : CONFIG_CTX_AUTO;
+	for (uint32_t n = 1; r == 0 && d->n_engine < n;) {
+		r = engine_open(&d->engine[d->n_engine], &o, e);
+		d->n_engine += r == 0;
 	}
-	r = model_open(&d->model, d->weights, &d->kernels, &mo, e);
-	if (r < 0)
-		return r;
-	/* A row past the table would be read for a token past it. Tables padded beyond the vocabulary are common and harmless. */
-	if (vocab_size(d->vocab) > model_hparams(d->model)->n_vocab)
-		return error_set(e, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
-				 d->config.model, vocab_size(d->vocab), model_hparams(d->model)->n_vocab);
-	d->n_ctx = model_n_ctx(d->model);
-	r = batch_init(&d->batch, mo.n_row_max, mo.n_logit_max, model_logit_stride(d->model));
-	return r < 0 ? error_set(e, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
+	return r;
 }
 
-static int open_kv(struct daemon *d, struct error *e)
-{
-	size_t block = model_kv_block_bytes(d->model), n_block = (d->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
-	uint64_t bytes = d->config.kv_bytes ? d->config.kv_bytes : KV_CONTEXTS_AUTO * n_block * block;
-	struct error why = { "" };
-	int r;
-
-	if (bytes < block)
-		return error_set(e, -EINVAL, "kv-bytes: one block takes %zu bytes", block);
-	r = pool_map(&d->kv_pool, bytes, "gyre-kv", &why);
-	if (r < 0)
-		return error_set(e, r, "%s; or lower --kv-bytes or --ctx", why.text);
-	r = kv_init(&d->kv, d->kv_pool.base, d->kv_pool.bytes, block);
-	if (r < 0)
-		return error_set(e, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
-	model_set_kv(d->model, d->kv_pool.base);
-	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", d->kv.n_block * KV_BLOCK,
-		 d->config.kv_type, d->kv.n_block, (double)d->kv_pool.bytes / (1 << 20),
-		 pool_kind_name(d->kv_pool.kind), d->n_ctx);
-	return 0;
-}
-
-static int open_stages(struct daemon *d, struct error *e)
+static int open_intake(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK };
-	struct sample_options sample = { vocab_size(d->vocab), d->batch.n_logit_max, c->n_draft };
-	struct intake_options io = { vocab_size(d->vocab), d->n_ctx, c->n_draft, c->spin_us * 1000ull };
-	int r;
+	struct intake_options io = { vocab_size(d->vocab), d->engine[0].n_ctx, c->n_draft, c->spin_us * 1000ull };
+	int r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
 
-	sched_init(&d->sched, &d->kv, &so);
-	spec_init(&d->spec, c->n_draft, d->n_ctx, d->batch.n_row_max, KV_BLOCK);
-	emit_init(&d->emit, d->vocab, d->n_ctx);
-	r = queue_init(&d->queue, d->n_ctx, KV_BLOCK);
-	if (r == 0)
-		r = sample_init(&d->sample, &d->kernels, d->team, &sample);
-	if (r == 0)
-		r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
-	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX,
-				 d->n_ctx)
-		     : 0;
+	return r < 0 ? error_set(e, r, "no memory for prompts of %u positions; lower --ctx", io.n_ctx) : 0;
 }
 
 static const struct {
 	const char *name;
 	int (*open)(struct daemon *d, struct error *e);
 } parts[] = {
-	{ "kernels", open_kernels },    { "threads", open_team }, { "weights and vocabulary", open_weights },
-	{ "work space", open_forward }, { "KV", open_kv },        { "stages", open_stages },
+	{ "kernels", open_kernels }, { "layout", open_layout }, { "weights and vocabulary", open_weights },
+	{ "engine", open_engines },  { "intake", open_intake },
 };
 
 #define N_PART (sizeof(parts) / sizeof(parts[0]))
@@ -232,57 +164,26 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 void daemon_close(struct daemon *d)
 {
 	intake_deinit(&d->intake);
-	sample_deinit(&d->sample);
-	queue_deinit(&d->queue);
-	batch_deinit(&d->batch);
-	d->model = model_close(d->model);
-	kv_deinit(&d->kv);
-	pool_unmap(&d->kv_pool);
+	while (d->n_engine)
+		engine_close(&d->engine[--d->n_engine]);
 	d->vocab = vocab_free(d->vocab);
 	d->weights = weights_free(d->weights);
-	d->team = team_free(d->team);
 	if (d->control_fd >= 0)
 		close(d->control_fd);
 	d->control_fd = -1;
 }
 
-static void pin_leader(const struct daemon *d)
-{
-	cpu_set_t set;
-
-	if (d->n_thread > d->topology.n_core)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(d->cpu[0], &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
-static void *leader_main(void *arg)
-{
-	struct daemon *d = arg;
-
-	pthread_setname_np(pthread_self(), "gyred-leader");
-	pin_leader(d);
-	while (!load_acquire(&d->is_stopping))
-		daemon_step(d);
-	return NULL;
-}
-
 int daemon_start(struct daemon *d)
 {
-	int r = -pthread_create(&d->leader, NULL, leader_main, d);
+	int r = 0;
 
-	d->has_leader = r == 0;
+	for (uint32_t i = 0; r == 0 && i < d->n_engine; i++)
+		r = engine_start(&d->engine[i]);
 	return r;
 }
 
 void daemon_stop(struct daemon *d)
 {
-	if (!d->has_leader)
-		return;
-	/* Pairs with the load in leader_main. */
-	store_release(&d->is_stopping, 1);
-	intake_wake(&d->intake);
-	pthread_join(d->leader, NULL);
-	d->has_leader = false;
+	for (uint32_t i = 0; i < d->n_engine; i++)
+		engine_stop(&d->engine[i]);
 }

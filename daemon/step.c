@@ -1,13 +1,13 @@
-#include "daemon/daemon.h"
+#include "daemon/engine.h"
 
-int daemon_step(struct daemon *d)
+int engine_step(struct engine *e)
 {
-	intake_drain(&d->intake, &d->queue);              /* SQ rings -> requests    */
-	if (!sched_plan(&d->sched, &d->queue, &d->batch)) /* requests -> batch + KV  */
-		return intake_park(&d->intake);
-	spec_draft(&d->spec, &d->batch);             /* rows     -> longer rows */
-	model_forward(d->model, d->team, &d->batch); /* batch    -> logits      */
-	sample_batch(&d->sample, &d->batch);         /* logits   -> tokens      */
-	emit_batch(&d->emit, &d->batch);             /* tokens   -> CQ rings    */
+	intake_drain(e->intake, &e->queue);               /* SQ rings -> requests    */
+	if (!sched_plan(&e->sched, &e->queue, &e->batch)) /* requests -> batch + KV  */
+		return intake_park(e->intake);
+	spec_draft(&e->spec, &e->batch);             /* rows     -> longer rows */
+	model_forward(e->model, e->team, &e->batch); /* batch    -> logits      */
+	sample_batch(&e->sample, &e->batch);         /* logits   -> tokens      */
+	emit_batch(&e->emit, &e->batch);             /* tokens   -> CQ rings    */
 	return 0;
 }

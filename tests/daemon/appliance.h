@@ -1,6 +1,6 @@
 /*
  * The whole daemon inside a test: a tiny random model with a byte-level vocabulary, the real control loop in a thread, libgyre
- * on its socket. The leader is a thread too, or the test itself calls daemon_step.
+ * on its socket. The leader is a thread too, or the test itself calls engine_step.
  */
 #ifndef GYRE_TESTS_DAEMON_APPLIANCE_H
 #define GYRE_TESTS_DAEMON_APPLIANCE_H

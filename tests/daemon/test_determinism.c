@@ -124,7 +124,7 @@ static void run(struct stream *s, const struct way *w)
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
 	if (w->n_draft)
-		assert_true(counter_read(&a.d.sample.n_draft_hit) > 0);
+		assert_true(counter_read(&a.d.engine[0].sample.n_draft_hit) > 0);
 	appliance_close(&a);
 }
 

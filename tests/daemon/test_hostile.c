@@ -59,7 +59,7 @@ static void settle(struct gyre *g)
 {
 	wait_for(g, "sessions", 1);
 	wait_for(g, "live", 0);
-	wait_for(g, "kv_blocks_free", a.d.kv.n_block);
+	wait_for(g, "kv_blocks_free", a.d.engine[0].kv.n_block);
 }
 
 static int teardown(void **state)

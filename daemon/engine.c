@@ -1,0 +1,176 @@
+#include "daemon/engine.h"
+#include "daemon/util/log.h"
+#include "daemon/util/minmax.h"
+#include "shm/atomic.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LOGIT_BYTES_MAX  (64u << 20) /* of the logit rows of one step */
+#define LOGIT_ROW_MIN    32u
+#define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
+
+static int open_team(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	e->layout = *o->layout;
+	return team_new(&e->team, e->layout.n_worker, e->layout.is_pinned ? e->layout.cpu : NULL, why);
+}
+
+/* Rows and logit rows of a step from the configuration and the vocabulary. */
+static void size_step(const struct engine_options *o, uint32_t *n_row, uint32_t *n_logit)
+{
+	uint32_t fit = LOGIT_BYTES_MAX / (vocab_size(o->vocab) * (uint32_t)sizeof(float));
+
+	*n_row = o->config->batch_rows;
+	*n_logit = min_u32(BATCH_SEQ_MAX, max_u32(fit, LOGIT_ROW_MIN));
+}
+
+/* What the model was trained on, as far as nobody has asked for more. */
+static uint32_t default_ctx(const struct gguf *g)
+{
+	uint32_t n_train = 0;
+	struct gguf_str arch;
+	char key[160];
+
+	if (gguf_get_str(g, "general.architecture", &arch) == 0 && arch.n < 100) {
+		snprintf(key, sizeof(key), "%.*s.context_length", (int)arch.n, arch.p);
+		gguf_get_u32(g, key, &n_train);
+	}
+	return n_train && n_train < CONFIG_CTX_AUTO ? n_train : CONFIG_CTX_AUTO;
+}
+
+static int open_forward(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	const struct config *c = o->config;
+	struct model_options mo = { .n_thread = (uint32_t)e->layout.n_worker, .n_ctx = c->n_ctx };
+	int r;
+
+	mo.kv_type = kv_type_parse(c->kv_type);
+	if (mo.kv_type == KV_TYPE_MAX)
+		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0", c->kv_type);
+	size_step(o, &mo.n_row_max, &mo.n_logit_max);
+	if (!mo.n_ctx)
+		mo.n_ctx = default_ctx(o->weights->gguf);
+	r = model_open(&e->model, o->weights, o->kernels, &mo, why);
+	if (r < 0)
+		return r;
+	/* A row past the table would be read for a token past it. Tables padded beyond the vocabulary are common and harmless. */
+	if (vocab_size(o->vocab) > model_hparams(e->model)->n_vocab)
+		return error_set(why, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
+				 c->model, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
+	e->n_ctx = model_n_ctx(e->model);
+	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_logit_stride(e->model));
+	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
+}
+
+static int open_kv(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	size_t block = model_kv_block_bytes(e->model), n_block = (e->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
+	uint64_t bytes = o->config->kv_bytes ? o->config->kv_bytes : KV_CONTEXTS_AUTO * n_block * block;
+	struct error cause = { "" };
+	int r;
+
+	if (bytes < block)
+		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", block);
+	r = pool_map(&e->kv_pool, bytes, "gyre-kv", &cause);
+	if (r < 0)
+		return error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text);
+	r = kv_init(&e->kv, e->kv_pool.base, e->kv_pool.bytes, block);
+	if (r < 0)
+		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
+	model_set_kv(e->model, e->kv_pool.base);
+	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
+		 o->config->kv_type, e->kv.n_block, (double)e->kv_pool.bytes / (1 << 20),
+		 pool_kind_name(e->kv_pool.kind), e->n_ctx);
+	return 0;
+}
+
+static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	const struct config *c = o->config;
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK };
+	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, c->n_draft };
+	int r;
+
+	e->intake = o->intake;
+	sched_init(&e->sched, &e->kv, &so);
+	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK);
+	emit_init(&e->emit, o->vocab, e->n_ctx);
+	r = queue_init(&e->queue, e->n_ctx, KV_BLOCK);
+	if (r == 0)
+		r = sample_init(&e->sample, o->kernels, e->team, &sample);
+	return r < 0 ? error_set(why, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX,
+				 e->n_ctx)
+		     : 0;
+}
+
+int engine_open(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	int r;
+
+	memset(e, 0, sizeof(*e));
+	r = open_team(e, o, why);
+	if (r == 0)
+		r = open_forward(e, o, why);
+	if (r == 0)
+		r = open_kv(e, o, why);
+	if (r == 0)
+		r = open_stages(e, o, why);
+	if (r < 0)
+		engine_close(e);
+	return r;
+}
+
+void engine_close(struct engine *e)
+{
+	sample_deinit(&e->sample);
+	queue_deinit(&e->queue);
+	batch_deinit(&e->batch);
+	e->model = model_close(e->model);
+	kv_deinit(&e->kv);
+	pool_unmap(&e->kv_pool);
+	e->team = team_free(e->team);
+}
+
+/* ---- the leader ---- */
+
+static void pin_leader(const struct engine *e)
+{
+	cpu_set_t set;
+
+	if (!e->layout.is_pinned)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(e->layout.cpu[0], &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static void *leader_main(void *arg)
+{
+	struct engine *e = arg;
+
+	pthread_setname_np(pthread_self(), "gyred-leader");
+	pin_leader(e);
+	while (!load_acquire(&e->is_stopping))
+		engine_step(e);
+	return NULL;
+}
+
+int engine_start(struct engine *e)
+{
+	int r = -pthread_create(&e->leader, NULL, leader_main, e);
+
+	e->has_leader = r == 0;
+	return r;
+}
+
+void engine_stop(struct engine *e)
+{
+	if (!e->has_leader)
+		return;
+	/* Pairs with the load in leader_main. */
+	store_release(&e->is_stopping, 1);
+	intake_wake(e->intake);
+	pthread_join(e->leader, NULL);
+	e->has_leader = false;
+}
