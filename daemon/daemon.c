@@ -26,9 +26,10 @@ static int open_layout(struct daemon *d, struct error *e)
 	int r;
 
 	(void)topology_read(&t, "", NULL); /* unread: no core to pin to */
-	r = layout_make(&d->layout, &t, n, 1, e);
+	r = layout_make(&d->layout, &t, n, (int)d->config.n_node, e);
 	if (r == 0)
-		log_info("threads: %d (%s)%s", n, why, d->layout.is_pinned ? ", pinned" : "");
+		log_info("threads: %d (%s)%s on %d node%s", n, why, d->layout.is_pinned ? ", pinned" : "",
+			 d->layout.n_node, d->layout.n_node > 1 ? "s" : "");
 	return r;
 }
 
@@ -74,11 +75,40 @@ static void make_vocab(void *arg, const struct gguf *g)
 	v->code = vocab_from_gguf(&v->vocab, g, v->text, sizeof(v->text));
 }
 
+/* A node's pages are bound to it before they are written; that they are there is looked at all the same. */
+static int check_placement(const struct weights *w, struct error *e)
+{
+	for (uint32_t i = 0; i < w->plan.n_node; i++) {
+		size_t n_page, n_there;
+		int r;
+
+		if (w->pool[i].os_node < 0)
+			continue;
+		r = pool_placement(&w->pool[i], &n_page, &n_there);
+		if (r < 0)
+			return error_set(e, r, "weights of node %u: where its pages lie cannot be read: %s", i,
+					 strerror(-r));
+		log_info("node %u: %.1f MiB of weights on NUMA node %d: %zu of %zu pages there", i,
+			 (double)w->pool[i].bytes / (1 << 20), w->pool[i].os_node, n_there, n_page);
+		if (n_there < n_page)
+			return error_set(
+				e, -ENOMEM,
+				"weights of node %u: %zu of %zu pages are not on NUMA node %d; free memory there or "
+				"run with fewer --nodes",
+				i, n_page - n_there, n_page, w->pool[i].os_node);
+	}
+	return 0;
+}
+
 /* The vocabulary is made while the weights are read. */
 static int open_weights(struct daemon *d, struct error *e)
 {
 	struct vocab_made v = { .text = "" };
-	struct weights_options wo = { .n_thread = d->layout.n_worker, .beside = make_vocab, .arg = &v };
+	struct weights_options wo = { .plan = model_plan,
+				      .layout = &d->layout,
+				      .n_thread = d->layout.n_worker,
+				      .beside = make_vocab,
+				      .arg = &v };
 	int r = weights_load(&d->weights, d->config.model, &wo, e);
 	const struct weights *w = d->weights;
 
@@ -89,10 +119,10 @@ static int open_weights(struct daemon *d, struct error *e)
 		return error_set(e, v.code, "%s: %s", d->config.model, v.text);
 	name_model(d);
 	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
-		 (double)w->n_bytes / (1 << 20), pool_kind_name(w->pool.kind), w->pool_seconds * 1e3,
+		 (double)w->n_bytes / (1 << 20), pool_kind_name(w->pool[0].kind), w->pool_seconds * 1e3,
 		 w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
 	warn_chat(d);
-	return 0;
+	return check_placement(w, e);
 }
 
 static int open_engines(struct daemon *d, struct error *e)

@@ -13,7 +13,7 @@
 static int open_team(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	e->layout = *o->layout;
-	return team_new(&e->team, e->layout.n_worker, e->layout.is_pinned ? e->layout.cpu : NULL, why);
+	return team_new(&e->team, &e->layout, why);
 }
 
 /* Rows and logit rows of a step from the configuration and the vocabulary. */
@@ -63,25 +63,29 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 
+/* Blocks of all nodes together take what the configuration gives. */
 static int open_kv(struct engine *e, const struct engine_options *o, struct error *why)
 {
-	size_t block = model_kv_block_bytes(e->model), n_block = (e->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
-	uint64_t bytes = o->config->kv_bytes ? o->config->kv_bytes : KV_CONTEXTS_AUTO * n_block * block;
+	size_t bytes = model_kv_bytes(e->model), n_block = (e->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
+	uint32_t n_node = model_n_node(e->model);
+	struct kv_mem mem[NODE_MAX];
 	struct error cause = { "" };
 	int r;
 
-	if (bytes < block)
-		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", block);
-	r = pool_map(&e->kv_pool, bytes, "gyre-kv", &cause);
+	n_block = o->config->kv_bytes ? o->config->kv_bytes / bytes : KV_CONTEXTS_AUTO * n_block;
+	if (!n_block)
+		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", bytes);
+	r = model_map_kv(e->model, &e->layout, n_block, e->kv_pool, &cause);
 	if (r < 0)
 		return error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text);
-	r = kv_init(&e->kv, e->kv_pool.base, e->kv_pool.bytes, block);
+	for (uint32_t i = 0; i < n_node; i++)
+		mem[i] = (struct kv_mem){ e->kv_pool[i].base, model_kv_block_bytes(e->model, i) };
+	r = kv_init(&e->kv, mem, n_node, n_block);
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
-	model_set_kv(e->model, e->kv_pool.base);
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
-		 o->config->kv_type, e->kv.n_block, (double)e->kv_pool.bytes / (1 << 20),
-		 pool_kind_name(e->kv_pool.kind), e->n_ctx);
+		 o->config->kv_type, e->kv.n_block, (double)(n_block * bytes) / (1 << 20),
+		 pool_kind_name(e->kv_pool[0].kind), e->n_ctx);
 	return 0;
 }
 
@@ -128,7 +132,8 @@ void engine_close(struct engine *e)
 	batch_deinit(&e->batch);
 	e->model = model_close(e->model);
 	kv_deinit(&e->kv);
-	pool_unmap(&e->kv_pool);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		pool_unmap(&e->kv_pool[i]);
 	e->team = team_free(e->team);
 }
 

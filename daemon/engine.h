@@ -32,7 +32,7 @@ struct engine {
 	struct batch batch;
 	struct kv kv;
 
-	struct pool kv_pool;
+	struct pool kv_pool[NODE_MAX];
 	struct layout layout;
 	uint32_t n_ctx;
 

@@ -43,7 +43,14 @@ size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col)
 	return bytes;
 }
 
-void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size_t n_col)
+size_t quant_row_bytes(uint32_t type, size_t n_col)
+{
+	const struct quant_info *q = quant_info(type);
+
+	return n_col / q->block_len * q->block_bytes;
+}
+
+void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stride, int n_row, size_t n_col)
 {
 	const struct quant_info *q = quant_info(type);
 	/* Where a block is one element, a call for each would cost more than the copy. */
@@ -55,7 +62,7 @@ void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size
 		const void *row[PANEL_ROWS];
 
 		for (size_t r = 0; r < PANEL_ROWS; r++)
-			row[r] = (int)r < n_row ? (const uint8_t *)src + (r * n_block + b) * q->block_bytes : zeros;
+			row[r] = (int)r < n_row ? (const uint8_t *)src + r * src_stride + b * q->block_bytes : zeros;
 		if (run > 1)
 			panel_interleave(out, row, 0, q->block_bytes, run);
 		else

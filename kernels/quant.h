@@ -85,8 +85,11 @@ const struct quant_info *quant_info(uint32_t type);
 /* Bytes of a packed W[n_row][n_col]; n_col is a multiple of block_len. 0 on overflow or a bad shape. */
 size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col);
 
-/* Packs rows [16*panel, 16*panel+n_row) given as contiguous GGUF rows at src into the panel at dst; 1 <= n_row <= 16. */
-void quant_pack_panel(uint32_t type, void *dst, const void *src, int n_row, size_t n_col);
+/* Bytes of one GGUF row of n_col elements, a multiple of block_len. */
+size_t quant_row_bytes(uint32_t type, size_t n_col);
+
+/* Packs n_row (1..16) rows of n_col elements, GGUF rows that lie src_stride bytes apart from src on, into the panel at dst. */
+void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stride, int n_row, size_t n_col);
 
 /* Row `row` of packed W -> y[n_col]: the embedding look-up. */
 void quant_dequantize_row(uint32_t type, float *y, const void *w, size_t row, size_t n_col);

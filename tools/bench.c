@@ -1,5 +1,5 @@
 #include "tools/bench.h"
-#include "daemon/util/topology.h"
+#include "daemon/util/layout.h"
 #include "shm/atomic.h"
 #include "tools/tool.h"
 
@@ -107,17 +107,17 @@ double bench_eventfd_ns(int cpu_a, int cpu_b)
 	return median(x, GROUPS);
 }
 
-int bench_team(struct team **team, uint32_t n, struct error *e)
+int bench_team(struct team **team, struct layout *l, uint32_t n, uint32_t n_node, struct error *e)
 {
 	static struct topology t;
-	static int cpu[TEAM_MAX];
-	bool is_pinned;
+	int r = topology_read(&t, "", NULL);
 
-	n = n ? n : (uint32_t)cpu_default_threads(NULL, 0);
-	is_pinned = topology_read(&t, "", NULL) == 0 && n <= t.n_core;
-	for (uint32_t i = 0; is_pinned && i < n; i++)
-		cpu[i] = t.core[i].cpu;
-	if (is_pinned)
-		bench_pin(cpu[0]);
-	return team_new(team, (int)n, is_pinned ? cpu : NULL, e);
+	if (r < 0)
+		return error_set(e, r, "the CPU mask cannot be read: %s", strerror(-r));
+	r = layout_make(l, &t, (int)n, (int)n_node, e);
+	if (r < 0)
+		return r;
+	if (l->is_pinned)
+		bench_pin(l->cpu[0]);
+	return team_new(team, l, e);
 }

@@ -49,7 +49,7 @@ static int choose_pool(struct bench_limits *l, const struct pool *weights, struc
 	if (weights->bytes >= 4 * cache_bytes() && weights->bytes >= READ_BYTES_MIN)
 		return 0;
 	l->pool = &l->own;
-	r = pool_map(&l->own, own_bytes(), "gyre-bench", e);
+	r = pool_map(&l->own, own_bytes(), -1, "gyre-bench", e);
 	if (r == 0)
 		memset(l->own.base, 1, l->own.bytes); /* zero pages might all be the same one */
 	return r;

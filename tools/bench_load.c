@@ -4,6 +4,7 @@
  */
 #include "tools/tool.h"
 
+#include "daemon/model/model.h"
 #include "daemon/util/topology.h"
 #include "daemon/weights/loader.h"
 #include "daemon/weights/weights.h"
@@ -72,7 +73,7 @@ static void drop_cache(const struct load *l)
 
 static int load_once(struct load *l, double *seconds, double *memory, struct error *e)
 {
-	struct weights_options o = { .n_thread = l->n_thread };
+	struct weights_options o = { .plan = model_plan, .n_thread = l->n_thread };
 	struct weights *w;
 	int r = weights_load(&w, l->path, &o, e);
 
@@ -81,7 +82,7 @@ static int load_once(struct load *l, double *seconds, double *memory, struct err
 	*seconds = w->seconds;
 	*memory = w->pool_seconds;
 	l->n_bytes = w->n_bytes;
-	l->pages = pool_kind_name(w->pool.kind);
+	l->pages = pool_kind_name(w->pool[0].kind);
 	weights_free(w);
 	return 0;
 }

@@ -42,7 +42,9 @@ static uint32_t list_max(const struct list *l)
 
 static int open_all(struct bench *b, const struct args *a, struct error *e)
 {
-	struct bench_size s = { .n_ctx = max_u32(a->n_prompt, a->n_depth + a->n_gen), .n_thread = a->n_thread };
+	struct bench_size s = { .n_ctx = max_u32(a->n_prompt, a->n_depth + a->n_gen),
+				.n_thread = a->n_thread,
+				.n_node = a->n_node };
 	int r;
 
 	s.n_seq = max_u32(list_max(&a->rows), list_max(&a->batch));
@@ -51,7 +53,7 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 	s.kv_type = kv_type_parse(a->kv_type);
 	s.isa = a->isa ? kernels_isa_parse(a->isa) : ISA_MAX;
 	r = bench_run_open(&b->run, a->model, &s, e);
-	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool, s.isa, b->run.team, a->n_repeat, e);
+	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool[0], s.isa, b->run.team, a->n_repeat, e);
 }
 
 /* Runs one measurement, and adds the laps it took to *sum. */
@@ -203,7 +205,7 @@ static int print_as_json(const struct bench *b, const struct args *a)
 			     (json_int_t)b->run.weights->n_bytes, "token_bytes", (json_int_t)bench_step_bytes(&b->run),
 			     "n_prompt", (int)a->n_prompt, "n_gen", (int)a->n_gen, "n_depth", (int)a->n_depth,
 			     "threads", team_size(b->run.team), "repeat", (int)a->n_repeat, "isa", b->run.kernels.isa,
-			     "kv_type", a->kv_type, "pages", pool_kind_name(b->run.weights->pool.kind), "load_s",
+			     "kv_type", a->kv_type, "pages", pool_kind_name(b->run.weights->pool[0].kind), "load_s",
 			     b->run.weights->seconds));
 	json_object_set_new(j, "prefill_steps", steps_json(&b->pp_steps));
 	json_object_set_new(j, "decode_steps", steps_json(&b->tg_steps));
@@ -242,7 +244,7 @@ static int print_figures(const struct bench *b, const struct args *a)
 	       b->roof.peak_gmacs, b->roof.peak_one_gmacs, prefill_gmacs(b, a) / b->roof.peak_gmacs,
 	       prefill_gmacs(b, a));
 	printf("(%d threads, %s, KV %s, %s, medians of %u)\n\nprefill, a step:\n", team_size(b->run.team),
-	       b->run.kernels.isa, a->kv_type, pool_kind_name(b->run.weights->pool.kind), a->n_repeat);
+	       b->run.kernels.isa, a->kv_type, pool_kind_name(b->run.weights->pool[0].kind), a->n_repeat);
 	steps_print(&b->pp_steps);
 	puts("\ndecode, a step:");
 	steps_print(&b->tg_steps);

@@ -15,10 +15,9 @@ static int open_sequences(struct bench_run *b, const struct bench_size *s, struc
 	b->n_seq = s->n_seq;
 	b->n_block = (s->n_each + KV_BLOCK - 1) / KV_BLOCK;
 	n = max_u32(n_long, b->n_seq * b->n_block);
-	code = pool_map(&b->kv, n * model_kv_block_bytes(b->model), "gyre-kv", e);
+	code = model_map_kv(b->model, &b->layout, n, b->kv, e);
 	if (code < 0)
 		return code;
-	model_set_kv(b->model, b->kv.base);
 	r->op = GYRE_OP_GENERATE;
 	r->token = calloc(b->n_ctx, sizeof(*r->token));
 	b->block = calloc(n, sizeof(*b->block));
@@ -35,11 +34,14 @@ static int open_sequences(struct bench_run *b, const struct bench_size *s, struc
 int bench_run_open(struct bench_run *b, const char *path, const struct bench_size *s, struct error *e)
 {
 	struct model_options mo = { .n_row_max = STEP_ROWS, .n_logit_max = max_u32(s->n_seq, 1) };
-	int r = bench_team(&b->team, s->n_thread, e);
+	int r = bench_team(&b->team, &b->layout, s->n_thread, s->n_node, e);
 
 	b->n_ctx = max_u32(s->n_ctx, s->n_each);
 	if (r == 0)
-		r = weights_load(&b->weights, path, &(struct weights_options){ .n_thread = team_size(b->team) }, e);
+		r = weights_load(&b->weights, path,
+				 &(struct weights_options){
+					 .plan = model_plan, .layout = &b->layout, .n_thread = team_size(b->team) },
+				 e);
 	if (r < 0)
 		return r;
 	kernels_select(&b->kernels, s->isa);
@@ -54,7 +56,8 @@ void bench_run_close(struct bench_run *b)
 {
 	batch_deinit(&b->batch);
 	model_close(b->model);
-	pool_unmap(&b->kv);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		pool_unmap(&b->kv[i]);
 	weights_free(b->weights);
 	team_free(b->team);
 	free(b->request.token);

@@ -15,7 +15,8 @@ struct bench_run {
 	struct team *team;
 	struct model *model;
 	struct batch batch;
-	struct pool kv;
+	struct pool kv[NODE_MAX];
+	struct layout layout;
 	struct request request; /* all sequences are this one's tokens; only their blocks differ */
 	uint32_t *block;        /* [n_seq][n_block] */
 	uint32_t n_seq, n_ctx, n_block;
@@ -24,7 +25,7 @@ struct bench_run {
 struct bench_size {
 	uint32_t n_ctx;         /* positions of the one long sequence */
 	uint32_t n_seq, n_each; /* sequences side by side, and their positions */
-	uint32_t n_thread;
+	uint32_t n_thread, n_node;
 	enum kv_type kv_type;
 	enum kernels_isa isa;
 };

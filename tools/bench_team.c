@@ -41,6 +41,7 @@ static double run_ns(struct team *t)
 int bench_team_main(const struct args *a)
 {
 	static struct topology t;
+	static struct layout l;
 	double line[TURNS], barrier[TURNS], run[TURNS], ratio[TURNS];
 	struct error e = { "" };
 	struct job j;
@@ -48,7 +49,7 @@ int bench_team_main(const struct args *a)
 
 	if (topology_read(&t, "", NULL) < 0 || t.n_core < 2)
 		return fail(TOOL_FAILED, "the team bench needs two cores in the affinity mask");
-	if (bench_team(&j.team, a->n_thread, &e) < 0)
+	if (bench_team(&j.team, &l, a->n_thread, a->n_node, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
 	for (int i = 0; i < TURNS; i++) {
 		line[i] = bench_pingpong_ns(t.core[0].cpu, t.core[1].cpu);

@@ -28,12 +28,12 @@ static const struct verb verbs[] = {
 	{ "bench model", "",
 	  "Speed of a model in this process: prefill, decode, their share of what the machine can read and multiply in "
 	  "this run, and where the time of a step goes.",
-	  OPT_MODEL | OPT_THREADS | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_KV_TYPE | OPT_ISA | OPT_ROWS |
-		  OPT_BATCH | OPT_REPEAT | OPT_JSON,
+	  OPT_MODEL | OPT_THREADS | OPT_NODES | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_KV_TYPE | OPT_ISA |
+		  OPT_ROWS | OPT_BATCH | OPT_REPEAT | OPT_JSON,
 	  0, 0, bench_model_main },
 	{ "bench team", "",
 	  "Time that workers take to meet at a barrier, beside a cache line's way there and back between two cores.",
-	  OPT_THREADS | OPT_JSON, 0, 0, bench_team_main },
+	  OPT_THREADS | OPT_NODES | OPT_JSON, 0, 0, bench_team_main },
 	{ "bench load", "FILE.gguf",
 	  "How long a model's weights take to load, beside a plain read of the file by as many threads: with the file "
 	  "in "

@@ -1,6 +1,8 @@
 /* The options of every verb, in one table: name, argument, range and explanation stand once, --help prints them. */
 #include "tools/tool.h"
 
+#include "daemon/util/layout.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
@@ -29,6 +31,8 @@ static const struct row rows[] = {
 	  0 },
 	{ OPT_THREADS, "threads", 't', "N", "threads (default: one per core within the CPU quota)", KIND_U32,
 	  AT(n_thread), 1, 1024 },
+	{ OPT_NODES, "nodes", 0, "N", "divide the model between N nodes, virtual ones if need be", KIND_U32, AT(n_node),
+	  1, NODE_MAX },
 	{ OPT_MAX, "max", 'n', "N", "tokens at most (default: up to the context)", KIND_U32, AT(max_tokens), 1,
 	  1u << 30 },
 	{ OPT_TEMP, "temp", 0, "T", "temperature; 0, the default, always takes the likeliest token", KIND_FLOAT,

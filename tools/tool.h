@@ -41,6 +41,7 @@ enum option_bit {
 	OPT_BATCH = 1u << 22,
 	OPT_KV_TYPE = 1u << 23,
 	OPT_ISA = 1u << 24,
+	OPT_NODES = 1u << 25,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -57,7 +58,7 @@ struct args {
 	const char *socket, *model, *system, *kv_type, *isa;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
-	uint32_t n_thread, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
+	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps;
 	int n_word;

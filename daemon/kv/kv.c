@@ -19,20 +19,22 @@ static void stack_fill(struct kv *kv)
 static void poison(struct kv *kv, uint32_t block)
 {
 #ifdef GYRE_CHECK
-	memset(kv->mem + (size_t)block * kv->block_bytes, 0xff, kv->block_bytes);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		if (kv->mem[i].block_bytes)
+			memset(kv->mem[i].base + block * kv->mem[i].block_bytes, 0xff, kv->mem[i].block_bytes);
 #else
 	(void)kv;
 	(void)block;
 #endif
 }
 
-int kv_init(struct kv *kv, void *mem, size_t bytes, size_t block_bytes)
+int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
 {
-	size_t n = block_bytes ? bytes / block_bytes : 0;
-
-	*kv = (struct kv){ .mem = mem, .block_bytes = block_bytes };
+	*kv = (struct kv){ 0 };
 	if (n == 0)
 		return -EINVAL;
+	for (uint32_t i = 0; i < n_mem; i++)
+		kv->mem[i] = mem[i];
 	if (n >= UINT32_MAX)
 		n = UINT32_MAX - 1;
 	kv->n_block = (uint32_t)n;

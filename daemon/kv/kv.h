@@ -1,5 +1,6 @@
 /*
- * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references.
+ * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references. A block
+ * has a piece on each node, that of the heads which the node owns.
  * A block belongs to whoever allocated it until the last reference is put; holders share it read-only. Each block can be
  * charged to one owner (a session), and the charge goes when the block does.
  *
@@ -9,15 +10,22 @@
 #ifndef GYRE_DAEMON_KV_KV_H
 #define GYRE_DAEMON_KV_KV_H
 
+#include "daemon/util/layout.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 #define KV_NO_OWNER  UINT32_MAX
 #define KV_OWNER_MAX 4096u /* owners that can be charged: sessions */
 
+/* A node's memory, the caller's: [n_block][block_bytes]. */
+struct kv_mem {
+	uint8_t *base;
+	size_t block_bytes; /* 0: it owns no head */
+};
+
 struct kv {
-	uint8_t *mem; /* the caller's, [n_block][block_bytes] */
-	size_t block_bytes;
+	struct kv_mem mem[NODE_MAX];
 	uint32_t n_block, n_free;
 	uint32_t *free;   /* [n_block] a stack; the first n_free are free */
 	uint32_t *ref;    /* [n_block] holders; 0: free */
@@ -25,8 +33,8 @@ struct kv {
 	uint32_t *charge; /* [KV_OWNER_MAX] blocks charged */
 };
 
-/* As many blocks as fit in bytes. -EINVAL: not one does. */
-int kv_init(struct kv *kv, void *mem, size_t bytes, size_t block_bytes);
+/* mem[n_mem]. -EINVAL: no block. */
+int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_block);
 /* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */
 void kv_deinit(struct kv *kv);
 

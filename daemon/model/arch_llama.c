@@ -5,41 +5,66 @@
  * and logits = Woutput . (rms_norm(x) * output_norm). Rotary pairs are (2i, 2i+1), as GGUF stores this architecture.
  *
  * Five barriers a layer: after qkv+rope+store, attention, o+residual, gate/up/silu, down+residual; four more when many
- * rows make it worth while to share the packing of activations. Projections are cut by output: by whole heads, or panels.
+ * rows make it worth while to share the packing of activations. With several nodes the partial sums of o and of down are
+ * exchanged as well: one more barrier each, none with many rows, where who packs a row adds it up.
  */
 #include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_BYTES 64
 
+#define LAYER(field) offsetof(struct layer, field)
+
+/* A layer's tensors. */
+static const struct {
+	const char *name;
+	size_t at; /* in struct layer */
+	enum plan_axis axis;
+} layer_tensor[] = {
+	{ "attn_norm", LAYER(attn_norm), PLAN_COPY },       { "attn_q", LAYER(attn_q), PLAN_HEAD },
+	{ "attn_k", LAYER(attn_k), PLAN_HEAD_KV },          { "attn_v", LAYER(attn_v), PLAN_HEAD_KV },
+	{ "attn_output", LAYER(attn_output), PLAN_HEAD_K }, { "ffn_norm", LAYER(ffn_norm), PLAN_COPY },
+	{ "ffn_gate", LAYER(ffn_gate), PLAN_FF },           { "ffn_up", LAYER(ffn_up), PLAN_FF },
+	{ "ffn_down", LAYER(ffn_down), PLAN_FF_K },
+};
+
+#define N_LAYER_TENSOR (sizeof(layer_tensor) / sizeof(layer_tensor[0]))
+
+/* "blk.7.attn_q.weight": what lies between the second and the third dot. */
+static enum plan_axis llama_axis(const char *name, size_t n)
+{
+	const char *end = name + n, *dot = n > 4 && !memcmp(name, "blk.", 4) ? memchr(name + 4, '.', n - 4) : NULL;
+
+	for (size_t i = 0; dot && i < N_LAYER_TENSOR; i++) {
+		size_t len = strlen(layer_tensor[i].name);
+
+		if ((size_t)(end - dot - 1) == len + strlen(".weight") && !memcmp(dot + 1, layer_tensor[i].name, len) &&
+		    !memcmp(dot + 1 + len, ".weight", strlen(".weight")))
+			return layer_tensor[i].axis;
+	}
+	return gguf_str_eq((struct gguf_str){ name, n }, "token_embd.weight") ||
+			       gguf_str_eq((struct gguf_str){ name, n }, "output.weight")
+		       ? PLAN_VOCAB
+		       : PLAN_COPY;
+}
+
 static int layer_open(struct model *m, const struct weights *w, uint32_t i, struct error *e)
 {
-	const struct hparams *hp = &m->hp;
-	uint32_t n_q = hp->n_head * hp->head_dim, n_kv = hp->n_head_kv * hp->head_dim;
-	struct layer *l = &m->layer[i];
-	const struct {
-		const char *name;
-		const struct tensor **t;
-		uint32_t n_row, n_col; /* n_row 0: a vector */
-	} want[] = {
-		{ "attn_norm", &l->attn_norm, 0, hp->n_embd },       { "attn_q", &l->attn_q, n_q, hp->n_embd },
-		{ "attn_k", &l->attn_k, n_kv, hp->n_embd },          { "attn_v", &l->attn_v, n_kv, hp->n_embd },
-		{ "attn_output", &l->attn_output, hp->n_embd, n_q }, { "ffn_norm", &l->ffn_norm, 0, hp->n_embd },
-		{ "ffn_gate", &l->ffn_gate, hp->n_ff, hp->n_embd },  { "ffn_up", &l->ffn_up, hp->n_ff, hp->n_embd },
-		{ "ffn_down", &l->ffn_down, hp->n_embd, hp->n_ff },
-	};
-
-	for (size_t j = 0; j < sizeof(want) / sizeof(want[0]); j++) {
+	for (size_t j = 0; j < N_LAYER_TENSOR; j++) {
+		const struct tensor **t =
+			(const struct tensor **)(void *)((uint8_t *)&m->layer[i] + layer_tensor[j].at);
 		char name[NAME_BYTES];
 
-		snprintf(name, sizeof(name), "blk.%u.%s.weight", i, want[j].name);
-		*want[j].t = want[j].n_row ? tensor_matrix(m, w, name, want[j].n_row, want[j].n_col, e)
-					   : tensor_vector(w, name, want[j].n_col, e);
-		if (!*want[j].t)
+		snprintf(name, sizeof(name), "blk.%u.%s.weight", i, layer_tensor[j].name);
+		*t = layer_tensor[j].axis == PLAN_COPY ? tensor_vector(w, name, m->hp.n_embd, e)
+						       : tensor_matrix(m, w, name, layer_tensor[j].axis, e);
+		if (!*t)
 			return -EINVAL;
 	}
 	return 0;
@@ -66,13 +91,13 @@ static int llama_open(struct model *m, const struct weights *w, struct error *e)
 	if (!embd)
 		return error_set(e, -EINVAL, "the file has no tensor token_embd.weight");
 	m->hp.n_vocab = embd->n_row;
-	m->token_embd = tensor_matrix(m, w, "token_embd.weight", embd->n_row, hp->n_embd, e);
+	m->token_embd = tensor_matrix(m, w, "token_embd.weight", PLAN_VOCAB, e);
 	if (!m->token_embd)
 		return -EINVAL;
 	m->output_norm = tensor_vector(w, "output_norm.weight", hp->n_embd, e);
 	if (!m->output_norm)
 		return -EINVAL;
-	m->output = is_tied ? m->token_embd : tensor_matrix(m, w, "output.weight", hp->n_vocab, hp->n_embd, e);
+	m->output = is_tied ? m->token_embd : tensor_matrix(m, w, "output.weight", PLAN_VOCAB, e);
 	if (!m->output)
 		return -EINVAL;
 	if (freqs && !tensor_vector(w, "rope_freqs.weight", hp->n_rot / 2, e))
@@ -82,33 +107,42 @@ static int llama_open(struct model *m, const struct weights *w, struct error *e)
 		if (r < 0)
 			return r;
 	}
-	r = check_unused(m, w, (size_t)hp->n_layer * 9 + 2 + !is_tied + !!freqs, e);
+	r = check_unused(m, w, hp->n_layer * N_LAYER_TENSOR + 2 + !is_tied + !!freqs, e);
 	if (r < 0)
 		return r;
-	return rope_init(m, w->gguf, "llama", freqs ? freqs->data : NULL, e);
+	return rope_init(m, w->gguf, "llama", freqs ? freqs->part[0].data : NULL, e);
 }
 
-/* token_embd[token] -> x */
+/* token_embd[token] -> x: each token by the node that has its row. */
 static void embed(struct model *m, int worker)
 {
+	const struct team_node *node = team_node(m->team, worker);
+	const struct tensor_part *part = &m->token_embd->part[node->index];
 	const struct batch *b = m->batch;
-	uint32_t n_worker = (uint32_t)team_size(m->team);
+	int turn = node->first;
 
-	for (uint32_t r = (uint32_t)worker; r < b->n_row; r += n_worker)
-		quant_dequantize_row(m->token_embd->type, m->x + (size_t)r * m->x_stride, m->token_embd->data,
-				     (size_t)b->token[r], m->token_embd->n_col);
+	for (uint32_t r = 0; r < b->n_row; r++) {
+		uint32_t at = (uint32_t)b->token[r] - part->row0;
+
+		if (at >= part->n_row)
+			continue;
+		if (turn == worker)
+			quant_dequantize_row(m->token_embd->type, m->x + (size_t)r * m->x_stride, part->data, at,
+					     part->n_col);
+		turn = turn + 1 < node->first + node->n ? turn + 1 : node->first;
+	}
 	profile_lap(PROFILE_EMBED);
 	team_barrier(m->team, worker);
 }
 
-/* Heads [begin, end) of a projection, written at y. */
-static void project(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t begin,
-		    size_t end)
+/* Heads [begin, end) of the node's part of a projection; its first head goes to y. */
+static void project(const struct model *m, const struct act *a, const struct tensor *w, int node, float *y,
+		    size_t begin, size_t end)
 {
 	size_t panels = m->hp.head_dim / PANEL_ROWS;
 
 	if (begin < end)
-		linear_mul(m, a, w, y, m->qkv_stride, begin * panels, end * panels);
+		linear_mul(m, a, w, &w->part[node], y, m->qkv_stride, begin * panels, end * panels);
 }
 
 static void rope_head(const struct model *m, float *x)
@@ -127,124 +161,93 @@ static void rope_head(const struct model *m, float *x)
  * The unit of work is a head: one of q, or k and v of a KV head together, since they are stored together and by whom they
  * were computed. Work is shared out in projections (a KV head counts two); a cut is rounded to whole units.
  */
-static size_t head_cut(const struct hparams *hp, size_t n_proj)
+static size_t head_cut(const struct node *n, size_t n_proj)
 {
-	return n_proj <= hp->n_head ? n_proj : hp->n_head + (n_proj - hp->n_head + 1) / 2;
+	return n_proj <= n->n_head ? n_proj : n->n_head + (n_proj - n->n_head + 1) / 2;
 }
 
-/* Units [begin, end) of q, then of k and v. */
-static void project_heads(struct model *m, uint32_t layer, const struct act *a, size_t begin, size_t end)
+/* Units [begin, end) of the node's q, then of its k and v. */
+static void project_heads(struct model *m, uint32_t layer, const struct act *a, int node, size_t begin, size_t end)
 {
+	const struct node *n = &m->node[node];
 	const struct layer *l = &m->layer[layer];
-	size_t dim = m->hp.head_dim, n_head = m->hp.n_head;
-	float *q = m->qkv, *k = q + n_head * dim, *v = k + m->hp.n_head_kv * dim;
+	size_t dim = m->hp.head_dim, n_head = n->n_head;
+	float *q = m->qkv + n->qkv0, *k = q + n_head * dim, *v = k + n->n_head_kv * dim;
 
-	project(m, a, l->attn_q, q, begin, end < n_head ? end : n_head);
+	project(m, a, l->attn_q, node, q, begin, end < n_head ? end : n_head);
 	for (size_t h = begin; h < end && h < n_head; h++)
 		rope_head(m, q + h * dim);
 	begin = begin > n_head ? begin - n_head : 0;
 	end = end > n_head ? end - n_head : 0;
-	project(m, a, l->attn_k, k, begin, end);
-	project(m, a, l->attn_v, v, begin, end);
+	project(m, a, l->attn_k, node, k, begin, end);
+	project(m, a, l->attn_v, node, v, begin, end);
 	for (size_t h = begin; h < end; h++) {
 		rope_head(m, k + h * dim);
-		attention_store(m, layer, (uint32_t)h, k + h * dim, v + h * dim);
+		attention_store(m, n, layer, (uint32_t)h, k + h * dim, v + h * dim);
 	}
 }
 
 static void qkv(struct model *m, uint32_t layer, int worker)
 {
-	const struct hparams *hp = &m->hp;
+	const struct node *n = model_node(m, worker);
 	const struct layer *l = &m->layer[layer];
+	int node = team_node(m->team, worker)->index;
 	struct act_source src = { .x = m->x,
 				  .stride = m->x_stride,
 				  .n_row = m->batch->n_row,
-				  .n_col = hp->n_embd,
-				  .norm = l->attn_norm->data };
+				  .n_col = m->hp.n_embd,
+				  .norm = l->attn_norm->part[node].data };
 	const struct act *a;
 	struct share s;
 	size_t begin, end;
 
 	src.kinds = linear_kind(l->attn_q) | linear_kind(l->attn_k) | linear_kind(l->attn_v);
 	a = linear_pack(m, worker, &src);
-	linear_share(&s, m, worker, a, l->attn_q, hp->n_head + 2 * (size_t)hp->n_head_kv, hp->head_dim / PANEL_ROWS);
+	linear_share(&s, m, worker, a, l->attn_q, m->hp.n_embd, n->n_head + 2 * (size_t)n->n_head_kv,
+		     m->hp.head_dim / PANEL_ROWS);
 	while (share_next(&s, &begin, &end))
-		project_heads(m, layer, a, head_cut(hp, begin), head_cut(hp, end));
-}
-
-/* x += W . src, cut by panels: a worker adds the columns that it computed. */
-static void project_residual(struct model *m, const struct tensor *w, const struct act_source *src, int worker)
-{
-	const struct act *a = linear_pack(m, worker, src);
-	struct share s;
-	size_t begin, end;
-
-	linear_share(&s, m, worker, a, w, m->x_stride / PANEL_ROWS, 1);
-	while (share_next(&s, &begin, &end)) {
-		size_t at = begin * PANEL_ROWS;
-
-		linear_mul(m, a, w, m->y, m->x_stride, begin, end);
-		for (size_t r = 0; r < src->n_row; r++, at += m->x_stride)
-			m->k->add(m->x + at, m->y + at, (end - begin) * PANEL_ROWS);
-	}
-}
-
-static void attention_output(struct model *m, uint32_t layer, int worker)
-{
-	const struct tensor *w = m->layer[layer].attn_output;
-	struct act_source src = {
-		.x = m->att, .stride = w->n_col, .n_row = m->batch->n_row, .n_col = w->n_col, .kinds = linear_kind(w)
-	};
-
-	project_residual(m, w, &src, worker);
+		project_heads(m, layer, a, node, head_cut(n, begin), head_cut(n, end));
 }
 
 static void gate_up(struct model *m, uint32_t layer, int worker)
 {
 	const struct layer *l = &m->layer[layer];
+	int node = team_node(m->team, worker)->index;
+	const struct tensor_part *part = &l->ffn_gate->part[node];
 	struct act_source src = { .x = m->x,
 				  .stride = m->x_stride,
 				  .n_row = m->batch->n_row,
 				  .n_col = m->hp.n_embd,
-				  .norm = l->ffn_norm->data,
+				  .norm = l->ffn_norm->part[node].data,
 				  .kinds = linear_kind(l->ffn_gate) | linear_kind(l->ffn_up) };
 	const struct act *a = linear_pack(m, worker, &src);
+	float *gate = m->gate + part->row0, *up = m->up + part->row0;
 	struct share s;
 	size_t begin, end;
 
-	linear_share(&s, m, worker, a, l->ffn_gate, m->ff_stride / PANEL_ROWS, 1);
+	linear_share(&s, m, worker, a, l->ffn_gate, m->hp.n_embd, (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS, 1);
 	while (share_next(&s, &begin, &end)) {
 		size_t at = begin * PANEL_ROWS;
 
-		linear_mul(m, a, l->ffn_gate, m->gate, m->ff_stride, begin, end);
-		linear_mul(m, a, l->ffn_up, m->up, m->ff_stride, begin, end);
+		linear_mul(m, a, l->ffn_gate, part, gate, m->ff_stride, begin, end);
+		linear_mul(m, a, l->ffn_up, &l->ffn_up->part[node], up, m->ff_stride, begin, end);
 		for (size_t r = 0; r < src.n_row; r++, at += m->ff_stride)
-			m->k->silu_mul(m->gate + at, m->gate + at, m->up + at, (end - begin) * PANEL_ROWS);
+			m->k->silu_mul(gate + at, gate + at, up + at, (end - begin) * PANEL_ROWS);
 	}
-}
-
-static void down(struct model *m, uint32_t layer, int worker)
-{
-	const struct tensor *w = m->layer[layer].ffn_down;
-	struct act_source src = { .x = m->gate,
-				  .stride = m->ff_stride,
-				  .n_row = m->batch->n_row,
-				  .n_col = w->n_col,
-				  .kinds = linear_kind(w) };
-
-	project_residual(m, w, &src, worker);
 }
 
 /* Only the rows somebody asked for meet the vocabulary, which is the largest matrix of a small model. */
 static void head(struct model *m, int worker)
 {
 	const struct batch *b = m->batch;
+	int node = team_node(m->team, worker)->index;
+	const struct tensor_part *part = &m->output->part[node];
 	struct act_source src = { .x = m->x,
 				  .stride = m->x_stride,
 				  .row = b->logit_row,
 				  .n_row = b->n_logit,
 				  .n_col = m->hp.n_embd,
-				  .norm = m->output_norm->data,
+				  .norm = m->output_norm->part[node].data,
 				  .kinds = linear_kind(m->output) };
 	const struct act *a;
 	struct share s;
@@ -253,9 +256,9 @@ static void head(struct model *m, int worker)
 	if (b->n_logit == 0)
 		return;
 	a = linear_pack(m, worker, &src);
-	linear_share(&s, m, worker, a, m->output, model_logit_stride(m) / PANEL_ROWS, 1);
+	linear_share(&s, m, worker, a, m->output, m->hp.n_embd, (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS, 1);
 	while (share_next(&s, &begin, &end))
-		linear_mul(m, a, m->output, b->logits, b->logit_stride, begin, end);
+		linear_mul(m, a, m->output, part, b->logits + part->row0, b->logit_stride, begin, end);
 }
 
 static void finish(struct model *m, int worker, enum profile_part part)
@@ -266,21 +269,22 @@ static void finish(struct model *m, int worker, enum profile_part part)
 
 static void llama_forward(struct model *m, int worker)
 {
+	m->scratch[worker].pending = NULL; /* of a step that wanted no logits */
 	embed(m, worker);
 	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
 		qkv(m, i, worker);
 		finish(m, worker, PROFILE_QKV);
 		attention_run(m, i, worker);
 		finish(m, worker, PROFILE_ATTENTION);
-		attention_output(m, i, worker);
+		linear_residual(m, worker, m->layer[i].attn_output, m->att, m->hp.n_head * m->hp.head_dim);
 		finish(m, worker, PROFILE_OUTPUT);
 		gate_up(m, i, worker);
 		finish(m, worker, PROFILE_GATE_UP);
-		down(m, i, worker);
+		linear_residual(m, worker, m->layer[i].ffn_down, m->gate, m->ff_stride);
 		finish(m, worker, PROFILE_DOWN);
 	}
 	head(m, worker);
 	profile_lap(PROFILE_HEAD);
 }
 
-const struct arch arch_llama = { .name = "llama", .open = llama_open, .forward = llama_forward };
+const struct arch arch_llama = { .name = "llama", .axis = llama_axis, .open = llama_open, .forward = llama_forward };

@@ -1,32 +1,42 @@
 /*
- * Attention over the KV pool. The work is cut into pairs: a group of rows of one sequence, and query heads that share a KV
+ * Attention over the KV pool. A node's work is cut into pairs: a group of rows of one sequence, and query heads that share a KV
  * head, at most ATTN_TILE queries together, so that K and V are read once for all of them. A pair walks its chunks of
  * ATTN_CHUNK positions; with few pairs the chunks are spread over the workers too. Either way a chunk's partial result is
  * the same and they are merged in order of position, so the cut never shows in the bits.
  */
 #include "daemon/model/arch.h"
+#include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <math.h>
 
 /* Query heads of one KV head that go into one call. */
-static uint32_t heads_per_pair(const struct hparams *hp)
+static uint32_t heads_per_set(const struct hparams *hp)
 {
 	uint32_t n_rep = hp->n_head / hp->n_head_kv;
 
 	return n_rep < ATTN_TILE ? n_rep : ATTN_TILE;
 }
 
-static uint32_t parts_per_head(const struct hparams *hp)
+bool attention_sets(struct model *m, struct node *n, const struct plan_node *p)
 {
-	uint32_t per = heads_per_pair(hp);
+	uint32_t per = heads_per_set(&m->hp), n_rep = m->hp.n_head / m->hp.n_head_kv;
 
-	return (hp->n_head / hp->n_head_kv + per - 1) / per;
+	n->set = memory_array(p->head.end - p->head.begin + 1, sizeof(*n->set));
+	if (!n->set)
+		return false;
+	for (uint32_t h = p->head.begin, next; h < p->head.end; h = next) {
+		next = min_u32((h / n_rep + 1) * n_rep, p->head.end); /* the end of its KV head, here */
+		next = min_u32(next, h + per);
+		n->set[n->n_set++] = (struct head_set){ h / n_rep - p->head_kv.begin, h - p->head.begin, next - h };
+	}
+	return true;
 }
 
-void attention_plan(struct model *m, int n_worker)
+void attention_plan(struct model *m)
 {
-	uint32_t rows = ATTN_TILE / heads_per_pair(&m->hp), n_chunk_max = 0;
+	uint32_t rows = ATTN_TILE / heads_per_set(&m->hp), n_chunk_max = 0;
 	const struct batch *b = m->batch;
 
 	m->n_group = 0;
@@ -39,11 +49,18 @@ void attention_plan(struct model *m, int n_worker)
 			uint32_t n_pos = s->n_past + r + n;
 
 			*g = (struct attn_group){ i, s->row0 + r, n, (n_pos + ATTN_CHUNK - 1) / ATTN_CHUNK };
-			n_chunk_max = g->n_chunk > n_chunk_max ? g->n_chunk : n_chunk_max;
+			n_chunk_max = max_u32(n_chunk_max, g->n_chunk);
 		}
 	}
-	m->n_pair = m->n_group * m->hp.n_head_kv * parts_per_head(&m->hp);
-	m->is_split = n_worker > 1 && n_chunk_max > 1 && m->n_pair <= SPLIT_ITEMS * (uint32_t)n_worker;
+	m->is_split = false;
+	for (int i = 0; i < team_n_node(m->team); i++) {
+		uint32_t n_worker = (uint32_t)team_node_at(m->team, i)->n;
+		struct node *n = &m->node[i];
+
+		n->n_pair = m->n_group * n->n_set;
+		n->is_split = n_worker > 1 && n_chunk_max > 1 && n->n_pair <= SPLIT_ITEMS * n_worker;
+		m->is_split |= n->is_split;
+	}
 }
 
 size_t attention_head_bytes(const struct model *m)
@@ -53,45 +70,44 @@ size_t attention_head_bytes(const struct model *m)
 	return kv_k_bytes(m->kv_type, dim) + kv_v_bytes(m->kv_type, dim);
 }
 
-/* Where a KV head's K and V of each block lie. */
-static struct attn_kv kv_at(const struct model *m, uint32_t layer, uint32_t head_kv, const uint32_t *blocks)
+/* Where K and V of one of a node's KV heads lie in block 0. */
+static uint8_t *head_at(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv)
 {
-	int dim = (int)m->hp.head_dim;
-	const uint8_t *k = m->kv + attention_head_bytes(m) * ((size_t)layer * m->hp.n_head_kv + head_kv);
-
-	return (struct attn_kv){ k, k + kv_k_bytes(m->kv_type, dim), model_kv_block_bytes(m), blocks, dim };
+	return n->kv + attention_head_bytes(m) * ((size_t)layer * n->n_head_kv + head_kv);
 }
 
-void attention_store(struct model *m, uint32_t layer, uint32_t head_kv, const float *k, const float *v)
+static size_t block_bytes(const struct model *m, const struct node *n)
+{
+	return attention_head_bytes(m) * n->n_head_kv * m->hp.n_layer;
+}
+
+void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
+		     const float *v)
 {
 	const struct batch *b = m->batch;
-	const struct hparams *hp = &m->hp;
-	size_t block_bytes = model_kv_block_bytes(m), v_at = kv_k_bytes(m->kv_type, (int)hp->head_dim);
-	uint8_t *base = m->kv + attention_head_bytes(m) * ((size_t)layer * hp->n_head_kv + head_kv);
+	int dim = (int)m->hp.head_dim;
+	size_t bytes = block_bytes(m, n), v_at = kv_k_bytes(m->kv_type, dim);
+	uint8_t *base = head_at(m, n, layer, head_kv);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
 		const struct batch_seq *s = &b->seq[b->row_seq[r]];
 		uint32_t pos = (uint32_t)b->pos[r];
-		uint8_t *kb = base + s->block[pos / KV_BLOCK] * block_bytes;
+		uint8_t *kb = base + s->block[pos / KV_BLOCK] * bytes;
 
 		m->k->kv_store[m->kv_type](kb, kb + v_at, k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
-					   (int)(pos % KV_BLOCK), (int)hp->head_dim);
+					   (int)(pos % KV_BLOCK), dim);
 	}
 }
 
 struct pair {
+	const struct node *node;
 	const struct attn_group *group;
-	uint32_t head_kv, head0, n_head; /* query heads */
+	const struct head_set *set;
 };
 
-static struct pair pair_at(const struct model *m, uint32_t i)
+static struct pair pair_at(const struct model *m, const struct node *n, uint32_t i)
 {
-	const struct hparams *hp = &m->hp;
-	uint32_t n_part = parts_per_head(hp), per = heads_per_pair(hp), n_rep = hp->n_head / hp->n_head_kv;
-	uint32_t part = i % n_part, head_kv = i / n_part % hp->n_head_kv;
-	uint32_t first = part * per, n = n_rep - first < per ? n_rep - first : per;
-
-	return (struct pair){ &m->group[i / n_part / hp->n_head_kv], head_kv, head_kv * n_rep + first, n };
+	return (struct pair){ n, &m->group[i / n->n_set], &n->set[i % n->n_set] };
 }
 
 /* One chunk of a pair into its place in p. */
@@ -100,7 +116,9 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 {
 	const struct batch *b = m->batch;
 	size_t dim = m->hp.head_dim;
-	struct attn_kv kv = kv_at(m, layer, pr->head_kv, b->seq[pr->group->seq].block);
+	const uint8_t *k = head_at(m, pr->node, layer, pr->set->head_kv);
+	struct attn_kv kv = { k, k + kv_k_bytes(m->kv_type, (int)dim), block_bytes(m, pr->node),
+			      b->seq[pr->group->seq].block, (int)dim };
 	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK), end = 0;
 	const float *q[ATTN_TILE];
 	int n_q = 0;
@@ -108,8 +126,8 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 	for (uint32_t r = 0; r < pr->group->n_row; r++) {
 		uint32_t row = pr->group->row0 + r;
 
-		for (uint32_t h = 0; h < pr->n_head; h++, n_q++) {
-			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + (pr->head0 + h) * dim;
+		for (uint32_t h = 0; h < pr->set->n_head; h++, n_q++) {
+			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
 			pos[n_q] = b->pos[row];
 		}
 		end = b->pos[row] + 1;
@@ -127,9 +145,10 @@ static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr
 	float *max = s->merge, *sum = s->merge + m->n_chunk_max;
 
 	for (uint32_t r = 0; r < pr->group->n_row; r++)
-		for (uint32_t h = 0; h < pr->n_head; h++) {
-			uint32_t q = r * pr->n_head + h;
-			float *y = m->att + ((size_t)(pr->group->row0 + r) * m->hp.n_head + pr->head0 + h) * dim;
+		for (uint32_t h = 0; h < pr->set->n_head; h++) {
+			uint32_t q = r * pr->set->n_head + h;
+			float *y = m->att + (size_t)(pr->group->row0 + r) * m->hp.n_head * dim + pr->node->att0 +
+				   (pr->set->head0 + h) * dim;
 
 			for (uint32_t c = 0; c < n_chunk; c++) {
 				max[c] = p->m[(size_t)c * ATTN_TILE + q];
@@ -141,10 +160,12 @@ static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr
 
 static void run_whole(struct model *m, uint32_t layer, int worker)
 {
+	const struct team_node *team = team_node(m->team, worker);
+	const struct node *n = model_node(m, worker);
 	struct scratch *s = &m->scratch[worker];
 
-	for (uint32_t i = (uint32_t)worker; i < m->n_pair; i += (uint32_t)team_size(m->team)) {
-		struct pair pr = pair_at(m, i);
+	for (uint32_t i = (uint32_t)(worker - team->first); i < n->n_pair; i += (uint32_t)team->n) {
+		struct pair pr = pair_at(m, n, i);
 
 		for (uint32_t c = 0; c < pr.group->n_chunk; c++)
 			pair_chunk(m, s, &pr, layer, c, &s->partial);
@@ -152,31 +173,51 @@ static void run_whole(struct model *m, uint32_t layer, int worker)
 	}
 }
 
-static void run_split(struct model *m, uint32_t layer, int worker)
+/* The partial results of a node's pairs lie behind those of the nodes before it. */
+static struct partial *partial_at(const struct model *m, const struct team_node *team, uint32_t pair)
 {
-	struct scratch *s = &m->scratch[worker];
-	uint32_t item = 0, n_worker = (uint32_t)team_size(m->team);
+	return &m->partial[SPLIT_ITEMS * (uint32_t)team->first + pair];
+}
 
-	for (uint32_t i = 0; i < m->n_pair; i++) {
-		struct pair pr = pair_at(m, i);
+static void split_chunks(struct model *m, uint32_t layer, int worker)
+{
+	const struct team_node *team = team_node(m->team, worker);
+	const struct node *n = model_node(m, worker);
+	int item = 0;
+
+	for (uint32_t i = 0; i < n->n_pair; i++) {
+		struct pair pr = pair_at(m, n, i);
 
 		for (uint32_t c = 0; c < pr.group->n_chunk; c++)
-			if (item++ % n_worker == (uint32_t)worker)
-				pair_chunk(m, s, &pr, layer, c, &m->partial[i]);
+			if (item++ % team->n == worker - team->first)
+				pair_chunk(m, &m->scratch[worker], &pr, layer, c, partial_at(m, team, i));
 	}
-	profile_lap(PROFILE_ATTENTION);
-	team_barrier(m->team, worker);
-	for (uint32_t i = (uint32_t)worker; i < m->n_pair; i += n_worker) {
-		struct pair pr = pair_at(m, i);
+}
 
-		pair_merge(m, s, &pr, &m->partial[i]);
+static void split_merge(struct model *m, int worker)
+{
+	const struct team_node *team = team_node(m->team, worker);
+	const struct node *n = model_node(m, worker);
+
+	for (uint32_t i = (uint32_t)(worker - team->first); i < n->n_pair; i += (uint32_t)team->n) {
+		struct pair pr = pair_at(m, n, i);
+
+		pair_merge(m, &m->scratch[worker], &pr, partial_at(m, team, i));
 	}
 }
 
 void attention_run(struct model *m, uint32_t layer, int worker)
 {
-	if (m->is_split)
-		run_split(m, layer, worker);
+	bool is_split = model_node(m, worker)->is_split;
+
+	if (is_split)
+		split_chunks(m, layer, worker);
 	else
 		run_whole(m, layer, worker);
+	if (m->is_split) {
+		profile_lap(PROFILE_ATTENTION);
+		team_barrier(m->team, worker);
+	}
+	if (is_split)
+		split_merge(m, worker);
 }

@@ -1,3 +1,8 @@
+/*
+ * Products with packed activations. Column-divided ones are sums over chunks of columns, which meet in the plan's tree
+ * (team/plan.h): a worker adds up its node's subtrees tile by tile, so that what it adds stays in its caches. With one node
+ * that is the whole sum, and it goes straight to the residual stream.
+ */
 #include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
 
@@ -25,7 +30,51 @@ static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 	*n -= *row0;
 }
 
-static void pack_tile(const struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
+/* ---- partial sums ---- */
+
+/* The sum over chunks [begin, end) of one row's columns [at, at + n), from the partial sums that there are. */
+static const float *gather(const struct model *m, const struct scratch *s, uint32_t begin, uint32_t end, uint32_t *next,
+			   size_t at, size_t n, int depth)
+{
+	const struct plan_sum *sum = s->pending;
+	const float *left, *right;
+	uint32_t mid;
+
+	if (sum->partial[*next].begin == begin && sum->partial[*next].end == end)
+		return m->sum[(*next)++] + at;
+	mid = plan_mid(begin, end);
+	left = gather(m, s, begin, mid, next, at, n, depth + 1);
+	memcpy(s->sum[depth], left, n * sizeof(*left));
+	right = gather(m, s, mid, end, next, at, n, depth + 1);
+	m->k->add(s->sum[depth], right, n);
+	return s->sum[depth];
+}
+
+/* x[row][col0 .. col1) += the product before. */
+static void add_pending(struct model *m, const struct scratch *s, size_t row, size_t col0, size_t col1)
+{
+	uint32_t next = 0;
+	size_t at = row * m->x_stride + col0;
+
+	if (col0 < col1)
+		m->k->add(m->x + at, gather(m, s, 0, s->pending->n_chunk, &next, at, col1 - col0, 0), col1 - col0);
+}
+
+/* All rows, cut by columns among all workers. */
+static void add_pending_columns(struct model *m, int worker, const struct scratch *s)
+{
+	size_t begin, end;
+
+	team_range(m->x_stride, team_size(m->team), worker, PANEL_ROWS, &begin, &end);
+	for (size_t row = 0; row < m->batch->n_row; row++)
+		add_pending(m, s, row, begin, end);
+	profile_lap(PROFILE_REDUCE);
+	team_barrier(m->team, worker);
+}
+
+/* ---- packing ---- */
+
+static void pack_tile(struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
 		      uint32_t tile)
 {
 	size_t stride = src->stride, row0, n;
@@ -37,6 +86,8 @@ static void pack_tile(const struct model *m, struct scratch *s, const struct act
 		for (size_t i = 0; i < n; i++) {
 			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
+			if (s->pending)
+				add_pending(m, s, row, 0, m->x_stride);
 			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
 				       m->hp.rms_eps);
 		}
@@ -50,11 +101,17 @@ static void pack_tile(const struct model *m, struct scratch *s, const struct act
 
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s)
 {
-	uint32_t n_tile = n_tiles(s->n_row), n_worker = (uint32_t)team_size(m->team);
+	const struct team_node *node = team_node(m->team, worker);
+	uint32_t n_tile = n_tiles(s->n_row), step = (uint32_t)(s->is_own ? node->n : team_size(m->team));
+	uint32_t first = (uint32_t)(s->is_own ? worker - node->first : worker);
 	bool alone = n_tile == 1; /* every worker for itself: cheaper than to meet once more */
 	struct scratch *own = &m->scratch[worker];
 	struct act *own_act = &own->act;
 
+	if (own->pending && s->norm && (alone || s->row)) {
+		add_pending_columns(m, worker, own);
+		own->pending = NULL;
+	}
 	/* The description is each worker's own; only tiles are shared. */
 	own_act->n_row = s->n_row;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
@@ -62,20 +119,25 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 			size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, s->n_col);
 
 			own_act->tile_bytes[kind] = (bytes + 63) / 64 * 64;
-			own_act->tile[kind] = alone ? own->tile_mem[kind] : m->tile_mem[kind];
+			own_act->tile[kind] =
+				alone ? own->tile_mem[kind] : m->node[s->is_own ? node->index : 0].tile_mem[kind];
 		}
-	for (uint32_t tile = alone ? 0 : (uint32_t)worker; tile < n_tile; tile += alone ? 1 : n_worker)
+	for (uint32_t tile = alone ? 0 : first; tile < n_tile; tile += alone ? 1 : step)
 		pack_tile(m, own, own_act, s, tile);
+	if (s->norm)
+		own->pending = NULL;
 	profile_lap(PROFILE_NORM);
 	if (!alone)
 		team_barrier(m->team, worker);
 	return own_act;
 }
 
+/* ---- products ---- */
+
 /* Panels that stay in L2 while all tiles pass over them, so that each weight is read from memory once per step. */
-static size_t group_panels(const struct tensor *w, uint32_t n_tile, size_t n_panel)
+static size_t group_panels(const struct tensor *w, size_t n_col, uint32_t n_tile, size_t n_panel)
 {
-	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, w->n_col), n;
+	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, n_col), n;
 
 	if (n_tile <= 1)
 		return n_panel;
@@ -83,12 +145,19 @@ static size_t group_panels(const struct tensor *w, uint32_t n_tile, size_t n_pan
 	return n > 0 ? n : 1;
 }
 
-void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, float *y, size_t y_stride,
-		size_t panel0, size_t panel1)
+/* A tile of n rows at x, times panels [panel0, panel1) of a part. */
+static void mul_tile(const struct model *m, const struct tensor *w, const struct tensor_part *part, float *y,
+		     size_t y_stride, const uint8_t *x, size_t n, size_t panel0, size_t panel1)
+{
+	m->k->matmul[w->type](y, y_stride, part->data, x, (int)n, part->n_col, panel0, panel1);
+}
+
+void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, const struct tensor_part *part,
+		float *y, size_t y_stride, size_t panel0, size_t panel1)
 {
 	uint32_t n_tile = n_tiles(a->n_row);
 	enum act_kind kind = quant_info(w->type)->act;
-	size_t step = group_panels(w, n_tile, panel1 - panel0);
+	size_t step = group_panels(w, part->n_col, n_tile, panel1 - panel0);
 
 	for (size_t p = panel0; p < panel1; p += step) {
 		size_t end = p + step < panel1 ? p + step : panel1;
@@ -97,17 +166,108 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 			size_t row0, n;
 
 			tile_rows(a->n_row, t, &row0, &n);
-			m->k->matmul[w->type](y + row0 * y_stride, y_stride, w->data,
-					      a->tile[kind] + t * a->tile_bytes[kind], (int)n, w->n_col, p, end);
+			mul_tile(m, w, part, y + row0 * y_stride, y_stride, a->tile[kind] + t * a->tile_bytes[kind], n,
+				 p, end);
+		}
+	}
+}
+
+/* A column-divided product, whose source was packed from column col0 on; and the tile and panels that are multiplied now. */
+struct chunked {
+	const struct model *m;
+	const struct scratch *s;
+	const struct tensor *w;
+	enum act_kind kind;
+	size_t col0;
+	const uint8_t *x;
+	size_t n, panel0, panel1;
+};
+
+/* y = the sum over chunks [begin, end). */
+static void sum_chunks(const struct chunked *c, float *y, uint32_t begin, uint32_t end, int depth)
+{
+	size_t stride = c->m->x_stride, at = c->panel0 * PANEL_ROWS, n = (c->panel1 - c->panel0) * PANEL_ROWS;
+	uint32_t mid;
+
+	if (end - begin == 1) {
+		const struct tensor_part *part = &c->w->part[begin];
+
+		mul_tile(c->m, c->w, part, y, stride, c->x + act_tile_bytes(c->kind, (int)c->n, part->col0 - c->col0),
+			 c->n, c->panel0, c->panel1);
+		return;
+	}
+	mid = plan_mid(begin, end);
+	sum_chunks(c, y, begin, mid, depth + 1);
+	sum_chunks(c, c->s->sum[depth], mid, end, depth + 1);
+	for (size_t r = 0; r < c->n; r++, at += stride)
+		c->m->k->add(y + at, c->s->sum[depth] + at, n);
+}
+
+/* A node's partial sum of all rows, of panels [panel0, panel1). */
+static void mul_chunks(struct chunked *c, const struct act *a, struct plan_range chunks, float *y, size_t panel0,
+		       size_t panel1)
+{
+	uint32_t n_tile = n_tiles(a->n_row);
+	size_t n_col =
+		c->w->part[chunks.end - 1].col0 + c->w->part[chunks.end - 1].n_col - c->w->part[chunks.begin].col0;
+	size_t step = group_panels(c->w, n_col, n_tile, panel1 - panel0);
+
+	for (size_t p = panel0; p < panel1; p += step) {
+		c->panel0 = p;
+		c->panel1 = p + step < panel1 ? p + step : panel1;
+		for (uint32_t t = 0; t < n_tile; t++) {
+			size_t row0;
+
+			tile_rows(a->n_row, t, &row0, &c->n);
+			c->x = a->tile[c->kind] + t * a->tile_bytes[c->kind];
+			sum_chunks(c, y + row0 * c->m->x_stride, chunks.begin, chunks.end, 0);
 		}
 	}
 }
 
 void linear_share(struct share *s, const struct model *m, int worker, const struct act *a, const struct tensor *w,
-		  size_t n_items, size_t item_panels)
+		  size_t n_col, size_t n_items, size_t item_panels)
 {
-	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, w->n_col) * item_panels * n_items;
-	size_t n = bytes * n_tiles(a->n_row) / (size_t)team_size(m->team) / PIECE_BYTES_MIN;
+	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, n_col) * item_panels * n_items;
+	size_t n = bytes * n_tiles(a->n_row) / (size_t)team_node(m->team, worker)->n / PIECE_BYTES_MIN;
 
 	share_begin(s, m->share, m->team, worker, n_items, n < PIECES_MIN ? 1 : n < PIECES_MAX ? n : PIECES_MAX);
+}
+
+/* The node's columns of a column-divided product's source, and its partial sums. */
+static struct plan_range own_columns(const struct model *m, const struct plan_sum *sum, int node,
+				     struct plan_range *partial)
+{
+	const struct plan_node *n = &m->plan->node[node];
+	struct plan_range chunk = sum == &m->plan->head ? n->head_chunk : n->ff_chunk;
+
+	*partial = sum == &m->plan->head ? n->head_partial : n->ff_partial;
+	return (struct plan_range){ sum->cut[chunk.begin], sum->cut[chunk.end] };
+}
+
+void linear_residual(struct model *m, int worker, const struct tensor *w, const float *src, size_t src_stride)
+{
+	const struct plan_sum *sum = plan_sum(m->plan, w->axis);
+	struct plan_range partial, col = own_columns(m, sum, team_node(m->team, worker)->index, &partial);
+	struct act_source source = { .x = src + col.begin,
+				     .stride = src_stride,
+				     .n_row = m->batch->n_row,
+				     .n_col = col.end - col.begin,
+				     .kinds = linear_kind(w),
+				     .is_own = true };
+	const struct act *a = linear_pack(m, worker, &source);
+	struct scratch *s = &m->scratch[worker];
+	struct chunked c = { .m = m, .s = s, .w = w, .kind = quant_info(w->type)->act, .col0 = col.begin };
+	size_t begin, end, n_panel = col.begin < col.end ? m->x_stride / PANEL_ROWS : 0;
+	struct share share;
+
+	linear_share(&share, m, worker, a, w, col.end - col.begin, n_panel, 1);
+	while (share_next(&share, &begin, &end)) {
+		for (uint32_t i = partial.begin; i < partial.end; i++)
+			mul_chunks(&c, a, sum->partial[i], m->sum[i], begin, end);
+		if (sum->n_partial == 1)
+			for (size_t r = 0, at = begin * PANEL_ROWS; r < source.n_row; r++, at += m->x_stride)
+				m->k->add(m->x + at, m->sum[0] + at, (end - begin) * PANEL_ROWS);
+	}
+	s->pending = sum->n_partial > 1 ? sum : NULL;
 }

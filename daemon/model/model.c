@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ROW_MAX   65536u
@@ -50,6 +51,11 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
+	for (int i = 0; i < PLAN_DEPTH_MAX; i++) {
+		s->sum[i] = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+		if (!s->sum[i])
+			return false;
+	}
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
@@ -61,7 +67,6 @@ static bool scratch_new(struct model *m)
 	size_t n_row = m->n_row_max;
 
 	m->x = memory_array(n_row * m->x_stride, sizeof(float));
-	m->y = memory_array(n_row * m->x_stride, sizeof(float));
 	m->qkv = memory_array(n_row * m->qkv_stride, sizeof(float));
 	m->att = memory_array(n_row * m->hp.n_head * m->hp.head_dim, sizeof(float));
 	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
@@ -70,11 +75,17 @@ static bool scratch_new(struct model *m)
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	m->share = memory_array(m->n_thread, sizeof(*m->share));
-	if (!m->x || !m->y || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch ||
-	    !m->share)
+	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch || !m->share)
 		return false;
-	if (!tiles_new(m->tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
-		return false;
+	for (uint32_t i = 0; i < m->n_sum; i++) {
+		m->sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
+		if (!m->sum[i])
+			return false;
+	}
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		if (!attention_sets(m, &m->node[i], &m->plan->node[i]) ||
+		    !tiles_new(m->node[i].tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
+			return false;
 	for (uint32_t i = 0; i < SPLIT_ITEMS * m->n_thread; i++)
 		if (!partial_new(m, &m->partial[i]))
 			return false;
@@ -92,16 +103,22 @@ static void scratch_free(struct model *m)
 		struct scratch *s = &m->scratch[i];
 
 		partial_free(&s->partial);
+		for (int k = 0; k < PLAN_DEPTH_MAX; k++)
+			free(s->sum[k]);
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);
 		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 			free(s->tile_mem[kind]);
 	}
-	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
-		free(m->tile_mem[kind]);
+	for (uint32_t i = 0; i < NODE_MAX; i++) {
+		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
+			free(m->node[i].tile_mem[kind]);
+		free(m->node[i].set);
+	}
+	for (uint32_t i = 0; i < PLAN_CHUNK_MAX; i++)
+		free(m->sum[i]);
 	free(m->x);
-	free(m->y);
 	free(m->qkv);
 	free(m->att);
 	free(m->gate);
@@ -112,17 +129,48 @@ static void scratch_free(struct model *m)
 	free(m->share);
 }
 
-static int arch_read(struct model *m, const struct gguf *g, struct error *e)
+static int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
 {
 	struct gguf_str name;
 
 	if (gguf_get_str(g, "general.architecture", &name) < 0)
 		return error_set(e, -EINVAL, "the file does not say its architecture (general.architecture)");
-	m->arch = arch_find(name.p, name.n);
-	if (!m->arch)
+	*arch = arch_find(name.p, name.n);
+	if (!*arch)
 		return error_set(e, -ENOTSUP, "architecture \"%.*s\" is not one that gyre runs (try a llama model)",
 				 (int)(name.n < 40 ? name.n : 40), name.p);
-	return hparams_read(&m->hp, g, m->arch->name, e);
+	return hparams_read(hp, g, (*arch)->name, e);
+}
+
+int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
+{
+	const struct arch *arch;
+	struct hparams hp = { 0 };
+	struct plan_shape s = { .head_block = 1, .ff_block = 1, .n_vocab = 1 };
+	int r = arch_read(&arch, &hp, g, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		const struct quant_info *q = quant_info(t->type);
+		enum plan_axis axis = arch->axis(t->name.p, t->name.n);
+
+		if (axis == PLAN_HEAD_K && q)
+			s.head_block = max_u32(s.head_block, q->block_len);
+		if (axis == PLAN_FF_K && q)
+			s.ff_block = max_u32(s.ff_block, q->block_len);
+		if (axis == PLAN_VOCAB && t->ne[1] <= INT32_MAX)
+			s.n_vocab = (uint32_t)t->ne[1];
+	}
+	s.n_embd = hp.n_embd;
+	s.n_head = hp.n_head;
+	s.n_head_kv = hp.n_head_kv;
+	s.head_dim = hp.head_dim;
+	s.n_ff = hp.n_ff;
+	r = plan_make(p, &s, n_node, e);
+	p->axis = arch->axis;
+	return r;
 }
 
 static int options_read(struct model *m, const struct model_options *o, struct error *e)
@@ -145,9 +193,24 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	return 0;
 }
 
+/* Which columns of m->qkv and m->att are whose. */
+static void nodes_lay_out(struct model *m)
+{
+	for (uint32_t i = 0; i < m->plan->n_node; i++) {
+		const struct plan_node *p = &m->plan->node[i];
+		struct node *n = &m->node[i];
+
+		n->n_head = p->head.end - p->head.begin;
+		n->n_head_kv = p->head_kv.end - p->head_kv.begin;
+		n->qkv0 = m->qkv_stride;
+		n->att0 = p->head.begin * m->hp.head_dim;
+		m->qkv_stride += (n->n_head + 2 * n->n_head_kv) * m->hp.head_dim;
+	}
+}
+
 static int open_all(struct model *m, const struct weights *w, const struct model_options *o, struct error *e)
 {
-	int r = arch_read(m, w->gguf, e);
+	int r = arch_read(&m->arch, &m->hp, w->gguf, e);
 
 	if (r < 0)
 		return r;
@@ -162,7 +225,9 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 		return r;
 	m->x_stride = pad(m->hp.n_embd);
 	m->ff_stride = pad(m->hp.n_ff);
-	m->qkv_stride = (m->hp.n_head + 2 * m->hp.n_head_kv) * m->hp.head_dim;
+	m->plan = &w->plan;
+	m->n_sum = max_u32(m->plan->head.n_partial, m->plan->ff.n_partial);
+	nodes_lay_out(m);
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
 	if (!scratch_new(m))
 		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step",
@@ -220,15 +285,54 @@ uint32_t model_logit_stride(const struct model *m)
 	return pad(m->hp.n_vocab);
 }
 
-size_t model_kv_block_bytes(const struct model *m)
+uint32_t model_n_node(const struct model *m)
 {
-	return attention_head_bytes(m) * m->hp.n_head_kv * m->hp.n_layer;
+	return m->plan->n_node;
 }
 
-void model_set_kv(struct model *m, void *kv_mem)
+size_t model_kv_block_bytes(const struct model *m, uint32_t node)
 {
-	assert((uintptr_t)kv_mem % 64 == 0);
-	m->kv = kv_mem;
+	return attention_head_bytes(m) * m->node[node].n_head_kv * m->hp.n_layer;
+}
+
+size_t model_kv_bytes(const struct model *m)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		n += model_kv_block_bytes(m, i);
+	return n;
+}
+
+void model_set_kv(struct model *m, void *mem, size_t n_block)
+{
+	uint8_t *at = mem;
+
+	assert((uintptr_t)mem % 64 == 0);
+	for (uint32_t i = 0; i < m->plan->n_node; i++) {
+		m->node[i].kv = at;
+		at += n_block * model_kv_block_bytes(m, i);
+	}
+}
+
+int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e)
+{
+	for (uint32_t i = 0; i < m->plan->n_node; i++) {
+		char name[32];
+		int r;
+
+		snprintf(name, sizeof(name), m->plan->n_node > 1 ? "gyre-kv.%u" : "gyre-kv", i);
+		r = pool_map(&pool[i], n_block * model_kv_block_bytes(m, i), l->node[i].os_node, name, e);
+		if (r < 0)
+			return r;
+		m->node[i].kv = pool[i].base;
+	}
+	return 0;
+}
+
+struct node *model_node(struct model *m, int worker)
+{
+	return &m->node[team_node(m->team, worker)->index];
 }
 
 static void forward(void *arg, int worker)
@@ -241,14 +345,15 @@ static void forward(void *arg, int worker)
 
 void model_forward(struct model *m, struct team *t, struct batch *b)
 {
-	assert(m->kv && b->n_row <= m->n_row_max && b->n_logit <= m->n_logit_max);
+	assert(m->node[0].kv && (uint32_t)team_n_node(t) == m->plan->n_node && b->n_row <= m->n_row_max &&
+	       b->n_logit <= m->n_logit_max);
 	assert(b->logit_stride >= model_logit_stride(m) && (uint32_t)team_size(t) <= m->n_thread);
 	if (b->n_row == 0)
 		return;
 	m->team = t;
 	m->batch = b;
 	m->n_run++;
-	attention_plan(m, team_size(t));
+	attention_plan(m);
 	team_run(t, forward, m);
 	profile_rows(b->n_row);
 }

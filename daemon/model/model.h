@@ -31,7 +31,10 @@ struct model_options {
 
 struct model;
 
-/* The weights and the kernel table stay the caller's and outlive the model. */
+/* How a model's file is divided between nodes: weights_options.plan. -ENOTSUP, -EINVAL: what is wrong with the file. */
+int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+
+/* The weights, loaded with model_plan, and the kernel table stay the caller's and outlive the model. */
 int model_open(struct model **mp, const struct weights *w, const struct kernels *k, const struct model_options *o,
 	       struct error *e);
 /* NULL does nothing. Returns NULL. */
@@ -42,10 +45,16 @@ const char *model_arch(const struct model *m);
 uint32_t model_n_ctx(const struct model *m);
 /* Floats between logit rows: n_vocab rounded up to PANEL_ROWS. */
 uint32_t model_logit_stride(const struct model *m);
-/* K and V of all layers and heads for KV_BLOCK positions; a multiple of 64. */
-size_t model_kv_block_bytes(const struct model *m);
-/* Memory of the KV pool, 64-byte aligned: block b of batch_seq.block lies at b * model_kv_block_bytes. */
-void model_set_kv(struct model *m, void *kv_mem);
+uint32_t model_n_node(const struct model *m);
+/* K and V of all layers and of the node's heads for KV_BLOCK positions; a multiple of 64, 0 if it has none. */
+size_t model_kv_block_bytes(const struct model *m, uint32_t node);
+/* The same of all nodes. */
+size_t model_kv_bytes(const struct model *m);
+/* Memory for n_block blocks of all nodes, one node's behind the other's; 64-byte aligned. In a node's, block b of batch_seq.block lies
+ * at b * model_kv_block_bytes. */
+void model_set_kv(struct model *m, void *mem, size_t n_block);
+/* The same from a pool for each node, bound to where the layout says. The caller unmaps pool[]. */
+int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e);
 
 /*
  * Runs batch rows 0..n_row-1 through the model: stores their K and V in the sequences' blocks, and writes batch->logits for

@@ -22,7 +22,7 @@ static int run_new(struct run *r, uint32_t n_ctx, uint32_t n_step)
 	struct batch *b = r->b = calloc(1, sizeof(*b));
 
 	r->block = calloc(n_block, sizeof(*r->block));
-	r->kv = aligned_alloc(64, model_kv_block_bytes(r->m) * n_block);
+	r->kv = aligned_alloc(64, model_kv_bytes(r->m) * n_block);
 	if (!b || !r->block || !r->kv)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n_block; i++)
@@ -36,7 +36,7 @@ static int run_new(struct run *r, uint32_t n_ctx, uint32_t n_step)
 	b->logits = aligned_alloc(64, (size_t)n_step * b->logit_stride * sizeof(float));
 	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->logits)
 		return -ENOMEM;
-	model_set_kv(r->m, r->kv);
+	model_set_kv(r->m, r->kv, n_block);
 	return 0;
 }
 

@@ -16,12 +16,13 @@ void share_run(struct share_slot *slot, int worker, uint32_t run)
 void share_begin(struct share *s, struct share_slot *slot, const struct team *t, int worker, size_t n_items,
 		 size_t n_piece)
 {
+	const struct team_node *node = team_node(t, worker);
 	struct share_slot *own = &slot[worker];
 
 	assert(n_piece >= 1 && n_piece <= SHARE_PIECE_MAX && own->n_share < 1u << SHARE_BITS);
-	*s = (struct share){ .slot = slot,
-			     .n_worker = team_size(t),
-			     .worker = worker,
+	*s = (struct share){ .slot = slot + node->first,
+			     .n_worker = node->n,
+			     .worker = worker - node->first,
 			     .tag = (uint64_t)own->run << SHARE_BITS | own->n_share++,
 			     .n_items = n_items,
 			     .n_piece = n_piece };

@@ -5,9 +5,13 @@
  * The barrier is by dissemination (Hensgen, Finkel, Manber 1988): in round k worker i raises a gate of worker i + 2^k and
  * waits for its own, which i - 2^k raises; after ceil(log2 n) rounds each has heard of all. Each gate has one raiser, one
  * waiter and a cache line of its own, so two workers meet in the time that one line takes each way, both at once.
+ *
+ * With several nodes their workers meet first, and then the nodes do, by dissemination again: in round k every worker of a node
+ * hears from one of the node 2^k before, so that nothing has to be passed on within the node afterwards.
  */
 #include "daemon/team/team.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -27,8 +31,9 @@
 #define SPIN_RUN     20000 /* between two steps of a busy daemon */
 #define YIELDS       16    /* instead, where workers share CPUs: each lets another one run */
 
-#define ROUND_MAX 10 /* 2^10 = TEAM_MAX */
-_Static_assert(TEAM_MAX <= 1 << ROUND_MAX, "rounds of the barrier");
+#define ROUND_MAX      10 /* 2^10 = TEAM_MAX */
+#define NODE_ROUND_MAX 3
+_Static_assert(TEAM_MAX <= 1 << ROUND_MAX && NODE_MAX <= 1 << NODE_ROUND_MAX, "rounds of the barrier");
 
 struct gate {
 	_Alignas(CACHE_LINE) _Atomic uint32_t word; /* 2 * times raised + somebody sleeps */
@@ -40,7 +45,9 @@ struct worker {
 	int index;
 	uint32_t n_phase; /* barriers passed; the worker's own */
 	struct profile profile;
-	struct gate heard[ROUND_MAX]; /* raised by the worker 2^k before this one */
+	const struct team_node *node;
+	struct gate heard[ROUND_MAX];           /* raised by the worker of its node 2^k before this one */
+	struct gate heard_node[NODE_ROUND_MAX]; /* raised by a worker of the node 2^k before its own */
 };
 
 struct team {
@@ -51,6 +58,8 @@ struct team {
 	void (*fn)(void *arg, int worker); /* NULL: the workers end */
 	void *arg;
 	uint32_t n_run;
+	int n_node;
+	struct team_node node[NODE_MAX];
 	struct worker worker[];
 };
 
@@ -106,6 +115,30 @@ static void gate_raise(struct gate *g, uint32_t n)
 		syscall(SYS_futex, &g->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/* The workers of a node. */
+static void meet_node(struct team *t, struct worker *w, uint32_t n)
+{
+	const struct team_node *node = w->node;
+	int i = w->index - node->first;
+
+	for (int k = 0; 1 << k < node->n; k++) {
+		gate_raise(&t->worker[node->first + (i + (1 << k)) % node->n].heard[k], n);
+		gate_wait(t, &w->heard[k], n, SPIN_BARRIER);
+	}
+}
+
+/* All nodes, each of which is complete. Worker i raises the gates of workers i, i + n, ... of the other node, so each has one raiser. */
+static void meet_nodes(struct team *t, struct worker *w, uint32_t n)
+{
+	for (int k = 0; 1 << k < t->n_node; k++) {
+		const struct team_node *to = &t->node[(w->node->index + (1 << k)) % t->n_node];
+
+		for (int i = w->index - w->node->first; i < to->n; i += w->node->n)
+			gate_raise(&t->worker[to->first + i].heard_node[k], n);
+		gate_wait(t, &w->heard_node[k], n, SPIN_BARRIER);
+	}
+}
+
 void team_barrier(struct team *t, int worker)
 {
 	struct worker *w = &t->worker[worker];
@@ -113,10 +146,8 @@ void team_barrier(struct team *t, int worker)
 
 	if (t->n == 1)
 		return;
-	for (int k = 0; 1 << k < t->n; k++) {
-		gate_raise(&t->worker[(worker + (1 << k)) % t->n].heard[k], n);
-		gate_wait(t, &w->heard[k], n, SPIN_BARRIER);
-	}
+	meet_node(t, w, n);
+	meet_nodes(t, w, n);
 	profile_lap(PROFILE_BARRIER);
 }
 
@@ -180,30 +211,45 @@ static bool has_cpus(int n_thread)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) >= n_thread;
 }
 
-int team_new(struct team **tp, int n_thread, const int *cpu, struct error *e)
+static void set_nodes(struct team *t, const struct layout *l)
+{
+	int first = 0;
+
+	t->n_node = l->n_node;
+	for (int i = 0; i < l->n_node; i++) {
+		t->node[i] = (struct team_node){ i, first, l->node[i].n_worker };
+		for (int k = 0; k < l->node[i].n_worker; k++)
+			t->worker[first++].node = &t->node[i];
+	}
+	assert(first == l->n_worker);
+}
+
+int team_new(struct team **tp, const struct layout *l, struct error *e)
 {
 	struct team *t;
 	size_t bytes;
 
-	if (n_thread < 1 || n_thread > TEAM_MAX)
-		return error_set(e, -EINVAL, "%d threads: 1..%d are possible", n_thread, TEAM_MAX);
-	bytes = sizeof(*t) + (size_t)n_thread * sizeof(t->worker[0]);
+	if (l->n_worker < 1 || l->n_worker > TEAM_MAX)
+		return error_set(e, -EINVAL, "%d threads: 1..%d are possible", l->n_worker, TEAM_MAX);
+	bytes = sizeof(*t) + (size_t)l->n_worker * sizeof(t->worker[0]);
 	t = aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
 	if (!t)
-		return error_set(e, -ENOMEM, "no memory for a team of %d", n_thread);
+		return error_set(e, -ENOMEM, "no memory for a team of %d", l->n_worker);
 	memset(t, 0, bytes);
-	t->n = n_thread;
-	t->has_cpus = cpu || has_cpus(n_thread); /* the caller may be pinned already: its mask says nothing then */
-	for (t->n_thread = 1; t->n_thread < n_thread; t->n_thread++) {
+	t->n = l->n_worker;
+	/* The caller may be pinned already: its mask says nothing then. */
+	t->has_cpus = l->is_pinned || has_cpus(l->n_worker);
+	set_nodes(t, l);
+	for (t->n_thread = 1; t->n_thread < t->n; t->n_thread++) {
 		struct worker *w = &t->worker[t->n_thread];
 		int r;
 
 		w->team = t;
 		w->index = t->n_thread;
-		r = thread_start(w, cpu ? &cpu[w->index] : NULL);
+		r = thread_start(w, l->is_pinned ? &l->cpu[w->index] : NULL);
 		if (r < 0) {
-			error_set(e, r, "cannot start thread %d of %d%s: %s", w->index + 1, n_thread,
-				  cpu ? " on its CPU" : "", strerror(-r));
+			error_set(e, r, "cannot start thread %d of %d%s: %s", w->index + 1, t->n,
+				  l->is_pinned ? " on its CPU" : "", strerror(-r));
 			team_free(t);
 			return r;
 		}
@@ -229,6 +275,21 @@ struct team *team_free(struct team *t)
 int team_size(const struct team *t)
 {
 	return t->n;
+}
+
+int team_n_node(const struct team *t)
+{
+	return t->n_node;
+}
+
+const struct team_node *team_node(const struct team *t, int worker)
+{
+	return t->worker[worker].node;
+}
+
+const struct team_node *team_node_at(const struct team *t, int i)
+{
+	return &t->node[i];
 }
 
 const struct profile *team_profile(const struct team *t, int worker)

@@ -1,6 +1,7 @@
 /*
  * The team: n workers that run one function together (SPMD). The caller of team_run is worker 0; the others are threads
- * made by team_new and pinned where it was told. Between runs they spin for a bounded time, then park on a futex.
+ * made by team_new and pinned where it was told. Between runs they spin for a bounded time, then park on a futex. Workers
+ * go node by node: those of a node meet each other first and share out its work among themselves.
  *
  * Memory order: what any worker wrote before a barrier is seen by every worker after it; what the caller wrote before
  * team_run is seen by fn, and what fn wrote is seen after team_run returns. One thread calls team_run, always the same.
@@ -9,6 +10,7 @@
 #define GYRE_DAEMON_TEAM_TEAM_H
 
 #include "daemon/util/error.h"
+#include "daemon/util/layout.h"
 #include "daemon/util/profile.h"
 
 #include <stddef.h>
@@ -17,8 +19,8 @@
 
 struct team;
 
-/* cpu[n_thread]: where worker i runs, a CPU of its own each; NULL: anywhere. Worker 0, the caller, is never moved: cpu[0] is not used. */
-int team_new(struct team **tp, int n_thread, const int *cpu, struct error *e);
+/* Worker 0, the caller, is never moved: l->cpu[0] is not used. */
+int team_new(struct team **tp, const struct layout *l, struct error *e);
 /* Ends and joins the workers; not from inside a run. NULL does nothing. Returns NULL. */
 struct team *team_free(struct team *t);
 
@@ -27,6 +29,15 @@ void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg);
 /* Inside a run: returns when every worker has come here. All workers pass the same barriers. */
 void team_barrier(struct team *t, int worker);
 int team_size(const struct team *t);
+/* A node's workers are first, first + 1, ... first + n - 1. */
+struct team_node {
+	int index, first, n;
+};
+int team_n_node(const struct team *t);
+/* The node of a worker. */
+const struct team_node *team_node(const struct team *t, int worker);
+/* i < team_n_node. */
+const struct team_node *team_node_at(const struct team *t, int i);
 /* A worker's laps: it is attached to its profile, the caller from its first run on. Waiting at barriers is counted here. */
 const struct profile *team_profile(const struct team *t, int worker);
 

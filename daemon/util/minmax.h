@@ -1,6 +1,7 @@
 #ifndef GYRE_DAEMON_UTIL_MINMAX_H
 #define GYRE_DAEMON_UTIL_MINMAX_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)
@@ -11,6 +12,11 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
 static inline uint32_t max_u32(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
 }
 
 #endif

@@ -17,7 +17,8 @@ enum profile_part {
 	PROFILE_PLAN,
 	PROFILE_DRAFT,
 	PROFILE_EMBED,
-	PROFILE_NORM, /* norm and packing of activations, of all products */
+	PROFILE_REDUCE, /* adding up the nodes' partial sums; of many rows a part of NORM */
+	PROFILE_NORM,   /* norm and packing of activations, of all products */
 	PROFILE_QKV,
 	PROFILE_ATTENTION,
 	PROFILE_OUTPUT,

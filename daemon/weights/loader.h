@@ -1,12 +1,12 @@
 /*
- * Moves a model's tensors from the file into the pool, packed. Each thread owns an io_uring and its staging buffers, takes
+ * Moves a model's tensors from the file into the pools, packed. Each thread owns an io_uring and its staging buffers, takes
  * the next piece of work from one shared counter, and packs one buffer while the kernel fills the others.
  */
 #ifndef GYRE_DAEMON_WEIGHTS_LOADER_H
 #define GYRE_DAEMON_WEIGHTS_LOADER_H
 
 #include "daemon/util/error.h"
-#include "daemon/weights/pool.h"
+#include "daemon/weights/weights.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,15 +16,16 @@
 	(512u << 10) /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
 #define LOADER_JOB_MAX (64u << 20) /* one panel must fit: rows of up to a million f32 */
 
-/* Consecutive rows of one tensor: contiguous in the file, whole panels in the pool. */
+/* Consecutive rows of one tensor: contiguous in the file, whole panels of each part that takes them. */
 struct loader_job {
-	const char *name; /* of the tensor, for messages; not NUL-terminated */
-	uint8_t *dst;     /* NULL: read and dropped, to time the reading alone */
-	uint64_t offset;  /* in the file */
+	const char *name;               /* of the tensor, for messages; not NUL-terminated */
+	const struct tensor_part *part; /* [n_part], of which each takes its columns of all these rows */
+	uint32_t n_part;                /* 0: read and dropped, to time the reading alone */
 	uint32_t name_len;
-	uint32_t bytes; /* to read; <= LOADER_JOB_MAX */
+	uint64_t offset; /* in the file */
+	uint32_t bytes;  /* to read; <= LOADER_JOB_MAX */
 	uint32_t type;
-	uint32_t n_row; /* 0: a vector, converted to f32 */
+	uint32_t row0, n_row; /* n_row 0: a vector, converted to f32 */
 	uint32_t n_col;
 };
 
@@ -34,7 +35,7 @@ struct loader {
 	const struct loader_job *job; /* [n_job] */
 	size_t n_job;
 	uint32_t job_bytes_max;
-	const struct pool *pool; /* what dst lies in, in ascending order, if its pages are not present; else NULL */
+	const struct pool *pool; /* of each node, which parts lie in; NULL: none do */
 	int n_thread;            /* 1..PARALLEL_MAX */
 	bool is_cached;          /* a read is a copy: no queue */
 };

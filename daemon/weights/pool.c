@@ -6,6 +6,7 @@
 
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
+#include "daemon/util/numa.h"
 #include "daemon/util/parallel.h"
 #include "daemon/util/readfile.h"
 #include "daemon/util/topology.h"
@@ -180,16 +181,22 @@ static int map_kind(struct pool *p, bool is_present)
 	if (base == MAP_FAILED)
 		return -errno;
 	p->base = base;
+	if (p->os_node >= 0) {
+		int r = numa_bind_range(base, p->bytes, p->os_node);
+
+		if (r)
+			return r;
+	}
 	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
 		madvise(p->base, p->bytes, MADV_HUGEPAGE);
 	p->is_present = is_present || kind_is_huge(p->kind);
 	return p->is_present ? populate(p->base, p->bytes) : 0;
 }
 
-static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const char *name, bool is_present)
+static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, int os_node, const char *name, bool is_present)
 {
 	size_t page = kind_table[kind].page;
-	struct pool q = { .fd = -1, .kind = kind };
+	struct pool q = { .fd = -1, .kind = kind, .os_node = os_node };
 	int r = 0;
 
 	if (__builtin_add_overflow(bytes, page - 1, &q.bytes))
@@ -208,9 +215,12 @@ static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, const cha
 }
 
 /* Populating past the memory there is would wake the OOM killer instead of failing. */
-static size_t memory_available(void)
+static size_t memory_available(int os_node)
 {
 	char buf[4096], *at;
+
+	if (os_node >= 0)
+		return numa_available("", os_node);
 
 	if (readfile_str(buf, sizeof(buf), "", "/proc/meminfo") || !(at = strstr(buf, "MemAvailable:")))
 		return SIZE_MAX;
@@ -222,10 +232,54 @@ static size_t pages_2m(size_t bytes)
 	return bytes / (2 * MIB) + (bytes % (2 * MIB) != 0);
 }
 
-static int pool_make(struct pool *p, size_t bytes, const char *name, bool is_present, struct error *e)
+static int refuse(size_t bytes, size_t available, int os_node, const char *name, struct error *e)
 {
-	size_t available = memory_available();
-	int r = -ENOMEM;
+	if (os_node < 0)
+		return error_set(
+			e, -ENOMEM,
+			"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a "
+			"smaller model or context, or free memory and set: sysctl vm.nr_hugepages=%zu",
+			name, bytes / MIB + 1, available / MIB, pages_2m(bytes));
+	return error_set(
+		e, -ENOMEM,
+		"pool '%s': %zu MiB wanted on NUMA node %d, which has %zu MiB and too few free huge pages; use "
+		"fewer --nodes, or free memory there and write %zu to "
+		"/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
+		name, bytes / MIB + 1, os_node, available / MIB, pages_2m(bytes), os_node);
+}
+
+static int refuse_node(int code, int os_node, const char *name, struct error *e)
+{
+	return error_set(
+		e, -EPERM,
+		"pool '%s': memory cannot be bound to NUMA node %d (%s); allow mbind and the node in the container "
+		"(docker: --cap-add SYS_NICE, --cpuset-mems), or run with --nodes 1",
+		name, os_node, strerror(-code));
+}
+
+/* Whether memory can be bound to the node at all: what a kind's failure would not tell. */
+static int try_node(int os_node)
+{
+	void *p;
+	int r;
+
+	if (os_node < 0)
+		return 0;
+	p = mmap(NULL, kind_table[POOL_4K].page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	r = numa_bind_range(p, kind_table[POOL_4K].page, os_node);
+	munmap(p, kind_table[POOL_4K].page);
+	return r;
+}
+
+static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name, bool is_present, struct error *e)
+{
+	size_t available = memory_available(os_node);
+	int r = try_node(os_node);
+
+	if (r)
+		return refuse_node(r, os_node, name, e);
 
 	if (!bytes)
 		bytes = 1;
@@ -234,7 +288,7 @@ static int pool_make(struct pool *p, size_t bytes, const char *name, bool is_pre
 			continue;
 		if (!kind_is_huge(kind) && (available < MEMORY_RESERVE || bytes > available - MEMORY_RESERVE))
 			continue;
-		r = try_kind(p, kind, bytes, name, is_present);
+		r = try_kind(p, kind, bytes, os_node, name, is_present);
 		if (r)
 			continue;
 		if (kind == POOL_4K)
@@ -243,21 +297,28 @@ static int pool_make(struct pool *p, size_t bytes, const char *name, bool is_pre
 				 name, pages_2m(bytes));
 		return 0;
 	}
-	return error_set(
-		e, r,
-		"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a smaller "
-		"model or context, or free memory and set: sysctl vm.nr_hugepages=%zu",
-		name, bytes / MIB + 1, available / MIB, pages_2m(bytes));
+	return refuse(bytes, available, os_node, name, e);
 }
 
-int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e)
+int pool_map(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e)
 {
-	return pool_make(p, bytes, name, true, e);
+	return pool_make(p, bytes, os_node, name, true, e);
 }
 
-int pool_reserve(struct pool *p, size_t bytes, const char *name, struct error *e)
+int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e)
 {
-	return pool_make(p, bytes, name, false, e);
+	return pool_make(p, bytes, os_node, name, false, e);
+}
+
+int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there)
+{
+	/* Where a transparent huge page could not be had its range is of small ones, which may lie anywhere. */
+	size_t page = kind_is_huge(p->kind) ? kind_table[p->kind].page : kind_table[POOL_4K].page;
+
+	if (p->os_node >= 0)
+		return numa_count_pages(p->base, p->bytes, page, p->os_node, n_page, n_there);
+	*n_page = *n_there = p->bytes / page;
+	return 0;
 }
 
 int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end)
@@ -284,5 +345,5 @@ void pool_unmap(struct pool *p)
 		munmap(p->base, p->bytes);
 	if (p->fd >= 0)
 		close(p->fd);
-	*p = (struct pool){ .fd = -1 };
+	*p = (struct pool){ .fd = -1, .os_node = -1 };
 }

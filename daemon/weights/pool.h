@@ -3,6 +3,8 @@
  * 1 GiB hugetlb (configured and free), 2 MiB hugetlb, memfd with transparent huge pages, anonymous memory with
  * transparent huge pages, 4 KiB memfd with a warning that names the command that fixes it. Every page is present when
  * pool_map returns, so the step path never faults.
+ *
+ * A pool of a NUMA node has all its pages there or is not made: none is placed elsewhere in silence.
  */
 #ifndef GYRE_DAEMON_WEIGHTS_POOL_H
 #define GYRE_DAEMON_WEIGHTS_POOL_H
@@ -21,18 +23,23 @@ struct pool {
 	int fd;        /* the memfd; -1 for POOL_THP_ANON */
 	enum pool_kind kind;
 	bool is_present; /* every page */
+	int os_node;     /* the kernel's number of the node that the pages are bound to; -1: to none */
 };
 
-/* Zero-filled, read-write, prefaulted. name appears in /proc/PID/maps. -ENOMEM: e names what to free or to configure. */
-int pool_map(struct pool *p, size_t bytes, const char *name, struct error *e);
+/* Zero-filled, read-write, prefaulted. name appears in /proc/PID/maps. -ENOMEM: e names what to free or to configure;
+ * -EPERM: the pages cannot be bound to os_node here. */
+int pool_map(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e);
 /* As pool_map, but pages that are not hugetlb are left out: pool_populate takes them, before the first write. */
-int pool_reserve(struct pool *p, size_t bytes, const char *name, struct error *e);
+int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e);
 /* Makes the pages present that [begin, end) touches. Any number of threads. 0 or -errno. */
 int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end);
 /* From here on a write to the pool is a SIGSEGV. */
 int pool_protect(struct pool *p, struct error *e);
 /* Zero-filled struct or an unmapped pool: does nothing. */
 void pool_unmap(struct pool *p);
+
+/* How many pages there are and how many of them lie on os_node; of a pool bound to none, as many. 0 or -errno. */
+int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there);
 
 const char *pool_kind_name(enum pool_kind kind); /* "2 MiB huge pages" */
 

@@ -4,6 +4,7 @@
 #include "daemon/weights/weights.h"
 
 #include "daemon/util/cleanup.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/parallel.h"
 #include "daemon/util/topology.h"
 #include "daemon/weights/loader.h"
@@ -23,9 +24,11 @@ struct weights *weights_free(struct weights *w)
 {
 	if (!w)
 		return NULL;
-	pool_unmap(&w->pool);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		pool_unmap(&w->pool[i]);
 	gguf_close(w->gguf);
 	free(w->tensor);
+	free(w->part);
 	free(w);
 	return NULL;
 }
@@ -83,6 +86,44 @@ static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
 	return quant_packed_bytes(t->type, t->ne[1], t->ne[0]);
 }
 
+/* What a tensor is divided along. One whose shape is not the plan's stays whole, for the model to refuse by its name. */
+static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_tensor *t)
+{
+	enum plan_axis axis = w->plan.axis ? w->plan.axis(t->name.p, t->name.n) : PLAN_COPY;
+	const struct plan_sum *sum = plan_sum(&w->plan, axis);
+	uint32_t block = quant_info(t->type)->block_len;
+
+	if (is_vector(t) || plan_extent(&w->plan, axis) != (sum ? t->ne[0] : t->ne[1]))
+		return PLAN_COPY;
+	for (uint32_t i = 0; sum && i < sum->n_chunk; i++)
+		if (sum->cut[i] % block)
+			return PLAN_COPY;
+	return axis;
+}
+
+/* Part i of a tensor, without its memory. */
+static struct tensor_part part_at(const struct plan *p, const struct tensor *t, uint32_t i)
+{
+	const struct plan_sum *sum = plan_sum(p, t->axis);
+	struct plan_range rows = { 0, t->n_row };
+
+	if (sum)
+		return (struct tensor_part){ .node = plan_chunk_node(p, t->axis, i),
+					     .n_row = t->n_row,
+					     .col0 = sum->cut[i],
+					     .n_col = sum->cut[i + 1] - sum->cut[i] };
+	if (t->axis != PLAN_COPY)
+		rows = plan_rows(p, t->axis, i);
+	return (struct tensor_part){ .node = i, .row0 = rows.begin, .n_row = rows.end - rows.begin, .n_col = t->n_col };
+}
+
+static size_t part_bytes(const struct tensor *t, const struct tensor_part *part, bool is_vec)
+{
+	return is_vec        ? t->n_col * sizeof(float)
+	       : part->n_row ? quant_packed_bytes(t->type, part->n_row, part->n_col)
+			     : 0;
+}
+
 /* Rows per job: whole panels, close to LOADER_JOB_BYTES. */
 static uint32_t job_rows(const struct gguf_tensor *t)
 {
@@ -92,77 +133,102 @@ static uint32_t job_rows(const struct gguf_tensor *t)
 	return (uint32_t)(n ? n : 1) * PANEL_ROWS;
 }
 
-static size_t n_jobs(const struct gguf_tensor *t)
+static int describe(struct weights *w, size_t *n_part, struct error *e)
 {
-	return is_vector(t) ? 1 : (t->ne[1] + job_rows(t) - 1) / job_rows(t);
-}
+	*n_part = 0;
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
+		const struct gguf_tensor *g = gguf_tensor_at(w->gguf, i);
+		struct tensor *t = &w->tensor[i];
 
-/* Where each tensor goes: fills w->tensor[] with offsets in place of pointers; counts bytes and jobs. */
-static int plan_layout(struct weights *w, size_t *n_job, struct error *e)
-{
-	size_t n = gguf_n_tensor(w->gguf), bytes;
-
-	*n_job = 0;
-	for (size_t i = 0; i < n; i++) {
-		const struct gguf_tensor *t = gguf_tensor_at(w->gguf, i);
-
-		bytes = packed_bytes(t, e);
-		if (!bytes)
+		if (!packed_bytes(g, e))
 			return -EINVAL;
-		w->tensor[i] = (struct tensor){
-			.type = is_vector(t) ? QUANT_F32 : t->type,
-			.n_row = (uint32_t)t->ne[1],
-			.n_col = (uint32_t)t->ne[0],
-			.data = (const void *)(uintptr_t)w->n_bytes,
-		};
-		if (__builtin_add_overflow(w->n_bytes, bytes + TENSOR_ALIGN - 1, &w->n_bytes))
-			return error_set(e, -EOVERFLOW,
-					 "the model is larger than the address space; the file is damaged");
-		w->n_bytes -= w->n_bytes % TENSOR_ALIGN;
-		w->read_bytes += t->bytes;
-		*n_job += n_jobs(t);
+		*t = (struct tensor){ .type = is_vector(g) ? QUANT_F32 : g->type,
+				      .n_row = (uint32_t)g->ne[1],
+				      .n_col = (uint32_t)g->ne[0],
+				      .axis = tensor_axis(w, g) };
+		t->n_part = plan_sum(&w->plan, t->axis) ? plan_sum(&w->plan, t->axis)->n_chunk : w->plan.n_node;
+		*n_part += t->n_part;
+		w->read_bytes += g->bytes;
 	}
 	return 0;
 }
 
-static struct loader_job *plan_tensor(struct loader_job *job, const struct gguf_tensor *t, uint8_t *dst)
+/* Where each part goes: fills w->part with offsets in place of pointers; counts each node's bytes. */
+static int place(struct weights *w, uint64_t bytes[NODE_MAX], struct error *e)
 {
-	uint64_t row_bytes = t->bytes / t->ne[1];
-	uint32_t step = is_vector(t) ? 1 : job_rows(t);
-
-	for (uint64_t row = 0; row < t->ne[1]; row += step) {
-		uint64_t n = t->ne[1] - row < step ? t->ne[1] - row : step;
-
-		*job++ = (struct loader_job){
-			.name = t->name.p,
-			.name_len = (uint32_t)t->name.n,
-			.dst = dst + row * row_bytes,
-			.offset = t->offset + row * row_bytes,
-			.bytes = (uint32_t)(n * row_bytes),
-			.type = t->type,
-			.n_row = is_vector(t) ? 0 : (uint32_t)n,
-			.n_col = (uint32_t)t->ne[0],
-		};
-	}
-	return job;
-}
-
-/* Jobs in the order of the file's tensors, so that the disk sees mostly ascending reads. */
-static void plan_jobs(struct weights *w, struct loader_job *job, struct loader *l)
-{
-	struct loader_job *end = job;
+	struct tensor_part *part = w->part;
 
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
-		uint8_t *dst = w->pool.base + (uintptr_t)w->tensor[i].data;
+		struct tensor *t = &w->tensor[i];
 
-		end = plan_tensor(end, gguf_tensor_at(w->gguf, i), dst);
-		w->tensor[i].data = dst;
+		t->part = part;
+		for (uint32_t k = 0; k < t->n_part; k++, part++) {
+			uint64_t *at;
+
+			*part = part_at(&w->plan, t, k);
+			at = &bytes[part->node];
+			part->data = (void *)(uintptr_t)*at;
+			if (__builtin_add_overflow(
+				    *at, part_bytes(t, part, is_vector(gguf_tensor_at(w->gguf, i))) + TENSOR_ALIGN - 1,
+				    at))
+				return error_set(e, -EOVERFLOW,
+						 "the model is larger than the address space; the file is damaged");
+			*at -= *at % TENSOR_ALIGN;
+		}
 	}
-	l->job = job;
-	l->n_job = (size_t)(end - job);
-	for (size_t i = 0; i < l->n_job; i++)
-		if (job[i].bytes > l->job_bytes_max)
-			l->job_bytes_max = job[i].bytes;
+	for (uint32_t i = 0; i < w->plan.n_node; i++)
+		w->n_bytes += bytes[i];
+	return 0;
+}
+
+struct job_list {
+	struct loader_job *job; /* NULL: they are only counted */
+	size_t n;
+};
+
+/* Jobs for rows [begin, end) of a tensor, which all of part[n_part] take. */
+static void add_jobs(struct job_list *l, const struct gguf_tensor *g, const struct tensor *t, struct plan_range rows,
+		     const struct tensor_part *part, uint32_t n_part)
+{
+	uint64_t row_bytes = g->bytes / g->ne[1];
+	uint32_t step = is_vector(g) ? 1 : job_rows(g);
+
+	for (uint32_t row = rows.begin; row < rows.end; row += step) {
+		uint32_t n = rows.end - row < step ? rows.end - row : step;
+
+		if (l->job)
+			l->job[l->n] = (struct loader_job){
+				.name = g->name.p,
+				.name_len = (uint32_t)g->name.n,
+				.part = part,
+				.n_part = n_part,
+				.offset = g->offset + row * row_bytes,
+				.bytes = (uint32_t)(n * row_bytes),
+				.type = is_vector(g) ? g->type : t->type,
+				.row0 = row,
+				.n_row = is_vector(g) ? 0 : n,
+				.n_col = t->n_col,
+			};
+		l->n++;
+	}
+}
+
+/* In the order of the file's tensors, so that the disk sees mostly ascending reads. */
+static void add_all_jobs(struct job_list *l, const struct weights *w)
+{
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
+		const struct gguf_tensor *g = gguf_tensor_at(w->gguf, i);
+		const struct tensor *t = &w->tensor[i];
+		bool is_by_rows = t->axis != PLAN_COPY && !plan_sum(&w->plan, t->axis);
+
+		if (!is_by_rows)
+			add_jobs(l, g, t, (struct plan_range){ 0, t->n_row }, t->part, t->n_part);
+		for (uint32_t k = 0; is_by_rows && k < t->n_part; k++) {
+			const struct tensor_part *p = &t->part[k];
+
+			add_jobs(l, g, t, (struct plan_range){ p->row0, p->row0 + p->n_row }, p, 1);
+		}
+	}
 }
 
 /* -1: read buffered. */
@@ -181,15 +247,61 @@ static int n_threads(const struct weights_options *o)
 	return n < PARALLEL_MAX ? n : PARALLEL_MAX;
 }
 
+static int take_memory(struct weights *w, const struct weights_options *o, const uint64_t bytes[NODE_MAX],
+		       struct error *e)
+{
+	double start = now_seconds();
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->plan.n_node && !r; i++) {
+		int os_node = o && o->layout ? o->layout->node[i].os_node : -1;
+		char name[32];
+
+		snprintf(name, sizeof(name), w->plan.n_node > 1 ? "gyre-weights.%u" : "gyre-weights", i);
+		r = pool_reserve(&w->pool[i], bytes[i], os_node, name, e);
+	}
+	w->pool_seconds = now_seconds() - start;
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf) && !r; i++)
+		for (uint32_t k = 0; k < w->tensor[i].n_part; k++) {
+			struct tensor_part *p = &w->tensor[i].part[k];
+
+			p->data = w->pool[p->node].base + (uintptr_t)p->data;
+		}
+	return r;
+}
+
+static int read_all(struct weights *w, const struct weights_options *o, struct loader *l, struct error *e)
+{
+	_cleanup_free_ struct loader_job *job = NULL;
+	struct job_list list = { 0 };
+	int r;
+
+	add_all_jobs(&list, w);
+	job = calloc(list.n + 1, sizeof(*job));
+	if (!job)
+		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
+	list = (struct job_list){ .job = job };
+	add_all_jobs(&list, w);
+	l->job = job;
+	l->n_job = list.n;
+	l->pool = w->pool;
+	l->n_thread = n_threads(o);
+	for (size_t i = 0; i < l->n_job; i++)
+		l->job_bytes_max = max_u32(l->job_bytes_max, job[i].bytes);
+	r = loader_run(l, e);
+	for (uint32_t i = 0; i < w->plan.n_node && !r; i++)
+		r = pool_protect(&w->pool[i], e);
+	return r;
+}
+
 static int load_tensors(struct weights *w, const struct weights_options *o, struct error *e)
 {
 	int fd = gguf_fd(w->gguf);
 	bool is_cached = loader_is_cached(fd, gguf_file_bytes(w->gguf));
 	_cleanup_close_ int fd_direct = open_direct(fd, o ? o->direct : WEIGHTS_DIRECT_AUTO, is_cached);
-	_cleanup_free_ struct loader_job *job = NULL;
-	struct loader l = { .fd = fd, .fd_direct = fd_direct, .n_thread = n_threads(o) };
-	size_t n_job;
-	double start;
+	struct loader l = { .fd = fd, .fd_direct = fd_direct };
+	uint64_t bytes[NODE_MAX] = { 0 };
+	size_t n_part;
 	int r;
 
 	w->is_direct = fd_direct >= 0;
@@ -197,21 +309,25 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	w->tensor = calloc(gguf_n_tensor(w->gguf) + 1, sizeof(*w->tensor));
 	if (!w->tensor)
 		return error_set(e, -ENOMEM, "out of memory for the tensor table; free some memory");
-	r = plan_layout(w, &n_job, e);
+	r = describe(w, &n_part, e);
 	if (r)
 		return r;
-	job = calloc(n_job + 1, sizeof(*job));
-	if (!job)
-		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
-	start = now_seconds();
-	r = pool_reserve(&w->pool, w->n_bytes, "gyre-weights", e);
-	w->pool_seconds = now_seconds() - start;
-	if (r)
-		return r;
-	l.pool = w->pool.is_present ? NULL : &w->pool;
-	plan_jobs(w, job, &l);
-	r = loader_run(&l, e);
-	return r ? r : pool_protect(&w->pool, e);
+	w->part = calloc(n_part + 1, sizeof(*w->part));
+	if (!w->part)
+		return error_set(e, -ENOMEM, "out of memory for the tensor table; free some memory");
+	r = place(w, bytes, e);
+	if (r == 0)
+		r = take_memory(w, o, bytes, e);
+	return r ? r : read_all(w, o, &l, e);
+}
+
+/* Without a plan all tensors are whole, on one node. */
+static int make_plan(struct weights *w, const struct weights_options *o, struct error *e)
+{
+	uint32_t n_node = o && o->layout ? (uint32_t)o->layout->n_node : 1;
+
+	w->plan.n_node = 1;
+	return o && o->plan ? o->plan(&w->plan, w->gguf, n_node, e) : 0;
 }
 
 struct beside {
@@ -261,9 +377,12 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 		return error_set(e, -EINVAL, "model '%s' holds no tensors (a vocabulary only); give a full model",
 				 path);
 	beside.gguf = w->gguf;
-	beside_start(&beside);
-	r = load_tensors(w, o, &inner);
-	beside_join(&beside);
+	r = make_plan(w, o, &inner);
+	if (r == 0) {
+		beside_start(&beside);
+		r = load_tensors(w, o, &inner);
+		beside_join(&beside);
+	}
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);
 	w->seconds = now_seconds() - start;

@@ -1,36 +1,54 @@
 /*
  * A model's weights: read from a GGUF file with deep io_uring reads, packed into panels (kernels/quant.h) by a few threads
  * while the reading goes on, and read-only from then on. Loaded on the control thread before the daemon says ready.
+ *
+ * The plan says which part of a tensor is whose: each node's parts lie in its own pool, a packed matrix each.
  */
 #ifndef GYRE_DAEMON_WEIGHTS_WEIGHTS_H
 #define GYRE_DAEMON_WEIGHTS_WEIGHTS_H
 
+#include "daemon/team/plan.h"
 #include "daemon/util/error.h"
 #include "daemon/weights/gguf.h"
 #include "daemon/weights/pool.h"
 
+/* Rows [row0, row0 + n_row) and columns [col0, col0 + n_col) of a tensor. */
+struct tensor_part {
+	void *data;    /* 2-D: packed panels; 1-D: f32[n_col]. 64-byte aligned */
+	uint32_t node; /* whose pool it lies in */
+	uint32_t row0, n_row, col0, n_col;
+};
+
 struct tensor {
 	uint32_t type;         /* enum quant_type; QUANT_F32 for 1-D */
 	uint32_t n_row, n_col; /* 1-D: n_row = 1 */
-	const void *data;      /* 2-D: packed panels; 1-D: f32[n_col]. 64-byte aligned */
+	enum plan_axis axis;
+	/* PLAN_HEAD_K, PLAN_FF_K: one for each chunk of columns. Else one for each node, which may be empty (n_row 0). */
+	uint32_t n_part;
+	struct tensor_part *part;
 };
 
 struct weights {
-	struct pool pool;
+	struct plan plan; /* axis NULL: none, all tensors are whole */
+	struct pool pool[NODE_MAX];
 	struct gguf *gguf;
-	struct tensor *tensor; /* [gguf_n_tensor], in the file's order */
-	uint64_t n_bytes;      /* packed bytes in use */
-	uint64_t read_bytes;   /* bytes read from the file */
-	bool is_direct;        /* with O_DIRECT */
-	double seconds;        /* to load */
-	double pool_seconds;   /* of these, to take the memory */
+	struct tensor *tensor;    /* [gguf_n_tensor], in the file's order */
+	struct tensor_part *part; /* of all tensors */
+	uint64_t n_bytes;         /* packed bytes in use, in all pools */
+	uint64_t read_bytes;      /* bytes read from the file */
+	bool is_direct;           /* with O_DIRECT */
+	double seconds;           /* to load */
+	double pool_seconds;      /* of these, to take the memory */
 };
 
 enum weights_direct { WEIGHTS_DIRECT_AUTO, WEIGHTS_DIRECT_NEVER, WEIGHTS_DIRECT_ALWAYS };
 
 struct weights_options {
-	int n_thread;               /* packers; 0: cpu_default_threads */
-	enum weights_direct direct; /* AUTO: when the file system takes it and the file is not in the page cache */
+	/* How the model is divided; NULL: not at all. Its error is weights_load's. */
+	int (*plan)(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+	const struct layout *layout; /* nodes, and where their memory lies; NULL: one node, anywhere */
+	int n_thread;                /* packers; 0: cpu_default_threads */
+	enum weights_direct direct;  /* AUTO: when the file system takes it and the file is not in the page cache */
 	/* NULL, or called once, on a thread of its own, while the tensors are read: for what needs the header alone. It has
 	 * returned when weights_load returns, and is not called for a header that is refused. */
 	void (*beside)(void *arg, const struct gguf *g);

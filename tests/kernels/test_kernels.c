@@ -105,7 +105,7 @@ static void *make_weights(const struct type_data *td, size_t n_row, size_t n_col
 	for (size_t i = 0; i < n_row * row_bytes; i += q->block_bytes)
 		fill_block(src + i, q, td, f);
 	for (size_t r = 0; r < n_row; r += PANEL_ROWS)
-		quant_pack_panel(type, w + r * row_bytes, src + r * row_bytes,
+		quant_pack_panel(type, w + r * row_bytes, src + r * row_bytes, row_bytes,
 				 (int)(n_row - r < PANEL_ROWS ? n_row - r : PANEL_ROWS), n_col);
 	*raw = src;
 	return w;

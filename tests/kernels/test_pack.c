@@ -70,7 +70,7 @@ static void panel_case(uint32_t type, size_t n_block, int n_row)
 	for (size_t i = 0; i < bytes; i++)
 		src[i] = rng();
 	memset(panel + bytes, CANARY, 16);
-	quant_pack_panel(type, panel, src, n_row, n_block * q->block_len);
+	quant_pack_panel(type, panel, src, row_bytes, n_row, n_block * q->block_len);
 	for (int r = 0; r < PANEL_ROWS; r++) {
 		for (size_t b = 0; b < n_block; b++) {
 			memset(want, 0, sizeof(want));

@@ -90,8 +90,8 @@ static void check_packing(const struct golden *g)
 	for (size_t r = 0; r < N_ROW; r++)
 		memcpy(src + r * bytes, g->block + r % g->n_block * bytes, bytes);
 	for (size_t r = 0; r < N_ROW; r += PANEL_ROWS)
-		quant_pack_panel(g->type, w + r * bytes, src + r * bytes, r + PANEL_ROWS < N_ROW ? PANEL_ROWS : 1,
-				 g->q->block_len);
+		quant_pack_panel(g->type, w + r * bytes, src + r * bytes, bytes,
+				 r + PANEL_ROWS < N_ROW ? PANEL_ROWS : 1, g->q->block_len);
 	for (size_t r = 0; r < 3 * PANEL_ROWS; r++) {
 		const uint8_t zero[256] = { 0 }, *want = r < N_ROW ? src + r * bytes : zero;
 

@@ -6,6 +6,7 @@
 #define GYRE_TESTS_MODEL_HARNESS_H
 
 #include "daemon/model/model.h"
+#include "tests/util/teams.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,19 +30,28 @@ struct harness {
 	uint32_t n_past[HARNESS_SEQ_MAX];
 };
 
-static inline void harness_open_kv(struct harness *h, const char *path, enum kernels_isa isa, int n_thread,
-				   uint32_t n_ctx, enum kv_type kv_type)
+struct harness_options {
+	enum kernels_isa isa;
+	int n_thread, n_node; /* n_node 0: one */
+	uint32_t n_ctx;
+	enum kv_type kv_type;
+};
+
+static inline void harness_open_as(struct harness *h, const char *path, const struct harness_options *ho)
 {
-	struct model_options o = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, n_ctx, kv_type };
+	int n_thread = ho->n_thread, n_node = ho->n_node ? ho->n_node : 1;
+	struct layout layout = layout_even(n_thread, n_node);
+	struct model_options o = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, ho->n_ctx, ho->kv_type };
 	struct error e = { "" };
 
 	memset(h, 0, sizeof(*h));
-	if (weights_load(&h->w, path, &(struct weights_options){ .n_thread = 1 }, &e) < 0)
+	if (weights_load(&h->w, path, &(struct weights_options){ .plan = model_plan, .layout = &layout, .n_thread = 1 },
+			 &e) < 0)
 		fail_msg("%s: %s", path, e.text);
-	kernels_select(&h->k, isa);
+	kernels_select(&h->k, ho->isa);
 	if (model_open(&h->m, h->w, &h->k, &o, &e) < 0)
 		fail_msg("%s: %s", path, e.text);
-	assert_int_equal(team_new(&h->t, n_thread, NULL, &e), 0);
+	assert_int_equal(team_even(&h->t, n_thread, n_node), 0);
 	h->b = calloc(1, sizeof(*h->b));
 	h->b->n_row_max = h->b->n_logit_max = HARNESS_ROWS;
 	h->b->token = calloc(HARNESS_ROWS, sizeof(int32_t));
@@ -54,20 +64,20 @@ static inline void harness_open_kv(struct harness *h, const char *path, enum ker
 
 static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
 {
-	harness_open_kv(h, path, isa, n_thread, n_ctx, KV_F16);
+	harness_open_as(h, path, &(struct harness_options){ .isa = isa, .n_thread = n_thread, .n_ctx = n_ctx });
 }
 
 /* Fresh KV: NaN everywhere, so that a read of what nobody wrote shows; n_seq sequences whose blocks interleave. */
 static inline void harness_reset(struct harness *h, uint32_t n_seq, uint32_t n_tok)
 {
 	uint32_t n_block = (n_tok + KV_BLOCK - 1) / KV_BLOCK;
-	size_t bytes = model_kv_block_bytes(h->m) * n_block * n_seq;
+	size_t bytes = model_kv_bytes(h->m) * n_block * n_seq;
 
 	assert_true(n_seq <= HARNESS_SEQ_MAX && n_block <= HARNESS_BLOCKS);
 	free(h->kv);
 	h->kv = aligned_alloc(64, bytes);
 	memset(h->kv, 0xff, bytes);
-	model_set_kv(h->m, h->kv);
+	model_set_kv(h->m, h->kv, (size_t)n_block * n_seq);
 	for (uint32_t s = 0; s < n_seq; s++) {
 		h->n_past[s] = 0;
 		for (uint32_t i = 0; i < n_block; i++)

@@ -14,36 +14,40 @@
 
 static const struct tiny models[] = {
 	/* Three query heads per KV head, the types of small files, tied. */
-	{ 64, 2, 6, 2, 16, 64, N_VOCAB, 1024, .type_embd = QUANT_Q8_0, .type_q = QUANT_Q4_1, .type_k = QUANT_Q4_0,
+	{ 64, 2, 6, 2, 16, 288, N_VOCAB, 1024, .type_embd = QUANT_Q8_0, .type_q = QUANT_Q4_1, .type_k = QUANT_Q4_0,
 	  .type_v = QUANT_Q5_0, .type_o = QUANT_F16, .type_gate = QUANT_Q4_1, .type_up = QUANT_Q5_1,
 	  .type_down = QUANT_Q8_0, .is_tied = true },
 	/* K-quants; nine query heads to one KV head, more than one tile takes. */
-	{ 256, 1, 9, 1, 16, 256, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
+	{ 256, 1, 9, 1, 16, 1024, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
 	  .type_v = QUANT_Q6_K, .type_o = QUANT_F32, .type_gate = QUANT_Q4_K, .type_up = QUANT_Q6_K,
 	  .type_down = QUANT_Q5_K, .type_output = QUANT_Q6_K },
 	/* Types below four bits, and those of tables. */
-	{ 256, 1, 4, 2, 64, 256, N_VOCAB, 1024, .type_embd = QUANT_IQ4_XS, .type_q = QUANT_Q2_K, .type_k = QUANT_Q3_K,
+	{ 256, 2, 4, 2, 64, 768, N_VOCAB, 1024, .type_embd = QUANT_IQ4_XS, .type_q = QUANT_Q2_K, .type_k = QUANT_Q3_K,
 	  .type_v = QUANT_IQ4_NL, .type_o = QUANT_MXFP4, .type_gate = QUANT_IQ4_XS, .type_up = QUANT_Q3_K,
 	  .type_down = QUANT_Q2_K, .type_output = QUANT_MXFP4 },
+	/* Blocks of the attention's output that cover two KV heads. */
+	{ 256, 1, 8, 4, 64, 512, N_VOCAB, 1024, .type_embd = QUANT_Q4_0, .type_q = QUANT_Q4_K, .type_k = QUANT_Q4_K,
+	  .type_v = QUANT_Q6_K, .type_o = QUANT_Q4_K, .type_gate = QUANT_Q4_K, .type_up = QUANT_Q4_K,
+	  .type_down = QUANT_Q6_K, .is_tied = true },
 };
 
 static char path[64];
 static int32_t token[N_TOK];
 static float want[N_TOK * N_VOCAB], got[N_TOK * N_VOCAB];
 
-static void same(const char *what, uint32_t a, uint32_t b)
+static void same(const char *isa, const struct harness_options *o, uint32_t chunk)
 {
 	for (size_t i = 0; i < N_TOK * N_VOCAB; i++)
 		if (memcmp(&want[i], &got[i], sizeof(float)))
-			fail_msg("%s %u %u: token %zu logit %zu is %a, not %a", what, a, b, i / N_VOCAB, i % N_VOCAB,
-				 (double)got[i], (double)want[i]);
+			fail_msg("%s, %d workers on %d nodes, chunks of %u: token %zu logit %zu is %a, not %a", isa,
+				 o->n_thread, o->n_node, chunk, i / N_VOCAB, i % N_VOCAB, (double)got[i],
+				 (double)want[i]);
 }
 
-static void open_model(struct harness *h, const struct tiny *o, enum kernels_isa isa, int n_thread,
-		       enum kv_type kv_type)
+static void open_model(struct harness *h, const struct tiny *o, const struct harness_options *ho)
 {
 	assert_int_equal(tiny_write(path, o), 0);
-	harness_open_kv(h, path, isa, n_thread, 0, kv_type);
+	harness_open_as(h, path, ho);
 }
 
 /* The definition. Also: it is a number, and the context matters. */
@@ -60,7 +64,7 @@ static void define(const struct tiny *o, enum kv_type kv_type)
 	defined_type = kv_type;
 	for (int i = 0; i < N_TOK; i++)
 		token[i] = (int32_t)((x = x * 1664525u + 1013904223u) >> 8) % N_VOCAB;
-	open_model(&h, o, ISA_REF, 1, kv_type);
+	open_model(&h, o, &(struct harness_options){ .isa = ISA_REF, .n_thread = 1, .kv_type = kv_type });
 	harness_logits(&h, want, token, N_TOK, 1, 0);
 	harness_close(&h);
 	for (size_t i = 0; i < N_TOK * N_VOCAB; i++)
@@ -70,31 +74,62 @@ static void define(const struct tiny *o, enum kv_type kv_type)
 
 struct way {
 	enum kernels_isa isa;
-	int n_thread;
+	int n_thread, n_node;
 	uint32_t chunk, n_other;
 };
 
 /* Every chunk, team and company on the fastest kernels; the others are compared with ref in tests/kernels as well. */
 static const struct way ways[] = {
-	{ ISA_MAX, 1, 512, 0 }, { ISA_MAX, 1, 1, 0 },   { ISA_MAX, 2, 512, 0 }, { ISA_MAX, 2, 32, 0 },
-	{ ISA_MAX, 2, 7, 0 },   { ISA_MAX, 2, 1, 0 },   { ISA_MAX, 3, 512, 0 }, { ISA_MAX, 3, 32, 0 },
-	{ ISA_MAX, 3, 7, 0 },   { ISA_MAX, 3, 61, 17 }, { ISA_MAX, 1, 32, 17 }, { ISA_AVX2, 2, 512, 0 },
-	{ ISA_AVX2, 1, 7, 0 },  { ISA_REF, 2, 512, 0 },
+	{ ISA_MAX, 1, 1, 512, 0 }, { ISA_MAX, 1, 1, 1, 0 },   { ISA_MAX, 2, 1, 512, 0 }, { ISA_MAX, 2, 1, 32, 0 },
+	{ ISA_MAX, 2, 1, 7, 0 },   { ISA_MAX, 2, 1, 1, 0 },   { ISA_MAX, 3, 1, 512, 0 }, { ISA_MAX, 3, 1, 32, 0 },
+	{ ISA_MAX, 3, 1, 7, 0 },   { ISA_MAX, 3, 1, 61, 17 }, { ISA_MAX, 1, 1, 32, 17 }, { ISA_AVX2, 2, 1, 512, 0 },
+	{ ISA_AVX2, 1, 1, 7, 0 },  { ISA_REF, 2, 1, 512, 0 },
 };
+
+/* Divided between nodes, of one worker or of uneven numbers of them; where the model has too few chunks, as many as it has. */
+static const struct way divided[] = {
+	{ ISA_MAX, 2, 2, 512, 0 }, { ISA_MAX, 2, 2, 1, 0 }, { ISA_MAX, 5, 2, 512, 0 },  { ISA_MAX, 5, 2, 7, 0 },
+	{ ISA_MAX, 3, 3, 61, 17 }, { ISA_MAX, 3, 3, 1, 0 }, { ISA_AVX2, 4, 4, 512, 0 }, { ISA_MAX, 4, 4, 7, 0 },
+	{ ISA_MAX, 8, 8, 512, 0 }, { ISA_MAX, 8, 8, 7, 0 }, { ISA_MAX, 11, 8, 61, 17 }, { ISA_REF, 3, 2, 512, 0 },
+};
+
+static uint32_t nodes_max(const struct tiny *o)
+{
+	uint32_t n = o->n_ff / quant_info(o->type_down)->block_len;
+
+	return n < NODE_MAX ? n : NODE_MAX;
+}
+
+static void check(const struct tiny *o, enum kv_type kv_type, const struct way *way, size_t n)
+{
+	define(o, kv_type);
+	for (size_t i = 0; i < n; i++, way++) {
+		struct harness_options ho = { way->isa, way->n_thread, way->n_node, 0, kv_type };
+		struct harness h;
+
+		if ((uint32_t)ho.n_node > nodes_max(o))
+			ho.n_node = (int)nodes_max(o);
+		open_model(&h, o, &ho);
+		memset(got, 0, sizeof(got));
+		harness_logits(&h, got, token, N_TOK, way->chunk, way->n_other);
+		same(h.k.isa, &ho, way->chunk);
+		harness_close(&h);
+	}
+}
 
 static void check_ways(const struct tiny *o, enum kv_type kv_type)
 {
-	define(o, kv_type);
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		const struct way *way = &ways[i];
-		struct harness h;
+	check(o, kv_type, ways, sizeof(ways) / sizeof(ways[0]));
+}
 
-		open_model(&h, o, way->isa, way->n_thread, kv_type);
-		memset(got, 0, sizeof(got));
-		harness_logits(&h, got, token, N_TOK, way->chunk, way->n_other);
-		same(h.k.isa, (uint32_t)way->n_thread, way->chunk);
-		harness_close(&h);
-	}
+static void any_number_of_nodes(void **state)
+{
+	check(*state, KV_F16, divided, sizeof(divided) / sizeof(divided[0]));
+}
+
+static void any_number_of_nodes_q8_0(void **state)
+{
+	check(*state, KV_Q8_0, divided, 4);
 }
 
 static void any_isa_team_chunk_and_company(void **state)
@@ -113,7 +148,7 @@ static void only_asked_rows_get_logits(void **state)
 
 	(void)state;
 	define(&models[0], KV_F16);
-	open_model(&h, &models[0], ISA_MAX, 2, KV_F16);
+	open_model(&h, &models[0], &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .n_node = 2 });
 	harness_reset(&h, 1, 64);
 	harness_add(&h, 0, token, 40, false);
 	h.b->n_logit = 2;
@@ -138,8 +173,9 @@ static void refuse(const struct tiny *o, int code, const char *word)
 
 	assert_int_equal(tiny_write(path, o), 0);
 	kernels_select(&k, ISA_MAX);
-	assert_int_equal(weights_load(&w, path, &(struct weights_options){ .n_thread = 1 }, &e), 0);
-	r = model_open(&m, w, &k, &opt, &e);
+	r = weights_load(&w, path, &(struct weights_options){ .plan = model_plan, .n_thread = 1 }, &e);
+	if (r == 0)
+		r = model_open(&m, w, &k, &opt, &e);
 	if (r != code || !strstr(e.text, word))
 		fail_msg("%d (%s) instead of %d (%s)", r, e.text, code, word);
 	weights_free(w);
@@ -194,6 +230,12 @@ int main(void)
 		{ "k-quants, one KV head", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[1] },
 		{ "low bits and tables", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[2] },
 		{ "low bits, q8_0 KV of two blocks", the_same_with_kv_in_q8_0, NULL, NULL, (void *)&models[2] },
+		{ "output blocks of two KV heads", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[3] },
+		{ "small types on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[0] },
+		{ "k-quants on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[1] },
+		{ "low bits on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[2] },
+		{ "low bits, q8_0 KV on nodes", any_number_of_nodes_q8_0, NULL, NULL, (void *)&models[2] },
+		{ "output blocks of two KV heads, on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[3] },
 		cmocka_unit_test(a_model_with_a_part_missing_is_refused_by_name),
 		cmocka_unit_test(a_model_that_gyre_would_misread_is_refused),
 	};

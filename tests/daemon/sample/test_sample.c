@@ -3,6 +3,7 @@
 #include "daemon/sample/philox.h"
 #include "daemon/sample/row.h"
 #include "daemon/sample/sample.h"
+#include "tests/util/teams.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -54,7 +55,7 @@ static void rig_open(struct rig *r, int n_worker, enum kernels_isa isa, uint32_t
 
 	memset(r, 0, sizeof(*r));
 	kernels_select(&r->k, isa);
-	assert_int_equal(team_new(&r->team, n_worker, NULL, NULL), 0);
+	assert_int_equal(team_even(&r->team, n_worker, 1), 0);
 	assert_int_equal(sample_init(&r->sample, &r->k, r->team, &o), 0);
 	assert_int_equal(batch_init(&r->batch, ROWS, ROWS, n_vocab), 0);
 	for (uint32_t i = 0; i < ROWS; i++) {

@@ -14,7 +14,8 @@ static struct queue q;
 static struct batch b;
 static struct kv kv;
 static struct sched s;
-static _Alignas(64) uint8_t mem[4 * 64]; /* four blocks */
+static _Alignas(64) uint8_t mem[4 * 64];
+static const struct kv_mem node = { mem, 64 };
 
 static int setup(void **state)
 {
@@ -23,7 +24,7 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(queue_init(&q, N_CTX, 32), 0);
 	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
-	assert_int_equal(kv_init(&kv, mem, sizeof(mem), 64), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, 4), 0);
 	sched_init(&s, &kv, &o);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * either shows only in the minute in which one core was slower than another.
  */
 #include "daemon/team/share.h"
+#include "tests/util/teams.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +53,7 @@ static void share_out(void *arg, int worker)
 static void run(struct work *w, int n_worker, size_t n_items, size_t n_piece, int sleepy)
 {
 	*w = (struct work){ .run = 7, .n_items = n_items, .n_piece = n_piece, .sleepy = sleepy };
-	assert_int_equal(team_new(&w->team, n_worker, NULL, NULL), 0);
+	assert_int_equal(team_even(&w->team, n_worker, 1), 0);
 	team_run(w->team, share_out, w);
 	w->run++;
 	team_run(w->team, share_out, w);

@@ -3,6 +3,7 @@
  * return before its last worker, logits would be wrong once in a million tokens and nowhere else.
  */
 #include "daemon/team/team.h"
+#include "tests/util/teams.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -41,7 +42,7 @@ static void barriers_order_plain_memory(void **state)
 	for (int n = 1; n <= N_MAX; n++) {
 		struct work w = { 0 };
 
-		assert_int_equal(team_new(&w.team, n, NULL, NULL), 0);
+		assert_int_equal(team_even(&w.team, n, 1), 0);
 		assert_int_equal(team_size(w.team), n);
 		for (int run = 0; run < 5; run++)
 			team_run(w.team, rounds, &w);
@@ -62,7 +63,7 @@ static void a_run_ends_after_its_last_worker(void **state)
 	struct team *t;
 
 	(void)state;
-	assert_int_equal(team_new(&t, 3, NULL, NULL), 0);
+	assert_int_equal(team_even(&t, 3, 1), 0);
 	for (uint32_t run = 1; run <= 2000; run++) {
 		team_run(t, count_self, cell);
 		for (int i = 0; i < 3; i++)
@@ -78,7 +79,7 @@ static void parked_workers_wake(void **state)
 	struct team *t;
 
 	(void)state;
-	assert_int_equal(team_new(&t, 2, NULL, NULL), 0);
+	assert_int_equal(team_even(&t, 2, 1), 0);
 	for (uint32_t run = 1; run <= 5; run++) {
 		nanosleep(&pause, NULL); /* far beyond the spin */
 		team_run(t, count_self, cell);
@@ -95,7 +96,7 @@ static void every_barrier_is_counted(void **state)
 	for (int n = 2; n <= 3; n++) {
 		struct work w = { 0 };
 
-		assert_int_equal(team_new(&w.team, n, NULL, NULL), 0);
+		assert_int_equal(team_even(&w.team, n, 1), 0);
 		for (int run = 0; run < 2; run++)
 			team_run(w.team, rounds, &w);
 		profile_read(team_profile(w.team, 0), &sum);
@@ -125,14 +126,18 @@ static void ranges_cover_without_overlap(void **state)
 
 static void impossible_teams_are_refused(void **state)
 {
+	struct layout l = layout_even(0, 1);
 	struct error e;
 	struct team *t;
-	int cpu[2] = { 0, 1023 };
 
 	(void)state;
-	assert_int_equal(team_new(&t, 0, NULL, &e), -EINVAL);
-	assert_int_equal(team_new(&t, TEAM_MAX + 1, NULL, &e), -EINVAL);
-	assert_int_equal(team_new(&t, 2, cpu, &e), -EINVAL);
+	assert_int_equal(team_new(&t, &l, &e), -EINVAL);
+	l = layout_even(TEAM_MAX + 1, 1);
+	assert_int_equal(team_new(&t, &l, &e), -EINVAL);
+	l = layout_even(2, 1);
+	l.is_pinned = true;
+	l.cpu[1] = 1023;
+	assert_int_equal(team_new(&t, &l, &e), -EINVAL);
 	assert_non_null(e.text[0] ? e.text : NULL);
 	assert_null(team_free(NULL));
 }

@@ -22,7 +22,7 @@ static void test_present_and_zero(void **state)
 	unsigned char *present;
 
 	(void)state;
-	if (pool_map(&p, (5u << 20) + 1, "test", &e))
+	if (pool_map(&p, (5u << 20) + 1, -1, "test", &e))
 		fail_msg("%s", e.text);
 	assert_true(p.bytes > 5u << 20);
 	assert_true(p.kind != POOL_NONE);
@@ -55,7 +55,7 @@ static void test_reserved_pages_come_when_asked(void **state)
 	struct error e;
 
 	(void)state;
-	if (pool_reserve(&p, 16 * mib, "test", &e))
+	if (pool_reserve(&p, 16 * mib, -1, "test", &e))
 		fail_msg("%s", e.text);
 	assert_int_equal(is_page_present(p.base + 5 * mib), p.is_present);
 	assert_int_equal(pool_populate(&p, p.base + 5 * mib, p.base + 5 * mib + 1), 0);
@@ -73,9 +73,9 @@ static void test_too_large(void **state)
 	struct error e;
 
 	(void)state;
-	assert_int_equal(pool_map(&p, (size_t)1 << 46, "test", &e), -ENOMEM);
+	assert_int_equal(pool_map(&p, (size_t)1 << 46, -1, "test", &e), -ENOMEM);
 	assert_non_null(strstr(e.text, "vm.nr_hugepages=33554432"));
-	assert_int_equal(pool_map(&p, SIZE_MAX, "test", &e), -ENOMEM);
+	assert_int_equal(pool_map(&p, SIZE_MAX, -1, "test", &e), -ENOMEM);
 }
 
 /* Start-up maps pools while another thread makes the vocabulary: a failed attempt must not take that thread's memory along. */
@@ -108,7 +108,7 @@ static void test_neighbours_memory_stays(void **state)
 	for (int i = 0; i < 5000; i++) {
 		struct pool p;
 
-		assert_int_equal(pool_reserve(&p, 64 << 20, "test", &e), 0);
+		assert_int_equal(pool_reserve(&p, 64 << 20, -1, "test", &e), 0);
 		pool_unmap(&p);
 	}
 	__atomic_store_n(&is_done, 1, __ATOMIC_RELAXED);

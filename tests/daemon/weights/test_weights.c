@@ -57,11 +57,11 @@ static void check_model(const struct weights *w)
 	assert_int_equal(v->n_row, 1);
 	assert_int_equal(v->n_col, 3);
 	for (size_t i = 0; i < 3; i++)
-		assert_true(((const float *)v->data)[i] == value(i));
+		assert_true(((const float *)v->part[0].data)[i] == value(i));
 	assert_int_equal(m->n_row, N_ROW);
-	assert_int_equal((uintptr_t)m->data % 64, 0);
+	assert_int_equal((uintptr_t)m->part[0].data % 64, 0);
 	for (size_t row = 0; row < N_ROW; row++) {
-		quant_dequantize_row(m->type, y, m->data, row, N_COL);
+		quant_dequantize_row(m->type, y, m->part[0].data, row, N_COL);
 		for (size_t i = 0; i < N_COL; i++)
 			assert_true(y[i] == value(row * N_COL + i));
 	}
@@ -106,7 +106,7 @@ static void every_type_arrives(uint32_t type, const struct quant_info *q)
 	t = weights_find(w, "m");
 	assert_int_equal(t->type, type);
 	for (size_t r = 0; r < 17; r++) {
-		q->unpack(block, (const uint8_t *)t->data + r / PANEL_ROWS * PANEL_ROWS * q->block_bytes,
+		q->unpack(block, (const uint8_t *)t->part[0].data + r / PANEL_ROWS * PANEL_ROWS * q->block_bytes,
 			  (int)(r % PANEL_ROWS));
 		assert_memory_equal(block, src + r * q->block_bytes, q->block_bytes);
 	}
@@ -218,7 +218,7 @@ static void test_read_only_afterwards(void **state)
 	pid = fork();
 	if (!pid) {
 		signal(SIGSEGV, SIG_DFL);
-		*(volatile uint8_t *)w->pool.base = 1;
+		*(volatile uint8_t *)w->pool[0].base = 1;
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

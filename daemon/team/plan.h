@@ -1,0 +1,92 @@
+/*
+ * How one model is divided between nodes (tensor parallelism after Shoeybi et al. 2019, "Megatron-LM"): q, k, v, gate, up and the
+ * vocabulary by rows, the attention's output and the feed-forward's second product by columns. Computed once, from the model's
+ * shape and the number of nodes; data from then on.
+ *
+ * A product whose columns are divided is a sum over chunks of them, cut by the model's shape alone. Chunk sums meet in one
+ * fixed binary tree, so the bits do not depend on who computed which. A node owns consecutive chunks; what it adds up
+ * itself are whole subtrees, and each of these is one partial sum.
+ */
+#ifndef GYRE_DAEMON_TEAM_PLAN_H
+#define GYRE_DAEMON_TEAM_PLAN_H
+
+#include "daemon/util/error.h"
+#include "daemon/util/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLAN_CHUNKS    8u  /* aimed at: as many as there can be nodes */
+#define PLAN_CHUNK_MAX 16u /* up to seven KV heads, each cut into equal parts, make at most 14 */
+#define PLAN_DEPTH_MAX 4   /* of the tree over them */
+
+/* What a tensor is divided along. */
+enum plan_axis {
+	PLAN_COPY,    /* nothing: each node has it whole */
+	PLAN_HEAD,    /* rows, by query heads */
+	PLAN_HEAD_KV, /* rows, by key/value heads */
+	PLAN_FF,      /* rows of the feed-forward */
+	PLAN_VOCAB,   /* rows, by tokens: whole panels */
+	PLAN_HEAD_K,  /* columns, by query heads */
+	PLAN_FF_K     /* columns of the feed-forward */
+};
+
+struct plan_range {
+	uint32_t begin, end;
+};
+
+/* What the model's file says. */
+struct plan_shape {
+	uint32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+	uint32_t head_block,
+		ff_block; /* columns that a block of PLAN_HEAD_K's, of PLAN_FF_K's tensors covers; the largest of their types */
+};
+
+/* Chunks of columns, whose sums meet in the tree. */
+struct plan_sum {
+	uint32_t n_chunk;
+	uint32_t cut[PLAN_CHUNK_MAX + 1]; /* chunk c is columns [cut[c], cut[c + 1]) */
+	uint32_t n_partial;               /* partial sums of all nodes, in order of chunks */
+	struct plan_range partial[PLAN_CHUNK_MAX];
+};
+
+struct plan_node {
+	struct plan_range head, head_kv; /* a KV head whose query heads two nodes share is on both */
+	struct plan_range ff, vocab;     /* rows */
+	struct plan_range head_chunk, ff_chunk;
+	struct plan_range head_partial, ff_partial; /* of plan_sum.partial */
+};
+
+struct plan {
+	struct plan_shape shape;
+	uint32_t n_node;
+	struct plan_sum head, ff; /* PLAN_HEAD_K, PLAN_FF_K */
+	struct plan_node node[NODE_MAX];
+	/* What a tensor of this architecture is divided along. */
+	enum plan_axis (*axis)(const char *name, size_t n);
+};
+
+/* -EINVAL, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */
+int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e);
+
+/* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. */
+struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node);
+/* The whole axis: rows, or columns of PLAN_HEAD_K and PLAN_FF_K. 0 for PLAN_COPY. */
+uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
+/* PLAN_HEAD_K or PLAN_FF_K; else NULL. */
+const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis);
+/* The node that owns a chunk of PLAN_HEAD_K or PLAN_FF_K. */
+uint32_t plan_chunk_node(const struct plan *p, enum plan_axis axis, uint32_t chunk);
+
+/* The tree: the sum over [begin, end), of two or more, is that over [begin, mid) plus that over [mid, end). */
+uint32_t plan_mid(uint32_t begin, uint32_t end);
+
+/* The largest share of a node over the mean: 1 is even. */
+struct plan_balance {
+	double head, ff, vocab;
+	uint32_t n_copied; /* KV heads that are on more than one node, each counted once for each further one */
+};
+struct plan_balance plan_balance(const struct plan *p);
+
+#endif
