@@ -122,8 +122,14 @@ struct kernels {
 	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 			   int head_dim);
 
-	/* max over x[n], and index of its first occurrence (NaN never wins; all NaN: index 0). */
-	void (*argmax)(float *max, uint32_t *index, const float *x, size_t n);
+	/* The largest of x[n]; a NaN never wins, a zero is +0; -INFINITY where nothing is larger. */
+	float (*max)(const float *x, size_t n);
+
+	/* Where the largest of x[n] is first; a NaN never wins; all NaN: 0. */
+	size_t (*argmax)(const float *x, size_t n);
+
+	/* y[n] = exp(x[i] * scale - max), the product rounded. y may be x. */
+	void (*exps)(float *y, const float *x, size_t n, float scale, float max);
 
 	/* sum of exp(x[i] - max), lane i%16 ascending, tree of ref/reduce.h. */
 	float (*sum_exp)(const float *x, size_t n, float max);

@@ -56,11 +56,10 @@ static void run_free(struct run *r)
 
 static void score(struct run *r, const float *logits, int32_t token)
 {
-	uint32_t n_vocab = model_hparams(r->m)->n_vocab, best;
+	uint32_t n_vocab = model_hparams(r->m)->n_vocab;
+	float max = r->k->max(logits, n_vocab);
 	double nll;
-	float max;
 
-	r->k->argmax(&max, &best, logits, n_vocab);
 	nll = log((double)r->k->sum_exp(logits, n_vocab, max)) - (double)(logits[token] - max);
 	r->sum += nll;
 	r->sum2 += nll * nll;

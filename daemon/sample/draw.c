@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MERGE_RANGES 64u /* at once */
+
 int row_scratch_init(struct row_scratch *s, uint32_t n_vocab)
 {
 	memset(s, 0, sizeof(*s));
@@ -29,41 +31,57 @@ void row_scratch_deinit(struct row_scratch *s)
 /* What the ranges gave, together. */
 struct row_whole {
 	float max;
-	uint32_t argmax;
+	uint32_t max_range;        /* the first range that has it */
 	double sum, scaled_sum;    /* sums of thousands of equal floats would drift; scaled_sum if it is needed */
 	float inverse, scaled_max; /* 1 / temperature, max / temperature */
 };
 
-static float exp_from(const struct kernels *k, float x, float max)
+/* The weights at temperature of tokens with these logits. */
+static void weights_of(float *weight, const struct kernels *k, const struct row_whole *w, const float *logit,
+		       uint32_t n)
 {
-	return k->sum_exp(&x, 1, max);
+	k->exps(weight, logit, n, w->inverse, w->scaled_max);
 }
 
-/* The weight of one token at temperature. */
 static float weight_of(const struct kernels *k, const struct row_whole *w, float logit)
 {
-	return exp_from(k, logit * w->inverse, w->scaled_max);
+	weights_of(&logit, k, w, &logit, 1);
+	return logit;
+}
+
+/* Sums of ranges [first, first + n), n up to MERGE_RANGES, from now on relative to the row's maximum. */
+static void merge_sums(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t first, uint32_t n)
+{
+	struct row_part *p = r->part + first;
+	float max[MERGE_RANGES], weight[MERGE_RANGES];
+
+	for (uint32_t i = 0; i < n; i++)
+		max[i] = p[i].max;
+	k->exps(weight, max, n, 1, w->max);
+	for (uint32_t i = 0; i < n; i++)
+		w->sum += (double)(p[i].sum *= weight[i]);
+	if (!row_needs_scaled_sum(r))
+		return;
+	weights_of(weight, k, w, max, n);
+	for (uint32_t i = 0; i < n; i++)
+		w->scaled_sum += (double)(p[i].scaled_sum *= weight[i]);
 }
 
 static void merge(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t n_range)
 {
 	float temperature = r->sampling->temperature;
 
-	*w = (struct row_whole){ .max = r->part[0].max, .argmax = r->part[0].argmax };
+	*w = (struct row_whole){ .max = r->part[0].max };
 	for (uint32_t c = 1; c < n_range; c++) {
-		const struct row_part *p = &r->part[c];
-
-		if (p->max > w->max || (w->max != w->max && p->max == p->max)) {
-			w->max = p->max;
-			w->argmax = p->argmax;
+		if (r->part[c].max > w->max) {
+			w->max = r->part[c].max;
+			w->max_range = c;
 		}
 	}
 	w->inverse = temperature > 0 ? 1 / temperature : 1;
 	w->scaled_max = w->max * w->inverse;
-	for (uint32_t c = 0; c < n_range; c++)
-		w->sum += (double)r->part[c].sum * (double)exp_from(k, r->part[c].max, w->max);
-	for (uint32_t c = 0; c < n_range && row_needs_scaled_sum(r); c++)
-		w->scaled_sum += (double)r->part[c].scaled_sum * (double)weight_of(k, w, r->part[c].max);
+	for (uint32_t c = 0; c < n_range; c += MERGE_RANGES)
+		merge_sums(w, r, k, c, n_range - c < MERGE_RANGES ? n_range - c : MERGE_RANGES);
 }
 
 /* Does the list of candidates end before number i, of weight w, when those before sum to `part` of total? */
@@ -143,18 +161,25 @@ static uint32_t draw_candidate(const struct row_scratch *s, uint32_t m, float u)
 static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
 			      uint32_t range, double part, double target)
 {
-	uint32_t first = range * RANGE_TOKENS, last = r->part[range].argmax;
+	uint32_t first = range * RANGE_TOKENS, n = row_range_tokens(n_vocab, range), last = 0;
+	float weight[RANGE_TOKENS];
 
-	for (uint32_t i = first; i < n_vocab && i < first + RANGE_TOKENS; i++) {
-		float one = weight_of(k, w, r->logits[i]);
-
-		part += (double)one;
+	weights_of(weight, k, w, r->logits + first, n);
+	for (uint32_t i = 0; i < n; i++) {
+		part += (double)weight[i];
 		if (part > target)
-			return i;
-		if (one > 0)
+			return first + i;
+		if (weight[i] > 0)
 			last = i;
 	}
-	return last;
+	return first + last;
+}
+
+static uint32_t likeliest(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w)
+{
+	uint32_t first = w->max_range * RANGE_TOKENS;
+
+	return first + (uint32_t)k->argmax(r->logits + first, row_range_tokens(n_vocab, w->max_range));
 }
 
 /* No filter: by inverse distribution in order of id, without sorting. */
@@ -164,13 +189,13 @@ static uint32_t draw_any(const struct row *r, const struct kernels *k, uint32_t 
 	double part = 0, target = (double)u * w->scaled_sum;
 
 	for (uint32_t c = 0; c < row_n_range(n_vocab); c++) {
-		double more = part + (double)r->part[c].scaled_sum * (double)weight_of(k, w, r->part[c].max);
+		double more = part + (double)r->part[c].scaled_sum;
 
 		if (more > target)
 			return draw_in_range(r, k, n_vocab, w, c, part, target);
 		part = more;
 	}
-	return w->argmax;
+	return likeliest(r, k, n_vocab, w);
 }
 
 static uint32_t draw(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
@@ -180,7 +205,7 @@ static uint32_t draw(const struct row *r, const struct kernels *k, uint32_t n_vo
 	uint32_t m;
 
 	if (!(r->sampling->temperature > 0) || !isfinite(w->scaled_max))
-		return w->argmax;
+		return likeliest(r, k, n_vocab, w);
 	u = philox_uniform(r->sampling->seed, r->position);
 	if (!sampling_has_filter(r->sampling))
 		return draw_any(r, k, n_vocab, w, u);

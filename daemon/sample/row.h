@@ -15,7 +15,6 @@
 /* Of a range. */
 struct row_part {
 	float max;
-	uint32_t argmax;
 	float sum;        /* of exp(x - max) */
 	float scaled_sum; /* of exp(x / temperature - max / temperature), where a filter or a draw needs it */
 };
@@ -43,6 +42,13 @@ void row_scratch_deinit(struct row_scratch *s);
 static inline uint32_t row_n_range(uint32_t n_vocab)
 {
 	return (n_vocab + RANGE_TOKENS - 1) / RANGE_TOKENS;
+}
+
+static inline uint32_t row_range_tokens(uint32_t n_vocab, uint32_t range)
+{
+	uint32_t left = n_vocab - range * RANGE_TOKENS;
+
+	return left < RANGE_TOKENS ? left : RANGE_TOKENS;
 }
 
 /* scan.c: fills part[range], and its piece of block_max. */

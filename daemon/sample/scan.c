@@ -18,21 +18,16 @@ static float scaled_sum(const struct kernels *k, const float *x, uint32_t n, flo
 
 void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, uint32_t range)
 {
-	uint32_t first = range * RANGE_TOKENS, n = n_vocab - first < RANGE_TOKENS ? n_vocab - first : RANGE_TOKENS;
+	uint32_t first = range * RANGE_TOKENS, n = row_range_tokens(n_vocab, range);
 	struct row_part *p = &r->part[range];
 	const float *x = r->logits + first;
 
-	k->argmax(&p->max, &p->argmax, x, n);
-	p->argmax += first;
+	p->max = k->max(x, n);
 	p->sum = k->sum_exp(x, n, p->max);
 	if (row_needs_scaled_sum(r))
 		p->scaled_sum = scaled_sum(k, x, n, p->max, r->sampling->temperature);
 	if (!needs_order(r))
 		return;
-	for (uint32_t i = 0; i < n; i += ORDER_BLOCK) {
-		uint32_t argmax;
-
-		k->argmax(&r->block_max[(first + i) / ORDER_BLOCK], &argmax, x + i,
-			  n - i < ORDER_BLOCK ? n - i : ORDER_BLOCK);
-	}
+	for (uint32_t i = 0; i < n; i += ORDER_BLOCK)
+		r->block_max[(first + i) / ORDER_BLOCK] = k->max(x + i, n - i < ORDER_BLOCK ? n - i : ORDER_BLOCK);
 }

@@ -32,6 +32,8 @@ void kernels_avx2_override(struct kernels *k)
 	k->kv_store[KV_Q8_0] = avx2_kv_store_q8_0;
 	k->attn_chunk[KV_Q8_0] = avx2_attn_chunk_q8_0;
 	k->attn_merge = avx2_attn_merge;
+	k->max = avx2_max;
 	k->argmax = avx2_argmax;
+	k->exps = avx2_exps;
 	k->sum_exp = avx2_sum_exp;
 }

@@ -19,7 +19,9 @@ void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps
 void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_add(float *y, const float *x, size_t n);
-void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float avx2_max(const float *x, size_t n);
+size_t avx2_argmax(const float *x, size_t n);
+void avx2_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */

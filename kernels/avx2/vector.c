@@ -107,40 +107,57 @@ void avx2_add(float *y, const float *x, size_t n)
 	ref_add(y + i, x + i, n - i);
 }
 
-void avx2_argmax(float *max, uint32_t *index, const float *x, size_t n)
+float avx2_max(const float *x, size_t n)
 {
-	__m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), best_at = at;
-	__m256 best = _mm256_set1_ps(-INFINITY);
-	uint32_t lane_at[8], first = 0;
+	__m256 best[4];
 	float lane[8], m = -INFINITY;
 	size_t i = 0;
 
-	for (; i + 8 <= n; i += 8, at = _mm256_add_epi32(at, _mm256_set1_epi32(8))) {
-		__m256 v = _mm256_loadu_ps(x + i), more = _mm256_cmp_ps(v, best, _CMP_GT_OQ);
+	for (int k = 0; k < 4; k++)
+		best[k] = _mm256_set1_ps(m);
+	/* max returns its second operand when the first is a NaN. */
+	for (; i + 32 <= n; i += 32)
+		for (size_t k = 0; k < 4; k++)
+			best[k] = _mm256_max_ps(_mm256_loadu_ps(x + i + 8 * k), best[k]);
+	for (; i + 8 <= n; i += 8)
+		best[0] = _mm256_max_ps(_mm256_loadu_ps(x + i), best[0]);
+	best[0] = _mm256_max_ps(_mm256_max_ps(best[0], best[1]), _mm256_max_ps(best[2], best[3]));
+	_mm256_storeu_ps(lane, best[0]);
+	for (int l = 0; l < 8; l++)
+		m = lane[l] > m ? lane[l] : m;
+	for (; i < n; i++)
+		m = x[i] > m ? x[i] : m;
+	return m + 0.0f;
+}
 
-		best = _mm256_blendv_ps(best, v, more);
-		best_at = _mm256_blendv_epi8(best_at, at, _mm256_castps_si256(more));
+/* The largest, then where it first stands: to carry places along costs more than a second look at half of x. */
+size_t avx2_argmax(const float *x, size_t n)
+{
+	float m = avx2_max(x, n);
+	size_t i = 0;
+
+	if (m == -INFINITY) /* which index is a matter of NaN and -inf order */
+		return ref_argmax(x, n);
+	for (; i + 8 <= n; i += 8) {
+		__m256 here = _mm256_cmp_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(m), _CMP_EQ_OQ);
+		int mask = _mm256_movemask_ps(here);
+
+		if (mask)
+			return i + (size_t)__builtin_ctz((unsigned)mask);
 	}
-	_mm256_storeu_ps(lane, best);
-	_mm256_storeu_si256((__m256i *)lane_at, best_at);
-	for (int l = 0; l < 8; l++) {
-		if (lane[l] > m || (lane[l] == m && lane_at[l] < first)) {
-			m = lane[l];
-			first = lane_at[l];
-		}
-	}
-	for (; i < n; i++) {
-		if (x[i] > m) {
-			m = x[i];
-			first = (uint32_t)i;
-		}
-	}
-	if (m == -INFINITY) { /* nothing above -inf: which index is a matter of NaN and -inf order */
-		ref_argmax(max, index, x, n);
-		return;
-	}
-	*index = first;
-	*max = x[first]; /* not m: of equal zeros, the first one's sign */
+	while (x[i] != m)
+		i++;
+	return i;
+}
+
+void avx2_exps(float *y, const float *x, size_t n, float scale, float max)
+{
+	__m256 m = _mm256_set1_ps(max), by = _mm256_set1_ps(scale);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, exp8(_mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), by), m)));
+	ref_exps(y + i, x + i, n - i, scale, max);
 }
 
 float avx2_sum_exp(const float *x, size_t n, float max)

@@ -26,7 +26,9 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->rms_norm = avx512vnni_rms_norm;
 	k->silu_mul = avx512vnni_silu_mul;
 	k->add = avx512vnni_add;
+	k->max = avx512vnni_max;
 	k->argmax = avx512vnni_argmax;
+	k->exps = avx512vnni_exps;
 	k->sum_exp = avx512vnni_sum_exp;
 	k->attn_chunk[KV_F16] = avx512vnni_attn_chunk_f16;
 	k->kv_store[KV_Q8_0] = avx512vnni_kv_store_q8_0;

@@ -41,7 +41,9 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_add(float *y, const float *x, size_t n);
-void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float avx512vnni_max(const float *x, size_t n);
+size_t avx512vnni_argmax(const float *x, size_t n);
+void avx512vnni_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */

@@ -51,8 +51,7 @@ void avx512vnni_add(float *y, const float *x, size_t n)
 	}
 }
 
-/* The largest, then where it first stands: to carry places along costs more than a second look at half of x. */
-void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n)
+float avx512vnni_max(const float *x, size_t n)
 {
 	__m512 best[4];
 	size_t i = 0;
@@ -66,22 +65,35 @@ void avx512vnni_argmax(float *max, uint32_t *index, const float *x, size_t n)
 	for (; i < n; i += 16)
 		best[0] = _mm512_max_ps(_mm512_mask_loadu_ps(best[0], tail(n - i), x + i), best[0]);
 	best[0] = _mm512_max_ps(_mm512_max_ps(best[0], best[1]), _mm512_max_ps(best[2], best[3]));
-	float m = _mm512_reduce_max_ps(best[0]);
+	return _mm512_reduce_max_ps(best[0]) + 0.0f;
+}
 
-	if (m == -INFINITY) { /* no finite value: which index is a matter of NaN and -inf order */
-		ref_argmax(max, index, x, n);
-		return;
-	}
-	for (i = 0;; i += 16) {
-		__m512 v = _mm512_mask_loadu_ps(best[0], tail(n - i), x + i);
-		__mmask16 here = _mm512_cmp_ps_mask(v, _mm512_set1_ps(m), _CMP_EQ_OQ) & tail(n - i);
+/* The largest, then where it first stands: to carry places along costs more than a second look at half of x. */
+size_t avx512vnni_argmax(const float *x, size_t n)
+{
+	float m = avx512vnni_max(x, n);
 
-		if (here) {
-			*index = (uint32_t)i + (uint32_t)__builtin_ctz(here);
-			break;
-		}
+	if (m == -INFINITY) /* which index is a matter of NaN and -inf order */
+		return ref_argmax(x, n);
+	for (size_t i = 0;; i += 16) {
+		__m512 v = _mm512_maskz_loadu_ps(tail(n - i), x + i);
+		__mmask16 here = _mm512_mask_cmp_ps_mask(tail(n - i), v, _mm512_set1_ps(m), _CMP_EQ_OQ);
+
+		if (here)
+			return i + (size_t)__builtin_ctz(here);
 	}
-	*max = x[*index]; /* not m: of equal zeros, the first one's sign */
+}
+
+void avx512vnni_exps(float *y, const float *x, size_t n, float scale, float max)
+{
+	const __m512 m = _mm512_set1_ps(max), by = _mm512_set1_ps(scale);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), by);
+
+		_mm512_mask_storeu_ps(y + i, k, vexp(_mm512_sub_ps(v, m)));
+	}
 }
 
 float avx512vnni_sum_exp(const float *x, size_t n, float max)

@@ -22,7 +22,9 @@ void kernels_ref_fill(struct kernels *k)
 		.kv_store = { [KV_F16] = ref_kv_store_f16, [KV_Q8_0] = ref_kv_store_q8_0 },
 		.attn_chunk = { [KV_F16] = ref_attn_chunk_f16, [KV_Q8_0] = ref_attn_chunk_q8_0 },
 		.attn_merge = ref_attn_merge,
+		.max = ref_max,
 		.argmax = ref_argmax,
+		.exps = ref_exps,
 		.sum_exp = ref_sum_exp,
 	};
 }

@@ -27,7 +27,9 @@ void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_add(float *y, const float *x, size_t n);
-void ref_argmax(float *max, uint32_t *index, const float *x, size_t n);
+float ref_max(const float *x, size_t n);
+size_t ref_argmax(const float *x, size_t n);
+void ref_exps(float *y, const float *x, size_t n, float scale, float max);
 float ref_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */

@@ -44,7 +44,17 @@ void ref_add(float *y, const float *x, size_t n)
 		y[i] += x[i];
 }
 
-void ref_argmax(float *max, uint32_t *index, const float *x, size_t n)
+float ref_max(const float *x, size_t n)
+{
+	float best = -INFINITY;
+
+	for (size_t i = 0; i < n; i++)
+		if (x[i] > best)
+			best = x[i];
+	return best + 0.0f; /* of equal zeros, max instructions return either; -0 + 0 is +0 */
+}
+
+size_t ref_argmax(const float *x, size_t n)
 {
 	float best = -INFINITY;
 	size_t at = 0;
@@ -57,8 +67,13 @@ void ref_argmax(float *max, uint32_t *index, const float *x, size_t n)
 			found = true;
 		}
 	}
-	*max = best;
-	*index = (uint32_t)at;
+	return at;
+}
+
+void ref_exps(float *y, const float *x, size_t n, float scale, float max)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = ref_exp(x[i] * scale - max);
 }
 
 float ref_sum_exp(const float *x, size_t n, float max)

@@ -187,18 +187,18 @@ static void test_matmul(void **state)
 static void check_vector(const struct kernels *ref, const struct kernels *k)
 {
 	static const size_t sizes[] = { 1, 15, 16, 17, 64, 576, 1000 };
-	float x[1024], w[1024], u[1024], y0[1024], y1[1024];
+	float x[1024], w[1024], u[1024], x0[1024], x1[1024], y0[1024], y1[1024];
 
 	for (enum fill f = 0; f < FILL_HUGE; f++) {
 		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 			size_t n = sizes[s];
 			float m0, m1;
-			uint32_t i0, i1;
 
 			for (size_t i = 0; i < 1024; i++) {
 				x[i] = fill_float(f) * (f == FILL_RANDOM ? 120.0f : 1.0f);
 				w[i] = uniform();
 				u[i] = uniform();
+				x0[i] = x1[i] = x[i];
 			}
 			set_canaries(y0, 1024), set_canaries(y1, 1024);
 			ref->rms_norm(y0, x, w, n, 1e-5f), k->rms_norm(y1, x, w, n, 1e-5f);
@@ -207,33 +207,40 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->add(y0, w, n), k->add(y1, w, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
-			ref->argmax(&m0, &i0, x, n), k->argmax(&m1, &i1, x, n);
+			m0 = ref->max(x, n), m1 = k->max(x, n);
 			assert_memory_equal(&m0, &m1, 4);
-			assert_int_equal(i0, i1);
+			assert_int_equal(ref->argmax(x, n), k->argmax(x, n));
+			set_canaries(y0, 1024), set_canaries(y1, 1024);
+			ref->exps(y0, x, n, 0.7f, m0), k->exps(y1, x, n, 0.7f, m0);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->exps(x0, x0, n, 1, m0), k->exps(x1, x1, n, 1, m0); /* in place */
+			assert_memory_equal(x0, x1, sizeof(x0));
 			float e0 = ref->sum_exp(x, n, m0), e1 = k->sum_exp(x, n, m0);
 			assert_memory_equal(&e0, &e1, 4);
 		}
 	}
 }
 
-/* NaN, -inf and repeated maxima, at every length, so that each lane and the tail holds them once. */
-static void check_argmax(const struct kernels *ref, const struct kernels *k)
+/* NaN, -inf and repeated maxima, at every length, so that each lane, chain and tail holds them once. */
+static void check_max(const struct kernels *ref, const struct kernels *k)
 {
 	for (int kind = 0; kind < 3; kind++) {
-		float x[64], m0, m1;
-		uint32_t i0, i1;
+		float x[160], y0[160], y1[160], m0, m1;
 
-		for (int i = 0; i < 64; i++)
+		for (int i = 0; i < 160; i++)
 			x[i] = i % 3 == 0           ? NAN
 			       : kind == 0 || i % 2 ? -INFINITY
 			       : kind == 1          ? (float)(i / 20)
 			       : i % 4              ? -0.0f
 						    : 0.0f;
 		for (size_t start = 0; start < 16; start++) {
-			for (size_t n = 1; n <= 64 - start; n++) {
-				ref->argmax(&m0, &i0, x + start, n), k->argmax(&m1, &i1, x + start, n);
+			for (size_t n = 1; n <= 160 - start; n++) {
+				m0 = ref->max(x + start, n), m1 = k->max(x + start, n);
 				assert_memory_equal(&m0, &m1, 4);
-				assert_int_equal(i0, i1);
+				assert_int_equal(ref->argmax(x + start, n), k->argmax(x + start, n));
+				set_canaries(y0, 160), set_canaries(y1, 160);
+				ref->exps(y0, x + start, n, 1, m0), k->exps(y1, x + start, n, 1, m0);
+				assert_memory_equal(y0, y1, sizeof(y0));
 			}
 		}
 	}
@@ -243,7 +250,7 @@ static void test_vector(void **state)
 {
 	(void)state;
 	each_isa(check_vector);
-	each_isa(check_argmax);
+	each_isa(check_max);
 }
 
 static void check_rope(const struct kernels *ref, const struct kernels *k)
@@ -495,6 +502,31 @@ static void test_packed_bytes_refuses(void **state)
 	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
 }
 
+/* What the others are compared with: signs of zero, NaN, nothing finite, the first of equals. */
+static void test_ref_max_is_right(void **state)
+{
+	static const struct {
+		float x[4], max;
+		size_t at;
+	} is[] = {
+		{ { -1, 3, 2, 3 }, 3, 1 },
+		{ { NAN, -0.0f, 0, -1 }, 0, 1 },
+		{ { NAN, NAN, -INFINITY, -INFINITY }, -INFINITY, 2 },
+		{ { NAN, NAN, NAN, NAN }, -INFINITY, 0 },
+		{ { -INFINITY, NAN, INFINITY, 1 }, INFINITY, 2 },
+	};
+	struct kernels k;
+
+	(void)state;
+	kernels_select(&k, ISA_REF);
+	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++) {
+		float max = k.max(is[i].x, 4);
+
+		assert_true(max == is[i].max && !(max == 0 && signbit(max)));
+		assert_int_equal(k.argmax(is[i].x, 4), is[i].at);
+	}
+}
+
 static void test_f16_is_exact(void **state)
 {
 	(void)state;
@@ -540,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
 		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
+		cmocka_unit_test(test_ref_max_is_right),
 		cmocka_unit_test(test_f16_is_exact),
 		cmocka_unit_test(test_matmul),
 		cmocka_unit_test(test_vector),
