@@ -1,12 +1,15 @@
 #include "daemon/sample/sample.h"
 #include "daemon/sample/row.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/memory.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SCAN_PIECES 8u /* of a worker's ranges; taking one costs 25 ns, a range of one row takes 200 */
 
 int sample_init(struct sample *s, const struct kernels *k, struct team *team, const struct sample_options *o)
 {
@@ -19,7 +22,8 @@ int sample_init(struct sample *s, const struct kernels *k, struct team *team, co
 	s->part = calloc(n_row * n_range, sizeof(*s->part));
 	s->block_max = calloc(n_row * n_range * RANGE_BLOCKS, sizeof(*s->block_max));
 	s->scratch = calloc((size_t)n_worker, sizeof(*s->scratch));
-	if (!s->count || !s->row || !s->part || !s->block_max || !s->scratch)
+	s->share = memory_array((size_t)n_worker, sizeof(*s->share));
+	if (!s->share || !s->count || !s->row || !s->part || !s->block_max || !s->scratch)
 		r = -ENOMEM;
 	for (int i = 0; i < n_worker && r == 0; i++)
 		r = row_scratch_init(&s->scratch[i], o->n_vocab);
@@ -37,6 +41,7 @@ void sample_deinit(struct sample *s)
 	free(s->part);
 	free(s->block_max);
 	free(s->scratch);
+	free(s->share);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -89,19 +94,21 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 				  .out = &b->out[i] };
 }
 
-/* Ranges of all rows are shared out, then rows. */
+/* Ranges of all rows are shared out, then rows. The leader is at its ranges first and takes some of the others'. */
 static void sample_share(void *arg, int worker)
 {
 	struct sample *s = arg;
 	size_t n_range = row_n_range(s->o.n_vocab), begin, end;
-	int n_worker = team_size(s->team);
+	struct share scan;
 
-	team_range(s->n_row * n_range, n_worker, worker, 1, &begin, &end);
-	for (size_t i = begin; i < end; i++)
-		row_scan(&s->row[i / n_range], s->kernels, s->o.n_vocab, (uint32_t)(i % n_range));
+	share_run(s->share, worker, s->n_run);
+	share_begin(&scan, s->share, s->team, worker, s->n_row * n_range, team_size(s->team) > 1 ? SCAN_PIECES : 1);
+	while (share_next(&scan, &begin, &end))
+		for (size_t i = begin; i < end; i++)
+			row_scan(&s->row[i / n_range], s->kernels, s->o.n_vocab, (uint32_t)(i % n_range));
 	profile_lap(PROFILE_SAMPLE);
 	team_barrier(s->team, worker);
-	team_range(s->n_row, n_worker, worker, 1, &begin, &end);
+	team_range(s->n_row, team_size(s->team), worker, 1, &begin, &end);
 	for (size_t i = begin; i < end; i++)
 		row_finish(&s->row[i], s->kernels, s->o.n_vocab, &s->scratch[worker]);
 	profile_lap(PROFILE_SAMPLE);
@@ -162,6 +169,7 @@ void sample_batch(struct sample *s, struct batch *b)
 	for (uint32_t i = 0; i < b->n_logit; i++)
 		prepare(s, b, i);
 	s->n_row = b->n_logit;
+	s->n_run++;
 	if (s->n_row)
 		team_run(s->team, sample_share, s);
 	for (uint32_t i = 0; i < b->n_seq; i++)

@@ -15,7 +15,7 @@
 #define GYRE_DAEMON_SAMPLE_SAMPLE_H
 
 #include "daemon/batch.h"
-#include "daemon/team/team.h"
+#include "daemon/team/share.h"
 #include "kernels/kernels.h"
 
 struct sample_options {
@@ -29,7 +29,8 @@ struct sample {
 	struct team *team;
 	struct sample_options o;
 	uint32_t *count; /* [n_vocab] occurrences in the window; all zero between calls */
-	uint32_t n_row;
+	uint32_t n_row, n_run;
+	struct share_slot *share;    /* [team_size] */
 	struct row *row;             /* [n_logit_max] */
 	struct row_part *part;       /* [n_logit_max][n_range] */
 	float *block_max;            /* [n_logit_max][n_range * RANGE_BLOCKS] */
