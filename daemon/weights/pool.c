@@ -6,7 +6,7 @@
 
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
-#include "daemon/util/numa.h"
+#include "daemon/util/placement.h"
 #include "daemon/util/parallel.h"
 #include "daemon/util/readfile.h"
 #include "daemon/util/topology.h"
@@ -182,7 +182,7 @@ static int map_kind(struct pool *p, bool is_present)
 		return -errno;
 	p->base = base;
 	if (p->os_node >= 0) {
-		int r = numa_bind_range(base, p->bytes, p->os_node);
+		int r = placement_bind(base, p->bytes, p->os_node);
 
 		if (r)
 			return r;
@@ -220,7 +220,7 @@ static size_t memory_available(int os_node)
 	char buf[4096], *at;
 
 	if (os_node >= 0)
-		return numa_available("", os_node);
+		return placement_available("", os_node);
 
 	if (readfile_str(buf, sizeof(buf), "", "/proc/meminfo") || !(at = strstr(buf, "MemAvailable:")))
 		return SIZE_MAX;
@@ -268,7 +268,7 @@ static int try_node(int os_node)
 	p = mmap(NULL, kind_table[POOL_4K].page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	r = numa_bind_range(p, kind_table[POOL_4K].page, os_node);
+	r = placement_bind(p, kind_table[POOL_4K].page, os_node);
 	munmap(p, kind_table[POOL_4K].page);
 	return r;
 }
@@ -316,7 +316,7 @@ int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there)
 	size_t page = kind_is_huge(p->kind) ? kind_table[p->kind].page : kind_table[POOL_4K].page;
 
 	if (p->os_node >= 0)
-		return numa_count_pages(p->base, p->bytes, page, p->os_node, n_page, n_there);
+		return placement_count(p->base, p->bytes, page, p->os_node, n_page, n_there);
 	*n_page = *n_there = p->bytes / page;
 	return 0;
 }

@@ -1,4 +1,4 @@
-#include "daemon/util/numa.h"
+#include "daemon/util/placement.h"
 
 #include "daemon/util/minmax.h"
 #include "daemon/util/readfile.h"
@@ -14,7 +14,7 @@
 #define WORD_BITS (sizeof(unsigned long) * CHAR_BIT)
 #define BATCH     512 /* pages asked about in one call */
 
-int numa_bind_range(void *base, size_t bytes, int os_node)
+int placement_bind(void *base, size_t bytes, int os_node)
 {
 	unsigned long mask[NODE_BITS / WORD_BITS] = { 0 };
 
@@ -25,7 +25,7 @@ int numa_bind_range(void *base, size_t bytes, int os_node)
 	return mbind(base, bytes, MPOL_BIND, mask, NODE_BITS, MPOL_MF_STRICT) ? -errno : 0;
 }
 
-int numa_count_pages(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there)
+int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there)
 {
 	size_t n = (bytes + page_bytes - 1) / page_bytes;
 
@@ -55,7 +55,7 @@ static uint64_t field_kib(const char *text, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
-size_t numa_available(const char *root, int os_node)
+size_t placement_available(const char *root, int os_node)
 {
 	char path[64], text[4096];
 
