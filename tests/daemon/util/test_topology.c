@@ -3,6 +3,7 @@
  * machines here are trees of a few files, so that two sockets, hyper-threads and quotas are tested on any box.
  */
 #include "daemon/util/topology.h"
+#include "tests/util/sysfs.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -18,19 +18,7 @@ static char root[64];
 
 static void write_file(const char *path, const char *text)
 {
-	char full[256];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (char *p = strchr(full + strlen(root) + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
+	sysfs_write(root, path, text);
 }
 
 /* Two nodes of two cores of two threads; siblings are c and c + 4; node 0 has cores 0, 2 and node 1 cores 1, 3. */
@@ -44,23 +32,21 @@ static int setup(void **state)
 		return -1;
 	for (int c = 0; c < 8; c++) {
 		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", c);
-		snprintf(text, sizeof(text), "%d,%d\n", c % 4, c % 4 + 4);
+		snprintf(text, sizeof(text), "%d,%d", c % 4, c % 4 + 4);
 		write_file(path, text);
 	}
-	write_file("/sys/devices/system/node/online", "0-1\n");
-	write_file("/sys/devices/system/node/node0/cpulist", "0,2,4,6\n");
-	write_file("/sys/devices/system/node/node1/cpulist", "1,3,5,7\n");
-	write_file("/proc/self/cgroup", "0::/a/b\n");
+	write_file("/sys/devices/system/node/online", "0-1");
+	write_file("/sys/devices/system/node/node0/cpulist", "0,2,4,6");
+	write_file("/sys/devices/system/node/node1/cpulist", "1,3,5,7");
+	write_file("/proc/self/cgroup", "0::/a/b");
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -r '%s'", root);
-	return system(command);
+	sysfs_remove(root);
+	return 0;
 }
 
 static cpu_set_t mask_of(unsigned int bits)
@@ -76,7 +62,11 @@ static cpu_set_t mask_of(unsigned int bits)
 
 static void test_cores_by_node(void **state)
 {
-	static const struct topology_core want[] = { { 0, 0 }, { 2, 0 }, { 1, 1 }, { 3, 1 } };
+	static const struct topology_core want[] = {
+		{ 0, 0, 0, -1, TIER_CORE },    { 2, 0, 2, -1, TIER_CORE },    { 1, 1, 1, -1, TIER_CORE },
+		{ 3, 1, 3, -1, TIER_CORE },    { 4, 0, 0, -1, TIER_SIBLING }, { 6, 0, 2, -1, TIER_SIBLING },
+		{ 5, 1, 1, -1, TIER_SIBLING }, { 7, 1, 3, -1, TIER_SIBLING },
+	};
 	cpu_set_t m = mask_of(0xff);
 	struct topology t;
 
@@ -116,25 +106,81 @@ static void expect_quota(uint32_t quota, uint32_t n_thread)
 static void test_quota(void **state)
 {
 	(void)state;
-	write_file("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+	write_file("/sys/fs/cgroup/a/b/cpu.max", "max 100000");
 	expect_quota(0, 4);
-	write_file("/sys/fs/cgroup/a/cpu.max", "250000 100000\n"); /* an ancestor's limit holds */
+	write_file("/sys/fs/cgroup/a/cpu.max", "250000 100000"); /* an ancestor's limit holds */
 	expect_quota(2, 2);
-	write_file("/sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
+	write_file("/sys/fs/cgroup/a/b/cpu.max", "50000 100000");
 	expect_quota(1, 1);
-	write_file("/sys/fs/cgroup/a/b/cpu.max", "50000 0\n"); /* nonsense grants nothing and must not divide */
+	write_file("/sys/fs/cgroup/a/b/cpu.max", "50000 0"); /* nonsense grants nothing and must not divide */
 	expect_quota(2, 2);
 }
 
 static void test_quota_v1(void **state)
 {
 	(void)state;
-	write_file("/proc/self/cgroup", "3:cpuset:/\n2:cpu,cpuacct:/x\n");
-	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n");
-	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+	write_file("/proc/self/cgroup", "3:cpuset:/\n2:cpu,cpuacct:/x");
+	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1");
+	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000");
 	expect_quota(0, 4);
-	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n");
+	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000");
 	expect_quota(3, 3);
+}
+
+/* Two groups of cgroup v1 in one line, the name of one a part of the other's. */
+static void test_cpuset(void **state)
+{
+	cpu_set_t m = mask_of(0xff);
+	struct topology t;
+
+	(void)state;
+	write_file("/proc/self/cgroup", "2:cpu,cpuset:/x\n0::/");
+	write_file("/sys/fs/cgroup/cpuset/x/cpuset.effective_cpus", "0-2");
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_core, 3);
+	m = mask_of(0x18); /* a cpuset that leaves nothing of the mask is not ours */
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_core, 2);
+}
+
+/* Without a list of those online, a CPU that lacks what the others have is off. */
+static void test_offline_without_a_list(void **state)
+{
+	cpu_set_t m = mask_of(0x3ff);
+	struct topology t;
+
+	(void)state;
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_cpu, 8);
+	assert_int_equal(topology_read(&t, root, NULL), 0);
+	assert_int_equal(t.n_cpu, 8);
+	write_file("/sys/devices/system/cpu/online", "0-8");
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_core, 5);
+	assert_int_equal(topology_read(&t, "/nonexistent", NULL), -ENOENT);
+}
+
+/* Fractions of the best, and nothing where all that is allowed is slow. */
+static void test_capacity(void **state)
+{
+	cpu_set_t m = mask_of(0xff);
+	char path[128];
+	struct topology t;
+
+	(void)state;
+	for (int c = 0; c < 8; c++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/cpu_capacity", c);
+		write_file(path, c % 4 == 3 ? "819" : c % 4 == 2 ? "800" : "1024");
+	}
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_core, 3);
+	assert_int_equal(t.n_slow, 1);
+	assert_int_equal(t.core[3].cpu, 2);
+	assert_int_equal(t.core[3].tier, TIER_SLOW);
+	m = mask_of(0x44);
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.n_core, 1);
+	assert_int_equal(t.n_slow, 0);
 }
 
 static void test_this_machine(void **state)
@@ -153,6 +199,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mask_takes_the_first_sibling, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota_v1, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cpuset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offline_without_a_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_capacity, setup, teardown),
 		cmocka_unit_test(test_this_machine),
 	};
 
