@@ -1,7 +1,7 @@
 /* What of this host slows gyre down, and the command that mends it. Reads /proc and /sys; changes nothing. */
 #include "tools/tool.h"
 
-#include "daemon/util/topology.h"
+#include "daemon/util/layout_text.h"
 #include "kernels/kernels.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ enum state { STATE_OK, STATE_HINT, STATE_BAD };
 
 struct finding {
 	enum state state;
-	char is[200];
+	char is[400];
 	const char *fix; /* "" where there is nothing to do */
 };
 
@@ -58,14 +58,35 @@ static const char *chosen(char *line)
 	return open + 1;
 }
 
+/* "512/1024", and where there are several nodes, of each: "512/1024 (node 0: 512/512, node 1: 0/512)". */
+static void list_huge(char *text, size_t size, const struct numa *m)
+{
+	unsigned long long total = 0, idle = 0;
+	size_t n;
+
+	for (int i = 0; i < m->n; i++) {
+		total += m->node[i].huge_2m.total;
+		idle += m->node[i].huge_2m.free;
+	}
+	n = (size_t)snprintf(text, size, "%llu of %llu", idle, total);
+	for (int i = 0; m->n > 1 && i < m->n && n < size; i++)
+		n += (size_t)snprintf(text + n, size - n, "%snode %d: %llu of %llu%s", i ? ", " : " (", m->node[i].id,
+				      (unsigned long long)m->node[i].huge_2m.free,
+				      (unsigned long long)m->node[i].huge_2m.total, i + 1 < m->n ? "" : ")");
+}
+
 static void look_huge(struct finding *f)
 {
-	char total[64], idle[64];
+	static struct topology t;
+	char text[sizeof(f->is) - 64];
+	bool is_any = false;
 
-	read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", total, sizeof(total));
-	read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", idle, sizeof(idle));
-	if (atoi(total) > 0)
-		found(f, STATE_OK, "", "%s of 2 MiB reserved, %s free", total, idle);
+	topology_read(&t, "", NULL);
+	for (int i = 0; i < t.numa.n; i++)
+		is_any = is_any || t.numa.node[i].huge_2m.total;
+	list_huge(text, sizeof(text), &t.numa);
+	if (is_any)
+		found(f, STATE_OK, "", "free of 2 MiB: %s", text);
 	else
 		found(f, STATE_HINT, "sysctl vm.nr_hugepages=N, N x 2 MiB covering weights and KV pool",
 		      "none reserved; gyred takes transparent ones");
@@ -115,26 +136,66 @@ static void look_memlock(struct finding *f)
 static void look_cores(struct finding *f)
 {
 	static struct topology t;
-	char why[128] = "";
+	char why[128];
 
 	topology_read(&t, "", NULL);
-	cpu_default_threads(why, sizeof(why));
+	topology_why(&t, why, sizeof(why));
 	if (t.n_core < 2)
 		found(f, STATE_HINT, "two cores or more, so that gyred and a client can both spin", "1 core; %s", why);
 	else
 		found(f, STATE_OK, "", "%u cores of %u hardware threads; default %s", t.n_core, t.n_cpu, why);
 }
 
+/* The first node of the layout whose memory has none of the 2 MiB pages that others have; -1: none such. */
+static int node_without_huge(const struct topology *t, const struct layout *l)
+{
+	int without = -1, n_with = 0;
+
+	for (int i = 0; i < l->n_node; i++) {
+		int k = numa_index(&t->numa, l->node[i].os_node);
+
+		if (k < 0)
+			continue;
+		if (t->numa.node[k].huge_2m.total)
+			n_with++;
+		else if (without < 0)
+			without = t->numa.node[k].id;
+	}
+	return n_with ? without : -1;
+}
+
+/* The first node with CPUs for us whose memory is another's, -1: none. */
+static int node_without_memory(const struct topology *t)
+{
+	for (int i = 0; i < t->numa.n; i++)
+		if (t->numa.node[i].home != i && topology_count_on(t, i).n_cpu)
+			return t->numa.node[i].id;
+	return -1;
+}
+
 static void look_numa(struct finding *f)
 {
 	static struct topology t;
+	static struct layout l;
+	struct error e = { "" };
+	int bare, small;
 
 	topology_read(&t, "", NULL);
-	if (t.n_node > 1)
-		found(f, STATE_HINT, "numactl --cpunodebind=0 --membind=0 gyred ..., where the model fits one node",
-		      "%u nodes", t.n_node);
+	if (layout_make(&l, &t, 0, 0, &e) < 0) {
+		found(f, STATE_BAD, "", "%s", e.text);
+		return;
+	}
+	bare = node_without_huge(&t, &l);
+	small = node_without_memory(&t);
+	if (small >= 0)
+		found(f, STATE_HINT,
+		      "memory modules at every node, and in cpuset.mems; gyre plan --topology shows more",
+		      "%s; node %d has no memory for its threads", l.why_node, small);
+	else if (bare >= 0)
+		found(f, STATE_HINT, "echo N > /sys/devices/system/node/nodeX/hugepages/hugepages-2048kB/nr_hugepages",
+		      "%s; node %d has none of the 2 MiB pages that others have", l.why_node, bare);
 	else
-		found(f, STATE_OK, "", "one node");
+		found(f, STATE_OK, "", "%s", l.why_node);
 }
 
 static void look_isa(struct finding *f)

@@ -25,6 +25,11 @@ static const struct verb verbs[] = {
 	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
 	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
 	  0, 0, doctor_main },
+	{ "plan", "",
+	  "What gyred would do on this host.\nWith --topology: the NUMA nodes with their cores, memory and huge pages, "
+	  "and which "
+	  "threads and nodes gyred would take, with the reasons. --threads and --nodes are gyred's.",
+	  OPT_TOPOLOGY | OPT_THREADS | OPT_NODES | OPT_ROOT | OPT_JSON, 0, 0, plan_main },
 	{ "bench model", "",
 	  "Speed of a model in this process: prefill, decode, their share of what the machine can read and multiply in "
 	  "this run, and where the time of a step goes.",

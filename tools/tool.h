@@ -41,7 +41,9 @@ enum option_bit {
 	OPT_BATCH = 1u << 22,
 	OPT_KV_TYPE = 1u << 23,
 	OPT_ISA = 1u << 24,
-	OPT_NODES = 1u << 25,
+	OPT_TOPOLOGY = 1u << 25,
+	OPT_ROOT = 1u << 26,
+	OPT_NODES = 1u << 27,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -55,12 +57,12 @@ struct list {
 };
 
 struct args {
-	const char *socket, *model, *system, *kv_type, *isa;
+	const char *socket, *model, *system, *kv_type, *isa, *root;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps;
+	bool json, raw, verbose, ids, steps, topology;
 	int n_word;
 	char **word; /* what is left: the operands */
 };
@@ -149,5 +151,6 @@ int bench_load_main(const struct args *a);
 int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int stat_main(const struct args *a);
+int plan_main(const struct args *a);
 
 #endif

@@ -220,13 +220,11 @@ static void count_cores(struct topology *t)
 		t->n_node += i == 0 || t->core[i].node != t->core[i - 1].node;
 }
 
-int topology_read(struct topology *t, const char *root, const cpu_set_t *mask)
+static int read_all(struct topology *t, const char *root, const cpu_set_t *mask)
 {
 	cpu_set_t allowed, online, mems, present;
-	int r;
+	int r = read_allowed(&allowed, &online, root, mask);
 
-	memset(t, 0, sizeof(*t));
-	r = read_allowed(&allowed, &online, root, mask);
 	if (r)
 		return r;
 	read_mems(&mems, root);
@@ -243,11 +241,20 @@ int topology_read(struct topology *t, const char *root, const cpu_set_t *mask)
 	return 0;
 }
 
+int topology_read(struct topology *t, const char *root, const cpu_set_t *mask)
+{
+	memset(t, 0, sizeof(*t));
+	t->n_thread = 1;
+	return read_all(t, root, mask);
+}
+
 void topology_why(const struct topology *t, char *why, size_t n)
 {
 	const char *s = t->n_thread == 1 ? "" : "s";
 
-	if (t->n_thread < t->n_core)
+	if (!t->n_cpu)
+		snprintf(why, n, "1 thread: the CPU mask cannot be read");
+	else if (t->n_thread < t->n_core)
 		snprintf(why, n, "%u thread%s: the cgroup's CPU quota, of %u physical cores", t->n_thread, s,
 			 t->n_core);
 	else if (t->n_slow)
@@ -261,12 +268,8 @@ void topology_why(const struct topology *t, char *why, size_t n)
 int cpu_default_threads(char *why, size_t n)
 {
 	struct topology t;
-	int r = topology_read(&t, "", NULL);
 
-	if (r) {
-		snprintf(why, n, "1 thread: the CPU mask cannot be read (%s)", strerror(-r));
-		return 1;
-	}
+	topology_read(&t, "", NULL);
 	topology_why(&t, why, n);
 	return (int)t.n_thread;
 }

@@ -48,7 +48,8 @@ struct topology {
 
 /*
  * mask NULL: the calling thread's, or under another root the one that its /proc/self/status tells. Files that are missing mean one
- * thread per core, node 0, no quota. -EINVAL: no CPU is left; -ENOENT: another root names no CPUs.
+ * thread per core, node 0, no quota. -EINVAL: no CPU is left; -ENOENT: another root names no CPUs; *t then has no CPUs, and
+ * n_thread 1: a layout of it is one that is not pinned.
  */
 int topology_read(struct topology *t, const char *root, const cpu_set_t *mask);
 /* Why n_thread is what it is, in words. */

@@ -2,6 +2,8 @@
  * Why: scripts depend on exit codes and on one-line errors that name the fix, and on nothing but answers going to stdout.
  * None of these cases needs a model or a daemon; the program under test is $BUILD/gyre (default build/gyre).
  */
+#include "tests/util/sysfs.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,7 +63,9 @@ static void usage_errors_are_2(void **state)
 					     "run",
 					     "bench model --rows 4-1 -m x",
 					     "bench model --rows 1,,2 -m x",
-					     "bench model --batch 1-300 -m x" };
+					     "bench model --batch 1-300 -m x",
+					     "plan",
+					     "plan --topology --nodes 9" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -107,8 +111,8 @@ static void private_daemon_forwards_its_last_words(void **state)
 
 static void every_verb_has_help(void **state)
 {
-	static const char *const verb[] = { "run",    "chat",  "score",       "tokenize",   "inspect",
-					    "doctor", "bench", "bench model", "bench ring", "stat" };
+	static const char *const verb[] = { "run",  "chat",  "score",       "tokenize",   "inspect", "doctor",
+					    "plan", "bench", "bench model", "bench ring", "stat" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(verb) / sizeof(verb[0]); i++) {
@@ -145,6 +149,33 @@ static void doctor_reports_each_check(void **state)
 	assert_null(strchr(output, '[')); /* the chosen value alone, not the list the kernel shows */
 }
 
+/* What another machine's tree gives is compared to the letter in tests/daemon/util/test_layout.c. */
+static void plan_takes_this_host_or_another(void **state)
+{
+	char root[64], words[128];
+
+	(void)state;
+	assert_int_equal(gyre("plan --topology"), 0);
+	assert_non_null(strstr(output, "NUMA nodes"));
+	assert_non_null(strstr(output, "threads    memory  CPUs"));
+	sysfs_make(root, sizeof(root), "tests/golden/topology/xeon-icelake-2s.tree");
+	snprintf(words, sizeof(words), "plan --topology --root %s --threads 8 --nodes 2", root);
+	assert_int_equal(gyre(words), 0);
+	assert_non_null(strstr(output, "   1        4    node 1  32,40,48,56\n"));
+	snprintf(words, sizeof(words), "plan --topology --root %s --json", root);
+	assert_int_equal(gyre(words), 0);
+	assert_one_line();
+	assert_non_null(strstr(output, "{\"threads\":32,\"memory_node\":1,\"cpus\":[32,33,"));
+	assert_non_null(strstr(output, "\"huge_1g\":{\"total\":32,\"free\":30}"));
+	snprintf(words, sizeof(words), "plan --topology --root %s --threads 2 --nodes 3", root);
+	assert_int_equal(gyre(words), 1);
+	assert_string_equal(output, "gyre: 3 nodes on 2 threads: each needs one; lower --nodes or raise --threads\n");
+	sysfs_remove(root);
+	assert_int_equal(gyre("plan --topology --root /nonexistent"), 1);
+	assert_one_line();
+	assert_non_null(strstr(output, "--root takes a copy of /proc and /sys"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +186,7 @@ int main(void)
 		cmocka_unit_test(every_verb_has_help),
 		cmocka_unit_test(golden_model_is_inspected),
 		cmocka_unit_test(doctor_reports_each_check),
+		cmocka_unit_test(plan_takes_this_host_or_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
