@@ -20,17 +20,17 @@ static void name_model(struct daemon *d)
 
 static int open_layout(struct daemon *d, struct error *e)
 {
-	char why[128] = "asked for";
-	struct topology t = { .n_thread = 1 };
-	int n = d->config.n_thread ? (int)d->config.n_thread : cpu_default_threads(why, sizeof(why));
+	const struct layout *l = &d->layout;
+	struct topology t;
 	int r;
 
 	(void)topology_read(&t, "", NULL); /* unread: no core to pin to */
-	r = layout_make(&d->layout, &t, n, (int)d->config.n_node, e);
-	if (r == 0)
-		log_info("threads: %d (%s)%s on %d node%s", n, why, d->layout.is_pinned ? ", pinned" : "",
-			 d->layout.n_node, d->layout.n_node > 1 ? "s" : "");
-	return r;
+	r = layout_make(&d->layout, &t, (int)d->config.n_thread, (int)d->config.n_node, e);
+	if (r < 0)
+		return r;
+	log_info("threads: %d (%s)%s", l->n_worker, l->why_worker, l->is_pinned ? ", pinned" : "");
+	log_info("nodes: %d (%s)", l->n_node, l->why_node);
+	return 0;
 }
 
 static int open_kernels(struct daemon *d, struct error *e)

@@ -1,4 +1,5 @@
 #include "daemon/config/config.h"
+
 #include "daemon/util/layout.h"
 
 #include <ctype.h>
@@ -24,8 +25,8 @@ static const struct option_row rows[] = {
 	{ "socket", "PATH", "", "listen here (default: $XDG_RUNTIME_DIR/gyre.sock, else /run/gyre/gyre.sock)",
 	  KIND_STRING, FIELD(socket), 0, 0 },
 	{ "threads", "N", "0", "workers; 0: one per core, within the CPU quota", KIND_U32, FIELD(n_thread), 0, 1024 },
-	{ "nodes", "N", "0", "divide the model between so many nodes; 0: one per NUMA node", KIND_U32, FIELD(n_node), 0,
-	  NODE_MAX },
+	{ "nodes", "N", "0", "nodes that share the model; 0: one per NUMA node with cores and memory", KIND_U32,
+	  FIELD(n_node), 0, NODE_MAX },
 	{ "ctx", "N", "0", "positions of a sequence; 0: the model's, at most 8192", KIND_U32, FIELD(n_ctx), 0,
 	  1u << 20 },
 	{ "kv-bytes", "BYTES", "0", "KV pool, suffix K, M or G; 0: four full contexts", KIND_BYTES, FIELD(kv_bytes), 0,
