@@ -37,7 +37,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all test check bench system soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all test check bench system system-numa soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -116,6 +116,8 @@ ndebug: ## tests with asserts off
 
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
+system-numa: all $(BUILD)/tests/system/numa/guest ## gyred on two NUMA nodes, in an emulated machine; skipped with a word without qemu
+	@BUILD=$(BUILD) tools/run-tests tests/system/numa/boot
 SOAK_SECONDS ?= 600
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon for SOAK_SECONDS (600)
 	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS)
@@ -168,6 +170,6 @@ distcheck: dist ## build and test the tarball in a new directory
 clean: ## remove the build
 	rm -rf $(BUILD)
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
