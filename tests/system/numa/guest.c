@@ -4,13 +4,11 @@
  * its argument, it leaves there the model and what gyred says on it: the guest's answers must be the same bits.
  */
 #include "tests/daemon/model/tiny.h"
-#include "tests/system/numa/gyred.h"
+#include "tests/system/numa/seen.h"
 
-#include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 
-#define N_NODE  2
 #define OPTIONS "--ctx 512 --batch-rows 64 --drain-seconds 0 "
 
 /* Four heads of keys, so that four nodes can share them; shards of several hundred pages. */
@@ -46,24 +44,37 @@ static void the_doctor_sees_the_nodes(void **state)
 		fail_msg("gyre doctor says:\n%s", gyred_said);
 }
 
-static void same_answer(const char *options)
+/* gyred with options, up and with its answer given, which is the host's. */
+static void serve(const char *options, void (*before)(void))
 {
 	struct token got[STREAM];
 	char all[256];
 
 	snprintf(all, sizeof(all), OPTIONS "%s", options);
-	gyred_start(all, NULL);
+	gyred_start(all, before);
 	gyred_stream(got);
-	assert_int_equal(gyred_stop(), 0);
 	if (memcmp(got, want, sizeof(want)))
 		fail_msg("gyred %s does not answer as on the host; it said:\n%s", options, gyred_said);
+}
+
+static void threads_are_pinned(int a, int b, int c, int d)
+{
+	int n[N_CPU];
+
+	seen_pinned(n);
+	if (n[0] != a || n[1] != b || n[2] != c || n[3] != d)
+		fail_msg("threads pinned to CPU 0..3: %d %d %d %d, not %d %d %d %d; gyred said:\n%s", n[0], n[1], n[2],
+			 n[3], a, b, c, d, gyred_said);
 }
 
 static void the_answer_is_the_hosts(void **state)
 {
 	(void)state;
-	same_answer("");
-	same_answer("--threads 1");
+	serve("", NULL);
+	threads_are_pinned(1, 1, 1, 1);
+	assert_int_equal(gyred_stop(), 0);
+	serve("--threads 1", NULL);
+	assert_int_equal(gyred_stop(), 0);
 }
 
 static int prepare(const char *dir)
