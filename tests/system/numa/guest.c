@@ -13,11 +13,11 @@
 
 /* Four heads of keys, so that four nodes can share them; shards of several hundred pages. */
 static const struct tiny tiny = { .n_embd = 256,
-				  .n_layer = 3,
+				  .n_layer = 4,
 				  .n_head = 8,
 				  .n_head_kv = 4,
 				  .head_dim = 32,
-				  .n_ff = 1024,
+				  .n_ff = 2048,
 				  .n_vocab = 272,
 				  .n_ctx = 512,
 				  .type_embd = QUANT_Q8_0,

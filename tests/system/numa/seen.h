@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <stdint.h>
 
-#define N_NODE    2 /* of the guest, with two CPUs each: 0 and 1, 2 and 3 */
+#define N_NODE    3 /* of the guest: 0 and 1 with two CPUs each, 2 with none */
 #define N_CPU     4
 #define SEEN_POOL 32
 
@@ -69,8 +69,12 @@ static inline int seen_pools(struct seen_pool p[SEEN_POOL])
 		if (bind && (bind[7] == ' ' || bind[7] == '\n')) /* one digit: one node */
 			p[n].bound = bind[6] - '0';
 		p[n].bytes = seen_length(gyred_pid, strtoull(line, NULL, 16));
-		p[n].on[0] = seen_number(line, " N0=") * page;
-		p[n].on[1] = seen_number(line, " N1=") * page;
+		for (int i = 0; i < N_NODE; i++) {
+			char key[8];
+
+			snprintf(key, sizeof(key), " N%d=", i);
+			p[n].on[i] = seen_number(line, key) * page;
+		}
 		n++;
 	}
 	fclose(f);
