@@ -18,11 +18,11 @@ static const struct tiny models[] = {
 	  .type_v = QUANT_Q5_0, .type_o = QUANT_F16, .type_gate = QUANT_Q4_1, .type_up = QUANT_Q5_1,
 	  .type_down = QUANT_Q8_0, .is_tied = true },
 	/* K-quants; nine query heads to one KV head, more than one tile takes. */
-	{ 256, 1, 9, 1, 16, 1024, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
+	{ 256, 1, 9, 1, 16, 512, N_VOCAB, 1024, .type_embd = QUANT_BF16, .type_q = QUANT_Q4_K, .type_k = QUANT_Q5_K,
 	  .type_v = QUANT_Q6_K, .type_o = QUANT_F32, .type_gate = QUANT_Q4_K, .type_up = QUANT_Q6_K,
 	  .type_down = QUANT_Q5_K, .type_output = QUANT_Q6_K },
 	/* Types below four bits, and those of tables. */
-	{ 256, 2, 4, 2, 64, 768, N_VOCAB, 1024, .type_embd = QUANT_IQ4_XS, .type_q = QUANT_Q2_K, .type_k = QUANT_Q3_K,
+	{ 256, 1, 4, 2, 64, 768, N_VOCAB, 1024, .type_embd = QUANT_IQ4_XS, .type_q = QUANT_Q2_K, .type_k = QUANT_Q3_K,
 	  .type_v = QUANT_IQ4_NL, .type_o = QUANT_MXFP4, .type_gate = QUANT_IQ4_XS, .type_up = QUANT_Q3_K,
 	  .type_down = QUANT_Q2_K, .type_output = QUANT_MXFP4 },
 	/* Blocks of the attention's output that cover two KV heads. */
@@ -88,9 +88,9 @@ static const struct way ways[] = {
 
 /* Divided between nodes, of one worker or of uneven numbers of them; where the model has too few chunks, as many as it has. */
 static const struct way divided[] = {
-	{ ISA_MAX, 2, 2, 512, 0 }, { ISA_MAX, 2, 2, 1, 0 }, { ISA_MAX, 5, 2, 512, 0 },  { ISA_MAX, 5, 2, 7, 0 },
-	{ ISA_MAX, 3, 3, 61, 17 }, { ISA_MAX, 3, 3, 1, 0 }, { ISA_AVX2, 4, 4, 512, 0 }, { ISA_MAX, 4, 4, 7, 0 },
-	{ ISA_MAX, 8, 8, 512, 0 }, { ISA_MAX, 8, 8, 7, 0 }, { ISA_MAX, 11, 8, 61, 17 }, { ISA_REF, 3, 2, 512, 0 },
+	{ ISA_MAX, 2, 2, 1, 0 },   { ISA_MAX, 5, 2, 512, 0 },  { ISA_MAX, 3, 3, 61, 17 }, { ISA_MAX, 3, 2, 7, 0 },
+	{ ISA_MAX, 8, 8, 32, 0 },  { ISA_AVX2, 4, 4, 512, 0 }, { ISA_REF, 3, 2, 512, 0 }, { ISA_MAX, 3, 3, 1, 0 },
+	{ ISA_MAX, 8, 8, 512, 0 }, { ISA_MAX, 8, 8, 1, 0 },    { ISA_MAX, 4, 4, 7, 0 },   { ISA_MAX, 11, 8, 61, 17 },
 };
 
 static uint32_t nodes_max(const struct tiny *o)
@@ -124,7 +124,8 @@ static void check_ways(const struct tiny *o, enum kv_type kv_type)
 
 static void any_number_of_nodes(void **state)
 {
-	check(*state, KV_F16, divided, sizeof(divided) / sizeof(divided[0]));
+	/* The first model divides into eight, and is the quickest. */
+	check(*state, KV_F16, divided, *state == &models[0] ? sizeof(divided) / sizeof(divided[0]) : 6);
 }
 
 static void any_number_of_nodes_q8_0(void **state)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#define N_MAX   5
+#define N_MAX   8
 #define N_ROUND 300
 
 struct work {
@@ -39,17 +39,18 @@ static void rounds(void *arg, int worker)
 static void barriers_order_plain_memory(void **state)
 {
 	(void)state;
-	for (int n = 1; n <= N_MAX; n++) {
-		struct work w = { 0 };
+	for (int n = 1; n <= N_MAX; n++)
+		for (int n_node = 1; n_node <= n; n_node += n > 4 ? 3 : 1) {
+			struct work w = { 0 };
 
-		assert_int_equal(team_even(&w.team, n, 1), 0);
-		assert_int_equal(team_size(w.team), n);
-		for (int run = 0; run < 5; run++)
-			team_run(w.team, rounds, &w);
-		for (int i = 0; i < n; i++)
-			assert_int_equal(w.n_bad[i], 0);
-		team_free(w.team);
-	}
+			assert_int_equal(team_even(&w.team, n, n_node), 0);
+			assert_int_equal(team_size(w.team), n);
+			for (int run = 0; run < 5; run++)
+				team_run(w.team, rounds, &w);
+			for (int i = 0; i < n; i++)
+				assert_int_equal(w.n_bad[i], 0);
+			team_free(w.team);
+		}
 }
 
 static void count_self(void *arg, int worker)
@@ -106,6 +107,25 @@ static void every_barrier_is_counted(void **state)
 	profile_lap(PROFILE_EMIT); /* of a thread whose team is gone */
 }
 
+/* Uneven nodes: 2, 2 and 1 workers. */
+static void workers_go_node_by_node(void **state)
+{
+	static const int node[5] = { 0, 0, 1, 1, 2 };
+	struct team *t;
+
+	(void)state;
+	assert_int_equal(team_even(&t, 5, 3), 0);
+	assert_int_equal(team_n_node(t), 3);
+	for (int i = 0; i < 5; i++) {
+		const struct team_node *n = team_node(t, i);
+
+		assert_int_equal(n->index, node[i]);
+		assert_ptr_equal(n, team_node_at(t, node[i]));
+		assert_true(i >= n->first && i < n->first + n->n);
+	}
+	team_free(t);
+}
+
 static void ranges_cover_without_overlap(void **state)
 {
 	(void)state;
@@ -145,9 +165,10 @@ static void impossible_teams_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(barriers_order_plain_memory), cmocka_unit_test(a_run_ends_after_its_last_worker),
-		cmocka_unit_test(parked_workers_wake),         cmocka_unit_test(ranges_cover_without_overlap),
-		cmocka_unit_test(every_barrier_is_counted),    cmocka_unit_test(impossible_teams_are_refused),
+		cmocka_unit_test(barriers_order_plain_memory),  cmocka_unit_test(a_run_ends_after_its_last_worker),
+		cmocka_unit_test(parked_workers_wake),          cmocka_unit_test(ranges_cover_without_overlap),
+		cmocka_unit_test(every_barrier_is_counted),     cmocka_unit_test(workers_go_node_by_node),
+		cmocka_unit_test(impossible_teams_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
