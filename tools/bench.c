@@ -110,8 +110,12 @@ double bench_eventfd_ns(int cpu_a, int cpu_b)
 int bench_team(struct team **team, struct layout *l, uint32_t n, uint32_t n_node, struct error *e)
 {
 	static struct topology t;
-	int r = topology_read(&t, "", NULL);
+	static cpu_set_t mask; /* before the caller was pinned */
+	int r;
 
+	if (!CPU_COUNT(&mask) && sched_getaffinity(0, sizeof(mask), &mask))
+		return error_set(e, -errno, "the CPU mask cannot be read: %s", strerror(errno));
+	r = topology_read(&t, "", &mask);
 	if (r < 0)
 		return error_set(e, r, "the CPU mask cannot be read: %s", strerror(-r));
 	r = layout_make(l, &t, (int)n, (int)n_node, e);

@@ -1,15 +1,49 @@
-/* `gyre bench team`: what it costs the workers to meet, beside a cache line's way there and back between the first two. */
+/*
+ * `gyre bench team`: what it costs the workers to meet, and the nodes to add up their partial sums, beside a cache line's way
+ * there and back between the first two cores. An all-reduce here is what a step does: each node's workers leave new partial
+ * sums, all meet, each adds up its columns of x, all meet, and each reads the whole of x.
+ */
 #include "tools/tool.h"
 
+#include "daemon/model/reduce.h"
+#include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/topology.h"
 #include "tools/bench.h"
 
-#define TURNS 11
-#define GROUP 20000
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURNS    11
+#define MEETINGS 20000
+#define FLOATS   (8u << 20) /* that all reductions of a turn move, over their size: the larger the fewer */
+
+/* Floats of a row, and rows: the residual streams of small and large models, and a tile of a prompt's rows. */
+static const struct size {
+	uint32_t n_col, n_row;
+} sizes[] = { { 512, 1 }, { 2048, 1 }, { 8192, 1 }, { 2048, 8 }, { 2048, 64 } };
+
+#define N_SIZE  (sizeof(sizes) / sizeof(sizes[0]))
+#define ROW_MAX 64u
+#define COL_MAX 8192u
 
 struct job {
 	struct team *team;
-	double ns; /* a barrier; worker 0's */
+	struct kernels k;
+	struct plan_sum sum;
+	struct reduce reduce;
+	float *x;
+	struct size size;
+	uint32_t n_turn;
+	double ns; /* a turn; worker 0's */
+};
+
+/* Medians over the turns. */
+struct figures {
+	int n_node, n_worker;
+	double barrier_ns, run_ns, reduce_ns[N_SIZE];
+	double barrier_ratio, reduce_ratio[N_SIZE]; /* over the cache line of the same turn */
 };
 
 static void meet(void *arg, int worker)
@@ -17,10 +51,10 @@ static void meet(void *arg, int worker)
 	struct job *j = arg;
 	double begin = now_s();
 
-	for (int i = 0; i < GROUP; i++)
+	for (uint32_t i = 0; i < j->n_turn; i++)
 		team_barrier(j->team, worker);
 	if (worker == 0)
-		j->ns = (now_s() - begin) * 1e9 / GROUP;
+		j->ns = (now_s() - begin) * 1e9 / j->n_turn;
 }
 
 static void nothing(void *arg, int worker)
@@ -29,42 +63,184 @@ static void nothing(void *arg, int worker)
 	(void)worker;
 }
 
-static double run_ns(struct team *t)
+static double run_ns(struct team *t, uint32_t n)
 {
 	double begin = now_s();
 
-	for (int i = 0; i < GROUP; i++)
+	for (uint32_t i = 0; i < n; i++)
 		team_run(t, nothing, NULL);
-	return (now_s() - begin) * 1e9 / GROUP;
+	return (now_s() - begin) * 1e9 / n;
+}
+
+/* The worker's share of what a product would write. */
+static void leave_sums(const struct job *j, const struct team_node *node, int worker, float value)
+{
+	size_t begin, end;
+
+	team_range(j->size.n_col, node->n, worker - node->first, LANES, &begin, &end);
+	for (uint32_t r = 0; r < j->size.n_row; r++)
+		for (size_t i = begin; i < end; i++)
+			j->reduce.sum[node->index][r * j->reduce.stride + i] = value;
+}
+
+static void all_reduce(void *arg, int worker)
+{
+	struct job *j = arg;
+	const struct team_node *node = team_node(j->team, worker);
+	struct reduce_temp t;
+	float seen = 0;
+	double begin;
+
+	for (int i = 0; i < PLAN_DEPTH_MAX; i++)
+		t.row[i] = memory_array(COL_MAX, sizeof(float));
+	team_barrier(j->team, worker);
+	begin = now_s();
+	for (uint32_t turn = 0; turn < j->n_turn; turn++) {
+		leave_sums(j, node, worker, (float)turn);
+		team_barrier(j->team, worker);
+		reduce_rows(&j->reduce, &j->sum, &t, j->team, worker, j->x, j->size.n_row);
+		for (size_t i = 0; i < j->size.n_row * j->reduce.stride; i += LANES) /* a line each */
+			seen += ((volatile float *)j->x)[i];
+	}
+	if (worker == 0)
+		j->ns = (now_s() - begin) * 1e9 / j->n_turn;
+	if (seen < 0)
+		j->ns = 0;
+	for (int i = 0; i < PLAN_DEPTH_MAX; i++)
+		free(t.row[i]);
+}
+
+static double reduce_ns(struct job *j, const struct size *s)
+{
+	uint32_t n = FLOATS / (s->n_col * s->n_row);
+
+	j->size = *s;
+	j->reduce.stride = s->n_col;
+	j->n_turn = min_u32(max_u32(n, 50), MEETINGS) / 4;
+	memset(j->x, 0, (size_t)s->n_col * s->n_row * sizeof(*j->x));
+	team_run(j->team, all_reduce, j);
+	return j->ns;
+}
+
+/* One chunk of columns, and one partial sum, for each node. */
+static int open_reduce(struct job *j, int n_node)
+{
+	size_t n = (size_t)2048 * ROW_MAX;
+
+	j->sum = (struct plan_sum){ .n_chunk = (uint32_t)n_node, .n_partial = (uint32_t)n_node };
+	j->x = memory_array(n, sizeof(float));
+	for (uint32_t i = 0; i < (uint32_t)n_node; i++) {
+		j->sum.partial[i] = (struct plan_range){ i, i + 1 };
+		j->reduce.sum[i] = memory_array(n, sizeof(float));
+		if (!j->reduce.sum[i])
+			return -ENOMEM;
+	}
+	kernels_select(&j->k, ISA_MAX);
+	j->reduce.k = &j->k;
+	return j->x ? 0 : -ENOMEM;
+}
+
+static void close_job(struct job *j)
+{
+	for (int i = 0; i < NODE_MAX; i++)
+		free(j->reduce.sum[i]);
+	free(j->x);
+	team_free(j->team);
+}
+
+static void take(struct job *j, const int cpu[2], double *line, struct figures *f)
+{
+	double barrier[TURNS], run[TURNS], ratio[TURNS], reduce[N_SIZE][TURNS], reduce_ratio[N_SIZE][TURNS];
+
+	for (int i = 0; i < TURNS; i++) {
+		double hop = line[i] = bench_pingpong_ns(cpu[0], cpu[1]);
+
+		j->n_turn = MEETINGS / 4;
+		team_run(j->team, meet, j);
+		barrier[i] = j->ns;
+		ratio[i] = barrier[i] / hop;
+		run[i] = run_ns(j->team, MEETINGS / 4);
+		for (size_t k = 0; k < N_SIZE; k++) {
+			reduce[k][i] = reduce_ns(j, &sizes[k]);
+			reduce_ratio[k][i] = reduce[k][i] / hop;
+		}
+	}
+	f->barrier_ns = median(barrier, TURNS);
+	f->barrier_ratio = median(ratio, TURNS);
+	f->run_ns = median(run, TURNS);
+	for (size_t k = 0; k < N_SIZE; k++) {
+		f->reduce_ns[k] = median(reduce[k], TURNS);
+		f->reduce_ratio[k] = median(reduce_ratio[k], TURNS);
+	}
+}
+
+static int measure(const struct args *a, uint32_t n_node, const int cpu[2], double *line, struct figures *f,
+		   struct error *e)
+{
+	static struct layout l;
+	struct job j = { 0 };
+	int r = bench_team(&j.team, &l, a->n_thread, n_node, e);
+
+	if (r < 0)
+		return r;
+	*f = (struct figures){ .n_node = team_n_node(j.team), .n_worker = team_size(j.team) };
+	r = open_reduce(&j, f->n_node);
+	if (r == 0)
+		take(&j, cpu, line, f);
+	close_job(&j);
+	return r < 0 ? error_set(e, r, "no memory for partial sums of %d nodes", f->n_node) : 0;
+}
+
+static json_t *figures_json(const struct figures *f)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < N_SIZE; k++)
+		json_array_append_new(list, json_pack("{s:i,s:i,s:f,s:f}", "floats", (int)sizes[k].n_col, "rows",
+						      (int)sizes[k].n_row, "p50_ns", f->reduce_ns[k], "ratio",
+						      f->reduce_ratio[k]));
+	return json_pack("{s:i,s:i,s:f,s:f,s:f,s:o}", "nodes", f->n_node, "threads", f->n_worker, "barrier_p50_ns",
+			 f->barrier_ns, "barrier_ratio", f->barrier_ratio, "run_p50_ns", f->run_ns, "all_reduce", list);
+}
+
+static void print_figures(const struct figures *f)
+{
+	printf("\n%d workers on %d node%s\n  barrier               %8.0f ns  %6.2f x hop_pair\n  run                   "
+	       "%8.0f ns\n",
+	       f->n_worker, f->n_node, f->n_node > 1 ? "s" : "", f->barrier_ns, f->barrier_ratio, f->run_ns);
+	for (size_t k = 0; k < N_SIZE && f->n_node > 1; k++)
+		printf("  all-reduce %5u x %-3u %8.0f ns  %6.2f x hop_pair\n", sizes[k].n_col, sizes[k].n_row,
+		       f->reduce_ns[k], f->reduce_ratio[k]);
 }
 
 int bench_team_main(const struct args *a)
 {
 	static struct topology t;
-	static struct layout l;
-	double line[TURNS], barrier[TURNS], run[TURNS], ratio[TURNS];
+	static struct figures f[NODE_MAX];
+	double line[TURNS], hop;
+	json_t *list = json_array();
 	struct error e = { "" };
-	struct job j;
-	int n;
+	uint32_t n = 0, n_worker, most;
 
 	if (topology_read(&t, "", NULL) < 0 || t.n_core < 2)
 		return fail(TOOL_FAILED, "the team bench needs two cores in the affinity mask");
-	if (bench_team(&j.team, &l, a->n_thread, a->n_node, &e) < 0)
-		return fail(TOOL_FAILED, "%s", e.text);
-	for (int i = 0; i < TURNS; i++) {
-		line[i] = bench_pingpong_ns(t.core[0].cpu, t.core[1].cpu);
-		team_run(j.team, meet, &j);
-		barrier[i] = j.ns;
-		run[i] = run_ns(j.team);
-		ratio[i] = barrier[i] / line[i];
+	n_worker = a->n_thread ? a->n_thread : t.n_thread;
+	most = a->n_node ? a->n_node : min_u32(n_worker, NODE_MAX);
+	for (uint32_t k = a->n_node ? a->n_node : 1; k <= most; k = k < most && 2 * k > most ? most : 2 * k, n++) {
+		if (measure(a, k, (int[]){ t.core[0].cpu, t.core[1].cpu }, line, &f[n], &e) < 0) {
+			json_decref(list);
+			return fail(TOOL_FAILED, "%s", e.text);
+		}
+		json_array_append_new(list, figures_json(&f[n]));
 	}
-	n = team_size(j.team);
-	team_free(j.team);
+	hop = median(line, TURNS);
 	if (a->json)
-		return print_json(json_pack("{s:i,s:f,s:f,s:f,s:f}", "threads", n, "hop_pair_ns", median(line, TURNS),
-					    "barrier_p50_ns", median(barrier, TURNS), "barrier_ratio",
-					    median(ratio, TURNS), "run_p50_ns", median(run, TURNS)));
-	printf("hop_pair     %8.0f ns\nbarrier_p50  %8.0f ns  (%.2f x hop_pair, %d threads)\nrun_p50      %8.0f ns\n",
-	       median(line, TURNS), median(barrier, TURNS), median(ratio, TURNS), n, median(run, TURNS));
+		return print_json(json_pack("{s:i,s:f,s:f,s:f,s:f,s:o}", "threads", f[0].n_worker, "hop_pair_ns", hop,
+					    "barrier_p50_ns", f[0].barrier_ns, "barrier_ratio", f[0].barrier_ratio,
+					    "run_p50_ns", f[0].run_ns, "nodes", list));
+	json_decref(list);
+	printf("hop_pair              %8.0f ns\n", hop);
+	for (uint32_t i = 0; i < n; i++)
+		print_figures(&f[i]);
 	return TOOL_OK;
 }

@@ -8,6 +8,7 @@
 #define GYRE_DAEMON_MODEL_ARCH_H
 
 #include "daemon/model/model.h"
+#include "daemon/model/reduce.h"
 #include "daemon/team/share.h"
 
 /* Panels that one pass over the token tiles reads: half of a small L2. */
@@ -54,9 +55,10 @@ struct scratch {
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
 	float *sum[PLAN_DEPTH_MAX];      /* [ACT_TILE][x_stride] */
-	const struct plan_sum *pending;  /* partial sums that x waits for; NULL: none */
-	float *attn;                     /* [ATTN_SCRATCH] */
-	float *merge;                    /* [2][n_chunk_max] */
+	struct reduce_temp temp;
+	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
+	float *attn;                    /* [ATTN_SCRATCH] */
+	float *merge;                   /* [2][n_chunk_max] */
 	struct partial partial;
 } __attribute__((aligned(64)));
 
@@ -101,12 +103,11 @@ struct model {
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
 	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
 	uint32_t ff_stride, n_chunk_max;
-	float *x;         /* [n_row_max][x_stride]: residual stream */
-	float *qkv;       /* [n_row_max][qkv_stride] */
-	float *att;       /* [n_row_max][n_head * head_dim] */
-	float *gate, *up; /* [n_row_max][ff_stride] */
-	float *sum
-		[PLAN_CHUNK_MAX]; /* [n_row_max][x_stride]: partial sums of a product, as many as the plan has at most */
+	float *x;             /* [n_row_max][x_stride]: residual stream */
+	float *qkv;           /* [n_row_max][qkv_stride] */
+	float *att;           /* [n_row_max][n_head * head_dim] */
+	float *gate, *up;     /* [n_row_max][ff_stride] */
+	struct reduce reduce; /* of partial sums [n_row_max][x_stride] */
 	uint32_t n_sum;
 	struct node node[NODE_MAX];
 	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */

@@ -6,8 +6,6 @@
 #include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
 
-#include <string.h>
-
 /* A piece of a share-out passes so many bytes of weights through the caches at least: taking one costs a fraction of it. */
 #define PIECE_BYTES_MIN (128u << 10)
 #define PIECES_MIN      4u /* with fewer a range is not worth cutting */
@@ -30,48 +28,6 @@ static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 	*n -= *row0;
 }
 
-/* ---- partial sums ---- */
-
-/* The sum over chunks [begin, end) of one row's columns [at, at + n), from the partial sums that there are. */
-static const float *gather(const struct model *m, const struct scratch *s, uint32_t begin, uint32_t end, uint32_t *next,
-			   size_t at, size_t n, int depth)
-{
-	const struct plan_sum *sum = s->pending;
-	const float *left, *right;
-	uint32_t mid;
-
-	if (sum->partial[*next].begin == begin && sum->partial[*next].end == end)
-		return m->sum[(*next)++] + at;
-	mid = plan_mid(begin, end);
-	left = gather(m, s, begin, mid, next, at, n, depth + 1);
-	memcpy(s->sum[depth], left, n * sizeof(*left));
-	right = gather(m, s, mid, end, next, at, n, depth + 1);
-	m->k->add(s->sum[depth], right, n);
-	return s->sum[depth];
-}
-
-/* x[row][col0 .. col1) += the product before. */
-static void add_pending(struct model *m, const struct scratch *s, size_t row, size_t col0, size_t col1)
-{
-	uint32_t next = 0;
-	size_t at = row * m->x_stride + col0;
-
-	if (col0 < col1)
-		m->k->add(m->x + at, gather(m, s, 0, s->pending->n_chunk, &next, at, col1 - col0, 0), col1 - col0);
-}
-
-/* All rows, cut by columns among all workers. */
-static void add_pending_columns(struct model *m, int worker, const struct scratch *s)
-{
-	size_t begin, end;
-
-	team_range(m->x_stride, team_size(m->team), worker, PANEL_ROWS, &begin, &end);
-	for (size_t row = 0; row < m->batch->n_row; row++)
-		add_pending(m, s, row, begin, end);
-	profile_lap(PROFILE_REDUCE);
-	team_barrier(m->team, worker);
-}
-
 /* ---- packing ---- */
 
 static void pack_tile(struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
@@ -87,7 +43,7 @@ static void pack_tile(struct model *m, struct scratch *s, const struct act *a, c
 			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
 			if (s->pending)
-				add_pending(m, s, row, 0, m->x_stride);
+				reduce_add(&m->reduce, s->pending, &s->temp, m->x, row, 0, m->x_stride);
 			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
 				       m->hp.rms_eps);
 		}
@@ -109,7 +65,7 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 	struct act *own_act = &own->act;
 
 	if (own->pending && s->norm && (alone || s->row)) {
-		add_pending_columns(m, worker, own);
+		reduce_rows(&m->reduce, own->pending, &own->temp, m->team, worker, m->x, m->batch->n_row);
 		own->pending = NULL;
 	}
 	/* The description is each worker's own; only tiles are shared. */
@@ -264,10 +220,10 @@ void linear_residual(struct model *m, int worker, const struct tensor *w, const 
 	linear_share(&share, m, worker, a, w, col.end - col.begin, n_panel, 1);
 	while (share_next(&share, &begin, &end)) {
 		for (uint32_t i = partial.begin; i < partial.end; i++)
-			mul_chunks(&c, a, sum->partial[i], m->sum[i], begin, end);
+			mul_chunks(&c, a, sum->partial[i], m->reduce.sum[i], begin, end);
 		if (sum->n_partial == 1)
 			for (size_t r = 0, at = begin * PANEL_ROWS; r < source.n_row; r++, at += m->x_stride)
-				m->k->add(m->x + at, m->sum[0] + at, (end - begin) * PANEL_ROWS);
+				m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
 	}
 	s->pending = sum->n_partial > 1 ? sum : NULL;
 }

@@ -52,8 +52,9 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	for (int i = 0; i < PLAN_DEPTH_MAX; i++) {
+		s->temp.row[i] = memory_array(m->x_stride, sizeof(float));
 		s->sum[i] = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-		if (!s->sum[i])
+		if (!s->sum[i] || !s->temp.row[i])
 			return false;
 	}
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
@@ -78,8 +79,8 @@ static bool scratch_new(struct model *m)
 	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch || !m->share)
 		return false;
 	for (uint32_t i = 0; i < m->n_sum; i++) {
-		m->sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
-		if (!m->sum[i])
+		m->reduce.sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
+		if (!m->reduce.sum[i])
 			return false;
 	}
 	for (uint32_t i = 0; i < m->plan->n_node; i++)
@@ -103,8 +104,10 @@ static void scratch_free(struct model *m)
 		struct scratch *s = &m->scratch[i];
 
 		partial_free(&s->partial);
-		for (int k = 0; k < PLAN_DEPTH_MAX; k++)
+		for (int k = 0; k < PLAN_DEPTH_MAX; k++) {
+			free(s->temp.row[k]);
 			free(s->sum[k]);
+		}
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);
@@ -117,7 +120,7 @@ static void scratch_free(struct model *m)
 		free(m->node[i].set);
 	}
 	for (uint32_t i = 0; i < PLAN_CHUNK_MAX; i++)
-		free(m->sum[i]);
+		free(m->reduce.sum[i]);
 	free(m->x);
 	free(m->qkv);
 	free(m->att);
@@ -226,6 +229,8 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	m->x_stride = pad(m->hp.n_embd);
 	m->ff_stride = pad(m->hp.n_ff);
 	m->plan = &w->plan;
+	m->reduce.k = m->k;
+	m->reduce.stride = m->x_stride;
 	m->n_sum = max_u32(m->plan->head.n_partial, m->plan->ff.n_partial);
 	nodes_lay_out(m);
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;

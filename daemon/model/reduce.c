@@ -1,0 +1,48 @@
+#include "daemon/model/reduce.h"
+#include "daemon/util/profile.h"
+
+#include <string.h>
+
+struct walk {
+	const struct reduce *r;
+	const struct plan_sum *s;
+	const struct reduce_temp *t;
+	uint32_t next; /* partial sum: they come in order of chunks */
+	size_t at, n;  /* floats of the row */
+};
+
+/* The sum over chunks [begin, end). */
+static const float *gather(struct walk *w, uint32_t begin, uint32_t end, int depth)
+{
+	const struct plan_range *p = &w->s->partial[w->next];
+	float *sum = w->t->row[depth];
+	uint32_t mid;
+
+	if (p->begin == begin && p->end == end)
+		return w->r->sum[w->next++] + w->at;
+	mid = plan_mid(begin, end);
+	memcpy(sum, gather(w, begin, mid, depth + 1), w->n * sizeof(*sum));
+	w->r->k->add(sum, gather(w, mid, end, depth + 1), w->n);
+	return sum;
+}
+
+void reduce_add(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, float *x, size_t row,
+		size_t col0, size_t col1)
+{
+	struct walk w = { .r = r, .s = s, .t = t, .at = row * r->stride + col0, .n = col1 - col0 };
+
+	if (col0 < col1)
+		r->k->add(x + w.at, gather(&w, 0, s->n_chunk, 0), w.n);
+}
+
+void reduce_rows(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, struct team *team,
+		 int worker, float *x, size_t n_row)
+{
+	size_t begin, end;
+
+	team_range(r->stride, team_size(team), worker, LANES, &begin, &end);
+	for (size_t row = 0; row < n_row; row++)
+		reduce_add(r, s, t, x, row, begin, end);
+	profile_lap(PROFILE_REDUCE);
+	team_barrier(team, worker);
+}
