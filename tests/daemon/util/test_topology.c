@@ -119,7 +119,9 @@ static void test_quota(void **state)
 static void test_quota_v1(void **state)
 {
 	(void)state;
-	write_file("/proc/self/cgroup", "3:cpuset:/\n2:cpu,cpuacct:/x");
+	write_file("/proc/self/cgroup", "3:cpuset:/y\n2:cpu,cpuacct:/x");
+	write_file("/sys/fs/cgroup/cpu/y/cpu.cfs_quota_us", "100000"); /* of a group that this one is not in */
+	write_file("/sys/fs/cgroup/cpu/y/cpu.cfs_period_us", "100000");
 	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1");
 	write_file("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000");
 	expect_quota(0, 4);
