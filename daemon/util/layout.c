@@ -210,11 +210,17 @@ static void divide_workers(struct layout *l, const struct groups *g)
 	}
 }
 
-/* More than NODE_MAX become the most that can be merged of equal numbers of them: 8 of 16, 6 of 12. */
+/*
+ * More than NODE_MAX are merged, equally many each: to eight, four or two of them if that can be, since a model goes in eight chunks
+ * (daemon/team/plan.h) and the largest share holds the others up.
+ */
 static int default_nodes(int n_group)
 {
 	int n_each = (n_group + NODE_MAX - 1) / NODE_MAX;
 
+	for (int n = NODE_MAX; n_group > NODE_MAX && n > 1; n /= 2)
+		if (n_group % n == 0)
+			return n;
 	return (n_group + n_each - 1) / n_each;
 }
 
