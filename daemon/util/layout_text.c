@@ -134,7 +134,7 @@ bool topology_note(const struct topology *t, int i, char *text, size_t n)
 	if (t->n_slow)
 		note(&o, "efficiency cores: %u, used only by --threads over %u", t->n_slow, t->n_core);
 	for (int k = 0; k < t->numa.n; k++)
-		if (CPU_COUNT(&t->numa.node[k].cpus))
+		if (topology_count_on(t, k).n_cpu)
 			note_home(&o, &t->numa, k);
 	note_memory_only(&o, &t->numa, true);
 	note_memory_only(&o, &t->numa, false);
