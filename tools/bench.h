@@ -32,6 +32,23 @@ void bench_limits_turn(struct bench_limits *l);
 /* After one turn at least. */
 void bench_limits_roof(const struct bench_limits *l, struct bench_roof *r);
 
+/* ---- bench_team.c ---- */
+
+#define BENCH_SIZES 5 /* rows of floats that are reduced */
+
+/* Medians over the turns of one run. */
+struct team_figures {
+	int n_node, n_worker;
+	double hop_ns; /* a cache line there and back between the first two cores */
+	double barrier_ns, run_ns, reduce_ns[BENCH_SIZES];
+	double barrier_ratio, reduce_ratio[BENCH_SIZES]; /* over the hop of the same turn */
+};
+
+/* Needs two cores. n_worker, n_node: as bench_team. */
+int bench_team_measure(struct team_figures *f, uint32_t n_worker, uint32_t n_node, struct error *e);
+/* Time of an all-reduce of one row of n floats between the nodes measured: a line through the figures. */
+double bench_reduce_ns(const struct team_figures *f, uint32_t n, double *latency_ns);
+
 /* ---- bench.c ---- */
 
 /* Round trips in ns between two pinned threads: of a cache line (a store there, a store back), and of two eventfds. */

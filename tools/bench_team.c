@@ -24,7 +24,8 @@ static const struct size {
 	uint32_t n_col, n_row;
 } sizes[] = { { 512, 1 }, { 2048, 1 }, { 8192, 1 }, { 2048, 8 }, { 2048, 64 } };
 
-#define N_SIZE  (sizeof(sizes) / sizeof(sizes[0]))
+#define N_SIZE BENCH_SIZES
+_Static_assert(sizeof(sizes) / sizeof(sizes[0]) == N_SIZE, "sizes");
 #define ROW_MAX 64u
 #define COL_MAX 8192u
 
@@ -37,13 +38,6 @@ struct job {
 	struct size size;
 	uint32_t n_turn;
 	double ns; /* a turn; worker 0's */
-};
-
-/* Medians over the turns. */
-struct figures {
-	int n_node, n_worker;
-	double barrier_ns, run_ns, reduce_ns[N_SIZE];
-	double barrier_ratio, reduce_ratio[N_SIZE]; /* over the cache line of the same turn */
 };
 
 static void meet(void *arg, int worker)
@@ -148,9 +142,10 @@ static void close_job(struct job *j)
 	team_free(j->team);
 }
 
-static void take(struct job *j, const int cpu[2], double *line, struct figures *f)
+static void take(struct job *j, const int cpu[2], struct team_figures *f)
 {
-	double barrier[TURNS], run[TURNS], ratio[TURNS], reduce[N_SIZE][TURNS], reduce_ratio[N_SIZE][TURNS];
+	double line[TURNS], barrier[TURNS], run[TURNS], ratio[TURNS], reduce[N_SIZE][TURNS],
+		reduce_ratio[N_SIZE][TURNS];
 
 	for (int i = 0; i < TURNS; i++) {
 		double hop = line[i] = bench_pingpong_ns(cpu[0], cpu[1]);
@@ -165,6 +160,7 @@ static void take(struct job *j, const int cpu[2], double *line, struct figures *
 			reduce_ratio[k][i] = reduce[k][i] / hop;
 		}
 	}
+	f->hop_ns = median(line, TURNS);
 	f->barrier_ns = median(barrier, TURNS);
 	f->barrier_ratio = median(ratio, TURNS);
 	f->run_ns = median(run, TURNS);
@@ -174,24 +170,36 @@ static void take(struct job *j, const int cpu[2], double *line, struct figures *
 	}
 }
 
-static int measure(const struct args *a, uint32_t n_node, const int cpu[2], double *line, struct figures *f,
-		   struct error *e)
+int bench_team_measure(struct team_figures *f, uint32_t n_worker, uint32_t n_node, struct error *e)
 {
+	static struct topology t; /* read first: the caller is pinned from then on */
 	static struct layout l;
 	struct job j = { 0 };
-	int r = bench_team(&j.team, &l, a->n_thread, n_node, e);
+	int r;
 
+	if (!t.n_core && (topology_read(&t, "", NULL) < 0 || t.n_core < 2))
+		return error_set(e, -ENODEV, "the team bench needs two cores in the affinity mask");
+	r = bench_team(&j.team, &l, n_worker, n_node, e);
 	if (r < 0)
 		return r;
-	*f = (struct figures){ .n_node = team_n_node(j.team), .n_worker = team_size(j.team) };
+	*f = (struct team_figures){ .n_node = team_n_node(j.team), .n_worker = team_size(j.team) };
 	r = open_reduce(&j, f->n_node);
 	if (r == 0)
-		take(&j, cpu, line, f);
+		take(&j, (int[]){ t.core[0].cpu, t.core[1].cpu }, f);
 	close_job(&j);
 	return r < 0 ? error_set(e, r, "no memory for partial sums of %d nodes", f->n_node) : 0;
 }
 
-static json_t *figures_json(const struct figures *f)
+double bench_reduce_ns(const struct team_figures *f, uint32_t n, double *latency_ns)
+{
+	const uint32_t least = 0, most = 2; /* of one row */
+	double slope = (f->reduce_ns[most] - f->reduce_ns[least]) / (sizes[most].n_col - sizes[least].n_col);
+
+	*latency_ns = f->reduce_ns[least] - slope * sizes[least].n_col;
+	return *latency_ns + slope * n;
+}
+
+static json_t *figures_json(const struct team_figures *f)
 {
 	json_t *list = json_array();
 
@@ -203,7 +211,7 @@ static json_t *figures_json(const struct figures *f)
 			 f->barrier_ns, "barrier_ratio", f->barrier_ratio, "run_p50_ns", f->run_ns, "all_reduce", list);
 }
 
-static void print_figures(const struct figures *f)
+static void print_figures(const struct team_figures *f)
 {
 	printf("\n%d workers on %d node%s\n  barrier               %8.0f ns  %6.2f x hop_pair\n  run                   "
 	       "%8.0f ns\n",
@@ -215,31 +223,25 @@ static void print_figures(const struct figures *f)
 
 int bench_team_main(const struct args *a)
 {
-	static struct topology t;
-	static struct figures f[NODE_MAX];
-	double line[TURNS], hop;
+	static struct team_figures f[NODE_MAX];
 	json_t *list = json_array();
 	struct error e = { "" };
-	uint32_t n = 0, n_worker, most;
+	uint32_t n_worker = a->n_thread ? a->n_thread : (uint32_t)cpu_default_threads(NULL, 0), n = 0;
+	uint32_t most = a->n_node ? a->n_node : min_u32(n_worker, NODE_MAX);
 
-	if (topology_read(&t, "", NULL) < 0 || t.n_core < 2)
-		return fail(TOOL_FAILED, "the team bench needs two cores in the affinity mask");
-	n_worker = a->n_thread ? a->n_thread : t.n_thread;
-	most = a->n_node ? a->n_node : min_u32(n_worker, NODE_MAX);
 	for (uint32_t k = a->n_node ? a->n_node : 1; k <= most; k = k < most && 2 * k > most ? most : 2 * k, n++) {
-		if (measure(a, k, (int[]){ t.core[0].cpu, t.core[1].cpu }, line, &f[n], &e) < 0) {
+		if (bench_team_measure(&f[n], n_worker, k, &e) < 0) {
 			json_decref(list);
 			return fail(TOOL_FAILED, "%s", e.text);
 		}
 		json_array_append_new(list, figures_json(&f[n]));
 	}
-	hop = median(line, TURNS);
 	if (a->json)
-		return print_json(json_pack("{s:i,s:f,s:f,s:f,s:f,s:o}", "threads", f[0].n_worker, "hop_pair_ns", hop,
-					    "barrier_p50_ns", f[0].barrier_ns, "barrier_ratio", f[0].barrier_ratio,
-					    "run_p50_ns", f[0].run_ns, "nodes", list));
+		return print_json(json_pack("{s:i,s:f,s:f,s:f,s:f,s:o}", "threads", f[0].n_worker, "hop_pair_ns",
+					    f[0].hop_ns, "barrier_p50_ns", f[0].barrier_ns, "barrier_ratio",
+					    f[0].barrier_ratio, "run_p50_ns", f[0].run_ns, "nodes", list));
 	json_decref(list);
-	printf("hop_pair              %8.0f ns\n", hop);
+	printf("hop_pair              %8.0f ns\n", f[0].hop_ns);
 	for (uint32_t i = 0; i < n; i++)
 		print_figures(&f[i]);
 	return TOOL_OK;

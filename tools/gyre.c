@@ -28,8 +28,10 @@ static const struct verb verbs[] = {
 	{ "plan", "",
 	  "What gyred would do on this host.\nWith --topology: the NUMA nodes with their cores, memory and huge pages, "
 	  "and which "
-	  "threads and nodes gyred would take, with the reasons. --threads and --nodes are gyred's.",
-	  OPT_TOPOLOGY | OPT_THREADS | OPT_NODES | OPT_ROOT | OPT_JSON, 0, 0, plan_main },
+	  "threads and nodes gyred would take, with the reasons. --threads and --nodes are gyred's.\n"
+	  "With -m FILE: how that model is divided between them, and what 1 to 8 such nodes would bring, from figures "
+	  "measured in this run.",
+	  OPT_TOPOLOGY | OPT_MODEL | OPT_HOP | OPT_THREADS | OPT_NODES | OPT_ROOT | OPT_JSON, 0, 0, plan_main },
 	{ "bench model", "",
 	  "Speed of a model in this process: prefill, decode, their share of what the machine can read and multiply in "
 	  "this run, and where the time of a step goes.",

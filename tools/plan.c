@@ -2,7 +2,7 @@
  * What gyred would do on a host, without doing it: the topology that the kernel shows, and the threads and nodes that follow. --root
  * takes another machine's tree of /proc and /sys.
  */
-#include "tools/tool.h"
+#include "tools/plan.h"
 
 #include "daemon/util/layout_text.h"
 
@@ -60,6 +60,15 @@ static json_t *layout_json(const struct layout *l)
 			 l->why_worker, "why_nodes", l->why_node, "nodes", nodes);
 }
 
+static int nodes_with_cores(const struct topology *t)
+{
+	int n = 0;
+
+	for (int i = 0; i < t->numa.n; i++)
+		n += topology_count_on(t, i).n_core > 0;
+	return n > 0 ? n : 1;
+}
+
 int plan_main(const struct args *a)
 {
 	static struct topology t;
@@ -68,8 +77,8 @@ int plan_main(const struct args *a)
 	struct error e;
 	int r;
 
-	if (!a->topology)
-		return fail(TOOL_USAGE, "say what to plan: --topology");
+	if (!a->topology == !a->model)
+		return fail(TOOL_USAGE, "say what to plan: --topology, or -m FILE.gguf");
 	r = topology_read(&t, root, NULL);
 	if (r == -ENOENT)
 		return fail(TOOL_FAILED, "%s/sys/devices/system/cpu is missing: --root takes a copy of /proc and /sys",
@@ -78,6 +87,8 @@ int plan_main(const struct args *a)
 		return fail(TOOL_FAILED, "the CPUs cannot be read: %s", strerror(-r));
 	if (layout_make(&l, &t, (int)a->n_thread, (int)a->n_node, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
+	if (a->model)
+		return plan_model(a, &l, nodes_with_cores(&t));
 	if (a->json)
 		return print_json(json_pack("{s:o,s:o}", "topology", topology_json(&t), "layout", layout_json(&l)));
 	topology_print(stdout, &t);

@@ -44,6 +44,7 @@ enum option_bit {
 	OPT_TOPOLOGY = 1u << 25,
 	OPT_ROOT = 1u << 26,
 	OPT_NODES = 1u << 27,
+	OPT_HOP = 1u << 28,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
@@ -61,6 +62,7 @@ struct args {
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
+	float hop_ns;
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps, topology;
 	int n_word;
