@@ -61,6 +61,14 @@ struct attn_kv {
 	int head_dim; /* multiple of 16 up to HEAD_DIM_MAX */
 };
 
+/* The columns of a matrix, cut for a product into 1..CHUNK_MAX chunks: chunk c is columns [cut[c], cut[c + 1]). cut[0] is 0, cut[n] is
+ * n_col; cuts are multiples of the type's block_len. */
+#define CHUNK_MAX 16
+struct chunks {
+	uint32_t n;
+	uint32_t cut[CHUNK_MAX + 1];
+};
+
 struct kernels {
 	const char *isa;
 
@@ -69,7 +77,7 @@ struct kernels {
 
 	/*
 	 * y[t][16*p + r] = W . x for panels p in [panel0, panel1), t in [0, n_tok); y_stride >= 16*panel1.
-	 * One chain per output over blocks b in ascending k, acc starting at +0 (isum: exact int32 over the block):
+	 * Each chunk's sum is one chain over its blocks b in ascending k, acc starting at +0 (isum: exact int32 over the block):
 	 *   F32 F16 BF16  acc = fma(w, x, acc)
 	 *   Q4_0 Q5_0 Q8_0  acc = fma(dw*da, (float)isum, acc)                        (isum with the offset 8 / 16 / 0 taken off)
 	 *   IQ4_NL MXFP4  acc = fma(dw*da, (float)isum, acc)                        (isum of the codes' values)
@@ -78,10 +86,14 @@ struct kernels {
 	 *   Q2_K          acc = fma(dw*da, (float)(sum sc*isum16), acc); acc = fma(-(dmin*da), (float)(sum min*sum16), acc)
 	 *   Q3_K Q6_K     acc = fma(dw*da, (float)(sum sc*isum16), acc)               (isum16 with 4 / 32 taken off)
 	 *   IQ4_XS        acc = fma(dw*da, (float)(sum sc*isum32), acc)               (isum32 of the codes' values)
-	 * dw, m, dmin are exact f16 -> f32; MXFP4's dw is the half of its E8M0, exact. w is the whole packed matrix (64-byte aligned), x_tile an act_pack result.
+	 * dw, m, dmin are exact f16 -> f32; MXFP4's dw is the half of its E8M0, exact.
+	 * Sums of chunks meet in a fixed tree: sum[begin, end) = sum[begin, mid) + sum[mid, end), mid - begin the largest power
+	 * of two below end - begin. In order of chunks (kernels/chunks.h): push chunk c's sum; then add the newest two into one, for c + 1 < n
+	 * as often as c + 1 is even when halved, after the last until one is left.
+	 * w is the whole packed matrix (64-byte aligned), x_tile an act_pack result of all its columns.
 	 */
 	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok,
-				       size_t n_col, size_t panel0, size_t panel1);
+				       const struct chunks *k, size_t panel0, size_t panel1);
 
 	/* y[n] = x * (1 / sqrtf(sum(x*x) / n + eps)) * w. Sum: lane l takes fma over l, l+16, ..., then the tree of ref/reduce.h.
 	 * y = (x * scale) * w. y may be x. */

@@ -105,7 +105,9 @@ static size_t group_panels(const struct tensor *w, size_t n_col, uint32_t n_tile
 static void mul_tile(const struct model *m, const struct tensor *w, const struct tensor_part *part, float *y,
 		     size_t y_stride, const uint8_t *x, size_t n, size_t panel0, size_t panel1)
 {
-	m->k->matmul[w->type](y, y_stride, part->data, x, (int)n, part->n_col, panel0, panel1);
+	const struct chunks whole = { 1, { 0, (uint32_t)part->n_col } };
+
+	m->k->matmul[w->type](y, y_stride, part->data, x, (int)n, &whole, panel0, panel1);
 }
 
 void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, const struct tensor_part *part,

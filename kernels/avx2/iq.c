@@ -116,9 +116,9 @@ INLINE void block_xs(const int n, __m256 *acc, __m256i table, const uint8_t *pan
 enum iq_type { IQ4_NL, IQ4_XS, MXFP4 };
 
 INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stride, const uint8_t *w,
-		   const uint8_t *x_tile, size_t n_col, size_t panel0, size_t panel1)
+		   const uint8_t *x_tile, const struct chunks *k, size_t panel0, size_t panel1)
 {
-	const size_t block_len = type == IQ4_XS ? 256 : 32, n_block = n_col / block_len,
+	const size_t block_len = type == IQ4_XS ? 256 : 32, n_block = k->cut[k->n] / block_len,
 		     panel_block_bytes = PANEL_ROWS * (type == IQ4_XS  ? 136
 						       : type == MXFP4 ? 17
 								       : 18),
@@ -129,17 +129,22 @@ INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stri
 	for (size_t p = panel0; p < panel1; p++) {
 		const uint8_t *x = x_tile;
 		__m256 acc[2][ACT_TILE];
+		struct wait wait;
+		uint32_t c = 0;
 
-		for (int t = 0; t < n; t++)
-			acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-		for (size_t b = 0; b < n_block; b++, panel += panel_block_bytes, x += x_bytes) {
-			for (int half = 0; half < 2; half++) {
-				if (type == IQ4_XS)
-					block_xs(n, acc[half], table, panel, x, half);
-				else
-					block_32(n, type == MXFP4, acc[half], table, panel, x, half);
+		do {
+			for (int t = 0; t < n; t++)
+				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+			for (size_t b = k->cut[c] / block_len; b < k->cut[c + 1] / block_len;
+			     b++, panel += panel_block_bytes, x += x_bytes) {
+				for (int half = 0; half < 2; half++) {
+					if (type == IQ4_XS)
+						block_xs(n, acc[half], table, panel, x, half);
+					else
+						block_32(n, type == MXFP4, acc[half], table, panel, x, half);
+				}
 			}
-		}
+		} while (next_chunk(n, k, &c, acc, &wait));
 		for (int t = 0; t < n; t++) {
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
@@ -149,15 +154,15 @@ INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stri
 
 void avx2_matmul_iq4_nl(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_iq4_xs(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_mxfp4(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, k, panel0, panel1)
 }

@@ -107,21 +107,26 @@ INLINE void block(const int n, const int bits, __m256 *acc, const uint8_t *panel
 }
 
 INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
-		   size_t n_col, size_t panel0, size_t panel1)
+		   const struct chunks *k, size_t panel0, size_t panel1)
 {
 	const size_t panel_block_bytes = PANEL_ROWS * (bits == 2 ? 84 : 110);
-	const uint8_t *panel = w + panel0 * (n_col / 256) * panel_block_bytes;
+	const uint8_t *panel = w + panel0 * (k->cut[k->n] / 256) * panel_block_bytes;
 
 	for (size_t p = panel0; p < panel1; p++) {
 		const uint8_t *x = x_tile;
 		__m256 acc[2][ACT_TILE];
+		struct wait wait;
+		uint32_t c = 0;
 
-		for (int t = 0; t < n; t++)
-			acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-		for (size_t b = 0; b < n_col / 256; b++, panel += panel_block_bytes, x += ACT_Q8_K_BYTES((size_t)n)) {
-			block(n, bits, acc[0], panel, x, 0);
-			block(n, bits, acc[1], panel, x, 1);
-		}
+		do {
+			for (int t = 0; t < n; t++)
+				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+			for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
+			     b++, panel += panel_block_bytes, x += ACT_Q8_K_BYTES((size_t)n)) {
+				block(n, bits, acc[0], panel, x, 0);
+				block(n, bits, acc[1], panel, x, 1);
+			}
+		} while (next_chunk(n, k, &c, acc, &wait));
 		for (int t = 0; t < n; t++) {
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
@@ -131,10 +136,10 @@ INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const
 
 void avx2_matmul_q2_k(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, 2, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 2, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_q3_k(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, 3, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, 3, y, y_stride, w, x_tile, k, panel0, panel1)
 }

@@ -92,20 +92,25 @@ INLINE void block(const int n, const struct form f, __m256 *acc, const uint8_t *
 }
 
 INLINE void matmul(const int n, const struct form f, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
-		   size_t n_col, size_t panel0, size_t panel1)
+		   const struct chunks *k, size_t panel0, size_t panel1)
 {
-	const uint8_t *panel = w + panel0 * (n_col / 32) * panel_block_bytes(f);
+	const uint8_t *panel = w + panel0 * (k->cut[k->n] / 32) * panel_block_bytes(f);
 
 	for (size_t p = panel0; p < panel1; p++) {
 		const uint8_t *x = x_tile;
 		__m256 acc[2][ACT_TILE];
+		struct wait wait;
+		uint32_t c = 0;
 
-		for (int t = 0; t < n; t++)
-			acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-		for (size_t b = 0; b < n_col / 32; b++, panel += panel_block_bytes(f), x += ACT_Q8_BYTES((size_t)n)) {
-			block(n, f, acc[0], panel, x, 0);
-			block(n, f, acc[1], panel, x, 1);
-		}
+		do {
+			for (int t = 0; t < n; t++)
+				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
+			for (size_t b = k->cut[c] / 32; b < k->cut[c + 1] / 32;
+			     b++, panel += panel_block_bytes(f), x += ACT_Q8_BYTES((size_t)n)) {
+				block(n, f, acc[0], panel, x, 0);
+				block(n, f, acc[1], panel, x, 1);
+			}
+		} while (next_chunk(n, k, &c, acc, &wait));
 		for (int t = 0; t < n; t++) {
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
 			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
@@ -115,25 +120,25 @@ INLINE void matmul(const int n, const struct form f, float *y, size_t y_stride, 
 
 void avx2_matmul_q4_0(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, q4_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q4_0, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_q4_1(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, q4_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q4_1, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_q5_0(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, q5_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q5_0, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_q5_1(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, q5_1, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q5_1, y, y_stride, w, x_tile, k, panel0, panel1)
 }
 
 void avx2_matmul_q8_0(MATMUL_ARGS)
 {
-	WITH_CONSTANT_8(n_tok, matmul, q8_0, y, y_stride, w, x_tile, n_col, panel0, panel1)
+	WITH_CONSTANT_8(n_tok, matmul, q8_0, y, y_stride, w, x_tile, k, panel0, panel1)
 }

@@ -27,6 +27,28 @@ static inline __attribute__((always_inline)) __m512i dot2(__m512i acc, __m512i w
 	return acc;
 }
 
+/* Sums of chunks that wait to be added up. */
+struct wait {
+	__m512 sum[CHUNK_WAIT_MAX][ACT_TILE];
+};
+
+/* Ends chunk *c, whose sums of n tokens are in acc: adds them to those that wait for them. Then goes on to the next, and
+ * what came out waits; false after the last chunk. */
+static inline __attribute__((always_inline)) bool next_chunk(const size_t n, const struct chunks *k, uint32_t *c,
+							     __m512 *acc, struct wait *w)
+{
+	int depth = chunk_waiting(*c), left = chunk_left_waiting(k, *c);
+
+	while (depth-- > left)
+		for (size_t t = 0; t < n; t++)
+			acc[t] = _mm512_add_ps(w->sum[depth][t], acc[t]);
+	if (++*c == k->n)
+		return false;
+	for (size_t t = 0; t < n; t++)
+		w->sum[left][t] = acc[t];
+	return true;
+}
+
 /* matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c, matmul_float.c */
 ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,
 	avx512vnni_matmul_q8_0, avx512vnni_matmul_q4_k, avx512vnni_matmul_q5_k, avx512vnni_matmul_q6_k,

@@ -17,33 +17,37 @@ static inline __attribute__((always_inline)) __m512 load16(enum float_type type,
 
 static inline __attribute__((always_inline)) void panels(const size_t n, enum float_type type, float *y,
 							 size_t y_stride, const void *w, const void *x_tile,
-							 size_t n_col, size_t panel0, size_t panel1)
+							 const struct chunks *k, size_t panel0, size_t panel1)
 {
 	const size_t step = type == FLOAT_F32 ? 64 : 32;
 
 	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *panel = (const uint8_t *)w + p * n_col * step;
+		const uint8_t *panel = (const uint8_t *)w + p * k->cut[k->n] * step;
 		const float *x = x_tile;
 		__m512 acc[ACT_TILE];
+		struct wait wait;
+		uint32_t c = 0;
 
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t k = 0; k < n_col; k++, panel += step, x += n) {
-			__m512 v = load16(type, panel);
-
+		do {
 			for (size_t t = 0; t < n; t++)
-				acc[t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[t]), acc[t]);
-		}
+				acc[t] = _mm512_setzero_ps();
+			for (size_t i = k->cut[c]; i < k->cut[c + 1]; i++, panel += step, x += n) {
+				__m512 v = load16(type, panel);
+
+				for (size_t t = 0; t < n; t++)
+					acc[t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[t]), acc[t]);
+			}
+		} while (next_chunk(n, k, &c, acc, &wait));
 		for (size_t t = 0; t < n; t++)
 			_mm512_storeu_ps(y + t * y_stride + p * PANEL_ROWS, acc[t]);
 	}
 }
 
-#define MATMUL(name, type)                                                                                          \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
-				      size_t p0, size_t p1)                                                         \
-	{                                                                                                           \
-		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                                  \
+#define MATMUL(name, type)                                                                            \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
+				      const struct chunks *k, size_t p0, size_t p1)                   \
+	{                                                                                             \
+		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, k, p0, p1)                        \
 	}
 
 MATMUL(f32, FLOAT_F32)

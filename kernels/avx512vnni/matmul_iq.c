@@ -48,31 +48,44 @@ static inline __attribute__((always_inline)) void dot32(__m512i *sum, __m512i ta
 	}
 }
 
-static inline __attribute__((always_inline)) void tile_32(const struct form f, float *y, size_t y_stride,
-							  const uint8_t *w, const uint8_t *x, const size_t n,
-							  size_t n_block)
+/* Bytes of a block of a panel. */
+#define BYTES_32(f) ((f).is_e8m0 ? 272 : 288)
+#define XS_BYTES    (136 * PANEL_ROWS)
+
+/* Adds a block of a panel of 32 values a row to acc. */
+static inline __attribute__((always_inline)) void block_32(const struct form f, __m512 *acc, __m512i table,
+							   const uint8_t *w, const uint8_t *x, const size_t n)
 {
 	const size_t head = f.is_e8m0 ? 16 : 32;
+	const float *d = (const float *)x;
+	const int32_t *nsum = (const int32_t *)(d + 2 * n);
+	__m512 dw = f.is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+	__m512i isum[ACT_TILE];
+
+	for (size_t i = 0; i < head + 256; i += 64)
+		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+	for (size_t t = 0; t < n; t++)
+		isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f.offset_log2);
+	dot32(isum, table, w + head, x + 12 * n, n);
+	for (size_t t = 0; t < n; t++)
+		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+}
+
+static inline __attribute__((always_inline)) void tile_32(const struct form f, float *y, size_t y_stride,
+							  const uint8_t *w, const uint8_t *x, const size_t n,
+							  const struct chunks *k)
+{
 	const __m512i table = load_table(f);
 	__m512 acc[ACT_TILE];
+	struct wait wait;
+	uint32_t c = 0;
 
-	for (size_t t = 0; t < n; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_BYTES(n), w += head + 256) {
-		const float *d = (const float *)x;
-		const int32_t *nsum = (const int32_t *)(d + 2 * n);
-		__m512 dw = f.is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-		__m512i isum[ACT_TILE];
-
-		for (size_t i = 0; i < head + 256; i += 64)
-			_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+	do {
 		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f.offset_log2);
-		dot32(isum, table, w + head, x + 12 * n, n);
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]),
-						 acc[t]);
-	}
+			acc[t] = _mm512_setzero_ps();
+		for (size_t b = k->cut[c] / 32; b < k->cut[c + 1] / 32; b++, x += ACT_Q8_BYTES(n), w += BYTES_32(f))
+			block_32(f, acc, table, w, x, n);
+	} while (next_chunk(n, k, &c, acc, &wait));
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
@@ -100,80 +113,88 @@ static inline __attribute__((always_inline)) __m512i widen(const int8_t *p)
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
+/* And of 256. */
+static inline __attribute__((always_inline)) void block_xs(const struct form f, __m512 *acc, __m512i table,
+							   const uint8_t *w, const uint8_t *x, const size_t n)
+{
+	const float *d = (const float *)x;
+	const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n;
+	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+	int8_t scale[2][4][16];
+	__m512i isum[ACT_TILE], part[ACT_TILE];
+
+	scales(scale, w + 32);
+	for (size_t t = 0; t < n; t++)
+		isum[t] = _mm512_setzero_si512();
+	for (size_t p = 0; p < 4; p++) {
+		__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, widen(scale[0][p]),
+						       _mm512_slli_epi32(widen(scale[1][p]), 16));
+
+		for (size_t t = 0; t < n; t++)
+			isum[t] = dot2(isum[t], pair, sum32 + (p * n + t) * 4);
+	}
+	for (size_t t = 0; t < n; t++)
+		isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], (unsigned)f.offset_log2));
+	for (size_t s = 0; s < 8; s++) {
+		__m512i sc = widen(scale[s % 2][s / 2]);
+
+		for (size_t i = 0; i < 272; i += 64)
+			_mm_prefetch((const char *)w + PREFETCH_BYTES + s * 272 + i, _MM_HINT_T0);
+		for (size_t t = 0; t < n; t++)
+			part[t] = _mm512_setzero_si512();
+		dot32(part, table, w + 128 + s * 256, q + s * 32 * n, n);
+		for (size_t t = 0; t < n; t++)
+			isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], sc));
+	}
+	for (size_t t = 0; t < n; t++)
+		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+}
+
 static inline __attribute__((always_inline)) void tile_xs(const struct form f, float *y, size_t y_stride,
 							  const uint8_t *w, const uint8_t *x, const size_t n,
-							  size_t n_block)
+							  const struct chunks *k)
 {
 	const __m512i table = load_table(f);
 	__m512 acc[ACT_TILE];
+	struct wait wait;
+	uint32_t c = 0;
 
-	for (size_t t = 0; t < n; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_K_BYTES(n), w += 136 * PANEL_ROWS) {
-		const float *d = (const float *)x;
-		const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n;
-		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-		int8_t scale[2][4][16];
-		__m512i isum[ACT_TILE], part[ACT_TILE];
-
-		scales(scale, w + 32);
+	do {
 		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_setzero_si512();
-		for (size_t p = 0; p < 4; p++) {
-			__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, widen(scale[0][p]),
-							       _mm512_slli_epi32(widen(scale[1][p]), 16));
-
-			for (size_t t = 0; t < n; t++)
-				isum[t] = dot2(isum[t], pair, sum32 + (p * n + t) * 4);
-		}
-		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(),
-						   _mm512_slli_epi32(isum[t], (unsigned)f.offset_log2));
-		for (size_t s = 0; s < 8; s++) {
-			__m512i sc = widen(scale[s % 2][s / 2]);
-
-			for (size_t i = 0; i < 272; i += 64)
-				_mm_prefetch((const char *)w + PREFETCH_BYTES + s * 272 + i, _MM_HINT_T0);
-			for (size_t t = 0; t < n; t++)
-				part[t] = _mm512_setzero_si512();
-			dot32(part, table, w + 128 + s * 256, q + s * 32 * n, n);
-			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], sc));
-		}
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]),
-						 acc[t]);
-	}
+			acc[t] = _mm512_setzero_ps();
+		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256; b++, x += ACT_Q8_K_BYTES(n), w += XS_BYTES)
+			block_xs(f, acc, table, w, x, n);
+	} while (next_chunk(n, k, &c, acc, &wait));
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
 static inline __attribute__((always_inline)) void panels_32(const int n, const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, size_t n_col,
+							    const uint8_t *w, const void *x, const struct chunks *k,
 							    size_t panel0, size_t panel1)
 {
-	size_t n_block = n_col / 32, panel_bytes = n_block * (f.is_e8m0 ? 272 : 288);
+	size_t n_block = k->cut[k->n] / 32, panel_bytes = n_block * BYTES_32(f);
 
 	for (size_t p = panel0; p < panel1; p++)
-		tile_32(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, n_block);
+		tile_32(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
 }
 
 static inline __attribute__((always_inline)) void panels_xs(const int n, const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, size_t n_col,
+							    const uint8_t *w, const void *x, const struct chunks *k,
 							    size_t panel0, size_t panel1)
 {
-	size_t n_block = n_col / 256, panel_bytes = n_block * 136 * PANEL_ROWS;
+	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * XS_BYTES;
 
 	for (size_t p = panel0; p < panel1; p++)
-		tile_xs(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, n_block);
+		tile_xs(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
 }
 
-#define MATMUL(name, panels, ...)                                                                                   \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
-				      size_t p0, size_t p1)                                                         \
-	{                                                                                                           \
-		const struct form f = { __VA_ARGS__ };                                                              \
-		WITH_CONSTANT_8(n, panels, f, y, y_stride, w, x, n_col, p0, p1)                                     \
+#define MATMUL(name, panels, ...)                                                                     \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
+				      const struct chunks *k, size_t p0, size_t p1)                   \
+	{                                                                                             \
+		const struct form f = { __VA_ARGS__ };                                                \
+		WITH_CONSTANT_8(n, panels, f, y, y_stride, w, x, k, p0, p1)                           \
 	}
 
 MATMUL(iq4_nl, panels_32, .codes = codes_iq4, .offset_log2 = 7)

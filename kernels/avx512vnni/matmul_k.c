@@ -27,122 +27,141 @@ static inline __attribute__((always_inline)) void prefetch(const uint8_t *w, siz
 		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
 }
 
-/* Q4_K, or Q5_K with `five`: one panel. */
-static inline __attribute__((always_inline)) void tile_k45(const bool five, float *y, size_t y_stride, const uint8_t *w,
-							   const uint8_t *x, const size_t n, size_t n_block)
+/* Bytes of a block of a panel. */
+#define K45_BYTES(five) (((five) ? 176 : 144) * PANEL_ROWS)
+#define Q6_K_BYTES      (210 * PANEL_ROWS)
+
+/* Adds a block of a panel of Q4_K, or Q5_K with `five`, to acc. */
+static inline __attribute__((always_inline)) void block_k45(const bool five, __m512 *acc, const uint8_t *w,
+							    const uint8_t *x, const size_t n)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), bit4 = _mm512_set1_epi8(16);
-	const size_t block_bytes = (five ? 176 : 144) * PANEL_ROWS;
-	__m512 acc[ACT_TILE];
+	const size_t block_bytes = K45_BYTES(five);
+	const float *d = (const float *)x;
+	const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n, *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
+	__m512i isum[ACT_TILE], part[ACT_TILE];
 
 	for (size_t t = 0; t < n; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_K_BYTES(n), w += block_bytes) {
-		const float *d = (const float *)x;
-		const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n, *sc = w + 64, *qh = sc + 192,
-			      *qs = qh + (five ? 512 : 0);
-		__m512i isum[ACT_TILE], part[ACT_TILE];
+		isum[t] = _mm512_setzero_si512();
+	for (size_t s = 0; s < 8; s++) {
+		__m512i scale = widen(sc + 16 * s, 63);
 
-		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_setzero_si512();
-		for (size_t s = 0; s < 8; s++) {
-			__m512i scale = widen(sc + 16 * s, 63);
-
-			prefetch(w + s * block_bytes / 8, block_bytes / 8);
-			for (size_t t = 0; t < n; t++)
-				part[t] = _mm512_setzero_si512();
-			for (size_t j = 0; j < 8; j++) {
-				__m512i v = _mm512_loadu_si512(qs + (s / 2 * 8 + j) * 64);
-
-				v = _mm512_and_si512(s % 2 ? _mm512_srli_epi16(v, 4) : v, nibble);
-				if (five) {
-					__m512i h = _mm512_loadu_si512(qh + j * 64);
-
-					h = s <= 4 ? _mm512_slli_epi16(h, (unsigned)(4 - s))
-						   : _mm512_srli_epi16(h, (unsigned)(s - 4));
-					v = _mm512_or_si512(v, _mm512_and_si512(h, bit4));
-				}
-				for (size_t t = 0; t < n; t++)
-					part[t] = dot4(part[t], v, q + ((s * 8 + j) * n + t) * 4);
-			}
-			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
-		}
+		prefetch(w + s * block_bytes / 8, block_bytes / 8);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
-		for (int p = 0; p < 4; p++) {
-			__m512i pair = _mm512_or_si512(min6(sc, 2 * p), _mm512_slli_epi32(min6(sc, 2 * p + 1), 16));
+		for (size_t j = 0; j < 8; j++) {
+			__m512i v = _mm512_loadu_si512(qs + (s / 2 * 8 + j) * 64);
 
+			v = _mm512_and_si512(s % 2 ? _mm512_srli_epi16(v, 4) : v, nibble);
+			if (five) {
+				__m512i h = _mm512_loadu_si512(qh + j * 64);
+
+				h = s <= 4 ? _mm512_slli_epi16(h, (unsigned)(4 - s))
+					   : _mm512_srli_epi16(h, (unsigned)(s - 4));
+				v = _mm512_or_si512(v, _mm512_and_si512(h, bit4));
+			}
 			for (size_t t = 0; t < n; t++)
-				part[t] = dot2(part[t], pair, sum32 + ((size_t)p * n + t) * 4);
+				part[t] = dot4(part[t], v, q + ((s * 8 + j) * n + t) * 4);
 		}
-		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-		__m512 dmin = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32)));
-
-		for (size_t t = 0; t < n; t++) {
-			__m512 da = _mm512_set1_ps(d[t]);
-
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, da), _mm512_cvtepi32_ps(isum[t]), acc[t]);
-			acc[t] = _mm512_fnmadd_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(part[t]), acc[t]);
-		}
+		for (size_t t = 0; t < n; t++)
+			isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
 	}
+	for (size_t t = 0; t < n; t++)
+		part[t] = _mm512_setzero_si512();
+	for (int p = 0; p < 4; p++) {
+		__m512i pair = _mm512_or_si512(min6(sc, 2 * p), _mm512_slli_epi32(min6(sc, 2 * p + 1), 16));
+
+		for (size_t t = 0; t < n; t++)
+			part[t] = dot2(part[t], pair, sum32 + ((size_t)p * n + t) * 4);
+	}
+	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+	__m512 dmin = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32)));
+
+	for (size_t t = 0; t < n; t++) {
+		__m512 da = _mm512_set1_ps(d[t]);
+
+		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, da), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+		acc[t] = _mm512_fnmadd_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(part[t]), acc[t]);
+	}
+}
+
+static inline __attribute__((always_inline)) void tile_k45(const bool five, float *y, size_t y_stride, const uint8_t *w,
+							   const uint8_t *x, const size_t n, const struct chunks *k)
+{
+	__m512 acc[ACT_TILE];
+	struct wait wait;
+	uint32_t c = 0;
+
+	do {
+		for (size_t t = 0; t < n; t++)
+			acc[t] = _mm512_setzero_ps();
+		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
+		     b++, x += ACT_Q8_K_BYTES(n), w += K45_BYTES(five))
+			block_k45(five, acc, w, x, n);
+	} while (next_chunk(n, k, &c, acc, &wait));
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_stride, const uint8_t *w,
-							    const uint8_t *x, const size_t n, size_t n_block)
+static inline __attribute__((always_inline)) void block_q6_k(__m512 *acc, const uint8_t *w, const uint8_t *x,
+							     const size_t n)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
-	const size_t block_bytes = 210 * PANEL_ROWS;
-	__m512 acc[ACT_TILE];
+	const float *d = (const float *)x;
+	const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *qh = sc + 256, *ql = qh + 1024;
+	__m512i isum[ACT_TILE], part[ACT_TILE];
 
 	for (size_t t = 0; t < n; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_K_BYTES(n), w += block_bytes) {
-		const float *d = (const float *)x;
-		const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *qh = sc + 256, *ql = qh + 1024;
-		__m512i isum[ACT_TILE], part[ACT_TILE];
+		isum[t] = _mm512_setzero_si512();
+	for (size_t p = 0; p < 8; p++) { /* isum = -sum sc * sum16, then * 32 */
+		__m512i s0 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p)));
+		__m512i s1 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p + 16)));
+		__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, s0, _mm512_slli_epi32(s1, 16));
 
 		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_setzero_si512();
-		for (size_t p = 0; p < 8; p++) { /* isum = -sum sc * sum16, then * 32 */
-			__m512i s0 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p)));
-			__m512i s1 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p + 16)));
-			__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, s0, _mm512_slli_epi32(s1, 16));
-
-			for (size_t t = 0; t < n; t++)
-				isum[t] = dot2(isum[t], pair, sum16 + (p * n + t) * 4);
-		}
-		for (size_t t = 0; t < n; t++)
-			isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], 5));
-		for (size_t s = 0; s < 16; s++) {
-			__m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 16 * s)));
-			__m512i h = _mm512_loadu_si512(qh + 64 * s);
-			__m512i a = _mm512_loadu_si512(ql + 128 * s), c = _mm512_loadu_si512(ql + 128 * s + 64), v[4];
-
-			v[0] = _mm512_or_si512(_mm512_and_si512(a, nibble),
-					       _mm512_and_si512(_mm512_slli_epi16(h, 4), high));
-			v[1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(a, 4), nibble),
-					       _mm512_and_si512(_mm512_slli_epi16(h, 2), high));
-			v[2] = _mm512_or_si512(_mm512_and_si512(c, nibble), _mm512_and_si512(h, high));
-			v[3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), nibble),
-					       _mm512_and_si512(_mm512_srli_epi16(h, 2), high));
-			prefetch(w + s * 210, 210);
-			for (size_t t = 0; t < n; t++)
-				part[t] = _mm512_setzero_si512();
-			for (size_t j = 0; j < 4; j++)
-				for (size_t t = 0; t < n; t++)
-					part[t] = dot4(part[t], v[j], q + ((s * 4 + j) * n + t) * 4);
-			for (size_t t = 0; t < n; t++)
-				isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
-		}
-		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]),
-						 acc[t]);
+			isum[t] = dot2(isum[t], pair, sum16 + (p * n + t) * 4);
 	}
+	for (size_t t = 0; t < n; t++)
+		isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], 5));
+	for (size_t s = 0; s < 16; s++) {
+		__m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 16 * s)));
+		__m512i h = _mm512_loadu_si512(qh + 64 * s);
+		__m512i a = _mm512_loadu_si512(ql + 128 * s), c = _mm512_loadu_si512(ql + 128 * s + 64), v[4];
+
+		v[0] = _mm512_or_si512(_mm512_and_si512(a, nibble), _mm512_and_si512(_mm512_slli_epi16(h, 4), high));
+		v[1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(a, 4), nibble),
+				       _mm512_and_si512(_mm512_slli_epi16(h, 2), high));
+		v[2] = _mm512_or_si512(_mm512_and_si512(c, nibble), _mm512_and_si512(h, high));
+		v[3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), nibble),
+				       _mm512_and_si512(_mm512_srli_epi16(h, 2), high));
+		prefetch(w + s * 210, 210);
+		for (size_t t = 0; t < n; t++)
+			part[t] = _mm512_setzero_si512();
+		for (size_t j = 0; j < 4; j++)
+			for (size_t t = 0; t < n; t++)
+				part[t] = dot4(part[t], v[j], q + ((s * 4 + j) * n + t) * 4);
+		for (size_t t = 0; t < n; t++)
+			isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(part[t], scale));
+	}
+	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+
+	for (size_t t = 0; t < n; t++)
+		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
+}
+
+static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_stride, const uint8_t *w,
+							    const uint8_t *x, const size_t n, const struct chunks *k)
+{
+	__m512 acc[ACT_TILE];
+	struct wait wait;
+	uint32_t c = 0;
+
+	do {
+		for (size_t t = 0; t < n; t++)
+			acc[t] = _mm512_setzero_ps();
+		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256; b++, x += ACT_Q8_K_BYTES(n), w += Q6_K_BYTES)
+			block_q6_k(acc, w, x, n);
+	} while (next_chunk(n, k, &c, acc, &wait));
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
@@ -150,26 +169,26 @@ static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_s
 enum k_type { K4, K5, K6 };
 
 static inline __attribute__((always_inline)) void panels(const int n, enum k_type type, float *y, size_t y_stride,
-							 const void *w, const void *x, size_t n_col, size_t panel0,
-							 size_t panel1)
+							 const void *w, const void *x, const struct chunks *k,
+							 size_t panel0, size_t panel1)
 {
-	size_t n_block = n_col / 256, panel_bytes = n_block * PANEL_ROWS * (type == K4 ? 144 : type == K5 ? 176 : 210);
+	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * (type == K6 ? Q6_K_BYTES : K45_BYTES(type == K5));
 
 	for (size_t p = panel0; p < panel1; p++) {
 		const uint8_t *wp = (const uint8_t *)w + p * panel_bytes;
 
 		if (type == K6)
-			tile_q6_k(y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, n_block);
+			tile_q6_k(y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, k);
 		else
-			tile_k45(type == K5, y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, n_block);
+			tile_k45(type == K5, y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, k);
 	}
 }
 
-#define MATMUL(name, type)                                                                                          \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
-				      size_t p0, size_t p1)                                                         \
-	{                                                                                                           \
-		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, n_col, p0, p1)                                  \
+#define MATMUL(name, type)                                                                            \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
+				      const struct chunks *k, size_t p0, size_t p1)                   \
+	{                                                                                             \
+		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, k, p0, p1)                        \
 	}
 
 MATMUL(q4_k, K4)

@@ -112,63 +112,76 @@ static inline __attribute__((always_inline)) void dot_mins(__m512i *sum, const u
 	}
 }
 
-static inline __attribute__((always_inline)) void tile(const bool three, float *y, size_t y_stride, const uint8_t *w,
-						       const uint8_t *x, const size_t n, size_t n_block)
+#define BLOCK_BYTES(three) (PANEL_ROWS * ((three) ? 110 : 84)) /* of a panel */
+
+/* Adds a block of a panel to acc. */
+static inline __attribute__((always_inline)) void block(const bool three, __m512 *acc, const uint8_t *w,
+							const uint8_t *x, const size_t n)
 {
-	const size_t block_bytes = PANEL_ROWS * (three ? 110 : 84), ways = n == 1 ? 4 : n < 4 ? 2 : 1;
-	__m512 acc[ACT_TILE];
+	const size_t ways = n == 1 ? 4 : n < 4 ? 2 : 1;
+	const float *d = (const float *)x;
+	const uint8_t *sum32 = x + 4 * n, *sum16 = x + 20 * n, *q = x + 52 * n;
+	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+	__m512i sum[4 * ACT_TILE], mins[ACT_TILE];
 
-	for (size_t t = 0; t < n; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t b = 0; b < n_block; b++, x += ACT_Q8_K_BYTES(n), w += block_bytes) {
-		const float *d = (const float *)x;
-		const uint8_t *sum32 = x + 4 * n, *sum16 = x + 20 * n, *q = x + 52 * n;
-		__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-		__m512i sum[4 * ACT_TILE], mins[ACT_TILE];
-
-		for (size_t i = 0; i < block_bytes; i += 64)
-			_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
-		for (size_t i = 0; i < ways * n; i++)
-			sum[i] = _mm512_setzero_si512();
-		for (size_t p = 0; three && p < 4; p++)
-			for (size_t t = 0; t < n; t++)
-				sum[t] = dot2(sum[t], _mm512_set1_epi16(-127), sum32 + (p * n + t) * 4);
-		dot_block(three, sum, ways, w, q, n);
-		for (size_t i = n; i < ways * n; i++)
-			sum[i % n] = _mm512_add_epi32(sum[i % n], sum[i]);
+	for (size_t i = 0; i < BLOCK_BYTES(three); i += 64)
+		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+	for (size_t i = 0; i < ways * n; i++)
+		sum[i] = _mm512_setzero_si512();
+	for (size_t p = 0; three && p < 4; p++)
 		for (size_t t = 0; t < n; t++)
-			mins[t] = _mm512_setzero_si512();
+			sum[t] = dot2(sum[t], _mm512_set1_epi16(-127), sum32 + (p * n + t) * 4);
+	dot_block(three, sum, ways, w, q, n);
+	for (size_t i = n; i < ways * n; i++)
+		sum[i % n] = _mm512_add_epi32(sum[i % n], sum[i]);
+	for (size_t t = 0; t < n; t++)
+		mins[t] = _mm512_setzero_si512();
+	if (!three)
+		dot_mins(mins, w + 64, sum16, n);
+	__m512 dmin = three ? dw : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32)));
+
+	for (size_t t = 0; t < n; t++) {
+		__m512 da = _mm512_set1_ps(d[t]);
+
+		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, da), _mm512_cvtepi32_ps(sum[t]), acc[t]);
 		if (!three)
-			dot_mins(mins, w + 64, sum16, n);
-		__m512 dmin = three ? dw : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32)));
-
-		for (size_t t = 0; t < n; t++) {
-			__m512 da = _mm512_set1_ps(d[t]);
-
-			acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, da), _mm512_cvtepi32_ps(sum[t]), acc[t]);
-			if (!three)
-				acc[t] = _mm512_fnmadd_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(mins[t]), acc[t]);
-		}
+			acc[t] = _mm512_fnmadd_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(mins[t]), acc[t]);
 	}
+}
+
+static inline __attribute__((always_inline)) void tile(const bool three, float *y, size_t y_stride, const uint8_t *w,
+						       const uint8_t *x, const size_t n, const struct chunks *k)
+{
+	__m512 acc[ACT_TILE];
+	struct wait wait;
+	uint32_t c = 0;
+
+	do {
+		for (size_t t = 0; t < n; t++)
+			acc[t] = _mm512_setzero_ps();
+		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
+		     b++, x += ACT_Q8_K_BYTES(n), w += BLOCK_BYTES(three))
+			block(three, acc, w, x, n);
+	} while (next_chunk(n, k, &c, acc, &wait));
 	for (size_t t = 0; t < n; t++)
 		_mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
 static inline __attribute__((always_inline)) void panels(const int n, const bool three, float *y, size_t y_stride,
-							 const uint8_t *w, const void *x, size_t n_col, size_t panel0,
-							 size_t panel1)
+							 const uint8_t *w, const void *x, const struct chunks *k,
+							 size_t panel0, size_t panel1)
 {
-	size_t n_block = n_col / 256, panel_bytes = n_block * PANEL_ROWS * (three ? 110 : 84);
+	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * BLOCK_BYTES(three);
 
 	for (size_t p = panel0; p < panel1; p++)
-		tile(three, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, n_block);
+		tile(three, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
 }
 
-#define MATMUL(name, three)                                                                                         \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, size_t n_col, \
-				      size_t p0, size_t p1)                                                         \
-	{                                                                                                           \
-		WITH_CONSTANT_8(n, panels, three, y, y_stride, w, x, n_col, p0, p1)                                 \
+#define MATMUL(name, three)                                                                           \
+	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
+				      const struct chunks *k, size_t p0, size_t p1)                   \
+	{                                                                                             \
+		WITH_CONSTANT_8(n, panels, three, y, y_stride, w, x, k, p0, p1)                       \
 	}
 
 MATMUL(q2_k, false)

@@ -3,34 +3,37 @@
 
 #include <math.h>
 
-#define FLOAT_TYPE(name, width, load)                                                                                 \
-	void ref_dequantize_##name(float *y, const void *block)                                                       \
-	{                                                                                                             \
-		*y = load(block);                                                                                     \
-	}                                                                                                             \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                      \
-	{                                                                                                             \
-		panel_interleave(dst, row_block, 0, width, 1);                                                        \
-	}                                                                                                             \
-	void ref_unpack_##name(void *block, const void *src, int r)                                                   \
-	{                                                                                                             \
-		panel_extract(block, src, r, width, 1);                                                               \
-	}                                                                                                             \
-	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, \
-			       size_t panel0, size_t panel1)                                                          \
-	{                                                                                                             \
-		const float *x = x_tile;                                                                              \
-		for (size_t p = panel0; p < panel1; p++) {                                                            \
-			const uint8_t *panel = (const uint8_t *)w + p * n_col * (width)*PANEL_ROWS;                   \
-			for (int t = 0; t < n_tok; t++) {                                                             \
-				float acc[PANEL_ROWS] = { 0 };                                                        \
-				for (size_t k = 0; k < n_col; k++)                                                    \
-					for (size_t r = 0; r < PANEL_ROWS; r++)                                       \
-						acc[r] = fmaf(load(panel + (k * PANEL_ROWS + r) * (width)),           \
-							      x[k * (size_t)n_tok + (size_t)t], acc[r]);              \
-				memcpy(y + (size_t)t * y_stride + p * PANEL_ROWS, acc, sizeof(acc));                  \
-			}                                                                                             \
-		}                                                                                                     \
+#define FLOAT_TYPE(name, width, load)                                                                               \
+	void ref_dequantize_##name(float *y, const void *block)                                                     \
+	{                                                                                                           \
+		*y = load(block);                                                                                   \
+	}                                                                                                           \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                    \
+	{                                                                                                           \
+		panel_interleave(dst, row_block, 0, width, 1);                                                      \
+	}                                                                                                           \
+	void ref_unpack_##name(void *block, const void *src, int r)                                                 \
+	{                                                                                                           \
+		panel_extract(block, src, r, width, 1);                                                             \
+	}                                                                                                           \
+	void ref_matmul_##name(MATMUL_ARGS)                                                                         \
+	{                                                                                                           \
+		const float *x = x_tile;                                                                            \
+		for (size_t p = panel0; p < panel1; p++) {                                                          \
+			const uint8_t *panel = (const uint8_t *)w + p * k->cut[k->n] * (width)*PANEL_ROWS;          \
+			for (int t = 0; t < n_tok; t++) {                                                           \
+				float acc[PANEL_ROWS], wait[CHUNK_WAIT_MAX * PANEL_ROWS];                           \
+				for (uint32_t c = 0; c < k->n; c++) {                                               \
+					memset(acc, 0, sizeof(acc));                                                \
+					for (size_t i = k->cut[c]; i < k->cut[c + 1]; i++)                          \
+						for (size_t r = 0; r < PANEL_ROWS; r++)                             \
+							acc[r] = fmaf(load(panel + (i * PANEL_ROWS + r) * (width)), \
+								      x[i * (size_t)n_tok + (size_t)t], acc[r]);    \
+					ref_chunk_end(k, c, acc, wait, PANEL_ROWS);                                 \
+				}                                                                                   \
+				memcpy(y + (size_t)t * y_stride + p * PANEL_ROWS, acc, sizeof(acc));                \
+			}                                                                                           \
+		}                                                                                                   \
 	}
 
 static inline float load_f32(const void *p)

@@ -139,20 +139,17 @@ void ref_unpack_q5_k(void *block, const void *src, int r)
 	unpack_k45(block, src, r, true);
 }
 
-void ref_matmul_q4_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-		     size_t panel0, size_t panel1)
+void ref_matmul_q4_k(MATMUL_ARGS)
 {
-	k_matmul(QUANT_Q4_K, decode_q4_k, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
+	k_matmul(QUANT_Q4_K, decode_q4_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }
 
-void ref_matmul_q5_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-		     size_t panel0, size_t panel1)
+void ref_matmul_q5_k(MATMUL_ARGS)
 {
-	k_matmul(QUANT_Q5_K, decode_q5_k, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
+	k_matmul(QUANT_Q5_K, decode_q5_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }
 
-void ref_matmul_q6_k(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-		     size_t panel0, size_t panel1)
+void ref_matmul_q6_k(MATMUL_ARGS)
 {
-	k_matmul(QUANT_Q6_K, decode_q6_k, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);
+	k_matmul(QUANT_Q6_K, decode_q6_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }

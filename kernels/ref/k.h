@@ -17,8 +17,7 @@ typedef void k_decode_fn(struct k_block *o, const uint8_t *block);
 
 void k_dequantize(float *y, const uint8_t *block, k_decode_fn *decode);
 
-/* The chain of the contract (kernels.h), for a type whose panels hold what `decode` reads once unpacked. */
-void k_matmul(uint32_t type, k_decode_fn *decode, float *y, size_t y_stride, const void *w, const void *x_tile,
-	      int n_tok, size_t n_col, size_t panel0, size_t panel1);
+/* The chains of the contract (kernels.h), for a type whose panels hold what `decode` reads once unpacked. */
+void k_matmul(uint32_t type, k_decode_fn *decode, MATMUL_ARGS);
 
 #endif

@@ -66,23 +66,22 @@ static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
 		o->q[k] = codes_iq4[b[8 + k / 32 * 16 + k % 16] >> k % 32 / 16 * 4 & 15];
 }
 
-#define LOW_TYPE(name, type)                                                                                          \
-	void ref_dequantize_##name(float *y, const void *block)                                                       \
-	{                                                                                                             \
-		k_dequantize(y, block, decode_##name);                                                                \
-	}                                                                                                             \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                      \
-	{                                                                                                             \
-		pack(name##_fields, dst, row_block);                                                                  \
-	}                                                                                                             \
-	void ref_unpack_##name(void *block, const void *src, int r)                                                   \
-	{                                                                                                             \
-		unpack(name##_fields, block, src, r);                                                                 \
-	}                                                                                                             \
-	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, \
-			       size_t panel0, size_t panel1)                                                          \
-	{                                                                                                             \
-		k_matmul(type, decode_##name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                  \
+#define LOW_TYPE(name, type)                                                                     \
+	void ref_dequantize_##name(float *y, const void *block)                                  \
+	{                                                                                        \
+		k_dequantize(y, block, decode_##name);                                           \
+	}                                                                                        \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                 \
+	{                                                                                        \
+		pack(name##_fields, dst, row_block);                                             \
+	}                                                                                        \
+	void ref_unpack_##name(void *block, const void *src, int r)                              \
+	{                                                                                        \
+		unpack(name##_fields, block, src, r);                                            \
+	}                                                                                        \
+	void ref_matmul_##name(MATMUL_ARGS)                                                      \
+	{                                                                                        \
+		k_matmul(type, decode_##name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1); \
 	}
 
 LOW_TYPE(q2_k, QUANT_Q2_K)

@@ -37,28 +37,38 @@ static float block_dot(const struct k_block *w, const uint8_t *x, size_t n, size
 	return w->has_min ? fmaf(-(w->dmin * d[t]), (float)mins, acc) : acc;
 }
 
-void k_matmul(uint32_t type, k_decode_fn *decode, float *y, size_t y_stride, const void *w, const void *x_tile,
-	      int n_tok, size_t n_col, size_t panel0, size_t panel1)
+/* acc[n][PANEL_ROWS] over one block of a panel. */
+static void panel_block_dot(const struct quant_info *info, k_decode_fn *decode, float *acc, const uint8_t *panel,
+			    const uint8_t *x, size_t n)
+{
+	for (int r = 0; r < PANEL_ROWS; r++) {
+		uint8_t row[256];
+		struct k_block w;
+
+		info->unpack(row, panel, r);
+		decode(&w, row);
+		for (size_t t = 0; t < n; t++)
+			acc[t * PANEL_ROWS + (size_t)r] = block_dot(&w, x, n, t, acc[t * PANEL_ROWS + (size_t)r]);
+	}
+}
+
+void k_matmul(uint32_t type, k_decode_fn *decode, MATMUL_ARGS)
 {
 	const struct quant_info *info = quant_info(type);
-	size_t n_block = n_col / 256, n = (size_t)n_tok;
+	size_t n_block = k->cut[k->n] / 256, n = (size_t)n_tok, block_bytes = info->block_bytes * (size_t)PANEL_ROWS;
+	float acc[ACT_TILE * PANEL_ROWS], wait[CHUNK_WAIT_MAX * ACT_TILE * PANEL_ROWS];
 
 	for (size_t p = panel0; p < panel1; p++) {
-		for (size_t i = 0; i < PANEL_ROWS * n; i++)
-			y[i / PANEL_ROWS * y_stride + p * PANEL_ROWS + i % PANEL_ROWS] = 0.0f;
-		for (size_t i = 0; i < n_block * PANEL_ROWS; i++) {
-			size_t b = i / PANEL_ROWS, r = i % PANEL_ROWS;
-			const uint8_t *panel = (const uint8_t *)w + (p * n_block + b) * info->block_bytes * PANEL_ROWS;
-			uint8_t row[256];
-			struct k_block k;
+		const uint8_t *panel = (const uint8_t *)w + p * n_block * block_bytes;
 
-			info->unpack(row, panel, (int)r);
-			decode(&k, row);
-			for (size_t t = 0; t < n; t++) {
-				float *acc = y + t * y_stride + p * PANEL_ROWS + r;
-
-				*acc = block_dot(&k, (const uint8_t *)x_tile + b * ACT_Q8_K_BYTES(n), n, t, *acc);
-			}
+		for (uint32_t c = 0; c < k->n; c++) {
+			memset(acc, 0, sizeof(acc));
+			for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256; b++)
+				panel_block_dot(info, decode, acc, panel + b * block_bytes,
+						(const uint8_t *)x_tile + b * ACT_Q8_K_BYTES(n), n);
+			ref_chunk_end(k, c, acc, wait, n * PANEL_ROWS);
 		}
+		for (size_t t = 0; t < n; t++)
+			memcpy(y + t * y_stride + p * PANEL_ROWS, acc + t * PANEL_ROWS, PANEL_ROWS * sizeof(*acc));
 	}
 }

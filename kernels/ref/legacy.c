@@ -110,13 +110,13 @@ static inline size_t block_bytes(const struct form *f)
 	return scale_bytes(f) + (f->has_min ? 2 : 0) + (f->has_high ? 4 : 0) + (f->bits == 8 ? 32 : 16);
 }
 
-/* One row of a panel times one token: the chain of the contract. */
+/* One row of a panel times one token, over n_block blocks: the chain of the contract. */
 static inline float dot(const struct form *f, const uint8_t *panel, int r, const uint8_t *x, size_t n, size_t t,
-			size_t n_col)
+			size_t n_block)
 {
 	float acc = 0.0f;
 
-	for (size_t b = 0; b < n_col / 32; b++, panel += block_bytes(f) * PANEL_ROWS, x += ACT_Q8_BYTES(n)) {
+	for (size_t b = 0; b < n_block; b++, panel += block_bytes(f) * PANEL_ROWS, x += ACT_Q8_BYTES(n)) {
 		const float *d = (const float *)x, *s = d + n;
 		const int8_t *q = (const int8_t *)(s + 2 * n);
 		uint8_t block[2 + 2 + 4 + 32];
@@ -135,34 +135,49 @@ static inline float dot(const struct form *f, const uint8_t *panel, int r, const
 	return acc;
 }
 
-static inline void matmul(const struct form *f, float *y, size_t y_stride, const uint8_t *w, const void *x_tile,
-			  int n_tok, size_t n_col, size_t panel0, size_t panel1)
+/* And over all chunks. */
+static inline float dot_chunks(const struct form *f, const uint8_t *panel, int r, const uint8_t *x, size_t n, size_t t,
+			       const struct chunks *k)
 {
+	float acc = 0.0f, wait[CHUNK_WAIT_MAX];
+
+	for (uint32_t c = 0; c < k->n; c++) {
+		size_t b = k->cut[c] / 32, end = k->cut[c + 1] / 32;
+
+		acc = dot(f, panel + b * block_bytes(f) * PANEL_ROWS, r, x + b * ACT_Q8_BYTES(n), n, t, end - b);
+		ref_chunk_end(k, c, &acc, wait, 1);
+	}
+	return acc;
+}
+
+static inline void matmul(const struct form *f, float *y, size_t y_stride, const uint8_t *w, const void *x_tile,
+			  int n_tok, const struct chunks *k, size_t panel0, size_t panel1)
+{
+	size_t panel_bytes = k->cut[k->n] / 32 * block_bytes(f) * PANEL_ROWS;
+
 	for (size_t p = panel0; p < panel1; p++)
 		for (int r = 0; r < PANEL_ROWS; r++)
 			for (int t = 0; t < n_tok; t++)
 				y[(size_t)t * y_stride + p * PANEL_ROWS + (size_t)r] =
-					dot(f, w + p * (n_col / 32) * block_bytes(f) * PANEL_ROWS, r, x_tile,
-					    (size_t)n_tok, (size_t)t, n_col);
+					dot_chunks(f, w + p * panel_bytes, r, x_tile, (size_t)n_tok, (size_t)t, k);
 }
 
-#define LEGACY_TYPE(name)                                                                                             \
-	void ref_dequantize_##name(float *y, const void *block)                                                       \
-	{                                                                                                             \
-		dequantize(&name, y, block);                                                                          \
-	}                                                                                                             \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                      \
-	{                                                                                                             \
-		pack(&name, dst, row_block);                                                                          \
-	}                                                                                                             \
-	void ref_unpack_##name(void *block, const void *src, int r)                                                   \
-	{                                                                                                             \
-		unpack(&name, block, src, r);                                                                         \
-	}                                                                                                             \
-	void ref_matmul_##name(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col, \
-			       size_t panel0, size_t panel1)                                                          \
-	{                                                                                                             \
-		matmul(&name, y, y_stride, w, x_tile, n_tok, n_col, panel0, panel1);                                  \
+#define LEGACY_TYPE(name)                                                        \
+	void ref_dequantize_##name(float *y, const void *block)                  \
+	{                                                                        \
+		dequantize(&name, y, block);                                     \
+	}                                                                        \
+	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS]) \
+	{                                                                        \
+		pack(&name, dst, row_block);                                     \
+	}                                                                        \
+	void ref_unpack_##name(void *block, const void *src, int r)              \
+	{                                                                        \
+		unpack(&name, block, src, r);                                    \
+	}                                                                        \
+	void ref_matmul_##name(MATMUL_ARGS)                                      \
+	{                                                                        \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1); \
 	}
 
 LEGACY_TYPE(q4_0)

@@ -2,13 +2,32 @@
 #ifndef GYRE_KERNELS_REF_REF_H
 #define GYRE_KERNELS_REF_REF_H
 
+#include "kernels/chunks.h"
 #include "kernels/kernels.h"
+
+#include <string.h>
 
 #define ACT_Q8_BYTES(n)   (44 * (n))  /* f32 d, f32 s, i32 nsum, i8 q[32] a token */
 #define ACT_Q8_K_BYTES(n) (308 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256] a token */
 
-typedef void ref_matmul_fn(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, size_t n_col,
-			   size_t panel0, size_t panel1);
+#define MATMUL_ARGS                                                                                      \
+	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, const struct chunks *k, \
+		size_t panel0, size_t panel1
+
+typedef void ref_matmul_fn(MATMUL_ARGS);
+
+/* Chunk c's n sums are in acc: adds them to those that wait for them in wait[CHUNK_WAIT_MAX][n], and lets the result
+ * wait there too unless the chunk is the last. */
+static inline void ref_chunk_end(const struct chunks *k, uint32_t c, float *acc, float *wait, size_t n)
+{
+	int depth = chunk_waiting(c), left = chunk_left_waiting(k, c);
+
+	while (depth-- > left)
+		for (size_t i = 0; i < n; i++)
+			acc[i] = wait[(size_t)depth * n + i] + acc[i];
+	if (c + 1 < k->n)
+		memcpy(wait + (size_t)left * n, acc, n * sizeof(*acc));
+}
 
 /* act.c */
 /* q[len] from x[len] by the rule of kernels.h; returns d. */

@@ -133,14 +133,34 @@ static void each_isa(void (*check)(const struct kernels *ref, const struct kerne
 	}
 }
 
+static struct chunks one_chunk(size_t n_col)
+{
+	return (struct chunks){ 1, { 0, (uint32_t)n_col } };
+}
+
+/* n uneven chunks of n_block >= n blocks. */
+static struct chunks cut_chunks(uint32_t n, size_t n_block, size_t block_len)
+{
+	struct chunks k = { .n = n };
+	uint32_t spare = (uint32_t)n_block - n;
+
+	for (uint32_t c = 0; c < n; c++) {
+		uint32_t more = c + 1 < n ? rng() % (spare + 1) : spare;
+
+		k.cut[c + 1] = k.cut[c] + (1 + more) * (uint32_t)block_len;
+		spare -= more;
+	}
+	return k;
+}
+
 static void matmul_case(const struct kernels *ref, const struct kernels *k, const struct type_data *td, enum fill f,
-			int n_tok, size_t n_col, size_t n_panel)
+			int n_tok, const struct chunks *chunks, size_t n_panel)
 {
 	enum { STRIDE = 67 };
 	static const float x_scales[] = { 1.0f, 1e6f, 2 * ACT_AMAX_MIN, 0x1p-130f };
 	uint32_t type = td->type;
 	const struct quant_info *q = quant_info(type);
-	size_t tile = act_tile_bytes(q->act, n_tok, n_col);
+	size_t n_col = chunks->cut[chunks->n], tile = act_tile_bytes(q->act, n_tok, n_col);
 	size_t x_stride = n_col + 3, first = n_panel > 2 ? 1 : 0, last = n_panel - (n_panel > 3 ? 1 : 0);
 	float *x = malloc(sizeof(float) * (size_t)n_tok * x_stride), y0[ACT_TILE * STRIDE], y1[ACT_TILE * STRIDE];
 	uint8_t *raw, *w = make_weights(td, n_panel * PANEL_ROWS - rng() % PANEL_ROWS, n_col, f, &raw),
@@ -159,11 +179,11 @@ static void matmul_case(const struct kernels *ref, const struct kernels *k, cons
 		assert_int_equal(x1[tile + (size_t)i], 0x5a);
 	set_canaries(y0, ACT_TILE * STRIDE);
 	set_canaries(y1, ACT_TILE * STRIDE);
-	ref->matmul[type](y0, STRIDE, w, x0, n_tok, n_col, first, last);
-	k->matmul[type](y1, STRIDE, w, x0, n_tok, n_col, first, last);
+	ref->matmul[type](y0, STRIDE, w, x0, n_tok, chunks, first, last);
+	k->matmul[type](y1, STRIDE, w, x0, n_tok, chunks, first, last);
 	if (memcmp(y0, y1, sizeof(y0)))
-		fail_msg("%s on %s differs from ref: fill %d, %d tokens, %zu columns, %zu panels", q->name, k->isa,
-			 (int)f, n_tok, n_col, n_panel);
+		fail_msg("%s on %s differs from ref: fill %d, %d tokens, %zu columns, %u chunks, %zu panels", q->name,
+			 k->isa, (int)f, n_tok, n_col, chunks->n, n_panel);
 	free(x), free(raw), free(w), free(x0), free(x1);
 }
 
@@ -173,15 +193,36 @@ static void check_matmul(const struct kernels *ref, const struct kernels *k)
 		size_t len = quant_info(types[ti].type)->block_len == 1 ? 37 : quant_info(types[ti].type)->block_len;
 
 		for (enum fill f = 0; f < FILL_N; f++)
-			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++)
-				matmul_case(ref, k, &types[ti], f, n_tok, len * (1 + rng() % 3), 1 + rng() % 4);
+			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++) {
+				struct chunks whole = one_chunk(len * (1 + rng() % 3));
+
+				matmul_case(ref, k, &types[ti], f, n_tok, &whole, 1 + rng() % 4);
+			}
 	}
+}
+
+static const uint32_t chunk_counts[] = { 1, 2, 3, 5, 7, 8, 9, 14, CHUNK_MAX };
+#define N_CHUNK_COUNT (sizeof(chunk_counts) / sizeof(chunk_counts[0]))
+
+static void check_matmul_chunks(const struct kernels *ref, const struct kernels *k)
+{
+	for (size_t ti = 0; ti < N_TYPE; ti++)
+		for (size_t i = 0; i < N_CHUNK_COUNT; i++)
+			for (int n_tok = 1; n_tok <= ACT_TILE; n_tok++) {
+				uint32_t n = chunk_counts[i];
+				struct chunks chunks =
+					cut_chunks(n, n + rng() % 4, quant_info(types[ti].type)->block_len);
+
+				matmul_case(ref, k, &types[ti], (enum fill)(rng() % FILL_TINY), n_tok, &chunks,
+					    1 + rng() % 3);
+			}
 }
 
 static void test_matmul(void **state)
 {
 	(void)state;
 	each_isa(check_matmul);
+	each_isa(check_matmul_chunks);
 }
 
 static void check_vector(const struct kernels *ref, const struct kernels *k)
@@ -402,6 +443,7 @@ static void test_ref_matmul_is_right(void **state)
 	enum { ROWS = 32, COLS = 512, TOK = 3 };
 	struct kernels k;
 	float x[TOK * COLS], y[TOK * ROWS], wr[COLS];
+	const struct chunks whole = one_chunk(COLS);
 
 	(void)state;
 	kernels_select(&k, ISA_REF);
@@ -417,7 +459,7 @@ static void test_ref_matmul_is_right(void **state)
 		for (int i = 0; i < TOK * COLS; i++)
 			x[i] = uniform();
 		k.act_pack[q->act](tile, x, COLS, TOK, COLS);
-		k.matmul[types[ti].type](y, ROWS, w, tile, TOK, COLS, 0, ROWS / PANEL_ROWS);
+		k.matmul[types[ti].type](y, ROWS, w, tile, TOK, &whole, 0, ROWS / PANEL_ROWS);
 		for (size_t r = 0; r < ROWS; r++) {
 			quant_dequantize_row(types[ti].type, wr, w, r, COLS);
 			for (int t = 0; t < TOK; t++) {
@@ -432,6 +474,77 @@ static void test_ref_matmul_is_right(void **state)
 		assert_true(sqrt(err / norm) < (q->act == ACT_F32 ? 1e-6 : 0.012));
 		free(raw), free(w), free(tile);
 	}
+}
+
+/* Two panels' products with three tokens. */
+enum { PART_PANELS = 2, PART_ROWS = PART_PANELS * PANEL_ROWS, PART_TOK = 3 };
+
+/* The matrix's columns of one chunk, packed as a matrix of their own. */
+static void part_sum(const struct kernels *k, uint32_t type, float *y, const uint8_t *raw, const float *x,
+		     const struct chunks *chunks, uint32_t c)
+{
+	const struct quant_info *q = quant_info(type);
+	size_t n_col = chunks->cut[chunks->n], n_part = chunks->cut[c + 1] - chunks->cut[c];
+	size_t row_bytes = quant_row_bytes(type, n_col);
+	struct chunks whole = one_chunk(n_part);
+	uint8_t *w = aligned(quant_packed_bytes(type, PART_ROWS, n_part)),
+		*tile = aligned(act_tile_bytes(q->act, PART_TOK, n_part));
+
+	raw += quant_row_bytes(type, chunks->cut[c]);
+	for (size_t r = 0; r < PART_ROWS; r += PANEL_ROWS)
+		quant_pack_panel(type, w + r * quant_row_bytes(type, n_part), raw + r * row_bytes, row_bytes,
+				 PANEL_ROWS, n_part);
+	k->act_pack[q->act](tile, x + chunks->cut[c], n_col, PART_TOK, n_part);
+	k->matmul[type](y, PART_ROWS, w, tile, PART_TOK, &whole, 0, PART_PANELS);
+	free(w), free(tile);
+}
+
+/* The tree as team/plan.h tells it: mid is the largest power of two below the length, from begin. */
+static void tree_sum(const struct kernels *k, uint32_t type, float *y, const uint8_t *raw, const float *x,
+		     const struct chunks *chunks, uint32_t begin, uint32_t end)
+{
+	float right[PART_TOK * PART_ROWS];
+	uint32_t half = 1;
+
+	if (end - begin == 1) {
+		part_sum(k, type, y, raw, x, chunks, begin);
+		return;
+	}
+	while (2 * half < end - begin)
+		half *= 2;
+	tree_sum(k, type, y, raw, x, chunks, begin, begin + half);
+	tree_sum(k, type, right, raw, x, chunks, begin + half, end);
+	for (size_t i = 0; i < PART_TOK * PART_ROWS; i++)
+		y[i] = y[i] + right[i];
+}
+
+/* ref's order of chunks is the tree's, for every number of them; and a chunk is what it would be alone. */
+static void test_ref_chunks_meet_in_the_tree(void **state)
+{
+	struct kernels k;
+
+	(void)state;
+	kernels_select(&k, ISA_REF);
+	for (size_t ti = 0; ti < N_TYPE; ti++)
+		for (uint32_t n = 1; n <= CHUNK_MAX; n++) {
+			uint32_t type = types[ti].type;
+			const struct quant_info *q = quant_info(type);
+			struct chunks chunks = cut_chunks(n, n + 3, q->block_len);
+			size_t n_col = chunks.cut[n];
+			uint8_t *raw, *w = make_weights(&types[ti], PART_ROWS, n_col, FILL_RANDOM, &raw),
+				      *tile = aligned(act_tile_bytes(q->act, PART_TOK, n_col));
+			float *x = malloc(PART_TOK * n_col * sizeof(*x)), y[PART_TOK * PART_ROWS],
+			      expected[PART_TOK * PART_ROWS];
+
+			for (size_t i = 0; i < PART_TOK * n_col; i++)
+				x[i] = uniform();
+			k.act_pack[q->act](tile, x, n_col, PART_TOK, n_col);
+			k.matmul[type](y, PART_ROWS, w, tile, PART_TOK, &chunks, 0, PART_PANELS);
+			tree_sum(&k, type, expected, raw, x, &chunks, 0, n);
+			if (memcmp(y, expected, sizeof(y)))
+				fail_msg("%s: %u chunks do not meet in the tree", q->name, n);
+			free(x), free(raw), free(w), free(tile);
+		}
 }
 
 static void test_pack_round_trip(void **state)
@@ -575,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_ref_max_is_right),
 		cmocka_unit_test(test_f16_is_exact),
 		cmocka_unit_test(test_matmul),
+		cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
 		cmocka_unit_test(test_vector),
 		cmocka_unit_test(test_rope),
 		cmocka_unit_test(test_attn),
