@@ -41,7 +41,7 @@ struct layer {
 struct act {
 	uint8_t *tile[ACT_KIND_MAX];
 	size_t tile_bytes[ACT_KIND_MAX]; /* from one tile to the next; depends on n_col */
-	uint32_t n_row;
+	uint32_t n_row, col0;
 };
 
 /* Partial results of attention for up to ATTN_TILE queries. */
@@ -54,7 +54,6 @@ struct scratch {
 	struct act act;                  /* what was packed last */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
-	float *sum[PLAN_DEPTH_MAX];      /* [ACT_TILE][x_stride] */
 	struct reduce_temp temp;
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
 	float *attn;                    /* [ATTN_SCRATCH] */
@@ -146,6 +145,7 @@ struct act_source {
 	size_t stride;
 	const uint32_t *row; /* which rows; NULL: 0..n_row-1 */
 	uint32_t n_row, n_col;
+	uint32_t col0;     /* of the first column within the products' columns */
 	const float *norm; /* RMS norm by these weights first; NULL: as they are */
 	uint32_t kinds;    /* bit mask of enum act_kind */
 	bool is_own;       /* columns of the worker's node: packed by its workers, for them */
@@ -156,7 +156,7 @@ uint32_t linear_kind(const struct tensor *t);
  * brings m->x up to date with the partial sums of the product before: rows that are packed by one worker for all by that worker.
  */
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s);
-/* y[n_row][16*panel0 .. 16*panel1) = W . x, of the part's own panels; y is where its first row goes. */
+/* y[n_row][16*panel0 .. 16*panel1) = W . x, of the part's own panels and columns; y is where its first row goes. */
 void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, const struct tensor_part *part,
 		float *y, size_t y_stride, size_t panel0, size_t panel1);
 /* A share-out among the node's workers of n_items, each item_panels panels of n_col columns of w, to be multiplied with a. */

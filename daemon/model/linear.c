@@ -1,7 +1,6 @@
 /*
- * Products with packed activations. Column-divided ones are sums over chunks of columns, which meet in the plan's tree
- * (team/plan.h): a worker adds up its node's subtrees tile by tile, so that what it adds stays in its caches. With one node
- * that is the whole sum, and it goes straight to the residual stream.
+ * Products with packed activations. A column-divided one leaves partial sums, which reduce.c adds to the residual stream; with
+ * one node there is one, and who has computed columns of it adds them at once.
  */
 #include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
@@ -70,6 +69,7 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 	}
 	/* The description is each worker's own; only tiles are shared. */
 	own_act->n_row = s->n_row;
+	own_act->col0 = s->col0;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 		if (s->kinds & (1u << kind)) {
 			size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, s->n_col);
@@ -101,15 +101,6 @@ static size_t group_panels(const struct tensor *w, size_t n_col, uint32_t n_tile
 	return n > 0 ? n : 1;
 }
 
-/* A tile of n rows at x, times panels [panel0, panel1) of a part. */
-static void mul_tile(const struct model *m, const struct tensor *w, const struct tensor_part *part, float *y,
-		     size_t y_stride, const uint8_t *x, size_t n, size_t panel0, size_t panel1)
-{
-	const struct chunks whole = { 1, { 0, (uint32_t)part->n_col } };
-
-	m->k->matmul[w->type](y, y_stride, part->data, x, (int)n, &whole, panel0, panel1);
-}
-
 void linear_mul(const struct model *m, const struct act *a, const struct tensor *w, const struct tensor_part *part,
 		float *y, size_t y_stride, size_t panel0, size_t panel1)
 {
@@ -121,64 +112,13 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 		size_t end = p + step < panel1 ? p + step : panel1;
 
 		for (uint32_t t = 0; t < n_tile; t++) {
+			const uint8_t *x = a->tile[kind] + t * a->tile_bytes[kind];
 			size_t row0, n;
 
 			tile_rows(a->n_row, t, &row0, &n);
-			mul_tile(m, w, part, y + row0 * y_stride, y_stride, a->tile[kind] + t * a->tile_bytes[kind], n,
-				 p, end);
-		}
-	}
-}
-
-/* A column-divided product, whose source was packed from column col0 on; and the tile and panels that are multiplied now. */
-struct chunked {
-	const struct model *m;
-	const struct scratch *s;
-	const struct tensor *w;
-	enum act_kind kind;
-	size_t col0;
-	const uint8_t *x;
-	size_t n, panel0, panel1;
-};
-
-/* y = the sum over chunks [begin, end). */
-static void sum_chunks(const struct chunked *c, float *y, uint32_t begin, uint32_t end, int depth)
-{
-	size_t stride = c->m->x_stride, at = c->panel0 * PANEL_ROWS, n = (c->panel1 - c->panel0) * PANEL_ROWS;
-	uint32_t mid;
-
-	if (end - begin == 1) {
-		const struct tensor_part *part = &c->w->part[begin];
-
-		mul_tile(c->m, c->w, part, y, stride, c->x + act_tile_bytes(c->kind, (int)c->n, part->col0 - c->col0),
-			 c->n, c->panel0, c->panel1);
-		return;
-	}
-	mid = plan_mid(begin, end);
-	sum_chunks(c, y, begin, mid, depth + 1);
-	sum_chunks(c, c->s->sum[depth], mid, end, depth + 1);
-	for (size_t r = 0; r < c->n; r++, at += stride)
-		c->m->k->add(y + at, c->s->sum[depth] + at, n);
-}
-
-/* A node's partial sum of all rows, of panels [panel0, panel1). */
-static void mul_chunks(struct chunked *c, const struct act *a, struct plan_range chunks, float *y, size_t panel0,
-		       size_t panel1)
-{
-	uint32_t n_tile = n_tiles(a->n_row);
-	size_t n_col =
-		c->w->part[chunks.end - 1].col0 + c->w->part[chunks.end - 1].n_col - c->w->part[chunks.begin].col0;
-	size_t step = group_panels(c->w, n_col, n_tile, panel1 - panel0);
-
-	for (size_t p = panel0; p < panel1; p += step) {
-		c->panel0 = p;
-		c->panel1 = p + step < panel1 ? p + step : panel1;
-		for (uint32_t t = 0; t < n_tile; t++) {
-			size_t row0;
-
-			tile_rows(a->n_row, t, &row0, &c->n);
-			c->x = a->tile[c->kind] + t * a->tile_bytes[c->kind];
-			sum_chunks(c, y + row0 * c->m->x_stride, chunks.begin, chunks.end, 0);
+			x += act_tile_bytes(kind, (int)n, part->col0 - a->col0);
+			m->k->matmul[w->type](y + row0 * y_stride, y_stride, part->data, x, (int)n, &part->chunks, p,
+					      end);
 		}
 	}
 }
@@ -192,40 +132,31 @@ void linear_share(struct share *s, const struct model *m, int worker, const stru
 	share_begin(s, m->share, m->team, worker, n_items, n < PIECES_MIN ? 1 : n < PIECES_MAX ? n : PIECES_MAX);
 }
 
-/* The node's columns of a column-divided product's source, and its partial sums. */
-static struct plan_range own_columns(const struct model *m, const struct plan_sum *sum, int node,
-				     struct plan_range *partial)
-{
-	const struct plan_node *n = &m->plan->node[node];
-	struct plan_range chunk = sum == &m->plan->head ? n->head_chunk : n->ff_chunk;
-
-	*partial = sum == &m->plan->head ? n->head_partial : n->ff_partial;
-	return (struct plan_range){ sum->cut[chunk.begin], sum->cut[chunk.end] };
-}
-
 void linear_residual(struct model *m, int worker, const struct tensor *w, const float *src, size_t src_stride)
 {
 	const struct plan_sum *sum = plan_sum(m->plan, w->axis);
-	struct plan_range partial, col = own_columns(m, sum, team_node(m->team, worker)->index, &partial);
-	struct act_source source = { .x = src + col.begin,
+	const struct plan_node *node = &m->plan->node[team_node(m->team, worker)->index];
+	struct plan_range chunk = w->axis == PLAN_HEAD_K ? node->head_chunk : node->ff_chunk;
+	struct plan_range partial = w->axis == PLAN_HEAD_K ? node->head_partial : node->ff_partial;
+	uint32_t col0 = sum->cut[chunk.begin], n_col = sum->cut[chunk.end] - col0;
+	struct act_source source = { .x = src + col0,
 				     .stride = src_stride,
 				     .n_row = m->batch->n_row,
-				     .n_col = col.end - col.begin,
+				     .n_col = n_col,
+				     .col0 = col0,
 				     .kinds = linear_kind(w),
 				     .is_own = true };
 	const struct act *a = linear_pack(m, worker, &source);
-	struct scratch *s = &m->scratch[worker];
-	struct chunked c = { .m = m, .s = s, .w = w, .kind = quant_info(w->type)->act, .col0 = col.begin };
-	size_t begin, end, n_panel = col.begin < col.end ? m->x_stride / PANEL_ROWS : 0;
-	struct share share;
+	size_t begin, end;
+	struct share s;
 
-	linear_share(&share, m, worker, a, w, col.end - col.begin, n_panel, 1);
-	while (share_next(&share, &begin, &end)) {
+	linear_share(&s, m, worker, a, w, n_col, n_col ? m->x_stride / PANEL_ROWS : 0, 1);
+	while (share_next(&s, &begin, &end)) {
 		for (uint32_t i = partial.begin; i < partial.end; i++)
-			mul_chunks(&c, a, sum->partial[i], m->reduce.sum[i], begin, end);
+			linear_mul(m, a, w, &w->part[i], m->reduce.sum[i], m->x_stride, begin, end);
 		if (sum->n_partial == 1)
 			for (size_t r = 0, at = begin * PANEL_ROWS; r < source.n_row; r++, at += m->x_stride)
 				m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
 	}
-	s->pending = sum->n_partial > 1 ? sum : NULL;
+	m->scratch[worker].pending = sum->n_partial > 1 ? sum : NULL;
 }

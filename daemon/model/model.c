@@ -53,8 +53,7 @@ static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	for (int i = 0; i < PLAN_DEPTH_MAX; i++) {
 		s->temp.row[i] = memory_array(m->x_stride, sizeof(float));
-		s->sum[i] = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-		if (!s->sum[i] || !s->temp.row[i])
+		if (!s->temp.row[i])
 			return false;
 	}
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
@@ -104,10 +103,8 @@ static void scratch_free(struct model *m)
 		struct scratch *s = &m->scratch[i];
 
 		partial_free(&s->partial);
-		for (int k = 0; k < PLAN_DEPTH_MAX; k++) {
+		for (int k = 0; k < PLAN_DEPTH_MAX; k++)
 			free(s->temp.row[k]);
-			free(s->sum[k]);
-		}
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);

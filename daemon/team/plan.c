@@ -187,11 +187,11 @@ const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis)
 	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : NULL;
 }
 
-uint32_t plan_chunk_node(const struct plan *p, enum plan_axis axis, uint32_t chunk)
+uint32_t plan_partial_node(const struct plan *p, enum plan_axis axis, uint32_t partial)
 {
 	uint32_t i = 0;
 
-	while (chunk >= (axis == PLAN_HEAD_K ? p->node[i].head_chunk.end : p->node[i].ff_chunk.end))
+	while (partial >= (axis == PLAN_HEAD_K ? p->node[i].head_partial.end : p->node[i].ff_partial.end))
 		i++;
 	return i;
 }

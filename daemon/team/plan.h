@@ -76,8 +76,8 @@ struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t 
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
 /* PLAN_HEAD_K or PLAN_FF_K; else NULL. */
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis);
-/* The node that owns a chunk of PLAN_HEAD_K or PLAN_FF_K. */
-uint32_t plan_chunk_node(const struct plan *p, enum plan_axis axis, uint32_t chunk);
+/* The node that adds up a partial sum of PLAN_HEAD_K or PLAN_FF_K. */
+uint32_t plan_partial_node(const struct plan *p, enum plan_axis axis, uint32_t partial);
 
 /* The tree: the sum over [begin, end), of two or more, is that over [begin, mid) plus that over [mid, end). */
 uint32_t plan_mid(uint32_t begin, uint32_t end);

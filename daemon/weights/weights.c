@@ -101,20 +101,38 @@ static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_ten
 	return axis;
 }
 
+_Static_assert(PLAN_CHUNK_MAX == CHUNK_MAX, "the plan's chunks are the kernels'");
+
+/* The columns of a partial sum, cut into its chunks. */
+static struct tensor_part partial_at(const struct plan *p, const struct tensor *t, uint32_t i)
+{
+	const struct plan_sum *s = plan_sum(p, t->axis);
+	struct plan_range r = s->partial[i];
+	struct tensor_part part = { .node = plan_partial_node(p, t->axis, i),
+				    .n_row = t->n_row,
+				    .col0 = s->cut[r.begin],
+				    .n_col = s->cut[r.end] - s->cut[r.begin],
+				    .chunks.n = r.end - r.begin };
+
+	for (uint32_t c = 0; c <= part.chunks.n; c++)
+		part.chunks.cut[c] = s->cut[r.begin + c] - part.col0;
+	return part;
+}
+
 /* Part i of a tensor, without its memory. */
 static struct tensor_part part_at(const struct plan *p, const struct tensor *t, uint32_t i)
 {
-	const struct plan_sum *sum = plan_sum(p, t->axis);
 	struct plan_range rows = { 0, t->n_row };
 
-	if (sum)
-		return (struct tensor_part){ .node = plan_chunk_node(p, t->axis, i),
-					     .n_row = t->n_row,
-					     .col0 = sum->cut[i],
-					     .n_col = sum->cut[i + 1] - sum->cut[i] };
+	if (plan_sum(p, t->axis))
+		return partial_at(p, t, i);
 	if (t->axis != PLAN_COPY)
 		rows = plan_rows(p, t->axis, i);
-	return (struct tensor_part){ .node = i, .row0 = rows.begin, .n_row = rows.end - rows.begin, .n_col = t->n_col };
+	return (struct tensor_part){ .node = i,
+				     .row0 = rows.begin,
+				     .n_row = rows.end - rows.begin,
+				     .n_col = t->n_col,
+				     .chunks = { 1, { 0, t->n_col } } };
 }
 
 static size_t part_bytes(const struct tensor *t, const struct tensor_part *part, bool is_vec)
@@ -146,7 +164,7 @@ static int describe(struct weights *w, size_t *n_part, struct error *e)
 				      .n_row = (uint32_t)g->ne[1],
 				      .n_col = (uint32_t)g->ne[0],
 				      .axis = tensor_axis(w, g) };
-		t->n_part = plan_sum(&w->plan, t->axis) ? plan_sum(&w->plan, t->axis)->n_chunk : w->plan.n_node;
+		t->n_part = plan_sum(&w->plan, t->axis) ? plan_sum(&w->plan, t->axis)->n_partial : w->plan.n_node;
 		*n_part += t->n_part;
 		w->read_bytes += g->bytes;
 	}

@@ -11,19 +11,21 @@
 #include "daemon/util/error.h"
 #include "daemon/weights/gguf.h"
 #include "daemon/weights/pool.h"
+#include "kernels/kernels.h"
 
 /* Rows [row0, row0 + n_row) and columns [col0, col0 + n_col) of a tensor. */
 struct tensor_part {
 	void *data;    /* 2-D: packed panels; 1-D: f32[n_col]. 64-byte aligned */
 	uint32_t node; /* whose pool it lies in */
 	uint32_t row0, n_row, col0, n_col;
+	struct chunks chunks; /* how its columns are added up: the plan's, or one */
 };
 
 struct tensor {
 	uint32_t type;         /* enum quant_type; QUANT_F32 for 1-D */
 	uint32_t n_row, n_col; /* 1-D: n_row = 1 */
 	enum plan_axis axis;
-	/* PLAN_HEAD_K, PLAN_FF_K: one for each chunk of columns. Else one for each node, which may be empty (n_row 0). */
+	/* PLAN_HEAD_K, PLAN_FF_K: one for each partial sum. Else one for each node, which may be empty (n_row 0). */
 	uint32_t n_part;
 	struct tensor_part *part;
 };
