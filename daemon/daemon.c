@@ -100,6 +100,27 @@ static int check_placement(const struct weights *w, struct error *e)
 	return 0;
 }
 
+/*
+ * Nobody asked for the nodes there are, and they cannot be had: the model is too small for them, or memory cannot be bound here
+ * (a container without the right to). Fewer then, at last one whose memory may lie anywhere. false: that has been tried.
+ */
+static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why)
+{
+	struct layout *l = &d->layout;
+	struct topology t;
+	struct error e;
+
+	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || (l->n_node == 1 && l->node[0].os_node < 0))
+		return false;
+	if (l->n_node > 1 && (topology_read(&t, "", NULL) < 0 ||
+			      layout_make(l, &t, l->n_worker, code == -EPERM ? 1 : l->n_node / 2, &e) < 0))
+		return false;
+	if (code == -EPERM)
+		l->node[0].os_node = -1;
+	log_warn("%s; going on with %d node%s", why->text, l->n_node, l->n_node > 1 ? "s" : ", its memory anywhere");
+	return true;
+}
+
 /* The vocabulary is made while the weights are read. */
 static int open_weights(struct daemon *d, struct error *e)
 {
@@ -109,9 +130,14 @@ static int open_weights(struct daemon *d, struct error *e)
 				      .n_thread = d->layout.n_worker,
 				      .beside = make_vocab,
 				      .arg = &v };
-	int r = weights_load(&d->weights, d->config.model, &wo, e);
-	const struct weights *w = d->weights;
+	const struct weights *w;
+	int r;
 
+	while ((r = weights_load(&d->weights, d->config.model, &wo, e)) < 0 && take_fewer_nodes(d, r, e)) {
+		v.vocab = vocab_free(v.vocab);
+		wo.n_thread = d->layout.n_worker;
+	}
+	w = d->weights;
 	d->vocab = v.vocab;
 	if (r < 0)
 		return r;

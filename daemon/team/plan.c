@@ -133,7 +133,7 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 	n_part = cut_heads(&p->head, s);
 	cut_ff(&p->ff, s);
 	if (n_node < 1 || n_node > p->ff.n_chunk || n_node > NODE_MAX)
-		return error_set(e, -EINVAL,
+		return error_set(e, -E2BIG,
 				 "%u nodes: this model can be divided between 1..%u (its feed-forward of %u columns "
 				 "goes in blocks "
 				 "of %u); lower --nodes",

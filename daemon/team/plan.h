@@ -67,7 +67,7 @@ struct plan {
 	enum plan_axis (*axis)(const char *name, size_t n);
 };
 
-/* -EINVAL, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */
+/* -E2BIG, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */
 int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e);
 
 /* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. */

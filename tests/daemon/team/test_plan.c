@@ -166,10 +166,10 @@ static void more_nodes_than_the_model_divides_into_are_refused(void **state)
 	(void)state;
 	s.n_ff = 768; /* three blocks */
 	assert_int_equal(plan_make(&p, &s, 3, &e), 0);
-	assert_int_equal(plan_make(&p, &s, 4, &e), -EINVAL);
+	assert_int_equal(plan_make(&p, &s, 4, &e), -E2BIG);
 	assert_non_null(strstr(e.text, "1..3"));
 	assert_non_null(strstr(e.text, "--nodes"));
-	assert_int_equal(plan_make(&p, &s, 0, &e), -EINVAL);
+	assert_int_equal(plan_make(&p, &s, 0, &e), -E2BIG);
 }
 
 int main(void)
