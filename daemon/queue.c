@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,13 +43,20 @@ void queue_deinit(struct queue *q)
 struct request *queue_get(struct queue *q)
 {
 	struct request *r = q->free;
-	struct request blank;
+	uint32_t index;
+	int32_t *token;
+	uint32_t *block;
 
 	if (!r)
 		return NULL;
 	q->free = r->next;
-	blank = (struct request){ .index = r->index, .token = r->token, .block = r->block };
-	*r = blank;
+	index = r->index;
+	token = r->token;
+	block = r->block;
+	memset(r, 0, offsetof(struct request, held));
+	r->index = index;
+	r->token = token;
+	r->block = block;
 	q->live[q->n_live] = r;
 	counter_set32(&q->n_live, q->n_live + 1);
 	return r;

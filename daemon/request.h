@@ -27,9 +27,10 @@ struct sampling {
 	uint32_t top_k, n_top, penalty_last_n;
 	uint64_t seed;
 	uint32_t n_bias, n_stop;
+	uint8_t stop_len[GYRE_STOP_MAX];
+	/* From here on only the first n are filled: to clear and copy 3 KB that lie in no cache would take 2 us. */
 	struct gyre_bias bias[GYRE_BIAS_MAX];
 	uint8_t stop[GYRE_STOP_MAX][GYRE_STOP_BYTES_MAX];
-	uint8_t stop_len[GYRE_STOP_MAX];
 };
 
 struct request {
@@ -44,7 +45,6 @@ struct request {
 	uint32_t grant; /* completions that its CQ has room for in this step; 0: paused */
 	uint64_t user_data, deadline_ns, arrival_ns;
 	uint32_t max_tokens;
-	struct sampling sampling;
 
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
 	int32_t *token;
@@ -65,8 +65,11 @@ struct request {
 	/* emit: bytes held back (a stop string may begin in them, or a character is incomplete). */
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;
-	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
 	uint32_t n_held;
+
+	/* Not cleared for a new request, unlike all above. */
+	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
+	struct sampling sampling; /* intake fills it */
 };
 
 #endif

@@ -210,6 +210,14 @@ static int cancel(struct queue *q, const struct session *s, uint64_t target)
 	return n;
 }
 
+/* What there is of it: see struct sampling. */
+static void copy_sampling(struct sampling *to, const struct sampling *from)
+{
+	memcpy(to, from, offsetof(struct sampling, bias));
+	memcpy(to->bias, from->bias, from->n_bias * sizeof(to->bias[0]));
+	memcpy(to->stop, from->stop, from->n_stop * sizeof(to->stop[0]));
+}
+
 static void fill_request(struct request *r, struct session *s, const struct gyre_sqe *sqe,
 			 const struct sampling *sampling)
 {
@@ -222,7 +230,7 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->deadline_ns = sqe->deadline_ns;
 	r->arrival_ns = doorbell_now_ns();
 	r->max_tokens = sqe->max_tokens;
-	r->sampling = *sampling;
+	copy_sampling(&r->sampling, sampling);
 }
 
 /* May s take one more of the pool? What every other session may need for its first request is not free to anyone else. */

@@ -118,7 +118,7 @@ int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, 
 	size_t bias_bytes;
 	int r;
 
-	memset(s, 0, sizeof(*s));
+	memset(s, 0, offsetof(struct sampling, bias));
 	s->penalty_last_n = PENALTY_LAST_N_DEFAULT;
 	s->repetition_penalty = 1;
 	if (!len)

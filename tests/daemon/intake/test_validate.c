@@ -116,6 +116,9 @@ static void test_options(void **state)
 	struct sampling s;
 
 	(void)state;
+	memset(&s, 0x5a, sizeof(s));
+	assert_int_equal(validate_options(NULL, 0, &g, &s), 0);
+	assert_true(s.temperature == 0 && s.repetition_penalty == 1 && !s.n_bias && !s.n_stop && !s.seed);
 	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), 0);
 	o.temperature = NAN;
 	assert_int_equal(validate_options((uint8_t *)&o, sizeof(o), &g, &s), -EINVAL);

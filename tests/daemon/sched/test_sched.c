@@ -116,11 +116,33 @@ static void test_ends(void **state)
 	assert_int_equal(kv_n_free(&kv), kv.n_block);
 }
 
+/* A slot of the pool is cleared but for its large arrays, which say how much of them counts. */
+static void test_a_used_slot_is_blank(void **state)
+{
+	struct request *r = add(3, 1), *again;
+	uint32_t index = r->index;
+	int32_t *token = r->token;
+
+	(void)state;
+	r->n_held = r->n_emitted = r->n_draft = 9;
+	r->hit_stop = r->cancelled = true;
+	r->state = REQUEST_DONE;
+	queue_reap(&q);
+	again = queue_get(&q);
+	assert_ptr_equal(again, r);
+	assert_int_equal(r->index, index);
+	assert_ptr_equal(r->token, token);
+	assert_false(r->hit_stop || r->cancelled || r->state || r->op || r->priority);
+	assert_int_equal(r->n_held | r->n_emitted | r->n_draft | r->n_prompt | r->n_block, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_decode_first, setup, teardown),
 					    cmocka_unit_test_setup_teardown(test_preempt, setup, teardown),
-					    cmocka_unit_test_setup_teardown(test_ends, setup, teardown) };
+					    cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+					    cmocka_unit_test_setup_teardown(test_a_used_slot_is_blank, setup,
+									    teardown) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
