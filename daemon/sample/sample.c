@@ -159,11 +159,33 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 	adapt_draft(s, r, q, n_hit);
 }
 
+/* The pass has pushed all of this out of the caches. Asked for at once, it comes while the first of it is waited for. */
+static void fetch_ahead(const struct sample *s, const struct batch *b)
+{
+	__builtin_prefetch(s->share, 1);
+	__builtin_prefetch(b->logit_row);
+	__builtin_prefetch(b->row_seq);
+	__builtin_prefetch(b->pos);
+	for (uint32_t i = 0; i < b->n_logit; i++) {
+		__builtin_prefetch(&s->row[i], 1);
+		__builtin_prefetch(&b->out[i], 1);
+	}
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		const struct request *r = b->seq[i].request;
+
+		__builtin_prefetch(&r->op);
+		__builtin_prefetch(&r->sampling);
+		__builtin_prefetch((const char *)&r->sampling + 64);
+		__builtin_prefetch(&r->token);
+	}
+}
+
 void sample_batch(struct sample *s, struct batch *b)
 {
 	uint32_t logit = 0;
 
 	assert(b->n_logit <= s->o.n_logit_max);
+	fetch_ahead(s, b);
 	b->forward_ns = batch_now_ns() - b->layout_ns;
 	b->n_token = 0;
 	for (uint32_t i = 0; i < b->n_logit; i++)
