@@ -30,6 +30,7 @@ static int open_layout(struct daemon *d, struct error *e)
 		return r;
 	log_info("threads: %d (%s)%s", l->n_worker, l->why_worker, l->is_pinned ? ", pinned" : "");
 	log_info("nodes: %d (%s)", l->n_node, l->why_node);
+	pool_relax(&d->layout);
 	return 0;
 }
 
@@ -88,8 +89,9 @@ static int check_placement(const struct weights *w, struct error *e)
 		if (r < 0)
 			return error_set(e, r, "weights of node %u: where its pages lie cannot be read: %s", i,
 					 strerror(-r));
-		log_info("node %u: %.1f MiB of weights on NUMA node %d: %zu of %zu pages there", i,
-			 (double)w->pool[i].bytes / (1 << 20), w->pool[i].os_node, n_there, n_page);
+		log_info("node %u: %.1f MiB of weights on NUMA node %d in %s: %zu of %zu pages there", i,
+			 (double)w->pool[i].bytes / (1 << 20), w->pool[i].os_node, pool_kind_name(w->pool[i].kind),
+			 n_there, n_page);
 		if (n_there < n_page)
 			return error_set(
 				e, -ENOMEM,
@@ -145,8 +147,8 @@ static int open_weights(struct daemon *d, struct error *e)
 		return error_set(e, v.code, "%s: %s", d->config.model, v.text);
 	name_model(d);
 	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
-		 (double)w->n_bytes / (1 << 20), pool_kind_name(w->pool[0].kind), w->pool_seconds * 1e3,
-		 w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
+		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
+		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
 	warn_chat(d);
 	return check_placement(w, e);
 }

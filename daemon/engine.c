@@ -85,7 +85,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
 		 o->config->kv_type, e->kv.n_block, (double)(n_block * bytes) / (1 << 20),
-		 pool_kind_name(e->kv_pool[0].kind), e->n_ctx);
+		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "tools/bench.h"
 #include "daemon/util/layout.h"
+#include "daemon/weights/pool.h"
 #include "shm/atomic.h"
 #include "tools/tool.h"
 
@@ -121,6 +122,7 @@ int bench_team(struct team **team, struct layout *l, uint32_t n, uint32_t n_node
 	r = layout_make(l, &t, (int)n, (int)n_node, e);
 	if (r < 0)
 		return r;
+	pool_relax(l);
 	if (l->is_pinned)
 		bench_pin(l->cpu[0]);
 	return team_new(team, l, e);

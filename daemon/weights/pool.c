@@ -15,6 +15,7 @@
 #include <linux/memfd.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -44,6 +45,15 @@ static const struct {
 const char *pool_kind_name(enum pool_kind kind)
 {
 	return (unsigned int)kind < POOL_KIND_MAX ? kind_table[kind].name : "?";
+}
+
+enum pool_kind pool_kind_least(const struct pool *p, uint32_t n)
+{
+	enum pool_kind kind = POOL_NONE;
+
+	for (uint32_t i = 0; i < n; i++)
+		kind = p[i].kind > kind ? p[i].kind : kind;
+	return kind;
 }
 
 /* The selected word of a transparent_hugepage switch is the one in brackets. */
@@ -232,20 +242,34 @@ static size_t pages_2m(size_t bytes)
 	return bytes / (2 * MIB) + (bytes % (2 * MIB) != 0);
 }
 
+/* The command that reserves huge pages: of the node, since vm.nr_hugepages spreads them over all. */
+static const char *huge_page_fix(char text[128], size_t bytes, int os_node)
+{
+	if (os_node < 0)
+		snprintf(text, 128, "sysctl vm.nr_hugepages=%zu", pages_2m(bytes));
+	else
+		snprintf(text, 128,
+			 "echo %zu > /sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
+			 pages_2m(bytes), os_node);
+	return text;
+}
+
 static int refuse(size_t bytes, size_t available, int os_node, const char *name, struct error *e)
 {
+	char fix[128];
+
+	huge_page_fix(fix, bytes, os_node);
 	if (os_node < 0)
 		return error_set(
 			e, -ENOMEM,
 			"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a "
-			"smaller model or context, or free memory and set: sysctl vm.nr_hugepages=%zu",
-			name, bytes / MIB + 1, available / MIB, pages_2m(bytes));
+			"smaller model or context, or free memory and run: %s",
+			name, bytes / MIB + 1, available / MIB, fix);
 	return error_set(
 		e, -ENOMEM,
 		"pool '%s': %zu MiB wanted on NUMA node %d, which has %zu MiB and too few free huge pages; use "
-		"fewer --nodes, or free memory there and write %zu to "
-		"/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		name, bytes / MIB + 1, os_node, available / MIB, pages_2m(bytes), os_node);
+		"fewer --nodes, or free memory there and run: %s",
+		name, bytes / MIB + 1, os_node, available / MIB, fix);
 }
 
 static int refuse_node(int code, int os_node, const char *name, struct error *e)
@@ -273,9 +297,22 @@ static int try_node(int os_node)
 	return r;
 }
 
+void pool_relax(struct layout *l)
+{
+	int r = l->n_node == 1 ? try_node(l->node[0].os_node) : 0;
+
+	if (r == 0)
+		return;
+	log_warn("memory cannot be bound to NUMA node %d (%s) and may lie on another, which costs speed; fix: allow "
+		 "mbind and the node in the container (docker: --cap-add SYS_NICE, --cpuset-mems)",
+		 l->node[0].os_node, strerror(-r));
+	l->node[0].os_node = -1;
+}
+
 static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name, bool is_present, struct error *e)
 {
 	size_t available = memory_available(os_node);
+	char fix[128];
 	int r = try_node(os_node);
 
 	if (r)
@@ -292,9 +329,8 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 		if (r)
 			continue;
 		if (kind == POOL_4K)
-			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: sysctl vm.nr_hugepages=%zu, then "
-				 "restart",
-				 name, pages_2m(bytes));
+			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: %s, then restart", name,
+				 huge_page_fix(fix, bytes, os_node));
 		return 0;
 	}
 	return refuse(bytes, available, os_node, name, e);

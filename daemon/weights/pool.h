@@ -10,6 +10,7 @@
 #define GYRE_DAEMON_WEIGHTS_POOL_H
 
 #include "daemon/util/error.h"
+#include "daemon/util/layout.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +43,13 @@ void pool_unmap(struct pool *p);
 int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there);
 
 const char *pool_kind_name(enum pool_kind kind); /* "2 MiB huge pages" */
+/* The kind of smallest pages among n pools. */
+enum pool_kind pool_kind_least(const struct pool *p, uint32_t n);
+
+/*
+ * One node has nothing to keep apart: where its memory cannot be bound (containers forbid mbind) it may lie anywhere, with a warning.
+ * Several nodes are left as they are, for their pools to be refused.
+ */
+void pool_relax(struct layout *l);
 
 #endif

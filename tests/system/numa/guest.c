@@ -75,16 +75,6 @@ static void threads_are_pinned(int a, int b, int c, int d)
 			 n[3], a, b, c, d, gyred_said);
 }
 
-static void the_answer_is_the_hosts(void **state)
-{
-	(void)state;
-	serve("", NULL);
-	threads_are_pinned(1, 1, 1, 1);
-	assert_int_equal(gyred_stop(), 0);
-	serve("--threads 1", NULL);
-	assert_int_equal(gyred_stop(), 0);
-}
-
 /* gyred counts the pages of each node itself, and says so. */
 static void it_says_where_pages_are(int n_node)
 {
@@ -151,6 +141,18 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+static void the_answer_is_the_hosts(void **state)
+{
+	(void)state;
+	serve("", NULL);
+	said("2 nodes: one for each NUMA node with cores and memory");
+	pools_are_placed(2, false);
+	threads_are_pinned(1, 1, 1, 1);
+	assert_int_equal(gyred_stop(), 0);
+	serve("--threads 1", NULL);
+	assert_int_equal(gyred_stop(), 0);
+}
+
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
 
 /* Pages that the machine has to give: huge ones reserved on each node, and whether there are transparent ones. */
@@ -177,7 +179,7 @@ static void every_page_is_on_its_node(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(kind) / sizeof(kind[0]); i++) {
 		pages(kind[i].huge, kind[i].huge, kind[i].anon, kind[i].shmem);
-		serve("--nodes 2", NULL);
+		serve("--nodes 2 --kv-bytes 16M", NULL);
 		said(kind[i].kind);
 		pools_are_placed(2, kind[i].is_named);
 		threads_are_pinned(1, 1, 1, 1);
@@ -247,8 +249,8 @@ static void a_node_without_huge_pages_takes_others(void **state)
 	(void)state;
 	pages("24", "0", "madvise", "advise");
 	serve("--nodes 2", NULL);
-	said("2 MiB huge pages");
-	said("transparent huge pages");
+	said("NUMA node 0 in 2 MiB huge pages");
+	said("NUMA node 1 in transparent huge pages");
 	pools_are_placed(2, true);
 	assert_int_equal(gyred_stop(), 0);
 	pages("24", "1", "madvise", "advise"); /* too few */
@@ -294,7 +296,8 @@ static void where_memory_cannot_be_bound_nodes_are_refused(void **state)
 	refuses("--nodes 2", forbid_mbind, "NUMA node 0", "--nodes 1");
 	serve("--nodes 1", forbid_mbind);
 	assert_int_equal(gyred_stop(), 0);
-	serve("--nodes 1 --threads 2", forbid_mbind); /* where memory would best be bound, were it allowed */
+	serve("--nodes 1 --threads 1", forbid_mbind); /* its one node's memory would be bound, were it allowed */
+	said("may lie on another");
 	assert_int_equal(gyred_stop(), 0);
 }
 
@@ -314,8 +317,11 @@ static void a_container_of_one_node_has_one(void **state)
 	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset");
 	mkdir(CPUSET, 0755);
 	write_file(CPUSET "cpuset.mems", "0");
-	refuses("--nodes 2", enter_cpuset, "node 1", "--nodes 1");
-	serve("--nodes 1", enter_cpuset);
+	serve("", enter_cpuset);
+	said("1 node: all threads use the memory of one NUMA node");
+	assert_int_equal(gyred_stop(), 0);
+	serve("--nodes 2", enter_cpuset);
+	said("2 virtual nodes");
 	assert_int_equal(gyred_stop(), 0);
 	write_file(CPUSET "cpuset.cpus", "0-1");
 	serve("", enter_cpuset);
