@@ -104,7 +104,7 @@ static int check_placement(const struct weights *w, struct error *e)
 
 /*
  * Nobody asked for the nodes there are, and they cannot be had: the model is too small for them, or memory cannot be bound here
- * (a container without the right to). Fewer then, at last one whose memory may lie anywhere. false: that has been tried.
+ * (a container without the right to). Fewer then. false: it is one already.
  */
 static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why)
 {
@@ -112,14 +112,13 @@ static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why
 	struct topology t;
 	struct error e;
 
-	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || (l->n_node == 1 && l->node[0].os_node < 0))
+	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || l->n_node == 1)
 		return false;
-	if (l->n_node > 1 && (topology_read(&t, "", NULL) < 0 ||
-			      layout_make(l, &t, l->n_worker, code == -EPERM ? 1 : l->n_node / 2, &e) < 0))
+	if (topology_read(&t, "", NULL) < 0 ||
+	    layout_make(l, &t, l->n_worker, code == -EPERM ? 1 : l->n_node / 2, &e) < 0)
 		return false;
-	if (code == -EPERM)
-		l->node[0].os_node = -1;
-	log_warn("%s; going on with %d node%s", why->text, l->n_node, l->n_node > 1 ? "s" : ", its memory anywhere");
+	log_warn("%s; going on with %d node%s", why->text, l->n_node, l->n_node > 1 ? "s" : "");
+	pool_relax(l);
 	return true;
 }
 
