@@ -43,11 +43,15 @@ void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n)
 
 void avx512vnni_add(float *y, const float *x, size_t n)
 {
-	for (size_t i = 0; i < n; i += 16) {
-		__mmask16 k = tail(n - i);
-		__m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i), _mm512_maskz_loadu_ps(k, x + i));
+	size_t i = 0;
 
-		_mm512_mask_storeu_ps(y + i, k, v);
+	for (; i + 16 <= n; i += 16)
+		_mm512_storeu_ps(y + i, _mm512_add_ps(_mm512_loadu_ps(y + i), _mm512_loadu_ps(x + i)));
+	if (i < n) {
+		__mmask16 k = tail(n - i);
+
+		_mm512_mask_storeu_ps(y + i, k,
+				      _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i), _mm512_maskz_loadu_ps(k, x + i)));
 	}
 }
 
