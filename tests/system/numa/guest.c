@@ -302,6 +302,9 @@ static void where_memory_cannot_be_bound_nodes_are_refused(void **state)
 	serve("--nodes 1 --threads 1", forbid_mbind); /* its one node's memory would be bound, were it allowed */
 	said("may lie on another");
 	assert_int_equal(gyred_stop(), 0);
+	serve("", forbid_mbind); /* nobody asked for the two nodes there are */
+	said("going on with 1 node");
+	assert_int_equal(gyred_stop(), 0);
 }
 
 #define CPUSET "/sys/fs/cgroup/node0/"
