@@ -111,7 +111,7 @@ struct prediction {
 static struct prediction predict(const struct plan *p, const struct shape *s, const struct figures *f)
 {
 	struct prediction r = { .bytes = fullest(p, s->g) };
-	int n_round = rounds((uint32_t)f->team.n_worker) + rounds(p->n_node);
+	double n_round = rounds((uint32_t)f->team.n_worker) + f->hop_scale * rounds(p->n_node);
 
 	r.read_us = (double)r.bytes / f->node_gbps * 1e-3;
 	r.exchange_us = exchange_us(p, s, f, 1);
