@@ -328,7 +328,7 @@ static void on_tick(struct control *c)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	if (c->is_draining) {
-		if (now >= c->drain_end_ns || counter_read32(&c->d->engine[0].queue.n_live) == 0)
+		if (now >= c->drain_end_ns || counter_read32(&c->d->intake.pool.n_live) == 0)
 			c->is_done = true;
 	}
 	if (is_waiting || c->is_draining)

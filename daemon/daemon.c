@@ -1,8 +1,10 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
+#include "daemon/util/memory.h"
 #include "daemon/vocab_gguf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,10 +14,42 @@ static void name_model(struct daemon *d)
 	struct gguf_str s;
 	const char *slash = strrchr(d->config.model, '/');
 
-	if (gguf_get_str(d->weights->gguf, "general.name", &s) == 0 && s.n > 0)
+	if (gguf_get_str(d->weights[0]->gguf, "general.name", &s) == 0 && s.n > 0)
 		snprintf(d->model_name, sizeof(d->model_name), "%.*s", (int)(s.n < 120 ? s.n : 120), s.p);
 	else
 		snprintf(d->model_name, sizeof(d->model_name), "%.120s", slash ? slash + 1 : d->config.model);
+}
+
+/* Nodes of all engines: as many as were asked for, or those of the machine if they can be divided evenly, or one each. */
+static int make_layout(struct layout *l, const struct topology *t, const struct config *c, struct error *e)
+{
+	int n_engine = (int)c->n_replica, n_node = (int)c->n_node * n_engine;
+	int n_thread = (int)(c->n_thread ? c->n_thread : t->n_thread), r;
+
+	if (n_engine > 1 && (n_engine > n_thread || n_node > n_thread || n_node > NODE_MAX))
+		return error_set(
+			e, -EINVAL,
+			"replicas: %d need as many threads, and those of several nodes as many nodes; there are %d "
+			"threads, and %d nodes at most; lower --replicas or --nodes, or raise --threads",
+			n_engine, n_thread, NODE_MAX);
+	r = layout_make(l, t, (int)c->n_thread, n_node, e);
+	if (r == 0 && l->n_node % n_engine)
+		r = layout_make(l, t, (int)c->n_thread, n_engine, e);
+	return r;
+}
+
+/* Each engine's part of the layout. */
+static void divide_layout(struct daemon *d)
+{
+	int n_engine = (int)d->config.n_replica, n = d->layout.n_node / n_engine;
+
+	log_info("nodes: %d (%s)", d->layout.n_node, d->layout.why_node);
+	for (int i = 0; i < n_engine; i++) {
+		d->part[i] = layout_part(&d->layout, i * n, n);
+		if (n_engine > 1)
+			log_info("replica %d: %d threads on %d of the nodes", i, d->part[i].n_worker, n);
+		pool_relax(&d->part[i]);
+	}
 }
 
 static int open_layout(struct daemon *d, struct error *e)
@@ -25,13 +59,13 @@ static int open_layout(struct daemon *d, struct error *e)
 	int r;
 
 	(void)topology_read(&t, "", NULL); /* unread: no core to pin to */
-	r = layout_make(&d->layout, &t, (int)d->config.n_thread, (int)d->config.n_node, e);
+	r = make_layout(&d->layout, &t, &d->config, e);
 	if (r < 0)
 		return r;
 	log_info("threads: %d (%s)%s", l->n_worker, l->why_worker, l->is_pinned ? ", pinned" : "");
-	log_info("nodes: %d (%s)", l->n_node, l->why_node);
-	pool_relax(&d->layout);
-	return 0;
+	divide_layout(d);
+	d->engine = memory_array(d->config.n_replica, sizeof(*d->engine));
+	return d->engine ? 0 : error_set(e, -ENOMEM, "no memory for %u replicas", d->config.n_replica);
 }
 
 static int open_kernels(struct daemon *d, struct error *e)
@@ -58,7 +92,7 @@ static void warn_chat(const struct daemon *d)
 {
 	struct gguf_str chat;
 
-	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights->gguf, "tokenizer.chat_template", &chat) == 0)
+	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights[0]->gguf, "tokenizer.chat_template", &chat) == 0)
 		log_warn("the model's chat template is of no known family (daemon/text/chat.c): chat requests are "
 			 "refused");
 }
@@ -104,42 +138,42 @@ static int check_placement(const struct weights *w, struct error *e)
 
 /*
  * Nobody asked for the nodes there are, and they cannot be had: the model is too small for them, or memory cannot be bound here
- * (a container without the right to). Fewer then. false: it is one already.
+ * (a container without the right to). Fewer then. false: each engine has one already.
  */
 static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why)
 {
-	struct layout *l = &d->layout;
+	int n_engine = (int)d->config.n_replica, n = d->layout.n_node / n_engine;
 	struct topology t;
 	struct error e;
 
-	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || l->n_node == 1)
+	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || n == 1)
 		return false;
-	if (topology_read(&t, "", NULL) < 0 ||
-	    layout_make(l, &t, l->n_worker, code == -EPERM ? 1 : l->n_node / 2, &e) < 0)
+	n = code == -EPERM ? 1 : n / 2;
+	if (topology_read(&t, "", NULL) < 0 || layout_make(&d->layout, &t, d->layout.n_worker, n * n_engine, &e) < 0)
 		return false;
-	log_warn("%s; going on with %d node%s", why->text, l->n_node, l->n_node > 1 ? "s" : "");
-	pool_relax(l);
+	log_warn("%s; going on with %d node%s", why->text, n, n > 1 ? "s" : "");
+	divide_layout(d);
 	return true;
 }
 
-/* The vocabulary is made while the weights are read. */
-static int open_weights(struct daemon *d, struct error *e)
+/* Replica i's copy. The vocabulary is made while the first one is read. */
+static int load_weights(struct daemon *d, uint32_t i, struct error *e)
 {
 	struct vocab_made v = { .text = "" };
 	struct weights_options wo = { .plan = model_plan,
-				      .layout = &d->layout,
+				      .layout = &d->part[i],
 				      .n_thread = d->layout.n_worker,
-				      .beside = make_vocab,
+				      .beside = i ? NULL : make_vocab,
 				      .arg = &v };
 	const struct weights *w;
 	int r;
 
-	while ((r = weights_load(&d->weights, d->config.model, &wo, e)) < 0 && take_fewer_nodes(d, r, e)) {
+	while ((r = weights_load(&d->weights[i], d->config.model, &wo, e)) < 0 && i == 0 && take_fewer_nodes(d, r, e)) {
 		v.vocab = vocab_free(v.vocab);
 		wo.n_thread = d->layout.n_worker;
 	}
-	w = d->weights;
-	d->vocab = v.vocab;
+	w = d->weights[i];
+	d->vocab = i ? d->vocab : v.vocab;
 	if (r < 0)
 		return r;
 	if (v.code < 0)
@@ -148,17 +182,49 @@ static int open_weights(struct daemon *d, struct error *e)
 	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
 		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
 		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
-	warn_chat(d);
 	return check_placement(w, e);
+}
+
+static bool is_same_memory(const struct layout *a, const struct layout *b)
+{
+	for (int i = 0; i < a->n_node; i++)
+		if (a->node[i].os_node != b->node[i].os_node)
+			return false;
+	return true;
+}
+
+/* Replicas whose memory is the same share a copy. */
+static int open_weights(struct daemon *d, struct error *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < d->config.n_replica; i++) {
+		for (uint32_t k = 0; k < i && !d->weights[i]; k++)
+			if (is_same_memory(&d->part[k], &d->part[i]))
+				d->weights[i] = d->weights[k];
+		if (!d->weights[i])
+			r = load_weights(d, i, e);
+	}
+	if (r == 0)
+		warn_chat(d);
+	return r;
 }
 
 static int open_engines(struct daemon *d, struct error *e)
 {
-	struct engine_options o = { &d->config, &d->layout, &d->kernels, d->vocab, d->weights, &d->intake };
 	int r = 0;
 
-	for (uint32_t n = 1; r == 0 && d->n_engine < n;) {
-		r = engine_open(&d->engine[d->n_engine], &o, e);
+	while (r == 0 && d->n_engine < d->config.n_replica) {
+		uint32_t i = d->n_engine;
+		struct engine_options o = { .config = &d->config,
+					    .layout = &d->part[i],
+					    .kernels = &d->kernels,
+					    .vocab = d->vocab,
+					    .weights = d->weights[i],
+					    .intake = &d->intake,
+					    .n_engine = d->config.n_replica };
+
+		r = engine_open(&d->engine[i], &o, e);
 		d->n_engine += r == 0;
 	}
 	return r;
@@ -167,10 +233,20 @@ static int open_engines(struct daemon *d, struct error *e)
 static int open_intake(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
-	struct intake_options io = { vocab_size(d->vocab), d->engine[0].n_ctx, c->n_draft, c->spin_us * 1000ull };
-	int r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
+	struct intake_options io = { .n_vocab = vocab_size(d->vocab),
+				     .n_ctx = d->engine[0].n_ctx,
+				     .n_draft = c->n_draft,
+				     .block_len = KV_BLOCK,
+				     .spin_ns = c->spin_us * 1000ull,
+				     .n_queue = d->n_engine };
+	int r;
 
-	return r < 0 ? error_set(e, r, "no memory for prompts of %u positions; lower --ctx", io.n_ctx) : 0;
+	for (uint32_t i = 0; i < d->n_engine; i++)
+		io.queue[i] = &d->engine[i].queue;
+	r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
+	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx",
+				 INTAKE_SESSION_MAX + d->n_engine * BATCH_SEQ_MAX, io.n_ctx)
+		     : 0;
 }
 
 static const struct {
@@ -178,7 +254,7 @@ static const struct {
 	int (*open)(struct daemon *d, struct error *e);
 } parts[] = {
 	{ "kernels", open_kernels }, { "layout", open_layout }, { "weights and vocabulary", open_weights },
-	{ "engine", open_engines },  { "intake", open_intake },
+	{ "engines", open_engines }, { "intake", open_intake },
 };
 
 #define N_PART (sizeof(parts) / sizeof(parts[0]))
@@ -218,13 +294,27 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 	return r;
 }
 
+static void free_weights(struct daemon *d)
+{
+	for (uint32_t i = 0; i < QUEUE_ENGINE_MAX; i++) {
+		struct weights *w = d->weights[i];
+
+		for (uint32_t k = i; k < QUEUE_ENGINE_MAX; k++)
+			if (d->weights[k] == w)
+				d->weights[k] = NULL;
+		weights_free(w);
+	}
+}
+
 void daemon_close(struct daemon *d)
 {
 	intake_deinit(&d->intake);
 	while (d->n_engine)
 		engine_close(&d->engine[--d->n_engine]);
+	free(d->engine);
+	d->engine = NULL;
 	d->vocab = vocab_free(d->vocab);
-	d->weights = weights_free(d->weights);
+	free_weights(d);
 	if (d->control_fd >= 0)
 		close(d->control_fd);
 	d->control_fd = -1;

@@ -7,18 +7,17 @@
 
 #include "daemon/engine.h"
 
-#define ENGINE_MAX 1
-
 struct daemon {
 	struct intake intake;
-	struct engine engine[ENGINE_MAX];
+	struct engine *engine; /* [n_engine] */
 	uint32_t n_engine;
 
-	struct weights *weights;
+	struct weights *weights[QUEUE_ENGINE_MAX]; /* of each engine; engines whose memory is the same share one */
 	struct vocab *vocab;
 	struct kernels kernels;
 	struct config config;
-	struct layout layout;
+	struct layout layout;                 /* of all workers */
+	struct layout part[QUEUE_ENGINE_MAX]; /* of each engine's */
 	char model_name[128];
 
 	int control_fd; /* eventfd: a leader wakes the control thread */

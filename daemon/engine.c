@@ -100,12 +100,9 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 	sched_init(&e->sched, &e->kv, &so);
 	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK);
 	emit_init(&e->emit, o->vocab, e->n_ctx);
-	r = queue_init(&e->queue, e->n_ctx, KV_BLOCK);
-	if (r == 0)
-		r = sample_init(&e->sample, o->kernels, e->team, &sample);
-	return r < 0 ? error_set(why, r, "no memory for %u requests of %u positions; lower --ctx", QUEUE_REQUEST_MAX,
-				 e->n_ctx)
-		     : 0;
+	queue_init(&e->queue, o->n_engine > 1);
+	r = sample_init(&e->sample, o->kernels, e->team, &sample);
+	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
 }
 
 int engine_open(struct engine *e, const struct engine_options *o, struct error *why)
@@ -165,17 +162,18 @@ int engine_start(struct engine *e)
 {
 	int r = -pthread_create(&e->leader, NULL, leader_main, e);
 
-	e->has_leader = r == 0;
+	store_release(&e->has_leader, r == 0); /* pairs with the load in engine_stop */
 	return r;
 }
 
 void engine_stop(struct engine *e)
 {
-	if (!e->has_leader)
+	if (!load_acquire(&e->has_leader))
 		return;
 	/* Pairs with the load in leader_main. */
 	store_release(&e->is_stopping, 1);
+	queue_ring(&e->queue); /* wherever it waits */
 	intake_wake(e->intake);
 	pthread_join(e->leader, NULL);
-	e->has_leader = false;
+	store_relaxed(&e->has_leader, 0);
 }

@@ -37,8 +37,7 @@ struct engine {
 	uint32_t n_ctx;
 
 	pthread_t leader;
-	bool has_leader;
-	uint32_t is_stopping; /* atomic */
+	uint32_t has_leader, is_stopping; /* atomic */
 };
 
 /* What the engine is made from, the daemon's. */
@@ -49,6 +48,7 @@ struct engine_options {
 	const struct vocab *vocab;
 	const struct weights *weights; /* of the node that the layout's workers run on */
 	struct intake *intake;
+	uint32_t n_engine; /* of the daemon */
 };
 
 /* Takes all memory; nothing runs yet. 0, or -errno with why, and nothing is left. */

@@ -1,65 +1,87 @@
 #include "daemon/queue.h"
 #include "daemon/util/counter.h"
+#include "shm/atomic.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-int queue_init(struct queue *q, uint32_t n_ctx, uint32_t block_len)
+void queue_init(struct queue *q, bool is_shared)
 {
-	size_t n_block = (n_ctx + block_len - 1) / block_len;
+	pthread_condattr_t attr;
 
 	memset(q, 0, sizeof(*q));
-	q->n_ctx = n_ctx;
-	q->pool = calloc(QUEUE_REQUEST_MAX, sizeof(*q->pool));
-	q->token = calloc((size_t)QUEUE_REQUEST_MAX * n_ctx, sizeof(*q->token));
-	q->block = calloc(QUEUE_REQUEST_MAX * n_block, sizeof(*q->block));
-	if (!q->pool || !q->token || !q->block) {
-		queue_deinit(q);
-		return -ENOMEM;
-	}
-	for (uint32_t i = QUEUE_REQUEST_MAX; i-- > 0;) {
-		struct request *r = &q->pool[i];
-
-		r->index = i;
-		r->token = q->token + (size_t)i * n_ctx;
-		r->block = q->block + (size_t)i * n_block;
-		r->next = q->free;
-		q->free = r;
-	}
-	return 0;
+	lock_init(&q->lock, is_shared);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	q->inbox_end = &q->inbox;
 }
 
 void queue_deinit(struct queue *q)
 {
-	free(q->pool);
-	free(q->token);
-	free(q->block);
 	memset(q, 0, sizeof(*q));
 }
 
-struct request *queue_get(struct queue *q)
+void queue_put(struct queue *q, struct request *r)
 {
-	struct request *r = q->free;
-	uint32_t index;
-	int32_t *token;
-	uint32_t *block;
+	r->next = NULL;
+	r->load = request_rows(r);
+	__atomic_fetch_add(&q->load, r->load, __ATOMIC_RELAXED);
+	lock_take(&q->lock);
+	*q->inbox_end = r;
+	q->inbox_end = &r->next;
+	store_release(&q->n_inbox, q->n_inbox + 1); /* pairs with the loads in queue_take and before a sleep */
+	lock_drop(&q->lock);
+	if (q->lock.is_shared) /* else it is the leader who puts it there */
+		pthread_cond_signal(&q->cond);
+}
 
-	if (!r)
-		return NULL;
-	q->free = r->next;
-	index = r->index;
-	token = r->token;
-	block = r->block;
-	memset(r, 0, offsetof(struct request, held));
-	r->index = index;
-	r->token = token;
-	r->block = block;
-	q->live[q->n_live] = r;
-	counter_set32(&q->n_live, q->n_live + 1);
-	return r;
+void queue_ring(struct queue *q)
+{
+	lock_take(&q->lock);
+	store_release(&q->is_rung, 1);
+	lock_drop(&q->lock);
+	pthread_cond_signal(&q->cond);
+}
+
+uint64_t queue_load(const struct queue *q)
+{
+	return __atomic_load_n(&q->load, __ATOMIC_RELAXED);
+}
+
+void queue_take(struct queue *q)
+{
+	struct request *r;
+
+	if (!load_acquire(&q->n_inbox))
+		return;
+	lock_take(&q->lock);
+	r = q->inbox;
+	q->inbox = NULL;
+	q->inbox_end = &q->inbox;
+	store_relaxed(&q->n_inbox, 0);
+	lock_drop(&q->lock);
+	for (uint32_t n = q->n_live; r; counter_set32(&q->n_live, ++n)) {
+		q->live[n] = r;
+		r = r->next;
+	}
+}
+
+void queue_weigh(struct queue *q)
+{
+	uint64_t load = 0;
+
+	for (uint32_t i = 0; i < q->n_live; i++) {
+		struct request *r = q->live[i];
+		uint32_t left = request_rows(r);
+
+		load += left - (uint64_t)r->load;
+		r->load = left;
+	}
+	if (load)
+		__atomic_fetch_add(&q->load, load, __ATOMIC_RELAXED);
 }
 
 void queue_reap(struct queue *q)
@@ -74,9 +96,34 @@ void queue_reap(struct queue *q)
 			continue;
 		}
 		assert(!r->n_block);
-		r->state = REQUEST_FREE;
-		r->next = q->free;
-		q->free = r;
+		__atomic_fetch_sub(&q->load, r->load, __ATOMIC_RELAXED);
+		r->next = q->done;
+		q->done = r;
 	}
 	counter_set32(&q->n_live, n);
+}
+
+void queue_wait(struct queue *q, int timeout_ms)
+{
+	struct timespec end;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += (timeout_ms > 0 ? timeout_ms : 0) * 1000000l;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	lock_take(&q->lock);
+	assert(q->lock.is_shared); /* else nobody would wake us */
+	while (r == 0 && !q->n_inbox && !q->is_rung)
+		r = timeout_ms < 0 ? pthread_cond_wait(&q->cond, &q->lock.mutex)
+				   : pthread_cond_timedwait(&q->cond, &q->lock.mutex, &end);
+	lock_drop(&q->lock);
+}
+
+bool queue_is_rung(struct queue *q)
+{
+	if (!load_acquire(&q->is_rung)) /* pairs with the store in queue_ring */
+		return false;
+	store_relaxed(&q->is_rung, 0);
+	return true;
 }

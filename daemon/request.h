@@ -1,6 +1,7 @@
 /*
- * A request: one GENERATE or SCORE from its SQE to its last CQE. Requests live in a pool made at start; nothing on the step
- * path allocates. Owner: the leader thread, from the moment intake has taken the SQE until emit has written the last CQE.
+ * A request: one GENERATE, SCORE or TOKENIZE from its SQE to its last CQE. Requests live in a pool made at start; nothing on the
+ * step path allocates. Owner: intake until its tokens are there, from then on the leader of the engine it has been routed to.
+ * How it ends is settled once, by that leader or by a CANCEL that comes before: `outcome` is the one word both write.
  */
 #ifndef GYRE_DAEMON_REQUEST_H
 #define GYRE_DAEMON_REQUEST_H
@@ -12,14 +13,18 @@
 
 struct session; /* daemon/intake */
 
+#define REQUEST_ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
+
 enum request_state {
 	REQUEST_FREE,
-	REQUEST_TEXT,    /* a helper thread tokenizes its prompt */
+	REQUEST_TEXT,    /* a helper thread tokenizes its prompt; in no engine's queue yet */
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
 	REQUEST_RUNNING, /* scheduled, holds KV blocks */
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
 	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back and returns it to the pool */
 };
+
+enum request_outcome { REQUEST_OPEN, REQUEST_CANCELLED, REQUEST_SETTLED };
 
 /* Checked copy of struct gyre_options and its tails. */
 struct sampling {
@@ -34,15 +39,16 @@ struct sampling {
 };
 
 struct request {
-	struct request *next;    /* in the free list or the scheduler's queue */
-	struct session *session; /* NULL once the session has gone */
+	struct request *next;    /* in a list: of the free ones, an inbox, those that are done */
+	struct session *session; /* there until the request is back in the pool, even if the client has gone */
 	uint32_t index;          /* in the pool */
 	enum request_state state;
-	bool cancelled;
+	uint32_t outcome;  /* atomic: enum request_outcome */
+	uint32_t load;     /* what its queue counts for it */
 	uint8_t op, flags; /* GYRE_OP_*, GYRE_SQE_* */
 	uint16_t priority;
 	uint32_t uid;   /* of the peer: fairness */
-	uint32_t grant; /* completions that its CQ has room for in this step; 0: paused */
+	uint32_t grant; /* completions that its CQ keeps room for, in this step; 0: paused */
 	uint64_t user_data, deadline_ns, arrival_ns;
 	uint32_t max_tokens;
 
@@ -71,5 +77,13 @@ struct request {
 	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
 	struct sampling sampling; /* intake fills it */
 };
+
+/* Its owner: the request has ended, with res; or with -ECANCELED, if a CANCEL has been told so before. */
+void request_end(struct request *r, int res);
+/* Any thread that knows it to be a request. true: it will end with -ECANCELED. false: that is settled already. */
+bool request_cancel(struct request *r);
+bool request_is_cancelled(const struct request *r);
+/* How many rows it still takes, a stream that may go on for long counting as REQUEST_ANSWER more. Its owner. */
+uint32_t request_rows(const struct request *r);
 
 #endif

@@ -10,6 +10,27 @@
 #include <string.h>
 #include <unistd.h>
 
+/* "replica 0   threads 1, live 0, ...": one line each. */
+static void print_replicas(const json_t *replicas)
+{
+	size_t i;
+	json_t *replica, *value;
+	const char *key;
+
+	json_array_foreach(replicas, i, replica)
+	{
+		const char *comma = "";
+
+		printf("replica %-10zu ", i);
+		json_object_foreach(replica, key, value)
+		{
+			printf("%s%s %lld", comma, key, (long long)json_integer_value(value));
+			comma = ", ";
+		}
+		putchar('\n');
+	}
+}
+
 static int print_counters(struct link *l, bool as_json)
 {
 	int code = TOOL_OK;
@@ -25,7 +46,9 @@ static int print_counters(struct link *l, bool as_json)
 	{
 		char *v = json_dumps(value, JSON_ENCODE_ANY);
 
-		if (!json_is_object(value)) /* "step" is for --steps */
+		if (json_is_array(value))
+			print_replicas(value);
+		else if (!json_is_object(value)) /* "step" is for --steps */
 			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);
 		free(v);
 	}

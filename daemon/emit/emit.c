@@ -17,15 +17,36 @@ void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx)
 	*e = (struct emit){ .vocab = v, .n_ctx = n_ctx };
 }
 
-static struct gyre_cqe *complete(struct emit *e, const struct request *r, uint8_t **result)
+/* Locks the session of r: what is written from now on is to be flushed at the end of the step. */
+static void begin(struct emit *e, const struct request *r)
 {
-	struct session *s = r->session;
-
-	if (!s->is_touched) {
+	if (!e->n_touched || e->touched[e->n_touched - 1] != r->session) {
 		assert(e->n_touched < EMIT_SESSION_MAX);
-		e->touched[e->n_touched++] = s;
+		e->touched[e->n_touched++] = r->session;
 	}
-	return session_complete(s, r->user_data, result);
+	lock_take(&r->session->lock);
+}
+
+static void finish(const struct request *r)
+{
+	lock_drop(&r->session->lock);
+}
+
+/* One of those granted. */
+static struct gyre_cqe *complete(struct request *r, uint8_t **result)
+{
+	if (!r->grant)
+		return NULL;
+	r->grant--;
+	session_unpromise(r->session, 1);
+	return session_complete(r->session, r->user_data, result);
+}
+
+/* Before the last completion can be seen: the client may have another request in its place. */
+static void let_go(struct request *r)
+{
+	r->state = REQUEST_DONE;
+	counter_set32(&r->session->n_held, r->session->n_held - 1);
 }
 
 static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, uint32_t n)
@@ -40,10 +61,10 @@ static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, u
 }
 
 /* A piece of text without a token: what a token's completion had no room for, or what was held back at the end. */
-static void emit_piece(struct emit *e, struct request *r, const uint8_t *p, uint32_t n)
+static void emit_piece(struct request *r, const uint8_t *p, uint32_t n)
 {
 	uint8_t *result;
-	struct gyre_cqe *cqe = complete(e, r, &result);
+	struct gyre_cqe *cqe = complete(r, &result);
 
 	if (!cqe)
 		return;
@@ -52,12 +73,11 @@ static void emit_piece(struct emit *e, struct request *r, const uint8_t *p, uint
 	put_bytes(cqe, result, p, n);
 }
 
-static void emit_token(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns,
-		       const uint8_t *p, uint32_t n)
+static void emit_token(struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p, uint32_t n)
 {
 	uint32_t n_first = n < GYRE_RESULT_TEXT_BYTES ? n : GYRE_RESULT_TEXT_BYTES;
 	uint8_t *result;
-	struct gyre_cqe *cqe = complete(e, r, &result);
+	struct gyre_cqe *cqe = complete(r, &result);
 
 	if (!cqe)
 		return;
@@ -73,32 +93,32 @@ static void emit_token(struct emit *e, struct request *r, const struct batch_tok
 		memcpy(result + GYRE_RESULT_TEXT_BYTES, t->top, t->n_top * sizeof(t->top[0]));
 	}
 	if (n > n_first)
-		emit_piece(e, r, p + n_first, n - n_first);
+		emit_piece(r, p + n_first, n - n_first);
 }
 
-static void emit_last(struct emit *e, struct request *r)
+static void emit_last(struct request *r)
 {
 	struct gyre_cqe *cqe;
 
 	if (r->n_held)
-		emit_piece(e, r, r->held, r->n_held);
+		emit_piece(r, r->held, r->n_held);
 	r->n_held = 0;
-	cqe = complete(e, r, NULL);
+	cqe = complete(r, NULL);
 	if (!cqe)
 		return;
 	cqe->res = r->res;
-	cqe->flags = GYRE_CQE_PROMPT | (r->hit_stop ? GYRE_CQE_STOP : 0);
+	cqe->flags = GYRE_CQE_PROMPT | (r->hit_stop && r->res == 0 ? GYRE_CQE_STOP : 0);
 	cqe->index = r->n_prompt;
 	cqe->token = (int32_t)(r->op == GYRE_OP_SCORE ? r->n_scored : r->n_emitted);
 	cqe->logprob = r->sum_logprob;
-	r->state = REQUEST_DONE;
+	r->session->region.daemon->n_cancelled += r->res == -ECANCELED;
+	let_go(r);
 }
 
-static void end_request(struct emit *e, struct request *r, int res)
+static void end_request(struct request *r, int res)
 {
-	r->res = res;
-	r->state = REQUEST_ENDED;
-	emit_last(e, r);
+	request_end(r, res);
+	emit_last(r);
 }
 
 /* The bytes of a new token join those held back; what may go out goes. */
@@ -114,7 +134,7 @@ static void emit_generated(struct emit *e, struct request *r, const struct batch
 	n = hold_stop(&r->sampling, r->held, r->n_held, &r->hit_stop);
 	if ((r->flags & GYRE_SQE_WHOLE_CHARS) && !r->hit_stop)
 		n = hold_char(r->held, n);
-	emit_token(e, r, t, time_ns, r->held, n);
+	emit_token(r, t, time_ns, r->held, n);
 	r->n_held = r->hit_stop ? 0 : r->n_held - n;
 	memmove(r->held, r->held + n, r->n_held);
 }
@@ -123,7 +143,7 @@ static void take_generated(struct emit *e, struct request *r, const struct batch
 {
 	if (!(r->flags & GYRE_SQE_IGNORE_EOS) && vocab_is_end(e->vocab, (uint32_t)t->token)) {
 		r->hit_stop = true;
-		end_request(e, r, 0);
+		end_request(r, 0);
 		return;
 	}
 	r->sum_logprob += t->logprob;
@@ -131,26 +151,26 @@ static void take_generated(struct emit *e, struct request *r, const struct batch
 	counter_add(&e->n_token, 1);
 	r->session->region.daemon->n_token_generated++;
 	if (r->hit_stop || (r->max_tokens && r->n_emitted >= r->max_tokens) || r->n_prompt + r->n_emitted >= e->n_ctx)
-		end_request(e, r, 0);
+		end_request(r, 0);
 }
 
 static void take_scored(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns)
 {
 	struct text_span text = vocab_token_bytes(e->vocab, (uint32_t)t->token, false, true);
 
-	emit_token(e, r, t, time_ns, (const uint8_t *)text.p, text.n < sizeof(r->held) ? text.n : sizeof(r->held));
+	emit_token(r, t, time_ns, (const uint8_t *)text.p, text.n < sizeof(r->held) ? text.n : sizeof(r->held));
 	r->sum_logprob += t->logprob;
 	if (++r->n_scored == r->n_score)
-		end_request(e, r, 0);
+		end_request(r, 0);
 }
 
 /* Ids in pieces of a result slot, as many as are granted; the last one ends the request. */
-static void emit_ids(struct emit *e, struct request *r)
+static void emit_ids(struct request *r)
 {
-	while (r->grant--) {
+	while (r->grant) {
 		uint32_t left = r->n_token - r->n_emitted, n = left < TOKENIZE_PIECE ? left : TOKENIZE_PIECE;
 		uint8_t *result;
-		struct gyre_cqe *cqe = complete(e, r, &result);
+		struct gyre_cqe *cqe = complete(r, &result);
 
 		if (!cqe)
 			return;
@@ -160,7 +180,7 @@ static void emit_ids(struct emit *e, struct request *r)
 		cqe->flags = GYRE_CQE_EXT | (n < left ? GYRE_CQE_MORE : 0);
 		r->n_emitted += n;
 		if (n == left) {
-			r->state = REQUEST_DONE;
+			let_go(r);
 			return;
 		}
 	}
@@ -174,9 +194,11 @@ static void count_rows(const struct batch *b)
 		const struct request *r = q->request;
 		struct abi_daemon_page *page = r->session->region.daemon;
 
+		lock_take(&r->session->lock);
 		if (q->n_past < r->n_prompt)
 			page->n_token_prompt += q->n_past + q->n_row < r->n_prompt ? q->n_row : r->n_prompt - q->n_past;
 		page->step_ns = b->forward_ns;
+		lock_drop(&r->session->lock);
 	}
 }
 
@@ -187,22 +209,24 @@ void emit_batch(struct emit *e, struct batch *b)
 	for (uint32_t i = 0; i < b->n_ended; i++) {
 		struct request *r = b->ended[i];
 
+		begin(e, r);
 		if (r->op == GYRE_OP_TOKENIZE && r->res == 0)
-			emit_ids(e, r);
+			emit_ids(r);
 		else
-			emit_last(e, r);
-		if (r->res == -ECANCELED)
-			r->session->region.daemon->n_cancelled++;
+			emit_last(r);
+		finish(r);
 	}
 	for (uint32_t i = 0; i < b->n_token; i++) {
 		struct request *r = b->seq[b->out[i].seq].request;
 
 		if (r->state != REQUEST_RUNNING)
 			continue; /* ended by an earlier token of this step */
+		begin(e, r);
 		if (r->op == GYRE_OP_SCORE)
 			take_scored(e, r, &b->out[i], b->time_ns);
 		else
 			take_generated(e, r, &b->out[i], b->time_ns);
+		finish(r);
 	}
 	for (uint32_t i = 0; i < e->n_touched; i++)
 		session_flush(e->touched[i]);

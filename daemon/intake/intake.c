@@ -1,4 +1,5 @@
 #include "daemon/intake/intake.h"
+#include "daemon/intake/desk.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 #include "shm/atomic.h"
@@ -14,8 +15,6 @@
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
 #define TEXT_BYTES_MIN       65536u
 #define GRANT_MIN            4u /* a token in two pieces, held-back bytes, the last completion */
-#define LOOKS_PER_CLOCK      32 /* at the rings while spinning: a look is a few ns, a clock read about 25 */
-#define PAUSED_POLL_MS       1  /* a client that reads its CQ does not ring: look again */
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd)
 {
@@ -25,12 +24,15 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	memset(i, 0, sizeof(*i));
 	i->epoll_fd = i->wake_fd = -1;
 	i->control_fd = control_fd;
+	memcpy(i->queue, o->queue, sizeof(i->queue));
+	i->n_queue = o->n_queue;
 	i->spin_ns = o->spin_ns;
 	i->n_draft = o->n_draft;
 	i->geometry = (struct geometry){ .n_vocab = o->n_vocab, .n_ctx = o->n_ctx };
 	i->geometry.text_max =
 		o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
-	pthread_mutex_init(&i->lock, NULL);
+	pthread_mutex_init(&i->mail_lock, NULL);
+	lock_init(&i->desk, i->n_queue > 1);
 	i->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	i->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (i->epoll_fd < 0 || i->wake_fd < 0 || epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, i->wake_fd, &ev) < 0) {
@@ -38,7 +40,10 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 		intake_deinit(i);
 		return r;
 	}
-	r = prompt_reader_init(&i->reader, v, i->geometry.text_max);
+	r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + i->n_queue * BATCH_SEQ_MAX, o->n_ctx, o->block_len,
+			      i->n_queue > 1);
+	if (r == 0)
+		r = prompt_reader_init(&i->reader, v, i->geometry.text_max);
 	if (r == 0)
 		r = prompt_helper_init(&i->helper, v, i->geometry.text_max, i->wake_fd);
 	if (r < 0)
@@ -50,6 +55,7 @@ void intake_deinit(struct intake *i)
 {
 	prompt_helper_deinit(&i->helper);
 	prompt_reader_deinit(&i->reader);
+	request_pool_deinit(&i->pool);
 	if (i->epoll_fd >= 0)
 		close(i->epoll_fd);
 	if (i->wake_fd >= 0)
@@ -59,35 +65,42 @@ void intake_deinit(struct intake *i)
 
 /* ---- hand-off ---- */
 
+/* Under mail_lock: nobody knows s any more but the control thread. */
+static void give_back(struct intake *i, struct session *s)
+{
+	s->next = i->detached;
+	i->detached = s;
+	(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
 static void intake_mail(struct intake *i, struct session **list, struct session *s)
 {
-	pthread_mutex_lock(&i->lock);
+	pthread_mutex_lock(&i->mail_lock);
 	s->next = *list;
 	*list = s;
 	store_release(&i->has_mail, 1);
-	pthread_mutex_unlock(&i->lock);
+	pthread_mutex_unlock(&i->mail_lock);
 	intake_wake(i);
 }
 
 void intake_attach(struct intake *i, struct session *s)
 {
+	lock_init(&s->lock, i->n_queue > 1);
 	intake_mail(i, &i->attaching, s);
 }
 
 void intake_detach(struct intake *i, struct session *s)
 {
 	/* A session that was never picked up: it is on the other list, and both are read attach first. */
-	pthread_mutex_lock(&i->lock);
+	pthread_mutex_lock(&i->mail_lock);
 	for (struct session **p = &i->attaching; *p; p = &(*p)->next)
 		if (*p == s) {
 			*p = s->next;
-			s->next = i->detached;
-			i->detached = s;
-			pthread_mutex_unlock(&i->lock);
-			(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+			give_back(i, s);
+			pthread_mutex_unlock(&i->mail_lock);
 			return;
 		}
-	pthread_mutex_unlock(&i->lock);
+	pthread_mutex_unlock(&i->mail_lock);
 	intake_mail(i, &i->detaching, s);
 }
 
@@ -95,10 +108,10 @@ struct session *intake_take_detached(struct intake *i)
 {
 	struct session *s;
 
-	pthread_mutex_lock(&i->lock);
+	pthread_mutex_lock(&i->mail_lock);
 	s = i->detached;
 	i->detached = NULL;
-	pthread_mutex_unlock(&i->lock);
+	pthread_mutex_unlock(&i->mail_lock);
 	return s;
 }
 
@@ -117,7 +130,6 @@ void intake_close(struct intake *i)
 static void break_session(struct session *s)
 {
 	s->is_broken = true;
-	s->n_space = 0;
 	shutdown(s->socket_fd, SHUT_RDWR);
 }
 
@@ -131,81 +143,91 @@ static void admit_session(struct intake *i, struct session *s)
 		break_session(s);
 }
 
-static void drop_session(struct intake *i, struct queue *q, struct session *s)
+/* false: others still hold it. */
+static bool is_last_ref(struct session *s)
 {
-	for (uint32_t k = 0; k < q->n_live; k++) {
-		struct request *r = q->live[k];
+	return __atomic_sub_fetch(&s->n_ref, 1, __ATOMIC_ACQ_REL) == 0;
+}
 
-		if (r->session != s)
-			continue;
-		r->session = NULL;
-		r->cancelled = true;
-		if (r->state != REQUEST_TEXT) /* else the helper still writes to it */
-			r->state = REQUEST_DONE;
-	}
+/* Under mail_lock. Its requests are the engines': each ends them when it sees that the session is gone. */
+static void drop_session(struct intake *i, struct session *s)
+{
+	store_release(&s->is_gone, 1); /* pairs with the load in grant_space */
 	epoll_ctl(i->epoll_fd, EPOLL_CTL_DEL, s->doorbell_fd, NULL);
 	i->session[s->slot] = i->session[--i->n_session];
 	i->session[s->slot]->slot = s->slot;
+	if (is_last_ref(s))
+		give_back(i, s);
 }
 
-static void read_mail(struct intake *i, struct queue *q)
+static void read_mail(struct intake *i)
 {
 	struct session *s;
 
 	if (!load_acquire(&i->has_mail))
 		return;
 	/* To the end under the lock: a session just admitted may be put on the other list as soon as it is free. */
-	pthread_mutex_lock(&i->lock);
+	pthread_mutex_lock(&i->mail_lock);
 	for (; (s = i->attaching); admit_session(i, s))
 		i->attaching = s->next;
 	while ((s = i->detaching)) {
 		i->detaching = s->next;
-		drop_session(i, q, s);
-		s->next = i->detached;
-		i->detached = s;
-		(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+		drop_session(i, s);
 	}
 	store_release(&i->has_mail, 0);
-	pthread_mutex_unlock(&i->lock);
+	pthread_mutex_unlock(&i->mail_lock);
+}
+
+/* Back into the pool; its session, too, if that was the last of it. */
+static void let_go(struct intake *i, struct request *r)
+{
+	struct session *s = r->session;
+
+	request_pool_put(&i->pool, r);
+	if (!is_last_ref(s))
+		return;
+	pthread_mutex_lock(&i->mail_lock);
+	give_back(i, s);
+	pthread_mutex_unlock(&i->mail_lock);
 }
 
 /* ---- entries ---- */
 
-static void end_request(struct request *r, int res)
+/* The engine with the least to do, on a tie the one whose leader is here: it is awake. Where its prefix lies may count one day. */
+static struct queue *route_request(const struct intake *i, struct queue *own, const struct request *r)
 {
-	r->res = res;
-	r->state = REQUEST_ENDED;
+	struct queue *best = own;
+
+	(void)r;
+	for (uint32_t k = 0; k < i->n_queue; k++)
+		if (queue_load(i->queue[k]) < queue_load(best))
+			best = i->queue[k];
+	return best;
 }
 
-static void prompt_done(struct request *r, int res)
+/* Its tokens are there, or will never be. */
+static void prompt_done(struct intake *i, struct queue *own, struct request *r, int res)
 {
-	if (!r->session)
-		r->state = REQUEST_DONE;
-	else if (r->cancelled)
-		end_request(r, -ECANCELED);
-	else if (res < 0 || r->op == GYRE_OP_TOKENIZE)
-		end_request(r, res < 0 ? res : 0);
+	if (load_acquire(&r->session->is_gone)) {
+		let_go(i, r);
+		return;
+	}
+	if (res < 0 || r->op == GYRE_OP_TOKENIZE || request_is_cancelled(r))
+		request_end(r, res < 0 ? res : 0);
 	else
 		r->state = REQUEST_WAITING;
+	queue_put(route_request(i, own, r), r);
 }
 
-static void refuse(struct intake *i, struct session *s, const struct gyre_sqe *sqe, int res)
-{
-	session_complete(s, sqe->user_data, NULL)->res = res;
-	counter_add(&i->stats.n_refused, res < 0);
-}
-
-static int cancel(struct queue *q, const struct session *s, uint64_t target)
+/* Whichever engine has them. What a request belongs to is written here, at the desk, and nowhere else. */
+static int cancel(struct intake *i, const struct session *s, uint64_t target)
 {
 	int n = 0;
 
-	for (uint32_t k = 0; k < q->n_live; k++) {
-		struct request *r = q->live[k];
+	for (uint32_t k = 0; k < i->pool.n; k++) {
+		struct request *r = &i->pool.request[k];
 
-		if (r->session != s || r->user_data != target || r->cancelled || r->state >= REQUEST_ENDED)
-			continue;
-		r->cancelled = true;
-		n++;
+		n += r->session == s && r->user_data == target && request_cancel(r);
 	}
 	return n;
 }
@@ -233,27 +255,33 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	copy_sampling(&r->sampling, sampling);
 }
 
-/* May s take one more of the pool? What every other session may need for its first request is not free to anyone else. */
-static bool has_share(const struct queue *q, const struct session *s)
+static void count_request(struct intake *i, struct session *s)
 {
-	bool is_holding[INTAKE_SESSION_MAX] = { false };
-	uint32_t n_held = 0, n_kept = INTAKE_SESSION_MAX, n_free = QUEUE_REQUEST_MAX - q->n_live;
-
-	for (uint32_t k = 0; k < q->n_live; k++) {
-		const struct request *r = q->live[k];
-
-		if (!r->session || r->state == REQUEST_DONE)
-			continue;
-		n_held += r->session == s;
-		n_kept -= !is_holding[r->session->slot];
-		is_holding[r->session->slot] = true;
-	}
-	return n_held == 0 || n_free > n_kept + n_held;
+	__atomic_fetch_add(&s->n_ref, 1, __ATOMIC_RELAXED);
+	lock_take(&s->lock);
+	counter_set32(&s->n_held, s->n_held + 1);
+	s->region.daemon->n_request++;
+	lock_drop(&s->lock);
+	counter_add(&i->stats.n_request, 1);
 }
 
-/* A checked text operation -> a request. false: the helper or the pool has no room yet, the entry stays. */
-static bool take_prompt(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
-			const struct geometry *g, const struct sampling *sampling)
+/* May s take one more of the pool? What every other session may need for its first request is not free to anyone else. */
+static bool has_share(const struct intake *i, const struct session *s)
+{
+	uint32_t n_held = counter_read32(&s->n_held), n_kept = INTAKE_SESSION_MAX;
+
+	if (n_held == 0)
+		return true;
+	for (uint32_t k = 0; k < i->n_session; k++)
+		n_kept -= counter_read32(&i->session[k]->n_held) > 0;
+	return i->pool.n - counter_read32(&i->pool.n_live) > n_kept + n_held;
+}
+
+enum entry_fate { ENTRY_STAYS, ENTRY_TAKEN, ENTRY_ANSWERED };
+
+/* A checked text operation -> a request. It stays while the helper or the pool has no room yet. */
+static enum entry_fate take_prompt(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+				   const struct geometry *g, const struct sampling *sampling, int *res)
 {
 	const uint8_t *arena = region_arena(&s->region);
 	bool is_long = sqe->data_len > PROMPT_INLINE_MAX;
@@ -261,22 +289,20 @@ static bool take_prompt(struct intake *i, struct queue *q, struct session *s, co
 	struct request *r;
 
 	if (is_long && !job)
-		return false;
-	if (!has_share(q, s)) {
-		refuse(i, s, sqe, -EBUSY);
-		return true;
-	}
-	r = queue_get(q);
-	if (!r) /* one that is done has its place until the plan of this step */
-		return false;
+		return ENTRY_STAYS;
+	*res = -EBUSY;
+	if (!has_share(i, s))
+		return ENTRY_ANSWERED;
+	r = request_pool_get(&i->pool);
+	if (!r) /* one that is done has its place until its engine's next plan */
+		return ENTRY_STAYS;
 	fill_request(r, s, sqe, sampling);
-	counter_add(&i->stats.n_request, 1);
-	s->region.daemon->n_request++;
+	count_request(i, s);
 	/* The one read of the prompt; the client may be writing to it. */
 	memcpy(is_long ? job->data : i->text, arena + sqe->data_off, sqe->data_len);
 	if (!is_long) {
-		prompt_done(r, prompt_read(&i->reader, r, g, i->text, sqe->data_len, sqe->split));
-		return true;
+		prompt_done(i, q, r, prompt_read(&i->reader, r, g, i->text, sqe->data_len, sqe->split));
+		return ENTRY_TAKEN;
 	}
 	r->state = REQUEST_TEXT;
 	job->request = r;
@@ -284,48 +310,66 @@ static bool take_prompt(struct intake *i, struct queue *q, struct session *s, co
 	job->n = sqe->data_len;
 	job->split = sqe->split;
 	prompt_helper_submit(&i->helper, job);
-	return true;
+	return ENTRY_TAKEN;
+}
+
+static enum entry_fate read_entry(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+				  int *res)
+{
+	struct geometry g = i->geometry;
+	struct sampling sampling;
+
+	g.arena_bytes = s->region.layout.arena_bytes;
+	*res = validate_sqe(sqe, &g);
+	if (*res == 0 && sqe->opcode == GYRE_OP_CANCEL)
+		*res = cancel(i, s, sqe->target);
+	if (*res < 0 || sqe->opcode == GYRE_OP_CANCEL || sqe->opcode == GYRE_OP_NOP)
+		return ENTRY_ANSWERED;
+	*res = -ESHUTDOWN;
+	if (load_acquire(&i->is_closed))
+		return ENTRY_ANSWERED;
+	/* The one read of the options. */
+	memcpy(i->opts, region_arena(&s->region) + sqe->opts_off, sqe->opts_len);
+	*res = validate_options(i->opts, sqe->opts_len, &g, &sampling);
+	if (*res < 0)
+		return ENTRY_ANSWERED;
+	return take_prompt(i, q, s, sqe, &g, &sampling, res);
 }
 
 /* false: no room for what it needs; the entry stays in the SQ. */
 static bool take_entry(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe)
 {
-	struct geometry g = i->geometry;
-	struct sampling sampling;
-	int r;
+	enum entry_fate fate = ENTRY_STAYS;
+	bool has_space;
+	int res = 0;
 
-	if (!s->n_space)
+	lock_take(&s->lock);
+	has_space = session_promise(s, 1, 1); /* for an answer */
+	lock_drop(&s->lock);
+	if (!has_space)
 		return false;
-	g.arena_bytes = s->region.layout.arena_bytes;
-	r = validate_sqe(sqe, &g);
-	if (r == 0 && sqe->opcode == GYRE_OP_CANCEL)
-		r = cancel(q, s, sqe->target);
-	if (r < 0 || sqe->opcode == GYRE_OP_CANCEL || sqe->opcode == GYRE_OP_NOP) {
-		refuse(i, s, sqe, r);
-		return true;
-	}
-	if (load_acquire(&i->is_closed)) {
-		refuse(i, s, sqe, -ESHUTDOWN);
-		return true;
-	}
-	/* The one read of the options. */
-	memcpy(i->opts, region_arena(&s->region) + sqe->opts_off, sqe->opts_len);
-	r = validate_options(i->opts, sqe->opts_len, &g, &sampling);
-	if (r < 0) {
-		refuse(i, s, sqe, r);
-		return true;
-	}
-	return take_prompt(i, q, s, sqe, &g, &sampling);
+	fate = read_entry(i, q, s, sqe, &res);
+	lock_take(&s->lock);
+	session_unpromise(s, 1);
+	if (fate == ENTRY_ANSWERED)
+		session_complete(s, sqe->user_data, NULL)->res = res;
+	lock_drop(&s->lock);
+	counter_add(&i->stats.n_refused, fate == ENTRY_ANSWERED && res < 0);
+	return fate != ENTRY_STAYS;
 }
 
 static void drain_session(struct intake *i, struct queue *q, struct session *s)
 {
 	struct gyre_sqe sqe;
+	bool is_honest;
 
 	s->is_paused = false;
 	if (s->is_broken)
 		return;
-	if (!session_load_space(s) || sq_consumer_load(&s->sq) < 0) {
+	lock_take(&s->lock);
+	is_honest = session_load_space(s);
+	lock_drop(&s->lock);
+	if (!is_honest || sq_consumer_load(&s->sq) < 0) {
 		break_session(s);
 		return;
 	}
@@ -340,112 +384,80 @@ static void drain_session(struct intake *i, struct queue *q, struct session *s)
 	session_flush(s);
 }
 
-/* Shares each session's CQ space among its requests, oldest first. */
-static void grant_space(struct intake *i, struct queue *q)
+/* What the last step left: requests that are done, promises that were not used. */
+static void tidy(struct intake *i, struct queue *q)
 {
-	uint32_t promised[INTAKE_SESSION_MAX];
-	uint32_t want = GRANT_MIN + 2 * i->n_draft;
+	struct request *r;
 
-	memset(promised, 0, i->n_session * sizeof(promised[0]));
+	while ((r = q->done)) {
+		q->done = r->next;
+		let_go(i, r);
+	}
+	if (i->n_queue > 1)
+		queue_weigh(q);
 	for (uint32_t k = 0; k < q->n_live; k++) {
-		struct request *r = q->live[k];
-		uint32_t left;
-
-		r->grant = 0;
-		if (!r->session)
+		r = q->live[k];
+		if (!r->grant)
 			continue;
-		left = r->session->n_space - promised[r->session->slot];
-		r->grant = left >= want ? want : left >= GRANT_MIN ? GRANT_MIN : 0;
-		promised[r->session->slot] += r->grant;
-		r->session->is_paused |= !r->grant;
+		lock_take(&r->session->lock);
+		session_unpromise(r->session, r->grant);
+		lock_drop(&r->session->lock);
+		r->grant = 0;
 	}
 }
 
-void intake_drain(struct intake *i, struct queue *q)
+/* Has each session's CQ space promised to its requests, oldest first. Those of a client that has gone are done. */
+static void grant_space(struct intake *i, struct queue *q)
+{
+	uint32_t want = GRANT_MIN + 2 * i->n_draft;
+
+	for (uint32_t k = 0; k < q->n_live; k++) {
+		struct request *r = q->live[k];
+
+		if (load_acquire(&r->session->is_gone)) { /* pairs with the store in drop_session */
+			r->state = REQUEST_DONE;
+			continue;
+		}
+		if (r->state == REQUEST_DONE)
+			continue;
+		lock_take(&r->session->lock);
+		r->grant = session_promise(r->session, want, GRANT_MIN);
+		lock_drop(&r->session->lock);
+	}
+}
+
+static void drain_all(struct intake *i, struct queue *q)
 {
 	struct prompt_job *job;
 
-	read_mail(i, q);
+	read_mail(i);
 	while ((job = prompt_helper_finished(&i->helper))) {
-		prompt_done(job->request, job->res);
+		prompt_done(i, q, job->request, job->res);
 		prompt_helper_put(job);
 	}
 	for (uint32_t k = 0; k < i->n_session; k++)
 		drain_session(i, q, i->session[(i->first + k) % i->n_session]);
 	i->first++;
-	grant_space(i, q);
-	counter_add(&i->stats.n_step, 1);
 	counter_set(&i->stats.n_session, i->n_session);
+}
+
+void intake_drain(struct intake *i, struct queue *q)
+{
+	tidy(i, q);
+	if (desk_enter(i)) {
+		drain_all(i, q);
+		desk_leave(i, q);
+	}
+	queue_take(q);
+	grant_space(i, q);
+	counter_add(&q->n_step, 1);
 	profile_lap(PROFILE_INTAKE);
 }
 
-/* ---- waiting ---- */
-
-/* A session that can be served: it has entries, and they are not waiting for CQ space. */
-static bool has_work(struct intake *i)
+int intake_park(struct intake *i, struct queue *q)
 {
-	if (load_acquire(&i->has_mail) || prompt_helper_finished(&i->helper))
-		return true;
-	for (uint32_t k = 0; k < i->n_session; k++) {
-		struct session *s = i->session[k];
-
-		/* Pairs with the client's store-release of sq_tail; the value is only compared. */
-		if (!s->is_paused && !s->is_broken && load_acquire(s->sq.shared_tail) != s->sq.head)
-			return true;
-	}
-	return false;
-}
-
-static bool is_any_paused(const struct intake *i)
-{
-	for (uint32_t k = 0; k < i->n_session; k++)
-		if (i->session[k]->is_paused)
-			return true;
-	return false;
-}
-
-static bool spin(struct intake *i)
-{
-	uint64_t end = doorbell_now_ns() + i->spin_ns;
-
-	do {
-		for (int k = 0; k < LOOKS_PER_CLOCK; k++) {
-			if (has_work(i))
-				return true;
-			cpu_relax();
-		}
-	} while (doorbell_now_ns() < end);
-	return false;
-}
-
-/* Sleeps until something rings. Doorbells are edges and need no reading; our own eventfd does. */
-static void sleep_once(struct intake *i, int timeout_ms)
-{
-	struct epoll_event ev[16];
-	uint64_t ignored;
-	int n;
-
-	counter_add(&i->stats.n_park, 1);
-	n = epoll_wait(i->epoll_fd, ev, 16, timeout_ms);
-	for (int k = 0; k < n; k++)
-		if (!ev[k].data.ptr)
-			(void)!read(i->wake_fd, &ignored, sizeof(ignored));
-}
-
-int intake_park(struct intake *i)
-{
-	bool is_paused = is_any_paused(i);
-
-	if (spin(i)) {
-		profile_lap(PROFILE_IDLE);
-		return 0;
-	}
-	for (uint32_t k = 0; k < i->n_session; k++)
-		doorbell_arm(i->session[k]->region.daemon);
-	if (!has_work(i))
-		sleep_once(i, is_paused ? PAUSED_POLL_MS : -1);
-	for (uint32_t k = 0; k < i->n_session; k++)
-		doorbell_disarm(i->session[k]->region.daemon);
+	tidy(i, q); /* a client that has gone is let go of before we sleep */
+	desk_wait(i, q);
 	profile_lap(PROFILE_IDLE);
 	return 0;
 }

@@ -1,11 +1,13 @@
 /*
- * SQ rings -> requests. The leader thread calls drain and park; the control thread hands sessions over and takes them back
- * through two small lists under a lock, which the leader looks at between steps only.
+ * SQ rings -> requests -> the engines' queues. One leader at a time is at the desk (desk.h): it drains all rings and routes every
+ * request to the engine with the least load. A leader that comes by between two steps and finds somebody there goes on with what
+ * is in its inbox. The control thread hands sessions over and takes them back through two small lists under a lock.
  *
  * An SQE is copied once; what its completion needs is checked for room first, and an entry that finds none stays in the SQ.
  * A session has always room for one request in the pool; with one there, it takes more while it holds less than it leaves to
  * others. What is beyond its share is refused with -EBUSY and does not wait, so that a CANCEL behind it comes through.
- * Each drain also grants every request the completions its CQ has room for: 0 pauses its rows, so nothing is ever dropped.
+ * Before each step a leader has completions promised to each of its requests, as many as its CQ has room for: without, its rows
+ * pause, so nothing is ever dropped.
  */
 #ifndef GYRE_DAEMON_INTAKE_INTAKE_H
 #define GYRE_DAEMON_INTAKE_INTAKE_H
@@ -13,36 +15,44 @@
 #include "daemon/intake/prompt.h"
 #include "daemon/intake/session.h"
 #include "daemon/queue.h"
+#include "daemon/request_pool.h"
 
 #define INTAKE_SESSION_MAX QUEUE_SESSION_MAX
 
-struct intake_stats { /* written by the leader, read by the control thread; relaxed */
-	uint64_t n_request, n_refused, n_step, n_park, n_session;
+struct intake_stats { /* written at the desk, read by the control thread; relaxed */
+	uint64_t n_request, n_refused, n_session;
 };
 
 struct intake_options {
-	uint32_t n_vocab, n_ctx, n_draft;
+	uint32_t n_vocab, n_ctx, n_draft, block_len;
 	uint64_t spin_ns;
+	struct queue *queue[QUEUE_ENGINE_MAX]; /* of each engine */
+	uint32_t n_queue;
 };
 
 struct intake {
-	struct geometry geometry; /* arena_bytes is each session's own */
+	_Alignas(64) uint32_t n_queue, n_draft;
 	uint64_t spin_ns;
-	uint32_t n_draft;
+
+	/* The desk, and what belongs to whoever is there. */
+	struct lock desk;
 	uint32_t n_session, first; /* first: whose SQ is drained first in this step */
 	struct session *session[INTAKE_SESSION_MAX];
+	struct geometry geometry; /* arena_bytes is each session's own */
 	struct prompt_reader reader;
 	struct prompt_helper helper;
 	uint8_t text[PROMPT_INLINE_MAX]; /* private copies of a client's bytes */
 	_Alignas(8) uint8_t opts[VALIDATE_OPTIONS_MAX];
 	struct intake_stats stats;
-
 	int epoll_fd;
-	int wake_fd;    /* the leader's eventfd */
+	int wake_fd; /* eventfd: whoever waits at the desk */
+
+	struct queue *queue[QUEUE_ENGINE_MAX]; /* [n_queue] */
+	struct request_pool pool;
 	int control_fd; /* the control thread's; not owned */
-	pthread_mutex_t lock;
+	pthread_mutex_t mail_lock;
 	uint32_t has_mail;                                /* atomic */
-	struct session *attaching, *detaching, *detached; /* under lock */
+	struct session *attaching, *detaching, *detached; /* under mail_lock */
 	uint32_t is_closed;                               /* atomic: new requests are refused, the daemon drains */
 };
 
@@ -52,15 +62,16 @@ void intake_deinit(struct intake *i);
 /* Control thread. */
 void intake_attach(struct intake *i, struct session *s);
 void intake_detach(struct intake *i, struct session *s);
-/* The sessions that the leader has let go of, linked by next. */
+/* The sessions that everybody has let go of, linked by next. */
 struct session *intake_take_detached(struct intake *i);
 /* From now on new requests get -ESHUTDOWN. */
 void intake_close(struct intake *i);
+/* Any thread: whoever waits at the desk looks around. */
 void intake_wake(struct intake *i);
 
-/* Leader. */
+/* The leader whose engine has q. */
 void intake_drain(struct intake *i, struct queue *q);
-/* Nothing to do: spins for a bounded time, then sleeps until a doorbell or mail. Returns 0. */
-int intake_park(struct intake *i);
+/* Nothing to do: spins for a bounded time, then sleeps until a doorbell or mail, or something in q. Returns 0. */
+int intake_park(struct intake *i, struct queue *q);
 
 #endif

@@ -1,6 +1,7 @@
 #include "daemon/intake/session.h"
 #include "shm/doorbell.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,7 @@ int session_new(struct session **sp, int socket_fd, const struct ucred *peer, co
 		return -ENOMEM;
 	s->socket_fd = -1;
 	s->doorbell_fd = -1;
+	s->n_ref = 1;
 	r = region_create(&s->region, &layout);
 	if (r < 0) {
 		free(s);
@@ -62,30 +64,41 @@ struct session *session_free(struct session *s)
 
 bool session_load_space(struct session *s)
 {
-	int n;
+	return cq_producer_space(&s->cq) >= 0;
+}
 
-	if (s->is_broken)
-		return false;
-	n = cq_producer_space(&s->cq);
-	if (n < 0) {
-		s->is_broken = true;
-		s->n_space = 0;
-		return false;
-	}
-	s->n_space = (uint32_t)n;
-	return true;
+uint32_t session_space(const struct session *s)
+{
+	return s->cq.entries - (s->cq.tail - s->cq.head) - s->n_promised;
+}
+
+uint32_t session_promise(struct session *s, uint32_t most, uint32_t least)
+{
+	uint32_t n;
+
+	if (session_space(s) < most)
+		(void)session_load_space(s); /* a lie is seen by the next drain */
+	n = session_space(s);
+	n = n >= most ? most : n >= least ? least : 0;
+	s->n_promised += n;
+	return n;
+}
+
+void session_unpromise(struct session *s, uint32_t n)
+{
+	assert(n <= s->n_promised);
+	s->n_promised -= n;
 }
 
 struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t **result)
 {
 	struct gyre_cqe *cqe;
 
-	if (!s->n_space)
+	if (!session_space(s))
 		return NULL;
 	cqe = cq_producer_reserve(&s->cq, result);
 	if (!cqe)
 		return NULL;
-	s->n_space--;
 	s->is_touched = true;
 	cqe->user_data = user_data;
 	cqe->token = -1;
@@ -95,11 +108,15 @@ struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t
 
 void session_flush(struct session *s)
 {
-	if (!s->is_touched)
-		return;
+	bool is_touched;
+
+	lock_take(&s->lock);
+	is_touched = s->is_touched;
 	s->is_touched = false;
-	cq_producer_commit(&s->cq);
+	if (is_touched)
+		cq_producer_commit(&s->cq);
+	lock_drop(&s->lock);
 	/* Never blocking: if the buffer is full, the client has unread wake-ups already. */
-	if (doorbell_wake_client(s->region.client, s->region.daemon) == 1)
+	if (is_touched && doorbell_wake_client(s->region.client, s->region.daemon) == 1)
 		(void)!send(s->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -1,11 +1,16 @@
 /*
- * One client: its socket, its two regions, the daemon's ends of its rings. Made by the control thread at the handshake,
- * owned by the leader thread from attach to detach, freed by the control thread after that. The socket stays the control
- * thread's; the leader only sends one byte on it, never blocking.
+ * One client: its socket, its two regions, the daemon's ends of its rings. Made by the control thread at the handshake, freed by
+ * it once intake and the last of its requests have let go of it. The socket stays the control thread's; leaders only send one
+ * byte on it, never blocking.
+ *
+ * The SQ end is intake's, whichever leader is at it. The CQ end has one writer at a time, under the lock: leaders whose engines
+ * run requests of this session, and intake. A step's completions are promised their entries before it, so that what another
+ * engine or intake writes meanwhile takes none of them.
  */
 #ifndef GYRE_DAEMON_INTAKE_SESSION_H
 #define GYRE_DAEMON_INTAKE_SESSION_H
 
+#include "daemon/util/lock.h"
 #include "shm/region.h"
 #include "shm/ring.h"
 
@@ -14,7 +19,7 @@
 
 struct session {
 	struct session *next; /* in a hand-off list */
-	uint32_t slot;        /* in intake's table; KV owner */
+	uint32_t slot;        /* in intake's table */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	uid_t uid;
@@ -22,11 +27,17 @@ struct session {
 	pid_t pid;
 	struct region region;
 	struct sq_consumer sq;
+	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
+	bool is_paused; /* intake's: it has entries that wait for CQ space */
+
+	/* Under the lock, as are the live counters of the daemon page. What each step uses lies together. */
 	struct cq_producer cq;
-	uint32_t n_space; /* CQ entries free and not yet reserved */
-	bool is_touched;  /* reserved entries wait for session_flush */
-	bool is_broken;   /* its counters lied: nothing more is read from it */
-	bool is_paused;   /* it has work that waits for CQ space */
+	uint32_t n_promised; /* CQ entries kept for requests of steps under way */
+	bool is_touched;     /* reserved entries wait for session_flush */
+	uint32_t is_gone;    /* atomic, without the lock: nobody reads the CQ any more */
+	struct lock lock;
+	uint32_t n_held; /* requests whose last completion has not been written; looked at without the lock */
+	uint32_t n_ref;  /* atomic, without the lock: intake's, until the client has gone, and one of each request */
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
@@ -34,11 +45,20 @@ int session_new(struct session **sp, int socket_fd, const struct ucred *peer, co
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
 
-/* Reloads the client's CQ head. false: it lied, the session is broken. */
+/* The rest of it, but for session_flush: with the lock held. */
+
+/* Reloads the client's CQ head. false: it lied. */
 bool session_load_space(struct session *s);
+/* CQ entries free and promised to nobody, as of the last load. */
+uint32_t session_space(const struct session *s);
+/* Keeps `most` entries for later, or `least` if there are no more, or none. Reloads when that may help. Returns how many. */
+uint32_t session_promise(struct session *s, uint32_t most, uint32_t least);
+/* Of those, n go back, or are about to be written. */
+void session_unpromise(struct session *s, uint32_t n);
 /* The next completion, or NULL: no space. *result may be NULL. Published by session_flush. */
 struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t **result);
-/* Publishes what session_complete gave out and wakes the client if it is parked. */
+
+/* Publishes what session_complete gave out, to whomever, and wakes the client if it is parked. Takes the lock. */
 void session_flush(struct session *s);
 
 #endif

@@ -22,12 +22,6 @@ static void release_blocks(struct sched *s, struct request *r)
 	r->n_past = 0;
 }
 
-static void end_request(struct request *r, int res)
-{
-	r->res = res;
-	r->state = REQUEST_ENDED;
-}
-
 static bool is_eligible(const struct request *r)
 {
 	return r->state == REQUEST_WAITING || r->state == REQUEST_RUNNING;
@@ -41,17 +35,14 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint64_t n_block;
+		uint64_t n_block = ((uint64_t)r->n_token + s->o.block_len - 1) / s->o.block_len;
 
-		if (r->state == REQUEST_TEXT) /* the helper's; not even its counts may be looked at */
-			continue;
-		n_block = ((uint64_t)r->n_token + s->o.block_len - 1) / s->o.block_len;
-		if (is_eligible(r) && r->cancelled)
-			end_request(r, -ECANCELED);
+		if (is_eligible(r) && request_is_cancelled(r))
+			request_end(r, -ECANCELED);
 		else if (is_eligible(r) && r->deadline_ns && now >= r->deadline_ns)
-			end_request(r, -ETIME);
+			request_end(r, -ETIME);
 		else if (is_eligible(r) && n_block > s->kv->n_block)
-			end_request(r, -ENOSPC); /* even alone it would not fit the pool */
+			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
 		if (r->state == REQUEST_ENDED || r->state == REQUEST_DONE)
 			release_blocks(s, r);
 		if (r->state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX) /* else in the next step */

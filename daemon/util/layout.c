@@ -343,3 +343,18 @@ struct layout layout_even(int n_worker, int n_node)
 		l.node[i] = (struct layout_node){ n_worker / n_node + (i < n_worker % n_node), -1 };
 	return l;
 }
+
+struct layout layout_part(const struct layout *l, int first, int n)
+{
+	struct layout part = { .n_node = n, .is_pinned = l->is_pinned };
+	int worker = 0;
+
+	for (int i = 0; i < first; i++)
+		worker += l->node[i].n_worker;
+	for (int i = 0; i < n; i++) {
+		part.node[i] = l->node[first + i];
+		part.n_worker += part.node[i].n_worker;
+	}
+	memcpy(part.cpu, l->cpu + worker, (size_t)part.n_worker * sizeof(part.cpu[0]));
+	return part;
+}

@@ -47,6 +47,15 @@ void profile_subtract(struct profile_sum *sum, const struct profile_sum *since)
 	}
 }
 
+void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more)
+{
+	sum->n_row += more->n_row;
+	for (int i = 0; i < PROFILE_PART_MAX; i++) {
+		sum->n[i] += more->n[i];
+		sum->ns[i] += more->ns[i];
+	}
+}
+
 const char *profile_part_name(enum profile_part part)
 {
 	static const char *const name[PROFILE_PART_MAX] = {

@@ -53,6 +53,7 @@ void profile_attach(struct profile *p);
 void profile_read(const struct profile *p, struct profile_sum *sum);
 /* *sum -= *since, a reading taken earlier. */
 void profile_subtract(struct profile_sum *sum, const struct profile_sum *since);
+void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more);
 /* "idle", "intake", ... */
 const char *profile_part_name(enum profile_part part);
 

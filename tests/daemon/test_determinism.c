@@ -1,6 +1,7 @@
 /*
  * Why: a request's stream depends on the model, the prompt and the options, and on nothing else. Here the whole daemon is
- * asked, through its rings: whatever the instruction set, the threads, the nodes they are on, the chunks a prompt is read in, the company in the
+ * asked, through its rings: whatever the instruction set, the threads, the nodes they are on, the
+ * replicas, the chunks a prompt is read in, the company in the
  * batch, guesses or none, the completions are the same bytes. The portable kernels, one thread, one token a step, define them.
  */
 #include "daemon/util/counter.h"
@@ -32,6 +33,7 @@ struct way {
 	int n_thread, chunk, n_draft;
 	bool is_alone;
 	int n_node; /* 0: gyred's default */
+	int n_replica;
 };
 
 static struct appliance a;
@@ -108,13 +110,16 @@ static void ask(struct stream *s, bool is_alone)
 
 static void run(struct stream *s, const struct way *w)
 {
-	char thread[8], node[8], chunk[8], draft[8];
+	char thread[8], node[8], replica[8], chunk[8], draft[8];
+	uint64_t n_hit = 0;
 	char *extra[] = { (char *)"--isa",
 			  (char *)kernels_isa_name(w->isa),
 			  (char *)"--threads",
 			  thread,
 			  (char *)"--nodes",
 			  node,
+			  (char *)"--replicas",
+			  replica,
 			  (char *)"--chunk",
 			  chunk,
 			  (char *)"--draft",
@@ -123,12 +128,14 @@ static void run(struct stream *s, const struct way *w)
 
 	snprintf(thread, sizeof(thread), "%d", w->n_thread);
 	snprintf(node, sizeof(node), "%d", w->n_node);
+	snprintf(replica, sizeof(replica), "%d", w->n_replica);
 	snprintf(chunk, sizeof(chunk), "%d", w->chunk);
 	snprintf(draft, sizeof(draft), "%d", w->n_draft);
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
-	if (w->n_draft)
-		assert_true(counter_read(&a.d.engine[0].sample.n_draft_hit) > 0);
+	for (uint32_t i = 0; i < a.d.n_engine; i++)
+		n_hit += counter_read(&a.d.engine[i].sample.n_draft_hit);
+	assert_true(!w->n_draft || n_hit > 0);
 	appliance_close(&a);
 }
 
@@ -137,10 +144,11 @@ static void same(const struct stream *want, const struct stream *got, const stru
 	for (int k = 0; k < N_STREAM; k++)
 		for (uint32_t i = 0; i < want[k].n || i < got[k].n; i++)
 			if (memcmp(&want[k].said[i], &got[k].said[i], sizeof(got[k].said[i])))
-				fail_msg("%s, %d threads, %d nodes, chunk %d, draft %d, %s: completion %u of stream %d "
+				fail_msg("%s, %d threads, %d nodes, %d replicas, chunk %d, draft %d, %s: completion %u "
+					 "of stream %d "
 					 "differs",
-					 kernels_isa_name(w->isa), w->n_thread, w->n_node, w->chunk, w->n_draft,
-					 w->is_alone ? "alone" : "among 17", i, k);
+					 kernels_isa_name(w->isa), w->n_thread, w->n_node, w->n_replica, w->chunk,
+					 w->n_draft, w->is_alone ? "alone" : "among 17", i, k);
 }
 
 /*
@@ -150,7 +158,7 @@ static void same(const struct stream *want, const struct stream *got, const stru
 static void nothing_but_the_request_matters(void **state)
 {
 	static const int chunk[] = { 1, 7, 32, 512 };
-	const struct way definition = { ISA_REF, 1, 1, 0, true, 0 };
+	const struct way definition = { ISA_REF, 1, 1, 0, true, 0, 1 };
 	static struct stream want[N_STREAM], got[N_STREAM];
 	struct kernels k;
 	const int best = (int)kernels_select(&k, ISA_MAX);
@@ -167,8 +175,9 @@ static void nothing_but_the_request_matters(void **state)
 		if (!(kernels_available() & (1u << isa)))
 			continue;
 		for (int i = 0; i < 3 * 4 * 2 * 2; i += isa == best ? 1 : 5) {
-			const struct way w = { (enum kernels_isa)isa, 1 + i % 3, chunk[i / 3 % 4],
-					       i / 12 % 2 * 4,        i / 24,    0 };
+			const struct way w = {
+				(enum kernels_isa)isa, 1 + i % 3, chunk[i / 3 % 4], i / 12 % 2 * 4, i / 24, 0, 1
+			};
 
 			run(got, &w);
 			same(want, got, &w);
@@ -177,7 +186,16 @@ static void nothing_but_the_request_matters(void **state)
 	for (int i = 0; i < 4 * 3; i++) {
 		static const int node[] = { 2, 3, 4, 8 };
 		const struct way w = {
-			(enum kernels_isa)best, node[i % 4] + i % 2, chunk[1 + i / 4], i % 3 * 2, i % 2, node[i % 4]
+			(enum kernels_isa)best, node[i % 4] + i % 2, chunk[1 + i / 4], i % 3 * 2, i % 2, node[i % 4], 1
+		};
+
+		run(got, &w);
+		same(want, got, &w);
+	}
+	for (int i = 0; i < 8; i++) { /* with one or two nodes each */
+		const int n = 2 + i / 4, n_node = 1 + i % 2;
+		const struct way w = {
+			(enum kernels_isa)best, n * n_node + i % 2, chunk[i % 4], i / 2 % 2 * 4, false, n_node, n
 		};
 
 		run(got, &w);

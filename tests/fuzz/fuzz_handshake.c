@@ -28,14 +28,14 @@ static void require(int ok)
 
 static void set_up(void)
 {
-	struct intake_options o = { .n_ctx = N_CTX };
+	struct intake_options o = { .n_ctx = N_CTX, .block_len = KV_BLOCK, .queue = { &queue }, .n_queue = 1 };
 
 	if (vocab)
 		return;
 	vocab = bytes_vocab(false);
 	o.n_vocab = vocab_size(vocab);
+	queue_init(&queue, false);
 	require(intake_init(&intake, vocab, &o, eventfd(0, EFD_NONBLOCK)) == 0);
-	require(queue_init(&queue, N_CTX, KV_BLOCK) == 0);
 }
 
 /* What sched and sample rely on. */
@@ -60,14 +60,13 @@ static void drain(void)
 		for (uint32_t i = 0; i < queue.n_live; i++) {
 			struct request *r = queue.live[i];
 
-			if (r->state == REQUEST_TEXT)
-				continue;
-			if (r->session)
+			if (r->state != REQUEST_DONE) /* a client that has gone */
 				check_request(r);
 			r->state = REQUEST_DONE;
+			r->session->n_held--; /* as emit does */
 		}
 		queue_reap(&queue);
-	} while (queue.n_live);
+	} while (queue.done || intake.pool.n_live);
 }
 
 static void write_region(struct region *mine, const uint8_t *data, size_t n)

@@ -342,8 +342,8 @@ static void refuse_option(const char *option, const char *value, int code, const
 
 static void wrong_options_are_2_and_named(void **state)
 {
-	static const char *const number[] = { "threads", "nodes", "ctx",           "kv-bytes", "batch-rows",
-					      "chunk",   "draft", "drain-seconds", "spin-us" };
+	static const char *const number[] = { "threads",    "nodes", "replicas", "ctx",           "kv-bytes",
+					      "batch-rows", "chunk", "draft",    "drain-seconds", "spin-us" };
 	static const char *const wrong[] = { "-1", "x", "", "1x", "99999999999999999999" };
 	char option[32];
 
@@ -355,6 +355,10 @@ static void wrong_options_are_2_and_named(void **state)
 		}
 	refuse_option("--threads", "1025", 2, "from 0 to 1024");
 	refuse_option("--nodes", "9", 2, "from 0 to 8");
+	refuse_option("--replicas", "0", 2, "from 1 to 8");
+	refuse((char *[]){ (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, (char *)"--threads",
+			   (char *)"2", (char *)"--replicas", (char *)"3", NULL },
+	       1, "lower --replicas");
 	refuse_option("--draft", "17", 2, "from 0 to 16");
 	refuse_option("--nosuch", "1", 2, "gyred --help");
 	refuse_option("--isa", "mmx", 1, "auto, ref, avx2");

@@ -1,4 +1,5 @@
 /* Running streams come first, a short pool preempts the last in order, and every block comes back: else a daemon starves. */
+#include "daemon/request_pool.h"
 #include "daemon/sched/sched.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 
 #define N_CTX 256
 
+static struct request_pool pool;
 static struct queue q;
 static struct batch b;
 static struct kv kv;
@@ -22,7 +24,8 @@ static int setup(void **state)
 	struct sched_options o = { .n_row = 64, .block_len = 32 };
 
 	(void)state;
-	assert_int_equal(queue_init(&q, N_CTX, 32), 0);
+	assert_int_equal(request_pool_init(&pool, 8, N_CTX, 32, false), 0);
+	queue_init(&q, false);
 	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
 	assert_int_equal(kv_init(&kv, &node, 1, 4), 0);
 	sched_init(&s, &kv, &o);
@@ -33,6 +36,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	queue_deinit(&q);
+	request_pool_deinit(&pool);
 	batch_deinit(&b);
 	kv_deinit(&kv);
 	return 0;
@@ -40,13 +44,15 @@ static int teardown(void **state)
 
 static struct request *add(uint32_t n_prompt, uint16_t priority)
 {
-	struct request *r = queue_get(&q);
+	struct request *r = request_pool_get(&pool);
 
 	r->op = GYRE_OP_GENERATE;
 	r->n_prompt = r->n_token = n_prompt;
 	r->priority = priority;
 	r->grant = 4;
 	r->state = REQUEST_WAITING;
+	queue_put(&q, r);
+	queue_take(&q);
 	return r;
 }
 
@@ -102,7 +108,8 @@ static void test_ends(void **state)
 
 	(void)state;
 	late->deadline_ns = 1;
-	gone->cancelled = true;
+	assert_true(request_cancel(gone));
+	assert_false(request_cancel(gone));
 	paused->grant = 0;
 	assert_true(sched_plan(&s, &q, &b));
 	assert_int_equal(b.n_row, 0);
@@ -110,9 +117,17 @@ static void test_ends(void **state)
 	assert_int_equal(late->res, -ETIME);
 	assert_int_equal(gone->res, -ECANCELED);
 	assert_int_equal(huge->res, -ENOSPC);
+	assert_false(request_cancel(late)); /* its end is settled */
+	queue_weigh(&q);
+	assert_int_equal(queue_load(&q), request_rows(paused));
+	/* A CANCEL that came first has been told so: whatever else ends it then, it ends as cancelled. */
+	assert_true(request_cancel(paused));
+	request_end(paused, 0);
+	assert_int_equal(paused->res, -ECANCELED);
 	late->state = gone->state = huge->state = paused->state = REQUEST_DONE;
 	assert_false(sched_plan(&s, &q, &b));
 	assert_int_equal(q.n_live, 0);
+	assert_int_equal(queue_load(&q), 0);
 	assert_int_equal(kv_n_free(&kv), kv.n_block);
 }
 
@@ -125,14 +140,17 @@ static void test_a_used_slot_is_blank(void **state)
 
 	(void)state;
 	r->n_held = r->n_emitted = r->n_draft = 9;
-	r->hit_stop = r->cancelled = true;
+	r->hit_stop = true;
+	assert_true(request_cancel(r));
 	r->state = REQUEST_DONE;
 	queue_reap(&q);
-	again = queue_get(&q);
+	assert_ptr_equal(q.done, r);
+	request_pool_put(&pool, r);
+	again = request_pool_get(&pool);
 	assert_ptr_equal(again, r);
 	assert_int_equal(r->index, index);
 	assert_ptr_equal(r->token, token);
-	assert_false(r->hit_stop || r->cancelled || r->state || r->op || r->priority);
+	assert_false(r->hit_stop || request_is_cancelled(r) || r->state || r->op || r->priority);
 	assert_int_equal(r->n_held | r->n_emitted | r->n_draft | r->n_prompt | r->n_block, 0);
 }
 

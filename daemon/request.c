@@ -1,0 +1,41 @@
+#include "daemon/request.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+
+void request_end(struct request *r, int res)
+{
+	uint32_t open = REQUEST_OPEN;
+	bool is_ours = __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_SETTLED, false, __ATOMIC_ACQ_REL,
+						   __ATOMIC_ACQUIRE);
+
+	r->res = is_ours || open == REQUEST_SETTLED ? res : -ECANCELED;
+	r->state = REQUEST_ENDED;
+}
+
+bool request_cancel(struct request *r)
+{
+	uint32_t open = REQUEST_OPEN;
+
+	return __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_CANCELLED, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
+bool request_is_cancelled(const struct request *r)
+{
+	return __atomic_load_n(&r->outcome, __ATOMIC_RELAXED) == REQUEST_CANCELLED;
+}
+
+uint32_t request_rows(const struct request *r)
+{
+	uint32_t n_prompt = r->n_prompt > r->n_past ? r->n_prompt - r->n_past : 0;
+	uint32_t n_done = r->n_token - r->n_prompt, most = REQUEST_ANSWER;
+
+	if (r->state >= REQUEST_ENDED)
+		return 0;
+	if (r->op != GYRE_OP_GENERATE)
+		return n_prompt;
+	if (r->max_tokens)
+		most = min_u32(most, r->max_tokens);
+	return n_prompt + (most > n_done ? most - n_done : 1);
+}

@@ -1,0 +1,38 @@
+/*
+ * A mutex that costs nothing where there is nobody to keep out: with one engine its leader is the only one that takes these.
+ */
+#ifndef GYRE_DAEMON_UTIL_LOCK_H
+#define GYRE_DAEMON_UTIL_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct lock {
+	bool is_shared; /* set before the first thread that takes it is made */
+	pthread_mutex_t mutex;
+};
+
+static inline void lock_init(struct lock *l, bool is_shared)
+{
+	pthread_mutex_init(&l->mutex, NULL);
+	l->is_shared = is_shared;
+}
+
+static inline void lock_take(struct lock *l)
+{
+	if (l->is_shared)
+		pthread_mutex_lock(&l->mutex);
+}
+
+static inline bool lock_try(struct lock *l)
+{
+	return !l->is_shared || pthread_mutex_trylock(&l->mutex) == 0;
+}
+
+static inline void lock_drop(struct lock *l)
+{
+	if (l->is_shared)
+		pthread_mutex_unlock(&l->mutex);
+}
+
+#endif
