@@ -205,6 +205,17 @@ static void any_number_of_nodes_gives_the_same_answer(void **state)
 	assert_int_equal(gyred_stop(), 0);
 }
 
+/* One on each node, with its own copy of the model there: as many bytes on both. */
+static void replicas_have_a_copy_each(void **state)
+{
+	(void)state;
+	serve("--replicas 2", NULL);
+	said("replica 1: 2 threads on 1 of the nodes");
+	pools_are_placed(1, false);
+	threads_are_pinned(1, 1, 1, 1);
+	assert_int_equal(gyred_stop(), 0);
+}
+
 /* gyred does not start: it says why, and what to do. */
 static void refuses(const char *options, void (*before)(void), const char *why, const char *remedy)
 {
@@ -374,6 +385,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(the_answer_is_the_hosts, gyred_kill),
 		cmocka_unit_test_teardown(every_page_is_on_its_node, gyred_kill),
 		cmocka_unit_test_teardown(any_number_of_nodes_gives_the_same_answer, gyred_kill),
+		cmocka_unit_test_teardown(replicas_have_a_copy_each, gyred_kill),
 		cmocka_unit_test_teardown(a_node_without_huge_pages_takes_others, gyred_kill),
 		cmocka_unit_test_teardown(a_node_without_memory_is_refused, free_node1),
 		cmocka_unit_test_teardown(where_memory_cannot_be_bound_nodes_are_refused, gyred_kill),
