@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/memory.h"
+#include "daemon/util/placement.h"
 #include "daemon/vocab_gguf.h"
 
 #include <errno.h>
@@ -227,6 +228,7 @@ static int open_engines(struct daemon *d, struct error *e)
 		r = engine_open(&d->engine[i], &o, e);
 		d->n_engine += r == 0;
 	}
+	placement_prefer(d->part[0].node[0].os_node); /* the rings that this thread will make */
 	return r;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/engine.h"
 #include "daemon/util/log.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/placement.h"
 #include "shm/atomic.h"
 
 #include <errno.h>
@@ -111,12 +112,14 @@ int engine_open(struct engine *e, const struct engine_options *o, struct error *
 
 	memset(e, 0, sizeof(*e));
 	r = open_team(e, o, why);
+	placement_prefer(o->layout->node[0].os_node); /* work space lies with the leader */
 	if (r == 0)
 		r = open_forward(e, o, why);
 	if (r == 0)
 		r = open_kv(e, o, why);
 	if (r == 0)
 		r = open_stages(e, o, why);
+	placement_prefer(-1);
 	if (r < 0)
 		engine_close(e);
 	return r;
@@ -152,6 +155,7 @@ static void *leader_main(void *arg)
 	struct engine *e = arg;
 
 	pthread_setname_np(pthread_self(), "gyred-leader");
+	placement_prefer(-1); /* not what the thread that made it prefers */
 	pin_leader(e);
 	while (!load_acquire(&e->is_stopping))
 		engine_step(e);

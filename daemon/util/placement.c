@@ -25,6 +25,18 @@ int placement_bind(void *base, size_t bytes, int os_node)
 	return mbind(base, bytes, MPOL_BIND, mask, NODE_BITS, MPOL_MF_STRICT) ? -errno : 0;
 }
 
+void placement_prefer(int os_node)
+{
+	unsigned long mask[NODE_BITS / WORD_BITS] = { 0 };
+
+	if (os_node < 0 || os_node >= NODE_BITS) {
+		(void)set_mempolicy(MPOL_DEFAULT, NULL, 0);
+		return;
+	}
+	mask[(size_t)os_node / WORD_BITS] = 1ul << ((size_t)os_node % WORD_BITS);
+	(void)set_mempolicy(MPOL_PREFERRED, mask, NODE_BITS);
+}
+
 int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there)
 {
 	size_t n = (bytes + page_bytes - 1) / page_bytes;
