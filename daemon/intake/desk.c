@@ -42,9 +42,10 @@ static bool has_work(struct intake *i)
 	return false;
 }
 
+/* The clock is first read after a round of looks: a client that answers at once is not kept waiting for it. */
 static bool spin(struct intake *i)
 {
-	uint64_t end = doorbell_now_ns() + i->spin_ns;
+	uint64_t end = 0, now;
 
 	do {
 		for (int k = 0; k < LOOKS_PER_CLOCK; k++) {
@@ -52,7 +53,9 @@ static bool spin(struct intake *i)
 				return true;
 			cpu_relax();
 		}
-	} while (doorbell_now_ns() < end);
+		now = doorbell_now_ns();
+		end = end ? end : now + i->spin_ns;
+	} while (now < end);
 	return false;
 }
 
