@@ -111,32 +111,6 @@ static void make_vocab(void *arg, const struct gguf *g)
 	v->code = vocab_from_gguf(&v->vocab, g, v->text, sizeof(v->text));
 }
 
-/* A node's pages are bound to it before they are written; that they are there is looked at all the same. */
-static int check_placement(const struct weights *w, struct error *e)
-{
-	for (uint32_t i = 0; i < w->plan.n_node; i++) {
-		size_t n_page, n_there;
-		int r;
-
-		if (w->pool[i].os_node < 0)
-			continue;
-		r = pool_placement(&w->pool[i], &n_page, &n_there);
-		if (r < 0)
-			return error_set(e, r, "weights of node %u: where its pages lie cannot be read: %s", i,
-					 strerror(-r));
-		log_info("node %u: %.1f MiB of weights on NUMA node %d in %s: %zu of %zu pages there", i,
-			 (double)w->pool[i].bytes / (1 << 20), w->pool[i].os_node, pool_kind_name(w->pool[i].kind),
-			 n_there, n_page);
-		if (n_there < n_page)
-			return error_set(
-				e, -ENOMEM,
-				"weights of node %u: %zu of %zu pages are not on NUMA node %d; free memory there or "
-				"run with fewer --nodes",
-				i, n_page - n_there, n_page, w->pool[i].os_node);
-	}
-	return 0;
-}
-
 /*
  * Nobody asked for the nodes there are, and they cannot be had: the model is too small for them, or memory cannot be bound here
  * (a container without the right to). Fewer then. false: each engine has one already.
@@ -183,7 +157,7 @@ static int load_weights(struct daemon *d, uint32_t i, struct error *e)
 	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", d->model_name,
 		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
 		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
-	return check_placement(w, e);
+	return pool_check(w->pool, w->plan.n_node, "weights", e);
 }
 
 static bool is_same_memory(const struct layout *a, const struct layout *b)

@@ -87,7 +87,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
 		 o->config->kv_type, e->kv.n_block, (double)(n_block * bytes) / (1 << 20),
 		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
-	return 0;
+	return pool_check(e->kv_pool, n_node, "keys and values", why);
 }
 
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)

@@ -357,6 +357,31 @@ int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there)
 	return 0;
 }
 
+/* Pages are bound before they are touched; that they are there is looked at all the same. */
+int pool_check(const struct pool *p, uint32_t n, const char *what, struct error *e)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		size_t n_page, n_there;
+		int r;
+
+		if (p[i].os_node < 0)
+			continue;
+		r = pool_placement(&p[i], &n_page, &n_there);
+		if (r < 0)
+			return error_set(e, r, "%s of node %u: where the pages lie cannot be read: %s", what, i,
+					 strerror(-r));
+		log_info("%s of node %u: %.1f MiB on NUMA node %d in %s: %zu of %zu pages there", what, i,
+			 (double)p[i].bytes / (1 << 20), p[i].os_node, pool_kind_name(p[i].kind), n_there, n_page);
+		if (n_there < n_page)
+			return error_set(
+				e, -ENOMEM,
+				"%s of node %u: %zu of %zu pages are not on NUMA node %d; free memory there or run "
+				"with fewer --nodes",
+				what, i, n_page - n_there, n_page, p[i].os_node);
+	}
+	return 0;
+}
+
 int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end)
 {
 	size_t page = kind_table[p->kind].page;

@@ -42,6 +42,9 @@ void pool_unmap(struct pool *p);
 /* How many pages there are and how many of them lie on os_node; of a pool bound to none, as many. 0 or -errno. */
 int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there);
 
+/* The same of n nodes' pools, logged; `what` is in them. -ENOMEM with the remedy: a page lies elsewhere. */
+int pool_check(const struct pool *p, uint32_t n, const char *what, struct error *e);
+
 const char *pool_kind_name(enum pool_kind kind); /* "2 MiB huge pages" */
 /* The kind of smallest pages among n pools. */
 enum pool_kind pool_kind_least(const struct pool *p, uint32_t n);

@@ -76,19 +76,20 @@ static void threads_are_pinned(int a, int b, int c, int d)
 }
 
 /* gyred counts the pages of each node itself, and says so. */
-static void it_says_where_pages_are(int n_node)
+static void it_says_where_pages_are(int n_node, const char *what)
 {
 	for (int i = 0; i < n_node; i++) {
-		char begin[32];
+		char begin[48];
 		const char *line, *count;
 		int n_there = -1, n_page = 0;
 
-		snprintf(begin, sizeof(begin), "node %d: ", i);
+		snprintf(begin, sizeof(begin), "%s of node %d: ", what, i);
 		line = strstr(gyred_said, begin);
 		count = line ? strstr(line + strlen(begin), ": ") : NULL;
 		if (!count || sscanf(count, ": %d of %d pages there", &n_there, &n_page) != 2 || n_page < 1 ||
 		    n_there != n_page)
-			fail_msg("no line that says the pages of node %d to be there; gyred said:\n%s", i, gyred_said);
+			fail_msg("no line that says the pages of %s of node %d to be there; gyred said:\n%s", what, i,
+				 gyred_said);
 	}
 }
 
@@ -119,7 +120,8 @@ static void pools_are_placed(int n_node, bool is_named)
 			fail_msg("%llu KiB of a pool of node %d, but: %s", (unsigned long long)p[i].bytes >> 10, node,
 				 p[i].line);
 	}
-	it_says_where_pages_are(n_node);
+	it_says_where_pages_are(n_node, "weights");
+	it_says_where_pages_are(n_node, "keys and values");
 	if (!is_named) /* what belongs where is not known, but they divide the model evenly */
 		assert_true(on[0] > 2 * on[1] / 3 && on[1] > 2 * on[0] / 3);
 	for (int i = 0; is_named && i < n_node; i++)
