@@ -26,8 +26,7 @@ static const struct size {
 
 #define N_SIZE BENCH_SIZES
 _Static_assert(sizeof(sizes) / sizeof(sizes[0]) == N_SIZE, "sizes");
-#define ROW_MAX 64u
-#define COL_MAX 8192u
+#define FLOAT_MAX (2048u * 64) /* of the largest */
 
 struct job {
 	struct team *team;
@@ -80,11 +79,8 @@ static void all_reduce(void *arg, int worker)
 {
 	struct job *j = arg;
 	const struct team_node *node = team_node(j->team, worker);
-	struct reduce_temp t;
 	double spent = 0;
 
-	for (int i = 0; i < PLAN_DEPTH_MAX; i++)
-		t.row[i] = memory_array(COL_MAX, sizeof(float));
 	for (uint32_t turn = 0; turn < j->n_turn; turn++) {
 		double begin;
 
@@ -92,15 +88,13 @@ static void all_reduce(void *arg, int worker)
 		team_barrier(j->team, worker); /* all sums are there: what comes now is the all-reduce */
 		begin = now_s();
 		team_barrier(j->team, worker);
-		reduce_rows(&j->reduce, &j->sum, &t, j->team, worker, j->x, j->size.n_row);
+		reduce_rows(&j->reduce, &j->sum, j->team, worker, j->x, j->size.n_row);
 		for (size_t i = 0; i < j->size.n_row * j->reduce.stride; i += LANES) /* a line each */
 			(void)((volatile float *)j->x)[i];
 		spent += now_s() - begin;
 	}
 	if (worker == 0)
 		j->ns = spent * 1e9 / j->n_turn;
-	for (int i = 0; i < PLAN_DEPTH_MAX; i++)
-		free(t.row[i]);
 }
 
 static double reduce_ns(struct job *j, const struct size *s)
@@ -118,13 +112,12 @@ static double reduce_ns(struct job *j, const struct size *s)
 /* One chunk of columns, and one partial sum, for each node. */
 static int open_reduce(struct job *j, int n_node)
 {
-	size_t n = (size_t)2048 * ROW_MAX;
 
 	j->sum = (struct plan_sum){ .n_chunk = (uint32_t)n_node, .n_partial = (uint32_t)n_node };
-	j->x = memory_array(n, sizeof(float));
+	j->x = memory_array(FLOAT_MAX, sizeof(float));
 	for (uint32_t i = 0; i < (uint32_t)n_node; i++) {
 		j->sum.partial[i] = (struct plan_range){ i, i + 1 };
-		j->reduce.sum[i] = memory_array(n, sizeof(float));
+		j->reduce.sum[i] = memory_array(FLOAT_MAX, sizeof(float));
 		if (!j->reduce.sum[i])
 			return -ENOMEM;
 	}

@@ -54,10 +54,9 @@ struct scratch {
 	struct act act;                  /* what was packed last */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
-	struct reduce_temp temp;
-	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
-	float *attn;                    /* [ATTN_SCRATCH] */
-	float *merge;                   /* [2][n_chunk_max] */
+	const struct plan_sum *pending;  /* partial sums that x waits for; NULL: none */
+	float *attn;                     /* [ATTN_SCRATCH] */
+	float *merge;                    /* [2][n_chunk_max] */
 	struct partial partial;
 } __attribute__((aligned(64)));
 

@@ -42,7 +42,7 @@ static void pack_tile(struct model *m, struct scratch *s, const struct act *a, c
 			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
 			if (s->pending)
-				reduce_add(&m->reduce, s->pending, &s->temp, m->x, row, 0, m->x_stride);
+				reduce_add(&m->reduce, s->pending, m->x, row, 0, m->x_stride);
 			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
 				       m->hp.rms_eps);
 		}
@@ -64,7 +64,7 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 	struct act *own_act = &own->act;
 
 	if (own->pending && s->norm && (alone || s->row)) {
-		reduce_rows(&m->reduce, own->pending, &own->temp, m->team, worker, m->x, m->batch->n_row);
+		reduce_rows(&m->reduce, own->pending, m->team, worker, m->x, m->batch->n_row);
 		own->pending = NULL;
 	}
 	/* The description is each worker's own; only tiles are shared. */

@@ -51,11 +51,6 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
-	for (int i = 0; i < PLAN_DEPTH_MAX; i++) {
-		s->temp.row[i] = memory_array(m->x_stride, sizeof(float));
-		if (!s->temp.row[i])
-			return false;
-	}
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
@@ -103,8 +98,6 @@ static void scratch_free(struct model *m)
 		struct scratch *s = &m->scratch[i];
 
 		partial_free(&s->partial);
-		for (int k = 0; k < PLAN_DEPTH_MAX; k++)
-			free(s->temp.row[k]);
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);

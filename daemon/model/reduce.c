@@ -9,16 +9,16 @@
 struct walk {
 	const struct reduce *r;
 	const struct plan_sum *s;
-	const struct reduce_temp *t;
-	uint32_t next; /* partial sum: they come in order of chunks */
-	size_t at, n;  /* floats of the row */
+	uint32_t next;       /* partial sum: they come in order of chunks */
+	size_t at, n;        /* floats of the row */
+	float (*sum)[PIECE]; /* [PLAN_DEPTH_MAX]: of each depth of the tree */
 };
 
 /* The sum over chunks [begin, end). */
 static const float *gather(struct walk *w, uint32_t begin, uint32_t end, int depth)
 {
 	const struct plan_range *p = &w->s->partial[w->next];
-	float *sum = w->t->row[depth];
+	float *sum = w->sum[depth];
 	uint32_t mid;
 
 	if (p->begin == begin && p->end == end)
@@ -29,26 +29,27 @@ static const float *gather(struct walk *w, uint32_t begin, uint32_t end, int dep
 	return sum;
 }
 
-void reduce_add(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, float *x, size_t row,
-		size_t col0, size_t col1)
+void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1)
 {
+	_Alignas(64) float sum[PLAN_DEPTH_MAX][PIECE];
+
 	for (size_t col = col0; col < col1; col += PIECE) {
 		struct walk w = {
-			.r = r, .s = s, .t = t, .at = row * r->stride + col, .n = min_size(PIECE, col1 - col)
+			.r = r, .s = s, .at = row * r->stride + col, .n = min_size(PIECE, col1 - col), .sum = sum
 		};
 
 		r->k->add(x + w.at, gather(&w, 0, s->n_chunk, 0), w.n);
 	}
 }
 
-void reduce_rows(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, struct team *team,
-		 int worker, float *x, size_t n_row)
+void reduce_rows(const struct reduce *r, const struct plan_sum *s, struct team *team, int worker, float *x,
+		 size_t n_row)
 {
 	size_t begin, end;
 
 	team_range(r->stride, team_size(team), worker, LANES, &begin, &end);
 	for (size_t row = 0; row < n_row; row++)
-		reduce_add(r, s, t, x, row, begin, end);
+		reduce_add(r, s, x, row, begin, end);
 	profile_lap(PROFILE_REDUCE);
 	team_barrier(team, worker);
 }

@@ -16,16 +16,10 @@ struct reduce {
 	float *sum[PLAN_CHUNK_MAX]; /* [n_row][stride] each, as many as a plan_sum has partial ones */
 };
 
-/* Work space of one worker: [stride] each. */
-struct reduce_temp {
-	float *row[PLAN_DEPTH_MAX];
-};
-
 /* x[row][col0 .. col1) += the sum; x is the array's origin, columns are multiples of 16. */
-void reduce_add(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, float *x, size_t row,
-		size_t col0, size_t col1);
+void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1);
 /* All rows, cut by columns among all workers, each of whom calls it; ends with a barrier, after which x may be read. */
-void reduce_rows(const struct reduce *r, const struct plan_sum *s, const struct reduce_temp *t, struct team *team,
-		 int worker, float *x, size_t n_row);
+void reduce_rows(const struct reduce *r, const struct plan_sum *s, struct team *team, int worker, float *x,
+		 size_t n_row);
 
 #endif
