@@ -59,16 +59,12 @@ static uint64_t node_bytes(const struct plan *p, const struct gguf *g, uint32_t 
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 		enum plan_axis axis = p->axis(t->name.p, t->name.n);
-		const struct plan_node *v = &p->node[node];
-		struct plan_range r = plan_rows(p, axis, node);
+		const struct plan_sum *sum = plan_sum(p, axis);
+		struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
 		uint32_t all = plan_extent(p, axis), part = r.end - r.begin;
 
 		if (axis == PLAN_VOCAB && !is_head(g, t->name))
 			continue;
-		if (axis == PLAN_HEAD_K)
-			part = p->head.cut[v->head_chunk.end] - p->head.cut[v->head_chunk.begin];
-		if (axis == PLAN_FF_K)
-			part = p->ff.cut[v->ff_chunk.end] - p->ff.cut[v->ff_chunk.begin];
 		n += axis == PLAN_COPY ? t->bytes : t->bytes / all * part + t->bytes % all * part / all;
 	}
 	return n;

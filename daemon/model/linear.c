@@ -135,10 +135,8 @@ void linear_share(struct share *s, const struct model *m, int worker, const stru
 void linear_residual(struct model *m, int worker, const struct tensor *w, const float *src, size_t src_stride)
 {
 	const struct plan_sum *sum = plan_sum(m->plan, w->axis);
-	const struct plan_node *node = &m->plan->node[team_node(m->team, worker)->index];
-	struct plan_range chunk = w->axis == PLAN_HEAD_K ? node->head_chunk : node->ff_chunk;
-	struct plan_range partial = w->axis == PLAN_HEAD_K ? node->head_partial : node->ff_partial;
-	uint32_t col0 = sum->cut[chunk.begin], n_col = sum->cut[chunk.end] - col0;
+	const struct plan_share *own = &sum->node[team_node(m->team, worker)->index];
+	uint32_t col0 = own->col.begin, n_col = own->col.end - col0;
 	struct act_source source = { .x = src + col0,
 				     .stride = src_stride,
 				     .n_row = m->batch->n_row,
@@ -152,7 +150,7 @@ void linear_residual(struct model *m, int worker, const struct tensor *w, const 
 
 	linear_share(&s, m, worker, a, w, n_col, n_col ? m->x_stride / PANEL_ROWS : 0, 1);
 	while (share_next(&s, &begin, &end)) {
-		for (uint32_t i = partial.begin; i < partial.end; i++)
+		for (uint32_t i = own->partial.begin; i < own->partial.end; i++)
 			linear_mul(m, a, w, &w->part[i], m->reduce.sum[i], m->x_stride, begin, end);
 		if (sum->n_partial == 1)
 			for (size_t r = 0, at = begin * PANEL_ROWS; r < source.n_row; r++, at += m->x_stride)

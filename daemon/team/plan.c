@@ -40,14 +40,15 @@ static void cover(struct plan_sum *s, uint32_t begin, uint32_t end, struct plan_
 	}
 }
 
-/* A node's partial sums; nodes come in order. */
-static struct plan_range add_partials(struct plan_sum *s, struct plan_range own)
+/* A node's chunks; nodes come in order. */
+static void give_chunks(struct plan_sum *s, uint32_t node, struct plan_range own)
 {
 	uint32_t begin = s->n_partial;
 
 	if (own.begin < own.end)
 		cover(s, 0, s->n_chunk, own);
-	return (struct plan_range){ begin, s->n_partial };
+	s->node[node] = (struct plan_share){ .col = { s->cut[own.begin], s->cut[own.end] },
+					     .partial = { begin, s->n_partial } };
 }
 
 /* Heads whose columns are whole blocks. */
@@ -112,17 +113,15 @@ static void deal(struct plan *p, uint32_t n_part, uint32_t node)
 	struct plan_node *n = &p->node[node];
 	struct plan_range panel = share(n_panel, p->n_node, node);
 
-	n->head_chunk = head_chunks(p, n_part, node);
-	n->head.begin = p->head.cut[n->head_chunk.begin] / s->head_dim;
-	n->head.end = p->head.cut[n->head_chunk.end] / s->head_dim;
+	give_chunks(&p->head, node, head_chunks(p, n_part, node));
+	give_chunks(&p->ff, node, share(p->ff.n_chunk, p->n_node, node));
+	n->head.begin = p->head.node[node].col.begin / s->head_dim;
+	n->head.end = p->head.node[node].col.end / s->head_dim;
 	n->head_kv.begin = n->head.begin / n_rep;
 	n->head_kv.end = n->head.begin == n->head.end ? n->head_kv.begin : ceil_div(n->head.end, n_rep);
-	n->ff_chunk = share(p->ff.n_chunk, p->n_node, node);
-	n->ff = (struct plan_range){ p->ff.cut[n->ff_chunk.begin], p->ff.cut[n->ff_chunk.end] };
+	n->ff = p->ff.node[node].col;
 	n->vocab.begin = min_u32(panel.begin * PANEL, s->n_vocab);
 	n->vocab.end = min_u32(panel.end * PANEL, s->n_vocab);
-	n->head_partial = add_partials(&p->head, n->head_chunk);
-	n->ff_partial = add_partials(&p->ff, n->ff_chunk);
 }
 
 int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e)
@@ -187,11 +186,11 @@ const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis)
 	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : NULL;
 }
 
-uint32_t plan_partial_node(const struct plan *p, enum plan_axis axis, uint32_t partial)
+uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial)
 {
 	uint32_t i = 0;
 
-	while (partial >= (axis == PLAN_HEAD_K ? p->node[i].head_partial.end : p->node[i].ff_partial.end))
+	while (partial >= s->node[i].partial.end)
 		i++;
 	return i;
 }

@@ -47,15 +47,16 @@ struct plan_shape {
 struct plan_sum {
 	uint32_t n_chunk;
 	uint32_t cut[PLAN_CHUNK_MAX + 1]; /* chunk c is columns [cut[c], cut[c + 1]) */
-	uint32_t n_partial;               /* partial sums of all nodes, in order of chunks */
-	struct plan_range partial[PLAN_CHUNK_MAX];
+	uint32_t n_partial;
+	struct plan_range partial[PLAN_CHUNK_MAX]; /* chunks of each partial sum of all nodes, in order */
+	struct plan_share {
+		struct plan_range col, partial; /* columns; of partial[] */
+	} node[NODE_MAX];                       /* what each node adds up */
 };
 
 struct plan_node {
 	struct plan_range head, head_kv; /* a KV head whose query heads two nodes share is on both */
 	struct plan_range ff, vocab;     /* rows */
-	struct plan_range head_chunk, ff_chunk;
-	struct plan_range head_partial, ff_partial; /* of plan_sum.partial */
 };
 
 struct plan {
@@ -76,8 +77,8 @@ struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t 
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
 /* PLAN_HEAD_K or PLAN_FF_K; else NULL. */
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis);
-/* The node that adds up a partial sum of PLAN_HEAD_K or PLAN_FF_K. */
-uint32_t plan_partial_node(const struct plan *p, enum plan_axis axis, uint32_t partial);
+/* The node that adds up a partial sum. */
+uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial);
 
 /* The tree: the sum over [begin, end), of two or more, is that over [begin, mid) plus that over [mid, end). */
 uint32_t plan_mid(uint32_t begin, uint32_t end);

@@ -108,7 +108,7 @@ static struct tensor_part partial_at(const struct plan *p, const struct tensor *
 {
 	const struct plan_sum *s = plan_sum(p, t->axis);
 	struct plan_range r = s->partial[i];
-	struct tensor_part part = { .node = plan_partial_node(p, t->axis, i),
+	struct tensor_part part = { .node = plan_partial_node(s, i),
 				    .n_row = t->n_row,
 				    .col0 = s->cut[r.begin],
 				    .n_col = s->cut[r.end] - s->cut[r.begin],

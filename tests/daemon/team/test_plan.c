@@ -61,8 +61,7 @@ static bool is_subtree(uint32_t n, struct plan_range r)
 static void adds_up(const struct plan *p, enum plan_axis axis, uint32_t block)
 {
 	const struct plan_sum *s = plan_sum(p, axis);
-	const struct plan_node *owner;
-	struct plan_range own;
+	const struct plan_share *own;
 	uint32_t at = 0;
 
 	assert_true(s->n_chunk >= 1 && s->n_chunk <= PLAN_CHUNK_MAX && s->n_partial <= s->n_chunk);
@@ -75,10 +74,11 @@ static void adds_up(const struct plan *p, enum plan_axis axis, uint32_t block)
 	for (uint32_t i = 0; i < s->n_partial; i++) {
 		assert_int_equal(s->partial[i].begin, at);
 		assert_true(is_subtree(s->n_chunk, s->partial[i]));
+		own = &s->node[plan_partial_node(s, i)];
+		assert_true(i >= own->partial.begin && i < own->partial.end);
+		assert_true(s->cut[at] >= own->col.begin);
 		at = s->partial[i].end;
-		owner = &p->node[plan_partial_node(p, axis, i)];
-		own = axis == PLAN_HEAD_K ? owner->head_chunk : owner->ff_chunk;
-		assert_true(s->partial[i].begin >= own.begin && at <= own.end);
+		assert_true(s->cut[at] <= own->col.end);
 	}
 	assert_int_equal(at, s->n_chunk);
 }
@@ -110,8 +110,8 @@ static void every_row_and_chunk_is_somebodys(void **state)
 			for (uint32_t k = 0; k < n; k++) {
 				const struct plan_node *v = &p.node[k];
 
-				assert_int_equal(p.head.cut[v->head_chunk.begin], v->head.begin * s->head_dim);
-				assert_int_equal(p.ff.cut[v->ff_chunk.end], v->ff.end);
+				assert_int_equal(p.head.node[k].col.begin, v->head.begin * s->head_dim);
+				assert_int_equal(p.ff.node[k].col.end, v->ff.end);
 				for (uint32_t h = v->head.begin; h < v->head.end; h++)
 					assert_true(h / n_rep >= v->head_kv.begin && h / n_rep < v->head_kv.end);
 			}
