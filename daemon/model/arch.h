@@ -169,8 +169,8 @@ void linear_residual(struct model *m, int worker, const struct tensor *w, const 
 void attention_plan(struct model *m);
 /* A node's head sets. false: no memory. */
 bool attention_sets(struct model *m, struct node *n, const struct plan_node *p);
-/* K and V of one layer and KV head in a KV block. */
-size_t attention_head_bytes(const struct model *m);
+/* A node's piece of a KV block. */
+size_t attention_block_bytes(const struct model *m, const struct node *n);
 /* Stores rotated k and v of one of the node's KV heads for all rows of the batch. */
 void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
 		     const float *v);

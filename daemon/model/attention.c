@@ -63,7 +63,8 @@ void attention_plan(struct model *m)
 	}
 }
 
-size_t attention_head_bytes(const struct model *m)
+/* K and V of one layer and KV head in a KV block. */
+static size_t head_bytes(const struct model *m)
 {
 	int dim = (int)m->hp.head_dim;
 
@@ -73,12 +74,12 @@ size_t attention_head_bytes(const struct model *m)
 /* Where K and V of one of a node's KV heads lie in block 0. */
 static uint8_t *head_at(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv)
 {
-	return n->kv + attention_head_bytes(m) * ((size_t)layer * n->n_head_kv + head_kv);
+	return n->kv + head_bytes(m) * ((size_t)layer * n->n_head_kv + head_kv);
 }
 
-static size_t block_bytes(const struct model *m, const struct node *n)
+size_t attention_block_bytes(const struct model *m, const struct node *n)
 {
-	return attention_head_bytes(m) * n->n_head_kv * m->hp.n_layer;
+	return head_bytes(m) * n->n_head_kv * m->hp.n_layer;
 }
 
 void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
@@ -86,7 +87,7 @@ void attention_store(struct model *m, const struct node *n, uint32_t layer, uint
 {
 	const struct batch *b = m->batch;
 	int dim = (int)m->hp.head_dim;
-	size_t bytes = block_bytes(m, n), v_at = kv_k_bytes(m->kv_type, dim);
+	size_t bytes = attention_block_bytes(m, n), v_at = kv_k_bytes(m->kv_type, dim);
 	uint8_t *base = head_at(m, n, layer, head_kv);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
@@ -117,7 +118,7 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 	const struct batch *b = m->batch;
 	size_t dim = m->hp.head_dim;
 	const uint8_t *k = head_at(m, pr->node, layer, pr->set->head_kv);
-	struct attn_kv kv = { k, k + kv_k_bytes(m->kv_type, (int)dim), block_bytes(m, pr->node),
+	struct attn_kv kv = { k, k + kv_k_bytes(m->kv_type, (int)dim), attention_block_bytes(m, pr->node),
 			      b->seq[pr->group->seq].block, (int)dim };
 	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK), end = 0;
 	const float *q[ATTN_TILE];

@@ -265,11 +265,6 @@ const struct hparams *model_hparams(const struct model *m)
 	return &m->hp;
 }
 
-const char *model_arch(const struct model *m)
-{
-	return m->arch->name;
-}
-
 uint32_t model_n_ctx(const struct model *m)
 {
 	return m->n_ctx;
@@ -287,7 +282,7 @@ uint32_t model_n_node(const struct model *m)
 
 size_t model_kv_block_bytes(const struct model *m, uint32_t node)
 {
-	return attention_head_bytes(m) * m->node[node].n_head_kv * m->hp.n_layer;
+	return attention_block_bytes(m, &m->node[node]);
 }
 
 size_t model_kv_bytes(const struct model *m)

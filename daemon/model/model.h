@@ -41,7 +41,6 @@ int model_open(struct model **mp, const struct weights *w, const struct kernels 
 struct model *model_close(struct model *m);
 
 const struct hparams *model_hparams(const struct model *m);
-const char *model_arch(const struct model *m);
 uint32_t model_n_ctx(const struct model *m);
 /* Floats between logit rows: n_vocab rounded up to PANEL_ROWS. */
 uint32_t model_logit_stride(const struct model *m);
