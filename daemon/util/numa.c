@@ -10,22 +10,14 @@
 
 #define NODE_DIR "/sys/devices/system/node"
 
-/* "Node 0 MemTotal:   8743116 kB", or without the node: bytes. 0: no such line. */
-static uint64_t meminfo_bytes(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-
-	return at ? strtoull(at + strlen(name), NULL, 10) << 10 : 0;
-}
-
 static bool read_memory(struct numa_node *v, const char *root, const char *path)
 {
 	char text[4096];
 
 	if (readfile_str(text, sizeof(text), root, path))
 		return false;
-	v->mem_bytes = meminfo_bytes(text, "MemTotal:");
-	v->free_bytes = meminfo_bytes(text, "MemFree:");
+	v->mem_bytes = readfile_meminfo(text, "MemTotal:");
+	v->free_bytes = readfile_meminfo(text, "MemFree:");
 	return true;
 }
 

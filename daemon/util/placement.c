@@ -6,35 +6,45 @@
 #include <errno.h>
 #include <limits.h>
 #include <numaif.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NODE_BITS 1024
+#define NODE_BITS 1024 /* the kernel reads one bit less than it is told (mbind(2), BUGS) */
 #define WORD_BITS (sizeof(unsigned long) * CHAR_BIT)
 #define BATCH     512 /* pages asked about in one call */
 
+struct node_mask {
+	unsigned long word[NODE_BITS / WORD_BITS];
+};
+
+static bool is_node(int os_node)
+{
+	return os_node >= 0 && os_node < NODE_BITS;
+}
+
+static struct node_mask mask_of(int os_node)
+{
+	struct node_mask m = { { 0 } };
+
+	m.word[(size_t)os_node / WORD_BITS] = 1ul << ((size_t)os_node % WORD_BITS);
+	return m;
+}
+
 int placement_bind(void *base, size_t bytes, int os_node)
 {
-	unsigned long mask[NODE_BITS / WORD_BITS] = { 0 };
-
-	if (os_node < 0 || os_node >= NODE_BITS)
+	if (!is_node(os_node))
 		return -EINVAL;
-	mask[(size_t)os_node / WORD_BITS] = 1ul << ((size_t)os_node % WORD_BITS);
-	/* The kernel reads one bit less than it is told (mbind(2), BUGS). */
-	return mbind(base, bytes, MPOL_BIND, mask, NODE_BITS, MPOL_MF_STRICT) ? -errno : 0;
+	return mbind(base, bytes, MPOL_BIND, mask_of(os_node).word, NODE_BITS, MPOL_MF_STRICT) ? -errno : 0;
 }
 
 void placement_prefer(int os_node)
 {
-	unsigned long mask[NODE_BITS / WORD_BITS] = { 0 };
-
-	if (os_node < 0 || os_node >= NODE_BITS) {
+	if (is_node(os_node))
+		(void)set_mempolicy(MPOL_PREFERRED, mask_of(os_node).word, NODE_BITS);
+	else
 		(void)set_mempolicy(MPOL_DEFAULT, NULL, 0);
-		return;
-	}
-	mask[(size_t)os_node / WORD_BITS] = 1ul << ((size_t)os_node % WORD_BITS);
-	(void)set_mempolicy(MPOL_PREFERRED, mask, NODE_BITS);
 }
 
 int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there)
@@ -59,22 +69,16 @@ int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_no
 	return 0;
 }
 
-/* "Node 0 MemFree:        1234 kB" */
-static uint64_t field_kib(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-
-	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
-}
-
 size_t placement_available(const char *root, int os_node)
 {
 	char path[64], text[4096];
 
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", os_node);
-	if (readfile_str(text, sizeof(text), root, path))
+	snprintf(path, sizeof(path), os_node < 0 ? "/proc/meminfo" : "/sys/devices/system/node/node%d/meminfo",
+		 os_node);
+	if (readfile_str(text, sizeof(text), root, path) || (os_node < 0 && !strstr(text, "MemAvailable:")))
 		return SIZE_MAX;
-	return (size_t)(field_kib(text, "MemFree:") + field_kib(text, "Active(file):") +
-			field_kib(text, "Inactive(file):")) *
-	       1024;
+	if (os_node < 0)
+		return readfile_meminfo(text, "MemAvailable:");
+	return readfile_meminfo(text, "MemFree:") + readfile_meminfo(text, "Active(file):") +
+	       readfile_meminfo(text, "Inactive(file):");
 }

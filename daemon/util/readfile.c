@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int readfile_str(char *buf, size_t n, const char *root, const char *path)
 {
@@ -53,4 +54,11 @@ int readfile_u64(uint64_t *v, const char *root, const char *path)
 	errno = 0;
 	*v = strtoull(buf, &end, 10);
 	return errno ? -errno : *end ? -EINVAL : 0;
+}
+
+uint64_t readfile_meminfo(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoull(at + strlen(name), NULL, 10) << 10 : 0;
 }

@@ -6,8 +6,8 @@
 
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
-#include "daemon/util/placement.h"
 #include "daemon/util/parallel.h"
+#include "daemon/util/placement.h"
 #include "daemon/util/readfile.h"
 #include "daemon/util/topology.h"
 
@@ -224,19 +224,6 @@ static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, int os_no
 	return 0;
 }
 
-/* Populating past the memory there is would wake the OOM killer instead of failing. */
-static size_t memory_available(int os_node)
-{
-	char buf[4096], *at;
-
-	if (os_node >= 0)
-		return placement_available("", os_node);
-
-	if (readfile_str(buf, sizeof(buf), "", "/proc/meminfo") || !(at = strstr(buf, "MemAvailable:")))
-		return SIZE_MAX;
-	return (size_t)strtoull(at + sizeof("MemAvailable:") - 1, NULL, 10) * 1024;
-}
-
 static size_t pages_2m(size_t bytes)
 {
 	return bytes / (2 * MIB) + (bytes % (2 * MIB) != 0);
@@ -311,13 +298,12 @@ void pool_relax(struct layout *l)
 
 static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name, bool is_present, struct error *e)
 {
-	size_t available = memory_available(os_node);
+	size_t available = placement_available("", os_node); /* populating past it would wake the OOM killer */
 	char fix[128];
 	int r = try_node(os_node);
 
 	if (r)
 		return refuse_node(r, os_node, name, e);
-
 	if (!bytes)
 		bytes = 1;
 	for (enum pool_kind kind = POOL_HUGE_1G; kind < POOL_KIND_MAX; kind++) {
