@@ -10,6 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+_Static_assert(CONFIG_REPLICA_MAX == QUEUE_ENGINE_MAX, "an engine for each replica");
+
 static void name_model(struct daemon *d)
 {
 	struct gguf_str s;

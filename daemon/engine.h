@@ -46,7 +46,7 @@ struct engine_options {
 	const struct layout *layout; /* copied */
 	const struct kernels *kernels;
 	const struct vocab *vocab;
-	const struct weights *weights; /* of the node that the layout's workers run on */
+	const struct weights *weights; /* where the layout says */
 	struct intake *intake;
 	uint32_t n_engine; /* of the daemon */
 };

@@ -28,7 +28,7 @@ static const struct option_row rows[] = {
 	{ "nodes", "N", "0", "nodes that share a model; 0: one per NUMA node with cores and memory", KIND_U32,
 	  FIELD(n_node), 0, NODE_MAX },
 	{ "replicas", "N", "1", "engines that share the requests and divide the threads: one per NUMA node, say",
-	  KIND_U32, FIELD(n_replica), 1, 8 },
+	  KIND_U32, FIELD(n_replica), 1, CONFIG_REPLICA_MAX },
 	{ "ctx", "N", "0", "positions of a sequence; 0: the model's, at most 8192", KIND_U32, FIELD(n_ctx), 0,
 	  1u << 20 },
 	{ "kv-bytes", "BYTES", "0", "KV pool of each replica, suffix K, M or G; 0: four full contexts", KIND_BYTES,
