@@ -216,8 +216,6 @@ static void count_cores(struct topology *t)
 		t->n_core += t->core[i].tier == TIER_CORE;
 		t->n_slow += t->core[i].tier == TIER_SLOW;
 	}
-	for (uint32_t i = 0; i < t->n_core; i++)
-		t->n_node += i == 0 || t->core[i].node != t->core[i - 1].node;
 }
 
 static int read_all(struct topology *t, const char *root, const cpu_set_t *mask)
@@ -265,11 +263,10 @@ void topology_why(const struct topology *t, char *why, size_t n)
 			 s, t->n_cpu);
 }
 
-int cpu_default_threads(char *why, size_t n)
+int cpu_default_threads(void)
 {
 	struct topology t;
 
 	topology_read(&t, "", NULL);
-	topology_why(&t, why, n);
 	return (int)t.n_thread;
 }

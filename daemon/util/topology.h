@@ -34,7 +34,6 @@ struct topology {
 	uint32_t n_cpu;     /* hardware threads that may be used */
 	uint32_t n_core;    /* of these, TIER_CORE */
 	uint32_t n_slow;    /* of these, TIER_SLOW */
-	uint32_t n_node;    /* nodes of the cores */
 	uint32_t n_package; /* online ones */
 	uint32_t n_online;  /* hardware threads, allowed or not */
 	uint32_t n_offline;
@@ -55,7 +54,7 @@ int topology_read(struct topology *t, const char *root, const cpu_set_t *mask);
 /* Why n_thread is what it is, in words. */
 void topology_why(const struct topology *t, char *why, size_t n);
 
-/* n_thread of this machine, at least 1; why receives the reason in words. */
-int cpu_default_threads(char *why, size_t n);
+/* n_thread of this machine, at least 1. */
+int cpu_default_threads(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * See weights.h. Plans where each tensor goes in the pool, cuts the work into jobs, and lets the loader run them.
+ * See weights.h. Finds each tensor's parts their places in the pools, cuts the work into jobs, and lets the loader run them.
  */
 #include "daemon/weights/weights.h"
 
@@ -55,13 +55,13 @@ static int refuse_type(const struct gguf_tensor *t, struct error *e)
 		if (quant_info(type))
 			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? " " : "",
 					      quant_info(type)->name);
-	return error_set(e, 0,
+	return error_set(e, -EINVAL,
 			 "tensor '%.*s' has ggml type %u, which gyre does not read; quantize the model to one of %s",
 			 (int)t->name.n, t->name.p, t->type, names);
 }
 
-/* Bytes of t in the pool; 0 with e set when gyre cannot hold it. */
-static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
+/* Whether gyre can hold t. */
+static int check_tensor(const struct gguf_tensor *t, struct error *e)
 {
 	const struct quant_info *q = quant_info(t->type);
 	int len = (int)t->name.n;
@@ -70,20 +70,18 @@ static size_t packed_bytes(const struct gguf_tensor *t, struct error *e)
 	if (!q)
 		return refuse_type(t, e);
 	if (t->ne[2] != 1 || t->ne[3] != 1)
-		return error_set(e, 0,
+		return error_set(e, -EINVAL,
 				 "tensor '%.*s' has %u dimensions; gyre reads vectors and matrices: use a dense model",
 				 len, t->name.p, t->n_dim);
 	panel = t->ne[0] / q->block_len * q->block_bytes;
 	if (t->ne[0] > LOADER_JOB_MAX || panel > LOADER_JOB_MAX / PANEL_ROWS || t->ne[1] > INT32_MAX)
-		return error_set(e, 0,
+		return error_set(e, -EINVAL,
 				 "tensor '%.*s' of %llu x %llu is too large (rows of at most %u KiB); the file is "
 				 "damaged or of a "
 				 "model that gyre does not read",
 				 len, t->name.p, (unsigned long long)t->ne[1], (unsigned long long)t->ne[0],
 				 LOADER_JOB_MAX / PANEL_ROWS >> 10);
-	if (is_vector(t))
-		return t->ne[0] * sizeof(float);
-	return quant_packed_bytes(t->type, t->ne[1], t->ne[0]);
+	return 0;
 }
 
 /* What a tensor is divided along. One whose shape is not the plan's stays whole, for the model to refuse by its name. */
@@ -153,13 +151,16 @@ static uint32_t job_rows(const struct gguf_tensor *t)
 
 static int describe(struct weights *w, size_t *n_part, struct error *e)
 {
+	int r;
+
 	*n_part = 0;
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
 		const struct gguf_tensor *g = gguf_tensor_at(w->gguf, i);
 		struct tensor *t = &w->tensor[i];
 
-		if (!packed_bytes(g, e))
-			return -EINVAL;
+		r = check_tensor(g, e);
+		if (r < 0)
+			return r;
 		*t = (struct tensor){ .type = is_vector(g) ? QUANT_F32 : g->type,
 				      .n_row = (uint32_t)g->ne[1],
 				      .n_col = (uint32_t)g->ne[0],
@@ -259,8 +260,7 @@ static int open_direct(int fd, enum weights_direct direct, bool is_cached)
 
 static int n_threads(const struct weights_options *o)
 {
-	char why[128];
-	int n = o && o->n_thread > 0 ? o->n_thread : cpu_default_threads(why, sizeof(why));
+	int n = o && o->n_thread > 0 ? o->n_thread : cpu_default_threads();
 
 	return n < PARALLEL_MAX ? n : PARALLEL_MAX;
 }
