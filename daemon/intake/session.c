@@ -67,7 +67,8 @@ bool session_load_space(struct session *s)
 	return cq_producer_space(&s->cq) >= 0;
 }
 
-uint32_t session_space(const struct session *s)
+/* CQ entries free and promised to nobody, as of the last load. */
+static uint32_t space(const struct session *s)
 {
 	return s->cq.entries - (s->cq.tail - s->cq.head) - s->n_promised;
 }
@@ -76,9 +77,9 @@ uint32_t session_promise(struct session *s, uint32_t most, uint32_t least)
 {
 	uint32_t n;
 
-	if (session_space(s) < most)
+	if (space(s) < most)
 		(void)session_load_space(s); /* a lie is seen by the next drain */
-	n = session_space(s);
+	n = space(s);
 	n = n >= most ? most : n >= least ? least : 0;
 	s->n_promised += n;
 	return n;
@@ -94,7 +95,7 @@ struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t
 {
 	struct gyre_cqe *cqe;
 
-	if (!session_space(s))
+	if (!space(s))
 		return NULL;
 	cqe = cq_producer_reserve(&s->cq, result);
 	if (!cqe)

@@ -49,8 +49,6 @@ struct session *session_free(struct session *s);
 
 /* Reloads the client's CQ head. false: it lied. */
 bool session_load_space(struct session *s);
-/* CQ entries free and promised to nobody, as of the last load. */
-uint32_t session_space(const struct session *s);
 /* Keeps `most` entries for later, or `least` if there are no more, or none. Reloads when that may help. Returns how many. */
 uint32_t session_promise(struct session *s, uint32_t most, uint32_t least);
 /* Of those, n go back, or are about to be written. */

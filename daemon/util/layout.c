@@ -335,15 +335,6 @@ int layout_make(struct layout *l, const struct topology *t, int n_worker, int n_
 	return 0;
 }
 
-struct layout layout_even(int n_worker, int n_node)
-{
-	struct layout l = { .n_worker = n_worker, .n_node = n_node };
-
-	for (int i = 0; i < n_node; i++)
-		l.node[i] = (struct layout_node){ n_worker / n_node + (i < n_worker % n_node), -1 };
-	return l;
-}
-
 struct layout layout_part(const struct layout *l, int first, int n)
 {
 	struct layout part = { .n_node = n, .is_pinned = l->is_pinned };

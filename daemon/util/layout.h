@@ -30,8 +30,6 @@ struct layout {
  * are: virtual nodes, which divide the workers evenly. -EINVAL with the remedy when it cannot be had.
  */
 int layout_make(struct layout *l, const struct topology *t, int n_worker, int n_node, struct error *e);
-/* Workers anywhere, divided evenly between virtual nodes. 1 <= n_node <= n_worker. */
-struct layout layout_even(int n_worker, int n_node);
 /* Nodes [first, first + n) alone: one engine's, where the nodes are divided between several. */
 struct layout layout_part(const struct layout *l, int first, int n);
 

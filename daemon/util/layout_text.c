@@ -21,7 +21,8 @@ struct node_count topology_count_on(const struct topology *t, int i)
 	return c;
 }
 
-char *layout_cpus(char *s, size_t n, const struct layout *l, int node)
+/* CPUs of the workers of a layout's node, as "0-3,8". Returns s. */
+static char *list_cpus(char *s, size_t n, const struct layout *l, int node)
 {
 	cpu_set_t set;
 	int first = 0;
@@ -184,6 +185,6 @@ void layout_print(FILE *f, const struct layout *l)
 	for (int i = 0; i < l->n_node; i++) {
 		snprintf(memory, sizeof(memory), l->node[i].os_node < 0 ? "anywhere" : "node %d", l->node[i].os_node);
 		fprintf(f, "%4d %8d %9s  %s\n", i, l->node[i].n_worker, memory,
-			l->is_pinned ? layout_cpus(cpus, sizeof(cpus), l, i) : "any");
+			l->is_pinned ? list_cpus(cpus, sizeof(cpus), l, i) : "any");
 	}
 }

@@ -18,7 +18,5 @@ struct node_count {
 };
 
 struct node_count topology_count_on(const struct topology *t, int i);
-/* CPUs of the workers of a layout's node, as "0-3,8". Returns s. */
-char *layout_cpus(char *s, size_t n, const struct layout *l, int node);
 
 #endif
