@@ -24,8 +24,9 @@ struct row {
 #define AT(f) offsetof(struct args, f)
 
 static const struct row rows[] = {
-	{ OPT_MODEL, "model", 'm', "FILE", "GGUF file; where no daemon listens, a private one serves it", KIND_TEXT,
-	  AT(model), 0, 0 },
+	{ OPT_MODEL, "model", 'm', "FILE",
+	  "GGUF file; a verb that talks to a daemon starts a private one where none listens", KIND_TEXT, AT(model), 0,
+	  0 },
 	{ OPT_SOCKET, "socket", 's', "PATH",
 	  "daemon's socket ($GYRE_SOCKET, $XDG_RUNTIME_DIR/gyre.sock, /run/gyre/gyre.sock)", KIND_TEXT, AT(socket), 0,
 	  0 },
@@ -64,8 +65,7 @@ static const struct row rows[] = {
 	  256 },
 	{ OPT_TOPOLOGY, "topology", 0, NULL, "NUMA nodes, cores and memory, and the threads and nodes that follow",
 	  KIND_FLAG, AT(topology), 0, 0 },
-	{ OPT_NODES, "nodes", 0, "N", "nodes that share a model (default: one per NUMA node)", KIND_U32, AT(n_node), 1,
-	  NODE_MAX },
+	{ OPT_NODES, "nodes", 0, "N", "nodes that share a model, as gyred's", KIND_U32, AT(n_node), 1, NODE_MAX },
 	{ OPT_HOP, "hop-ns", 0, "NS",
 	  "a cache line there and back between two nodes (default: as between two cores here)", KIND_FLOAT, AT(hop_ns),
 	  1, 1e6 },

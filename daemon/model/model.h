@@ -49,8 +49,8 @@ uint32_t model_n_node(const struct model *m);
 size_t model_kv_block_bytes(const struct model *m, uint32_t node);
 /* The same of all nodes. */
 size_t model_kv_bytes(const struct model *m);
-/* Memory for n_block blocks of all nodes, one node's behind the other's; 64-byte aligned. In a node's, block b of batch_seq.block lies
- * at b * model_kv_block_bytes. */
+/* Memory for n_block blocks of all nodes, one node's behind the other's; 64-byte aligned. In a node's, block b of batch_seq.block
+ * lies at b * model_kv_block_bytes. */
 void model_set_kv(struct model *m, void *mem, size_t n_block);
 /* The same from a pool for each node, bound to where the layout says. The caller unmaps pool[]. */
 int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e);

@@ -1,7 +1,8 @@
 /*
  * Work of a node shared out among its workers between two barriers: each takes its own range (team_range) piece by piece, front
  * to back, and then pieces of the others', so that a core which is slowed down holds nobody up. Who computes a piece must not
- * matter to its result. Pieces never leave their node: what they read lies in its memory. On a quiet machine every worker streams its own contiguous range and finds nothing left elsewhere.
+ * matter to its result. Pieces never leave their node: what they read lies in its memory. On a quiet machine every worker
+ * streams its own contiguous range and finds nothing left elsewhere.
  *
  * A slot is one worker's, on a cache line of its own. Between two barriers there is at most one share-out, and all workers
  * make the same ones in the same order.
@@ -30,7 +31,8 @@ struct share {
 
 /* Each worker for itself before its first share-out of a run; `run` differs from one run to the next, the same for all. */
 void share_run(struct share_slot *slot, int worker, uint32_t run);
-/* slot[team_size]. n_items: of the worker's node, the same for its workers. n_piece (1..SHARE_PIECE_MAX): into how many each range is cut; 1: no piece changes hands, and nothing shared is touched. */
+/* slot[team_size]. n_items: of the worker's node, the same for its workers. n_piece (1..SHARE_PIECE_MAX): into how many each
+ * range is cut; 1: no piece changes hands, and nothing shared is touched. */
 void share_begin(struct share *s, struct share_slot *slot, const struct team *t, int worker, size_t n_items,
 		 size_t n_piece);
 /* The next piece to do, never empty; false: all are taken, though others may still be at theirs. */

@@ -127,7 +127,8 @@ static void meet_node(struct team *t, struct worker *w, uint32_t n)
 	}
 }
 
-/* All nodes, each of which is complete. Worker i raises the gates of workers i, i + n, ... of the other node, so each has one raiser. */
+/* All nodes, each of which is complete. Worker i raises the gates of workers i, i + n, ... of the other node, so each has one
+ * raiser. */
 static void meet_nodes(struct team *t, struct worker *w, uint32_t n)
 {
 	for (int k = 0; 1 << k < t->n_node; k++) {

@@ -13,7 +13,8 @@ int readfile_str(char *buf, size_t n, const char *root, const char *path);
 /* Reads one unsigned decimal number. -EINVAL when the file holds anything else. */
 int readfile_u64(uint64_t *v, const char *root, const char *path);
 
-/* Bytes of "NAME   1234 kB" in the text of a meminfo, whatever stands before it on the line; name with its colon. 0: no such line. */
+/* Bytes of "NAME   1234 kB" in the text of a meminfo, whatever stands before it on the line; name with its colon. 0: no such
+ * line. */
 uint64_t readfile_meminfo(const char *text, const char *name);
 
 #endif
