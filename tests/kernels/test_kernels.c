@@ -2,114 +2,13 @@
  * Why it matters: every ISA must return the bits of ref/, or a request's tokens would depend on the machine it ran on. So
  * each operation runs on every ISA of this machine with adversarial data between canaries, and memcmp is the only judge.
  */
-#include "kernels/f16.h"
-#include "kernels/kernels.h"
-#include "kernels/ref/exp.h"
+#include "tests/kernels/data.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define ACT_K_BYTES 308        /* one token's ACT_Q8_K block */
 #define CANARY      0x7fc0dead /* a NaN: arithmetic on it shows */
-
-/* What test data must know of a type: where a block's f16 scales lie, and the bytes of its largest and smallest values. */
-static const struct type_data {
-	uint32_t type;
-	uint8_t n_scale, at[2], max, min;
-} types[] = {
-	{ QUANT_F32, 0, { 0 }, 0, 0 },          { QUANT_F16, 1, { 0 }, 0, 0 },
-	{ QUANT_BF16, 0, { 0 }, 0, 0 },         { QUANT_Q4_0, 1, { 0 }, 0xff, 0 },
-	{ QUANT_Q4_1, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q5_0, 1, { 0 }, 0xff, 0 },
-	{ QUANT_Q5_1, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q8_0, 1, { 0 }, 0x7f, 0x80 },
-	{ QUANT_Q2_K, 2, { 80, 82 }, 0xff, 0 }, { QUANT_Q3_K, 1, { 108 }, 0xff, 0 },
-	{ QUANT_Q4_K, 2, { 0, 2 }, 0xff, 0 },   { QUANT_Q5_K, 2, { 0, 2 }, 0xff, 0 },
-	{ QUANT_Q6_K, 1, { 208 }, 0xff, 0 },    { QUANT_IQ4_NL, 1, { 0 }, 0xff, 0 },
-	{ QUANT_IQ4_XS, 1, { 0 }, 0xff, 0 },    { QUANT_MXFP4, 0, { 0 }, 0x77, 0xff },
-};
-#define N_TYPE (sizeof(types) / sizeof(types[0]))
-
-enum fill { FILL_RANDOM, FILL_MAX, FILL_MIN, FILL_ZERO, FILL_TINY, FILL_HUGE, FILL_N };
-
-static uint64_t rng_state = 1;
-
-static uint32_t rng(void)
-{
-	rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(rng_state >> 32);
-}
-
-static float uniform(void)
-{
-	return (float)(int32_t)rng() * 0x1p-31f;
-}
-
-static float fill_float(enum fill f)
-{
-	static const float scale[FILL_N] = { 1.0f, 1.0f, -1.0f, 0.0f, 1e-39f, 1e18f };
-
-	return f == FILL_MAX || f == FILL_MIN ? scale[f] : uniform() * scale[f];
-}
-
-/* Scales that ggml's own are made of, except infinity: a file's weights are finite, and products with NaN have unspecified
- * payloads. */
-static void fill_scales(uint8_t *b, const struct type_data *type, enum fill f)
-{
-	float scale = f == FILL_TINY ? 0x1p-24f : f == FILL_HUGE ? 60000.0f : 0.02f, v = fill_float(f);
-
-	for (size_t i = 0; i < type->n_scale; i++) {
-		uint16_t h = f32_to_f16(rng() & 1 ? scale : -scale * uniform());
-
-		memcpy(b + type->at[i], &h, 2);
-	}
-	if (type->type == QUANT_F32)
-		memcpy(b, &v, 4);
-	if (type->type == QUANT_BF16)
-		memcpy(b, (uint8_t *)&v + 2, 2);
-	if (type->type ==
-	    QUANT_MXFP4) /* E8M0: 2^-128 and up, both subnormals among them; huge, and the product still finite */
-		b[0] = (uint8_t)(rng() % 4 + (f == FILL_TINY ? 0 : f == FILL_HUGE ? 212 : 118));
-}
-
-static void fill_block(uint8_t *b, const struct quant_info *q, const struct type_data *type, enum fill f)
-{
-	for (size_t i = 0; i < q->block_bytes; i++)
-		b[i] = f == FILL_MAX ? type->max : f == FILL_MIN ? type->min : f == FILL_ZERO ? 0 : (uint8_t)rng();
-	if (type->type == QUANT_Q6_K && f == FILL_MAX)
-		memset(b + 192, 0x80, 16); /* the largest products: 63 * 127 * -128 */
-	fill_scales(b, type, f);
-}
-
-static void *aligned(size_t bytes)
-{
-	void *p = aligned_alloc(64, (bytes + 8192 + 63) / 64 *
-					    64); /* slack: kernels prefetch ahead, they never read there */
-
-	assert_non_null(p);
-	return p;
-}
-
-/* A packed matrix W[n_row][n_col]. */
-static void *make_weights(const struct type_data *td, size_t n_row, size_t n_col, enum fill f, uint8_t **raw)
-{
-	uint32_t type = td->type;
-	const struct quant_info *q = quant_info(type);
-	size_t row_bytes = n_col / q->block_len * q->block_bytes;
-	uint8_t *src = malloc(n_row * row_bytes), *w = aligned(quant_packed_bytes(type, n_row, n_col));
-
-	for (size_t i = 0; i < n_row * row_bytes; i += q->block_bytes)
-		fill_block(src + i, q, td, f);
-	for (size_t r = 0; r < n_row; r += PANEL_ROWS)
-		quant_pack_panel(type, w + r * row_bytes, src + r * row_bytes, row_bytes,
-				 (int)(n_row - r < PANEL_ROWS ? n_row - r : PANEL_ROWS), n_col);
-	*raw = src;
-	return w;
-}
 
 static void set_canaries(float *y, size_t n)
 {
@@ -131,26 +30,6 @@ static void each_isa(void (*check)(const struct kernels *ref, const struct kerne
 		assert_int_equal(kernels_select(&k, (enum kernels_isa)i), i);
 		check(&ref, &k);
 	}
-}
-
-static struct chunks one_chunk(size_t n_col)
-{
-	return (struct chunks){ 1, { 0, (uint32_t)n_col } };
-}
-
-/* n uneven chunks of n_block >= n blocks. */
-static struct chunks cut_chunks(uint32_t n, size_t n_block, size_t block_len)
-{
-	struct chunks k = { .n = n };
-	uint32_t spare = (uint32_t)n_block - n;
-
-	for (uint32_t c = 0; c < n; c++) {
-		uint32_t more = c + 1 < n ? rng() % (spare + 1) : spare;
-
-		k.cut[c + 1] = k.cut[c] + (1 + more) * (uint32_t)block_len;
-		spare -= more;
-	}
-	return k;
 }
 
 static void matmul_case(const struct kernels *ref, const struct kernels *k, const struct type_data *td, enum fill f,
@@ -437,116 +316,6 @@ static void test_attn(void **state)
 	each_isa(check_kv_store);
 }
 
-/* ref itself against a naive product in double of the dequantized weights: the error is that of 8-bit activations. */
-static void test_ref_matmul_is_right(void **state)
-{
-	enum { ROWS = 32, COLS = 512, TOK = 3 };
-	struct kernels k;
-	float x[TOK * COLS], y[TOK * ROWS], wr[COLS];
-	const struct chunks whole = one_chunk(COLS);
-
-	(void)state;
-	kernels_select(&k, ISA_REF);
-	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		const struct quant_info *q = quant_info(types[ti].type);
-		uint8_t *raw, *w = make_weights(&types[ti], ROWS, COLS, FILL_RANDOM, &raw);
-		void *tile = aligned(act_tile_bytes(q->act, TOK, COLS));
-		double err = 0, norm = 0;
-
-		if (types[ti].type == QUANT_F16)
-			for (size_t i = 0; i < ROWS * COLS; i++)
-				((uint16_t *)w)[i] = f32_to_f16(uniform());
-		for (int i = 0; i < TOK * COLS; i++)
-			x[i] = uniform();
-		k.act_pack[q->act](tile, x, COLS, TOK, COLS);
-		k.matmul[types[ti].type](y, ROWS, w, tile, TOK, &whole, 0, ROWS / PANEL_ROWS);
-		for (size_t r = 0; r < ROWS; r++) {
-			quant_dequantize_row(types[ti].type, wr, w, r, COLS);
-			for (int t = 0; t < TOK; t++) {
-				double s = 0;
-
-				for (int c = 0; c < COLS; c++)
-					s += (double)wr[c] * (double)x[t * COLS + c];
-				err += (s - (double)y[(size_t)t * ROWS + r]) * (s - (double)y[(size_t)t * ROWS + r]);
-				norm += s * s;
-			}
-		}
-		assert_true(sqrt(err / norm) < (q->act == ACT_F32 ? 1e-6 : 0.012));
-		free(raw), free(w), free(tile);
-	}
-}
-
-/* Two panels' products with three tokens. */
-enum { PART_PANELS = 2, PART_ROWS = PART_PANELS * PANEL_ROWS, PART_TOK = 3 };
-
-/* The matrix's columns of one chunk, packed as a matrix of their own. */
-static void part_sum(const struct kernels *k, uint32_t type, float *y, const uint8_t *raw, const float *x,
-		     const struct chunks *chunks, uint32_t c)
-{
-	const struct quant_info *q = quant_info(type);
-	size_t n_col = chunks->cut[chunks->n], n_part = chunks->cut[c + 1] - chunks->cut[c];
-	size_t row_bytes = quant_row_bytes(type, n_col);
-	struct chunks whole = one_chunk(n_part);
-	uint8_t *w = aligned(quant_packed_bytes(type, PART_ROWS, n_part)),
-		*tile = aligned(act_tile_bytes(q->act, PART_TOK, n_part));
-
-	raw += quant_row_bytes(type, chunks->cut[c]);
-	for (size_t r = 0; r < PART_ROWS; r += PANEL_ROWS)
-		quant_pack_panel(type, w + r * quant_row_bytes(type, n_part), raw + r * row_bytes, row_bytes,
-				 PANEL_ROWS, n_part);
-	k->act_pack[q->act](tile, x + chunks->cut[c], n_col, PART_TOK, n_part);
-	k->matmul[type](y, PART_ROWS, w, tile, PART_TOK, &whole, 0, PART_PANELS);
-	free(w), free(tile);
-}
-
-/* The tree as team/plan.h tells it: mid is the largest power of two below the length, from begin. */
-static void tree_sum(const struct kernels *k, uint32_t type, float *y, const uint8_t *raw, const float *x,
-		     const struct chunks *chunks, uint32_t begin, uint32_t end)
-{
-	float right[PART_TOK * PART_ROWS];
-	uint32_t half = 1;
-
-	if (end - begin == 1) {
-		part_sum(k, type, y, raw, x, chunks, begin);
-		return;
-	}
-	while (2 * half < end - begin)
-		half *= 2;
-	tree_sum(k, type, y, raw, x, chunks, begin, begin + half);
-	tree_sum(k, type, right, raw, x, chunks, begin + half, end);
-	for (size_t i = 0; i < PART_TOK * PART_ROWS; i++)
-		y[i] = y[i] + right[i];
-}
-
-/* ref's order of chunks is the tree's, for every number of them; and a chunk is what it would be alone. */
-static void test_ref_chunks_meet_in_the_tree(void **state)
-{
-	struct kernels k;
-
-	(void)state;
-	kernels_select(&k, ISA_REF);
-	for (size_t ti = 0; ti < N_TYPE; ti++)
-		for (uint32_t n = 1; n <= CHUNK_MAX; n++) {
-			uint32_t type = types[ti].type;
-			const struct quant_info *q = quant_info(type);
-			struct chunks chunks = cut_chunks(n, n + 3, q->block_len);
-			size_t n_col = chunks.cut[n];
-			uint8_t *raw, *w = make_weights(&types[ti], PART_ROWS, n_col, FILL_RANDOM, &raw),
-				      *tile = aligned(act_tile_bytes(q->act, PART_TOK, n_col));
-			float *x = malloc(PART_TOK * n_col * sizeof(*x)), y[PART_TOK * PART_ROWS],
-			      expected[PART_TOK * PART_ROWS];
-
-			for (size_t i = 0; i < PART_TOK * n_col; i++)
-				x[i] = uniform();
-			k.act_pack[q->act](tile, x, n_col, PART_TOK, n_col);
-			k.matmul[type](y, PART_ROWS, w, tile, PART_TOK, &chunks, 0, PART_PANELS);
-			tree_sum(&k, type, expected, raw, x, &chunks, 0, n);
-			if (memcmp(y, expected, sizeof(y)))
-				fail_msg("%s: %u chunks do not meet in the tree", q->name, n);
-			free(x), free(raw), free(w), free(tile);
-		}
-}
-
 static void test_pack_round_trip(void **state)
 {
 	(void)state;
@@ -592,7 +361,7 @@ static void test_tiny_block_quantizes_to_zero(void **state)
 	}
 }
 
-/* A type in the table and not in `types` above would go untested. */
+/* A type in the table and not in `types` would go untested. */
 static void test_every_type_is_walked(void **state)
 {
 	size_t n = 0;
@@ -615,84 +384,17 @@ static void test_packed_bytes_refuses(void **state)
 	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
 }
 
-/* What the others are compared with: signs of zero, NaN, nothing finite, the first of equals. */
-static void test_ref_max_is_right(void **state)
-{
-	static const struct {
-		float x[4], max;
-		size_t at;
-	} is[] = {
-		{ { -1, 3, 2, 3 }, 3, 1 },
-		{ { NAN, -0.0f, 0, -1 }, 0, 1 },
-		{ { NAN, NAN, -INFINITY, -INFINITY }, -INFINITY, 2 },
-		{ { NAN, NAN, NAN, NAN }, -INFINITY, 0 },
-		{ { -INFINITY, NAN, INFINITY, 1 }, INFINITY, 2 },
-	};
-	struct kernels k;
-
-	(void)state;
-	kernels_select(&k, ISA_REF);
-	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++) {
-		float max = k.max(is[i].x, 4);
-
-		assert_true(max == is[i].max && !(max == 0 && signbit(max)));
-		assert_int_equal(k.argmax(is[i].x, 4), is[i].at);
-	}
-}
-
-static void test_f16_is_exact(void **state)
-{
-	(void)state;
-	for (uint32_t h = 0; h < 0x10000; h++) {
-		uint16_t bits = (uint16_t)h;
-		_Float16 f;
-
-		memcpy(&f, &bits, 2);
-		if (f != f)
-			continue;
-		assert_true(f16_to_f32(bits) == (float)f);
-		assert_int_equal(f32_to_f16((float)f), bits);
-	}
-	for (int i = 0; i < 2000000; i++) {
-		float f = f32_from_bits(rng());
-		_Float16 g = (_Float16)f;
-		uint16_t bits;
-
-		memcpy(&bits, &g, 2);
-		if (f == f)
-			assert_int_equal(f32_to_f16(f), bits);
-	}
-}
-
-static void test_exp_is_within_two_ulp(void **state)
-{
-	(void)state;
-	assert_true(ref_exp(0.0f) == 1.0f);
-	assert_true(ref_exp(-1e30f) == 0.0f);
-	assert_true(ref_exp(NAN) == 0.0f);
-	for (float x = -86.0f; x < 87.0f; x += 0.00137f) {
-		double want = exp((double)x);
-
-		assert_true(fabs((double)ref_exp(x) - want) <= 2 * 0x1p-23 * want);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ref_matmul_is_right),
 		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
 		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
-		cmocka_unit_test(test_ref_max_is_right),
-		cmocka_unit_test(test_f16_is_exact),
 		cmocka_unit_test(test_matmul),
-		cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
 		cmocka_unit_test(test_vector),
 		cmocka_unit_test(test_rope),
 		cmocka_unit_test(test_attn),
-		cmocka_unit_test(test_exp_is_within_two_ulp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
