@@ -94,17 +94,29 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 				  .out = &b->out[i] };
 }
 
+/* A worker's node has as large a part of n_items as it has of the workers. */
+static void node_items(const struct sample *s, int worker, size_t n_items, size_t *begin, size_t *end)
+{
+	const struct team_node *node = team_node(s->team, worker);
+	size_t other;
+
+	team_range(n_items, team_size(s->team), node->first, 1, begin, &other);
+	team_range(n_items, team_size(s->team), node->first + node->n - 1, 1, &other, end);
+}
+
 /* Ranges of all rows are shared out, then rows. The leader is at its ranges first and takes some of the others'. */
 static void sample_share(void *arg, int worker)
 {
 	struct sample *s = arg;
-	size_t n_range = row_n_range(s->o.n_vocab), begin, end;
+	size_t n_range = row_n_range(s->o.n_vocab), first, last, begin, end;
 	struct share scan;
 
+	node_items(s, worker, s->n_row * n_range, &first, &last);
 	share_run(s->share, worker, s->n_run);
-	share_begin(&scan, s->share, s->team, worker, s->n_row * n_range, team_size(s->team) > 1 ? SCAN_PIECES : 1);
+	share_begin(&scan, s->share, s->team, worker, last - first,
+		    team_node(s->team, worker)->n > 1 ? SCAN_PIECES : 1);
 	while (share_next(&scan, &begin, &end))
-		for (size_t i = begin; i < end; i++)
+		for (size_t i = first + begin; i < first + end; i++)
 			row_scan(&s->row[i / n_range], s->kernels, s->o.n_vocab, (uint32_t)(i % n_range));
 	profile_lap(PROFILE_SAMPLE);
 	team_barrier(s->team, worker);

@@ -49,13 +49,13 @@ struct rig {
 	int32_t token[ROWS][HISTORY + 1];
 };
 
-static void rig_open(struct rig *r, int n_worker, enum kernels_isa isa, uint32_t n_vocab)
+static void rig_open_on(struct rig *r, int n_worker, int n_node, enum kernels_isa isa, uint32_t n_vocab)
 {
 	struct sample_options o = { .n_vocab = n_vocab, .n_logit_max = ROWS };
 
 	memset(r, 0, sizeof(*r));
 	kernels_select(&r->k, isa);
-	assert_int_equal(team_even(&r->team, n_worker, 1), 0);
+	assert_int_equal(team_even(&r->team, n_worker, n_node), 0);
 	assert_int_equal(sample_init(&r->sample, &r->k, r->team, &o), 0);
 	assert_int_equal(batch_init(&r->batch, ROWS, ROWS, n_vocab), 0);
 	for (uint32_t i = 0; i < ROWS; i++) {
@@ -63,6 +63,11 @@ static void rig_open(struct rig *r, int n_worker, enum kernels_isa isa, uint32_t
 		r->request[i].token = r->token[i];
 		r->request[i].sampling = (struct sampling){ .repetition_penalty = 1 };
 	}
+}
+
+static void rig_open(struct rig *r, int n_worker, enum kernels_isa isa, uint32_t n_vocab)
+{
+	rig_open_on(r, n_worker, 1, isa, n_vocab);
 }
 
 static void rig_close(struct rig *r)
@@ -389,6 +394,39 @@ static void test_distribution(void **state)
 	rig_close(&rig);
 }
 
+static const struct kernels *counted;
+static uint32_t n_looked_at;
+
+static float count_max(const float *x, size_t n)
+{
+	__atomic_fetch_add(&n_looked_at, n, __ATOMIC_RELAXED);
+	return counted->max(x, n);
+}
+
+/* However the workers are divided between nodes: a range that two of them scan is time lost, one that none does is last step's. */
+static void test_each_range_is_scanned_once(void **state)
+{
+	static const int team[][2] = { { 1, 1 }, { 3, 1 }, { 2, 2 }, { 3, 2 }, { 5, 3 } };
+	enum { N = RANGE_TOKENS * 3 + 100 };
+	static float x[ROWS * N];
+	static struct rig rig;
+	struct kernels k;
+
+	(void)state;
+	for (uint32_t i = 0; i < ROWS * N; i++)
+		x[i] = (float)(rng() % 1000) / 100;
+	for (size_t i = 0; i < sizeof(team) / sizeof(team[0]); i++) {
+		rig_open_on(&rig, team[i][0], team[i][1], ISA_MAX, N);
+		k = rig.k;
+		counted = &k;
+		rig.k.max = count_max;
+		n_looked_at = 0;
+		rig_step(&rig, x, 0);
+		assert_int_equal(n_looked_at, ROWS * N);
+		rig_close(&rig);
+	}
+}
+
 /* Once per distinct token, though it stands twice in the window. */
 static void test_greedy_penalty(void **state)
 {
@@ -410,9 +448,13 @@ static void test_greedy_penalty(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_philox),        cmocka_unit_test(test_log),
-					    cmocka_unit_test(test_against_plain), cmocka_unit_test(test_no_numbers),
-					    cmocka_unit_test(test_drafts),        cmocka_unit_test(test_distribution),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_philox),
+					    cmocka_unit_test(test_log),
+					    cmocka_unit_test(test_against_plain),
+					    cmocka_unit_test(test_no_numbers),
+					    cmocka_unit_test(test_drafts),
+					    cmocka_unit_test(test_distribution),
+					    cmocka_unit_test(test_each_range_is_scanned_once),
 					    cmocka_unit_test(test_greedy_penalty) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
