@@ -14,9 +14,9 @@ const struct tensor *tensor_matrix(const struct model *m, const struct weights *
 		error_set(e, -EINVAL, "the file has no tensor %s", name);
 		return NULL;
 	}
-	if (t->n_row != n_row || t->n_col != n_col) {
-		error_set(e, -EINVAL, "tensor %s is [%u][%u]; the metadata ask for [%u][%u]", name, t->n_row, t->n_col,
-			  n_row, n_col);
+	if (t->is_vector || t->n_row != n_row || t->n_col != n_col) {
+		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for [%u][%u]", name,
+			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_row, n_col);
 		return NULL;
 	}
 	if (t->type >= QUANT_TYPE_MAX || !quant_info(t->type) || !m->k->matmul[t->type]) {
@@ -43,9 +43,9 @@ const struct tensor *tensor_vector(const struct weights *w, const char *name, ui
 		error_set(e, -EINVAL, "the file has no tensor %s", name);
 		return NULL;
 	}
-	if (t->n_row != 1 || t->n_col != n_col || t->type != QUANT_F32) {
-		error_set(e, -EINVAL, "tensor %s is [%u][%u] of type %u; the metadata ask for [%u] of type F32", name,
-			  t->n_row, t->n_col, t->type, n_col);
+	if (!t->is_vector || t->n_col != n_col) {
+		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for a vector of %u", name,
+			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_col);
 		return NULL;
 	}
 	return t;

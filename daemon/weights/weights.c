@@ -133,9 +133,9 @@ static struct tensor_part part_at(const struct plan *p, const struct tensor *t, 
 				     .chunks = { 1, { 0, t->n_col } } };
 }
 
-static size_t part_bytes(const struct tensor *t, const struct tensor_part *part, bool is_vec)
+static size_t part_bytes(const struct tensor *t, const struct tensor_part *part)
 {
-	return is_vec        ? t->n_col * sizeof(float)
+	return t->is_vector  ? t->n_col * sizeof(float)
 	       : part->n_row ? quant_packed_bytes(t->type, part->n_row, part->n_col)
 			     : 0;
 }
@@ -164,6 +164,7 @@ static int describe(struct weights *w, size_t *n_part, struct error *e)
 		*t = (struct tensor){ .type = is_vector(g) ? QUANT_F32 : g->type,
 				      .n_row = (uint32_t)g->ne[1],
 				      .n_col = (uint32_t)g->ne[0],
+				      .is_vector = is_vector(g),
 				      .axis = tensor_axis(w, g) };
 		t->n_part = plan_sum(&w->plan, t->axis) ? plan_sum(&w->plan, t->axis)->n_partial : w->plan.n_node;
 		*n_part += t->n_part;
@@ -187,9 +188,7 @@ static int place(struct weights *w, uint64_t bytes[NODE_MAX], struct error *e)
 			*part = part_at(&w->plan, t, k);
 			at = &bytes[part->node];
 			part->data = (void *)(uintptr_t)*at;
-			if (__builtin_add_overflow(
-				    *at, part_bytes(t, part, is_vector(gguf_tensor_at(w->gguf, i))) + TENSOR_ALIGN - 1,
-				    at))
+			if (__builtin_add_overflow(*at, part_bytes(t, part) + TENSOR_ALIGN - 1, at))
 				return error_set(e, -EOVERFLOW,
 						 "the model is larger than the address space; the file is damaged");
 			*at -= *at % TENSOR_ALIGN;
@@ -210,7 +209,7 @@ static void add_jobs(struct job_list *l, const struct gguf_tensor *g, const stru
 		     const struct tensor_part *part, uint32_t n_part)
 {
 	uint64_t row_bytes = g->bytes / g->ne[1];
-	uint32_t step = is_vector(g) ? 1 : job_rows(g);
+	uint32_t step = t->is_vector ? 1 : job_rows(g);
 
 	for (uint32_t row = rows.begin; row < rows.end; row += step) {
 		uint32_t n = rows.end - row < step ? rows.end - row : step;
@@ -223,9 +222,9 @@ static void add_jobs(struct job_list *l, const struct gguf_tensor *g, const stru
 				.n_part = n_part,
 				.offset = g->offset + row * row_bytes,
 				.bytes = (uint32_t)(n * row_bytes),
-				.type = is_vector(g) ? g->type : t->type,
+				.type = g->type,
 				.row0 = row,
-				.n_row = is_vector(g) ? 0 : n,
+				.n_row = t->is_vector ? 0 : n,
 				.n_col = t->n_col,
 			};
 		l->n++;

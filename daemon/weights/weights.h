@@ -24,6 +24,7 @@ struct tensor_part {
 struct tensor {
 	uint32_t type;         /* enum quant_type; QUANT_F32 for 1-D */
 	uint32_t n_row, n_col; /* 1-D: n_row = 1 */
+	bool is_vector;        /* 1-D: a matrix of one row is packed, and is none */
 	enum plan_axis axis;
 	/* PLAN_HEAD_K, PLAN_FF_K: one for each partial sum. Else one for each node, which may be empty (n_row 0). */
 	uint32_t n_part;

@@ -220,6 +220,9 @@ static void a_model_that_gyre_would_misread_is_refused(void **state)
 	o = models[0];
 	o.n_head_kv = 4;
 	refuse(&o, -EINVAL, "share");
+	o = models[0];
+	o.row = "blk.1.ffn_norm.weight"; /* packed as a matrix, it would be read as a vector */
+	refuse(&o, -EINVAL, o.row);
 }
 
 int main(void)

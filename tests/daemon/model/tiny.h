@@ -20,6 +20,7 @@ struct tiny {
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
 	const char *bend;  /* a tensor to write one row too short, or NULL */
+	const char *row;   /* a vector to write as a matrix of one row, or NULL */
 	const char *extra; /* a vector of 16 that no llama has, or NULL */
 };
 
@@ -98,6 +99,8 @@ static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const cha
 		return;
 	if (o->bend && strcmp(o->bend, name) == 0)
 		n_row ? n_row-- : n_col--;
+	if (o->row && strcmp(o->row, name) == 0)
+		n_row = 1;
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->type = n_row ? type : QUANT_F32;
 	t->n_row = n_row;
