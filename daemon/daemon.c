@@ -129,6 +129,8 @@ static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why
 	if (topology_read(&t, "", NULL) < 0 || layout_make(&d->layout, &t, d->layout.n_worker, n * n_engine, &e) < 0)
 		return false;
 	log_warn("%s; going on with %d node%s", why->text, n, n > 1 ? "s" : "");
+	snprintf(d->layout.why_node, sizeof(d->layout.why_node), "%d node%s: more cannot be had", d->layout.n_node,
+		 d->layout.n_node > 1 ? "s" : ""); /* nobody asked for them */
 	divide_layout(d);
 	return true;
 }

@@ -105,14 +105,15 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 	r = load(&d, c, signal_fd, e);
 	if (r == 0) {
 		r = daemon_start(&d);
-		if (r < 0)
-			error_set(e, r, "leader thread: %s", strerror(-r));
-	}
-	if (r == 0) {
-		log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
-			 c->socket);
-		r = control_run(&d, listen_fd, signal_fd, e);
-		daemon_stop(&d);
+		if (r < 0) {
+			error_set(e, r, "cannot start a leader thread: %s; raise ulimit -u or lower --replicas",
+				  strerror(-r));
+		} else {
+			log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
+				 c->socket);
+			r = control_run(&d, listen_fd, signal_fd, e);
+		}
+		daemon_stop(&d); /* maybe some of the leaders have been started */
 		daemon_close(&d);
 	}
 	unlink(c->socket);

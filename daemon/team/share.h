@@ -31,8 +31,8 @@ struct share {
 
 /* Each worker for itself before its first share-out of a run; `run` differs from one run to the next, the same for all. */
 void share_run(struct share_slot *slot, int worker, uint32_t run);
-/* slot[team_size]. n_items: of the worker's node, the same for its workers. n_piece (1..SHARE_PIECE_MAX): into how many each
- * range is cut; 1: no piece changes hands, and nothing shared is touched. */
+/* slot[team_size]. n_items: of the worker's node, not of all nodes; the same for its workers. n_piece (1..SHARE_PIECE_MAX): into
+ * how many each range is cut; 1: no piece changes hands, and nothing shared is touched. */
 void share_begin(struct share *s, struct share_slot *slot, const struct team *t, int worker, size_t n_items,
 		 size_t n_piece);
 /* The next piece to do, never empty; false: all are taken, though others may still be at theirs. */

@@ -235,7 +235,7 @@ int team_new(struct team **tp, const struct layout *l, struct error *e)
 	bytes = sizeof(*t) + (size_t)l->n_worker * sizeof(t->worker[0]);
 	t = aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
 	if (!t)
-		return error_set(e, -ENOMEM, "no memory for a team of %d", l->n_worker);
+		return error_set(e, -ENOMEM, "no memory for a team of %d; lower --threads", l->n_worker);
 	memset(t, 0, bytes);
 	t->n = l->n_worker;
 	/* The caller may be pinned already: its mask says nothing then. */
@@ -249,7 +249,7 @@ int team_new(struct team **tp, const struct layout *l, struct error *e)
 		w->index = t->n_thread;
 		r = thread_start(w, l->is_pinned ? &l->cpu[w->index] : NULL);
 		if (r < 0) {
-			error_set(e, r, "cannot start thread %d of %d%s: %s", w->index + 1, t->n,
+			error_set(e, r, "cannot start thread %d of %d%s: %s; lower --threads", w->index + 1, t->n,
 				  l->is_pinned ? " on its CPU" : "", strerror(-r));
 			team_free(t);
 			return r;
