@@ -68,7 +68,8 @@ static int open_layout(struct daemon *d, struct error *e)
 	log_info("threads: %d (%s)%s", l->n_worker, l->why_worker, l->is_pinned ? ", pinned" : "");
 	divide_layout(d);
 	d->engine = memory_array(d->config.n_replica, sizeof(*d->engine));
-	return d->engine ? 0 : error_set(e, -ENOMEM, "no memory for %u replicas", d->config.n_replica);
+	return d->engine ? 0
+			 : error_set(e, -ENOMEM, "no memory for %u replicas; lower --replicas", d->config.n_replica);
 }
 
 static int open_kernels(struct daemon *d, struct error *e)
@@ -267,7 +268,7 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 	d->intake.epoll_fd = d->intake.wake_fd = -1;
 	d->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->control_fd < 0)
-		return error_set(e, -errno, "eventfd: %s", strerror(errno));
+		return error_set(e, -errno, "eventfd: %s; raise ulimit -n", strerror(errno));
 	r = open_parts(d, e);
 	if (r < 0)
 		daemon_close(d);

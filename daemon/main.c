@@ -65,11 +65,11 @@ static int early_start(struct early *w, struct error *e)
 
 	w->ready_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->ready_fd < 0)
-		return error_set(e, -errno, "eventfd: %s", strerror(errno));
+		return error_set(e, -errno, "eventfd: %s; raise ulimit -n", strerror(errno));
 	r = -pthread_create(&w->thread, NULL, early_main, w);
 	if (r < 0) {
 		close(w->ready_fd);
-		return error_set(e, r, "thread: %s", strerror(-r));
+		return error_set(e, r, "thread: %s; raise ulimit -u", strerror(-r));
 	}
 	return 0;
 }

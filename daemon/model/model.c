@@ -212,7 +212,7 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 		return r;
 	m->layer = calloc(m->hp.n_layer, sizeof(*m->layer));
 	if (!m->layer)
-		return error_set(e, -ENOMEM, "no memory for %u layers", m->hp.n_layer);
+		return error_set(e, -ENOMEM, "no memory for %u layers; free some memory", m->hp.n_layer);
 	r = m->arch->open(m, w, e);
 	if (r < 0)
 		return r;
@@ -237,7 +237,7 @@ int model_open(struct model **mp, const struct weights *w, const struct kernels 
 	int r;
 
 	if (!m)
-		return error_set(e, -ENOMEM, "no memory for a model");
+		return error_set(e, -ENOMEM, "no memory for a model; free some memory");
 	m->k = k;
 	r = open_all(m, w, o, e);
 	if (r < 0) {

@@ -101,7 +101,7 @@ int perplexity_run(struct perplexity *p, struct model *m, struct team *t, const 
 	err = run_new(&r, n_ctx, n_step);
 	if (err < 0) {
 		run_free(&r);
-		return error_set(e, err, "no memory for a window of %u tokens", n_ctx);
+		return error_set(e, err, "no memory for a window of %u tokens; free some memory", n_ctx);
 	}
 	*p = (struct perplexity){ .n_window = n_token / n_ctx };
 	for (uint32_t w = 0; w < p->n_window; w++)
