@@ -100,10 +100,17 @@ static uint32_t nodes_max(const struct tiny *o)
 	return n < NODE_MAX ? n : NODE_MAX;
 }
 
+/* Under a sanitizer a way takes ten times as long, and finds what it finds in any of them: every fourth is taken. */
+#ifdef GYRE_SANITIZED
+#define WAY_STEP 4
+#else
+#define WAY_STEP 1
+#endif
+
 static void check(const struct tiny *o, enum kv_type kv_type, const struct way *way, size_t n)
 {
 	define(o, kv_type);
-	for (size_t i = 0; i < n; i++, way++) {
+	for (size_t i = 0; i < n; i += WAY_STEP, way += WAY_STEP) {
 		struct harness_options ho = { way->isa, way->n_thread, way->n_node, 0, kv_type };
 		struct harness h;
 
