@@ -119,8 +119,9 @@ system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that
 system-numa: all $(BUILD)/tests/system/numa/guest ## gyred on two NUMA nodes, in an emulated machine; skipped with a word without qemu
 	@BUILD=$(BUILD) tools/run-tests tests/system/numa/boot
 SOAK_SECONDS ?= 600
-soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon for SOAK_SECONDS (600)
-	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS)
+SOAK_REPLICAS ?= 1
+soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon of SOAK_REPLICAS (1) for SOAK_SECONDS (600)
+	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS) $(SOAK_REPLICAS)
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
 	for s in tools/golden/*.py; do python3 $$s || exit 1; done
 

@@ -1,5 +1,5 @@
 /*
- * soak SECONDS: hostile and honest clients at a live gyred on a tiny model. Each honest one asks the same again and again and
+ * soak SECONDS [REPLICAS]: hostile and honest clients at a live gyred on a tiny model. Each honest one asks the same again and again and
  * compares every bit with what it was told when it was alone; the hostile ones do all that tests/util/hostile.h knows, and are killed
  * at random instants. In the end every session, request, block and descriptor must be back. Prints a line every ten seconds.
  */
@@ -36,18 +36,12 @@ static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt,
 	exit(1);
 }
 
-static pid_t start_gyred(void)
+static pid_t start_gyred(char *replicas)
 {
-	char *argv[] = { (char *)"gyred",
-			 (char *)"--model",
-			 model,
-			 (char *)"--socket",
-			 sock,
-			 (char *)"--draft",
-			 (char *)"3",
-			 (char *)"--kv-bytes",
-			 (char *)"2M",
-			 NULL };
+	char *argv[] = {
+		(char *)"gyred", (char *)"--model",    model,        (char *)"--socket",   sock,     (char *)"--draft",
+		(char *)"3",     (char *)"--kv-bytes", (char *)"2M", (char *)"--replicas", replicas, NULL
+	};
 	char path[4096];
 	const char *build = getenv("BUILD");
 	pid_t pid;
@@ -238,7 +232,7 @@ int main(int argc, char **argv)
 	snprintf(model, sizeof(model), "%s/m.gguf", dir);
 	if (tiny_write(model, &tiny_served) < 0)
 		die("cannot write %s", model);
-	gyred = start_gyred();
+	gyred = start_gyred(argc > 2 ? argv[2] : (char *)"1");
 	g = connect_to();
 	for (int kind = 0; kind < 3; kind++)
 		ask(g, kind, &want[kind]);
