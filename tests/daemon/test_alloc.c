@@ -142,19 +142,29 @@ static void *client_main(void *arg)
 
 static void step_allocates_nothing(void **state)
 {
-	char *extra[] = { (char *)"--draft", (char *)"4",          (char *)"--threads", (char *)"1", (char *)"--chunk",
-			  (char *)"64",      (char *)"--kv-bytes", (char *)"1M",        NULL };
+	char *n = *state; /* threads, each on a node of its own */
+	char *extra[] = { (char *)"--draft",
+			  (char *)"4",
+			  (char *)"--threads",
+			  n,
+			  (char *)"--nodes",
+			  n,
+			  (char *)"--chunk",
+			  (char *)"64",
+			  (char *)"--kv-bytes",
+			  (char *)"1M",
+			  NULL };
 	void *volatile waste;
 	volatile uint64_t *allocated; /* the compiler takes malloc to write nothing we can see */
 	uint64_t n_step = 0, before;
 	size_t size = sizeof(allocated);
 	pthread_t client;
 
-	(void)state;
 	if (!mallctl || mallctl("thread.allocatedp", &allocated, &size, NULL, 0)) {
 		puts("skip: no jemalloc in this build, or one without statistics");
 		skip();
 	}
+	is_over = 0;
 	appliance_open(&a, &tiny_served, extra, false);
 	assert_int_equal(pthread_create(&client, NULL, client_main, NULL), 0);
 	for (; !__atomic_load_n(&is_over, __ATOMIC_ACQUIRE); n_step++) {
@@ -178,7 +188,10 @@ static void step_allocates_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(step_allocates_nothing) };
+	const struct CMUnitTest tests[] = {
+		{ "step allocates nothing", step_allocates_nothing, NULL, NULL, (void *)"1" },
+		{ "a leader of two nodes allocates nothing", step_allocates_nothing, NULL, NULL, (void *)"2" },
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
