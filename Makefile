@@ -106,11 +106,11 @@ fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(CORE_OBJ)
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
 
 asan: ## tests under AddressSanitizer
-	$(MAKE) BUILD=build/asan SAN="-fsanitize=address" NO_FUZZ=1 test
+	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/asan SAN="-fsanitize=address" NO_FUZZ=1 test
 ubsan: ## tests under UndefinedBehaviorSanitizer
-	$(MAKE) BUILD=build/ubsan SAN="-fsanitize=undefined -fno-sanitize-recover=undefined" NO_FUZZ=1 test
+	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/ubsan SAN="-fsanitize=undefined -fno-sanitize-recover=undefined" NO_FUZZ=1 test
 tsan: ## tests under ThreadSanitizer
-	$(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
+	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
 ndebug: ## tests with asserts off
 	$(MAKE) BUILD=build/ndebug EXTRA=-DNDEBUG NO_FUZZ=1 test
 
