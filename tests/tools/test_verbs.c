@@ -191,7 +191,7 @@ static int count_private(void)
 	int n = 0;
 
 	while ((e = readdir(d)))
-		n += !strncmp(e->d_name, "gyre-", 5) && strncmp(e->d_name, "gyre-test", 9);
+		n += !strncmp(e->d_name, "gyre-", 5) && strlen(e->d_name) == 11; /* not those of tests, gyre-WORD-... */
 	closedir(d);
 	return n;
 }
