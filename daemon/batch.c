@@ -1,5 +1,6 @@
 #include "daemon/batch.h"
 #include "daemon/util/memory.h"
+#include "kernels/kernels.h"
 #include "shm/doorbell.h"
 
 #include <assert.h>
@@ -12,19 +13,21 @@ uint64_t batch_now_ns(void)
 	return doorbell_now_ns();
 }
 
-int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride)
+int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab)
 {
 	memset(b, 0, sizeof(*b));
 	b->n_row_max = n_row_max;
 	b->n_logit_max = n_logit_max;
-	b->logit_stride = logit_stride;
+	b->logit_stride = (n_vocab + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+	b->n_range = logit_n_range(n_vocab);
 	b->token = calloc(n_row_max, sizeof(*b->token));
 	b->pos = calloc(n_row_max, sizeof(*b->pos));
 	b->row_seq = calloc(n_row_max, sizeof(*b->row_seq));
 	b->logit_row = calloc(n_logit_max, sizeof(*b->logit_row));
 	b->out = calloc(n_logit_max, sizeof(*b->out));
-	b->logits = memory_array(n_logit_max, (size_t)logit_stride * sizeof(float));
-	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->out || !b->logits) {
+	b->logits = memory_array(n_logit_max, (size_t)b->logit_stride * sizeof(float));
+	b->range = memory_array(n_logit_max, b->n_range * sizeof(*b->range));
+	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->out || !b->logits || !b->range) {
 		batch_deinit(b);
 		return -ENOMEM;
 	}
@@ -39,6 +42,7 @@ void batch_deinit(struct batch *b)
 	free(b->logit_row);
 	free(b->out);
 	free(b->logits);
+	free(b->range);
 	memset(b, 0, sizeof(*b));
 }
 
@@ -73,4 +77,10 @@ void batch_layout(struct batch *b)
 	}
 	if (b->n_row)
 		b->layout_ns = batch_now_ns();
+}
+
+void logit_range_sum(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n)
+{
+	r->max = k->max(x, n);
+	r->sum = k->sum_exp(x, n, r->max);
 }

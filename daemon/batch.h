@@ -7,6 +7,8 @@
 
 #include "daemon/request.h"
 
+struct kernels;
+
 #define BATCH_SEQ_MAX 256u /* sequences in one step */
 
 /* Consecutive rows of one request. */
@@ -27,6 +29,14 @@ struct batch_token {
 	struct gyre_top top[GYRE_TOP_MAX];
 };
 
+#define LOGIT_RANGE 256u /* tokens; a node's part of the vocabulary is whole ranges */
+
+/* Of a range of a row of logits, as the model gave them. */
+struct logit_range {
+	float max; /* NaN if all are */
+	float sum; /* of exp(x - max) */
+};
+
 struct batch {
 	uint32_t n_row_max; /* capacity: rows (prefill chunk budget + sequences) */
 	uint32_t n_seq;
@@ -44,7 +54,9 @@ struct batch {
 	uint32_t n_logit_max;
 	uint32_t *logit_row;   /* [n_logit_max] row index */
 	float *logits;         /* [n_logit_max][logit_stride]: written by model_forward */
-	uint32_t logit_stride; /* >= n_vocab, a multiple of 16 */
+	uint32_t logit_stride; /* n_vocab up to a multiple of 16 */
+	uint32_t n_range;
+	struct logit_range *range; /* [n_logit_max][n_range]: written with the logits, while they are in L1 */
 
 	uint32_t n_token;        /* sample -> emit */
 	struct batch_token *out; /* [n_logit_max], in order of seq */
@@ -56,10 +68,26 @@ struct batch {
 
 uint64_t batch_now_ns(void); /* CLOCK_MONOTONIC */
 
-int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t logit_stride);
+int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab);
 void batch_deinit(struct batch *b);
 
 /* Fills rows and logit rows from seq[0, n_seq): n_past, n_row and the tokens of their requests (drafts lie behind n_token). */
 void batch_layout(struct batch *b);
+
+static inline uint32_t logit_n_range(uint32_t n_vocab)
+{
+	return (n_vocab + LOGIT_RANGE - 1) / LOGIT_RANGE;
+}
+
+/* Tokens of a range; the last has what is left. */
+static inline uint32_t logit_range_tokens(uint32_t n_vocab, uint32_t range)
+{
+	uint32_t left = n_vocab - range * LOGIT_RANGE;
+
+	return left < LOGIT_RANGE ? left : LOGIT_RANGE;
+}
+
+/* x[n]: the logits of the range. */
+void logit_range_sum(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n);
 
 #endif

@@ -60,7 +60,7 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 		return error_set(why, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
 				 c->model, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
 	e->n_ctx = model_n_ctx(e->model);
-	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_logit_stride(e->model));
+	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_hparams(e->model)->n_vocab);
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 

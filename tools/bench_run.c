@@ -21,8 +21,7 @@ static int open_sequences(struct bench_run *b, const struct bench_size *s, struc
 	r->op = GYRE_OP_GENERATE;
 	r->token = calloc(b->n_ctx, sizeof(*r->token));
 	b->block = calloc(n, sizeof(*b->block));
-	if (!r->token || !b->block ||
-	    batch_init(&b->batch, STEP_ROWS, max_u32(b->n_seq, 1), model_logit_stride(b->model)) < 0)
+	if (!r->token || !b->block || batch_init(&b->batch, STEP_ROWS, max_u32(b->n_seq, 1), n_vocab) < 0)
 		return error_set(e, -ENOMEM, "no memory for %u positions; lower -p, -d or -n", b->n_ctx);
 	for (uint32_t i = 0; i < b->n_ctx; i++)
 		r->token[i] = (int32_t)((i * 7919ull + 13) % n_vocab); /* speed does not depend on which */

@@ -9,6 +9,7 @@
  * exchanged as well: one more barrier each, none with many rows, where who packs a row adds it up.
  */
 #include "daemon/model/arch.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <errno.h>
@@ -236,6 +237,27 @@ static void gate_up(struct model *m, uint32_t layer, int worker)
 	}
 }
 
+#define HEAD_RANGES 4 /* at once: 4 KiB of logits of a row */
+
+_Static_assert(LOGIT_RANGE == PLAN_VOCAB_RANGE, "one node has the whole of a range");
+
+/* Logits of ranges [begin, end) of the node's part of the vocabulary, and what sampling asks of each. */
+static void head_ranges(const struct model *m, const struct act *a, const struct tensor_part *part, size_t begin,
+			size_t end)
+{
+	const size_t panels = LOGIT_RANGE / PANEL_ROWS, n_panel = (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS;
+	const uint32_t range0 = part->row0 / LOGIT_RANGE;
+	const struct batch *b = m->batch;
+
+	linear_mul(m, a, m->output, part, b->logits + part->row0, b->logit_stride, begin * panels,
+		   min_size(end * panels, n_panel));
+	for (uint32_t r = 0; r < b->n_logit; r++)
+		for (size_t i = range0 + begin; i < range0 + end; i++)
+			logit_range_sum(&b->range[r * b->n_range + i], m->k,
+					b->logits + (size_t)r * b->logit_stride + i * LOGIT_RANGE,
+					logit_range_tokens(m->hp.n_vocab, (uint32_t)i));
+}
+
 /* Only the rows somebody asked for meet the vocabulary, which is the largest matrix of a small model. */
 static void head(struct model *m, int worker)
 {
@@ -256,9 +278,13 @@ static void head(struct model *m, int worker)
 	if (b->n_logit == 0)
 		return;
 	a = linear_pack(m, worker, &src);
-	linear_share(&s, m, worker, a, m->output, m->hp.n_embd, (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS, 1);
+	linear_share(&s, m, worker, a, m->output, m->hp.n_embd, (part->n_row + LOGIT_RANGE - 1) / LOGIT_RANGE,
+		     LOGIT_RANGE / PANEL_ROWS);
 	while (share_next(&s, &begin, &end))
-		linear_mul(m, a, m->output, part, b->logits + part->row0, b->logit_stride, begin, end);
+		for (size_t next; begin < end; begin = next) {
+			next = min_size(begin + HEAD_RANGES, end);
+			head_ranges(m, a, part, begin, next);
+		}
 }
 
 static void finish(struct model *m, int worker, enum profile_part part)

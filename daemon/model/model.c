@@ -270,11 +270,6 @@ uint32_t model_n_ctx(const struct model *m)
 	return m->n_ctx;
 }
 
-uint32_t model_logit_stride(const struct model *m)
-{
-	return pad(m->hp.n_vocab);
-}
-
 uint32_t model_n_node(const struct model *m)
 {
 	return m->plan->n_node;
@@ -337,7 +332,7 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 {
 	assert(m->node[0].kv && (uint32_t)team_n_node(t) == m->plan->n_node && b->n_row <= m->n_row_max &&
 	       b->n_logit <= m->n_logit_max);
-	assert(b->logit_stride >= model_logit_stride(m) && (uint32_t)team_size(t) <= m->n_thread);
+	assert(b->logit_stride == pad(m->hp.n_vocab) && (uint32_t)team_size(t) <= m->n_thread);
 	if (b->n_row == 0)
 		return;
 	m->team = t;

@@ -42,8 +42,6 @@ struct model *model_close(struct model *m);
 
 const struct hparams *model_hparams(const struct model *m);
 uint32_t model_n_ctx(const struct model *m);
-/* Floats between logit rows: n_vocab rounded up to PANEL_ROWS. */
-uint32_t model_logit_stride(const struct model *m);
 uint32_t model_n_node(const struct model *m);
 /* K and V of all layers and of the node's heads for KV_BLOCK positions; a multiple of 64, 0 if it has none. */
 size_t model_kv_block_bytes(const struct model *m, uint32_t node);

@@ -27,14 +27,7 @@ static int run_new(struct run *r, uint32_t n_ctx, uint32_t n_step)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n_block; i++)
 		r->block[i] = i;
-	b->n_row_max = b->n_logit_max = n_step;
-	b->logit_stride = model_logit_stride(r->m);
-	b->token = calloc(n_step, sizeof(*b->token));
-	b->pos = calloc(n_step, sizeof(*b->pos));
-	b->row_seq = calloc(n_step, sizeof(*b->row_seq));
-	b->logit_row = calloc(n_step, sizeof(*b->logit_row));
-	b->logits = aligned_alloc(64, (size_t)n_step * b->logit_stride * sizeof(float));
-	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->logits)
+	if (batch_init(b, n_step, n_step, model_hparams(r->m)->n_vocab) < 0)
 		return -ENOMEM;
 	model_set_kv(r->m, r->kv, n_block);
 	return 0;
@@ -42,13 +35,8 @@ static int run_new(struct run *r, uint32_t n_ctx, uint32_t n_step)
 
 static void run_free(struct run *r)
 {
-	if (r->b) {
-		free(r->b->token);
-		free(r->b->pos);
-		free(r->b->row_seq);
-		free(r->b->logit_row);
-		free(r->b->logits);
-	}
+	if (r->b)
+		batch_deinit(r->b);
 	free(r->b);
 	free(r->block);
 	free(r->kv);

@@ -49,32 +49,32 @@ static float weight_of(const struct kernels *k, const struct row_whole *w, float
 	return logit;
 }
 
-/* Sums of ranges [first, first + n), n up to MERGE_RANGES, from now on relative to the row's maximum. */
+/* Sums of ranges [first, first + n), n up to MERGE_RANGES; scaled_sum is from now on relative to the row's maximum. */
 static void merge_sums(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t first, uint32_t n)
 {
-	struct row_part *p = r->part + first;
+	const struct logit_range *p = r->range + first;
 	float max[MERGE_RANGES], weight[MERGE_RANGES];
 
 	for (uint32_t i = 0; i < n; i++)
 		max[i] = p[i].max;
 	k->exps(weight, max, n, 1, w->max);
 	for (uint32_t i = 0; i < n; i++)
-		w->sum += (double)(p[i].sum *= weight[i]);
+		w->sum += (double)(p[i].sum * weight[i]);
 	if (!row_needs_scaled_sum(r))
 		return;
 	weights_of(weight, k, w, max, n);
 	for (uint32_t i = 0; i < n; i++)
-		w->scaled_sum += (double)(p[i].scaled_sum *= weight[i]);
+		w->scaled_sum += (double)(r->scaled_sum[first + i] *= weight[i]);
 }
 
 static void merge(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t n_range)
 {
 	float temperature = r->sampling->temperature;
 
-	*w = (struct row_whole){ .max = r->part[0].max };
+	*w = (struct row_whole){ .max = r->range[0].max };
 	for (uint32_t c = 1; c < n_range; c++) {
-		if (r->part[c].max > w->max) {
-			w->max = r->part[c].max;
+		if (r->range[c].max > w->max) {
+			w->max = r->range[c].max;
 			w->max_range = c;
 		}
 	}
@@ -101,7 +101,7 @@ static float floor_of_first(const struct row *r, uint32_t n_range, uint32_t k, f
 	if (k > n_range)
 		return -INFINITY;
 	for (uint32_t c = 0; c < n_range; c++) {
-		float max = r->part[c].max;
+		float max = r->range[c].max;
 		uint32_t i = n;
 
 		if (max != max || (n == k && !(max > top[k - 1])))
@@ -127,7 +127,7 @@ static uint32_t gather(const struct row *r, const struct kernels *k, uint32_t n_
 	double sum = 0, part = 0;
 
 	order_begin(&s->order, r->logits, r->block_max, n_vocab,
-		    floor_of_first(r, row_n_range(n_vocab), limit, s->weight));
+		    floor_of_first(r, logit_n_range(n_vocab), limit, s->weight));
 	while (m < limit && order_next(&s->order, &id)) {
 		float w = weight_of(k, whole, r->logits[id]);
 
@@ -161,8 +161,8 @@ static uint32_t draw_candidate(const struct row_scratch *s, uint32_t m, float u)
 static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w,
 			      uint32_t range, double part, double target)
 {
-	uint32_t first = range * RANGE_TOKENS, n = row_range_tokens(n_vocab, range), last = 0;
-	float weight[RANGE_TOKENS];
+	uint32_t first = range * LOGIT_RANGE, n = logit_range_tokens(n_vocab, range), last = 0;
+	float weight[LOGIT_RANGE];
 
 	weights_of(weight, k, w, r->logits + first, n);
 	for (uint32_t i = 0; i < n; i++) {
@@ -177,9 +177,9 @@ static uint32_t draw_in_range(const struct row *r, const struct kernels *k, uint
 
 static uint32_t likeliest(const struct row *r, const struct kernels *k, uint32_t n_vocab, const struct row_whole *w)
 {
-	uint32_t first = w->max_range * RANGE_TOKENS;
+	uint32_t first = w->max_range * LOGIT_RANGE;
 
-	return first + (uint32_t)k->argmax(r->logits + first, row_range_tokens(n_vocab, w->max_range));
+	return first + (uint32_t)k->argmax(r->logits + first, logit_range_tokens(n_vocab, w->max_range));
 }
 
 /* No filter: by inverse distribution in order of id, without sorting. */
@@ -188,8 +188,8 @@ static uint32_t draw_any(const struct row *r, const struct kernels *k, uint32_t 
 {
 	double part = 0, target = (double)u * w->scaled_sum;
 
-	for (uint32_t c = 0; c < row_n_range(n_vocab); c++) {
-		double more = part + (double)r->part[c].scaled_sum;
+	for (uint32_t c = 0; c < logit_n_range(n_vocab); c++) {
+		double more = part + (double)r->scaled_sum[c];
 
 		if (more > target)
 			return draw_in_range(r, k, n_vocab, w, c, part, target);
@@ -220,7 +220,7 @@ void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, 
 	float log_sum;
 	uint32_t id;
 
-	merge(&w, r, k, row_n_range(n_vocab));
+	merge(&w, r, k, logit_n_range(n_vocab));
 	if (r->is_drawn)
 		out->token = (int32_t)draw(r, k, n_vocab, &w, s);
 	log_sum = sample_log((float)w.sum);
@@ -229,7 +229,7 @@ void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, 
 	if (!r->sampling->n_top)
 		return;
 	order_begin(&s->order, r->logits, r->block_max, n_vocab,
-		    floor_of_first(r, row_n_range(n_vocab), r->sampling->n_top, s->weight));
+		    floor_of_first(r, logit_n_range(n_vocab), r->sampling->n_top, s->weight));
 	while (out->n_top < r->sampling->n_top && order_next(&s->order, &id))
 		out->top[out->n_top++] = (struct gyre_top){ id, r->logits[id] - w.max - log_sum };
 }

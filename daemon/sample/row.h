@@ -1,6 +1,6 @@
 /*
- * One row of logits. Any worker scans any range of it; what the ranges gave meets in ascending order, so that no result
- * depends on who did what.
+ * One row of logits. The model has left each range's maximum and sum; where the options ask for more, any worker scans any
+ * range of it. What the ranges gave meets in ascending order, so that no result depends on who did what.
  */
 #ifndef GYRE_DAEMON_SAMPLE_ROW_H
 #define GYRE_DAEMON_SAMPLE_ROW_H
@@ -9,23 +9,17 @@
 #include "daemon/sample/order.h"
 #include "kernels/kernels.h"
 
-#define RANGE_BLOCKS 32u /* order blocks of a range */
-#define RANGE_TOKENS (RANGE_BLOCKS * ORDER_BLOCK)
-
-/* Of a range. */
-struct row_part {
-	float max;
-	float sum;        /* of exp(x - max) */
-	float scaled_sum; /* of exp(x / temperature - max / temperature), where a filter or a draw needs it */
-};
+#define RANGE_BLOCKS (LOGIT_RANGE / ORDER_BLOCK)
 
 struct row {
 	const float *logits; /* [n_vocab] adjusted */
 	const struct sampling *sampling;
-	uint64_t position;     /* of the token to draw */
-	bool is_drawn;         /* false: out->token is given */
-	struct row_part *part; /* [n_range] */
-	float *block_max;      /* [n_range * RANGE_BLOCKS]; filled where the order of tokens is asked for */
+	uint64_t position;         /* of the token to draw */
+	bool is_drawn;             /* false: out->token is given */
+	bool is_adjusted;          /* range[] is the model's still, until scanned */
+	struct logit_range *range; /* [n_range] */
+	float *scaled_sum; /* [n_range] of exp(x / temperature - max / temperature); filled where a draw needs it */
+	float *block_max;  /* [n_range * RANGE_BLOCKS]; filled where the order of tokens is asked for */
 	struct batch_token *out;
 };
 
@@ -39,21 +33,11 @@ struct row_scratch {
 int row_scratch_init(struct row_scratch *s, uint32_t n_vocab);
 void row_scratch_deinit(struct row_scratch *s);
 
-static inline uint32_t row_n_range(uint32_t n_vocab)
-{
-	return (n_vocab + RANGE_TOKENS - 1) / RANGE_TOKENS;
-}
-
-static inline uint32_t row_range_tokens(uint32_t n_vocab, uint32_t range)
-{
-	uint32_t left = n_vocab - range * RANGE_TOKENS;
-
-	return left < RANGE_TOKENS ? left : RANGE_TOKENS;
-}
-
-/* scan.c: fills part[range], and its piece of block_max. */
+/* scan.c: does it need row_scan of all ranges before row_finish? */
+bool row_needs_scan(const struct row *r);
+/* scan.c: what is needed of range[range], scaled_sum[range], and the range's piece of block_max. */
 void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, uint32_t range);
-/* draw.c: once all ranges are scanned: the token if it is to be drawn, log-probability and alternatives. */
+/* draw.c: the token if it is to be drawn, log-probability and alternatives. */
 void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, struct row_scratch *s);
 
 static inline bool sampling_has_top_p(const struct sampling *o)

@@ -9,21 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCAN_PIECES 8u /* of a worker's ranges; taking one costs 25 ns, a range of one row takes 200 */
+#define SCAN_PIECES 8u /* of a worker's ranges; taking one costs 25 ns, a range of one row takes 60 */
+#define ALONE_MAX   2u /* rows that the leader finishes in the time it takes to wake the others */
 
 int sample_init(struct sample *s, const struct kernels *k, struct team *team, const struct sample_options *o)
 {
-	size_t n_range = row_n_range(o->n_vocab), n_row = o->n_logit_max;
+	size_t n_range = logit_n_range(o->n_vocab), n_row = o->n_logit_max;
 	int n_worker = team_size(team), r = 0;
 
 	*s = (struct sample){ .kernels = k, .team = team, .o = *o };
 	s->count = calloc(o->n_vocab, sizeof(*s->count));
 	s->row = calloc(n_row, sizeof(*s->row));
-	s->part = calloc(n_row * n_range, sizeof(*s->part));
+	s->scan = calloc(n_row, sizeof(*s->scan));
+	s->scaled_sum = calloc(n_row * n_range, sizeof(*s->scaled_sum));
 	s->block_max = calloc(n_row * n_range * RANGE_BLOCKS, sizeof(*s->block_max));
 	s->scratch = calloc((size_t)n_worker, sizeof(*s->scratch));
 	s->share = memory_array((size_t)n_worker, sizeof(*s->share));
-	if (!s->share || !s->count || !s->row || !s->part || !s->block_max || !s->scratch)
+	if (!s->share || !s->count || !s->row || !s->scan || !s->scaled_sum || !s->block_max || !s->scratch)
 		r = -ENOMEM;
 	for (int i = 0; i < n_worker && r == 0; i++)
 		r = row_scratch_init(&s->scratch[i], o->n_vocab);
@@ -38,17 +40,19 @@ void sample_deinit(struct sample *s)
 		row_scratch_deinit(&s->scratch[i]);
 	free(s->count);
 	free(s->row);
-	free(s->part);
+	free(s->scan);
+	free(s->scaled_sum);
 	free(s->block_max);
 	free(s->scratch);
 	free(s->share);
 	memset(s, 0, sizeof(*s));
 }
 
-static void penalize(struct sample *s, float *logits, const struct sampling *o, const int32_t *window, uint32_t n)
+/* false: nothing to do. */
+static bool penalize(struct sample *s, float *logits, const struct sampling *o, const int32_t *window, uint32_t n)
 {
 	if (o->repetition_penalty == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0)
-		return;
+		return false;
 	for (uint32_t i = 0; i < n; i++)
 		s->count[window[i]]++;
 	for (uint32_t i = 0; i < n; i++) {
@@ -60,13 +64,15 @@ static void penalize(struct sample *s, float *logits, const struct sampling *o, 
 		logits[t] -= o->presence_penalty + o->frequency_penalty * (float)s->count[t];
 		s->count[t] = 0;
 	}
+	return n > 0;
 }
 
-static void adjust(struct sample *s, float *logits, const struct sampling *o, const int32_t *window, uint32_t n)
+/* false: the logits are the model's still. */
+static bool adjust(struct sample *s, float *logits, const struct sampling *o, const int32_t *window, uint32_t n)
 {
 	for (uint32_t i = 0; i < o->n_bias; i++)
 		logits[o->bias[i].token] += o->bias[i].bias;
-	penalize(s, logits, o, window, n);
+	return penalize(s, logits, o, window, n) || o->n_bias;
 }
 
 /*
@@ -78,20 +84,23 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 	uint32_t seq = b->row_seq[b->logit_row[i]], pos = (uint32_t)b->pos[b->logit_row[i]];
 	const struct request *r = b->seq[seq].request;
 	uint32_t n = pos + 1 < r->sampling.penalty_last_n ? pos + 1 : r->sampling.penalty_last_n;
-	size_t n_range = row_n_range(s->o.n_vocab);
 	float *logits = b->logits + (size_t)i * b->logit_stride;
-	bool is_drawn = r->op != GYRE_OP_SCORE;
+	bool is_drawn = r->op != GYRE_OP_SCORE,
+	     is_adjusted = adjust(s, logits, &r->sampling, r->token + pos + 1 - n, n);
 
-	adjust(s, logits, &r->sampling, r->token + pos + 1 - n, n);
 	b->out[i].seq = seq;
 	b->out[i].token = is_drawn ? 0 : r->token[pos + 1];
 	s->row[i] = (struct row){ .logits = logits,
 				  .sampling = &r->sampling,
 				  .position = pos + 1,
 				  .is_drawn = is_drawn,
-				  .part = s->part + i * n_range,
-				  .block_max = s->block_max + i * n_range * RANGE_BLOCKS,
+				  .is_adjusted = is_adjusted,
+				  .range = b->range + (size_t)i * b->n_range,
+				  .scaled_sum = s->scaled_sum + (size_t)i * b->n_range,
+				  .block_max = s->block_max + (size_t)i * b->n_range * RANGE_BLOCKS,
 				  .out = &b->out[i] };
+	if (row_needs_scan(&s->row[i]))
+		s->scan[s->n_scan++] = &s->row[i];
 }
 
 /* A worker's node has as large a part of n_items as it has of the workers. */
@@ -104,26 +113,40 @@ static void node_items(const struct sample *s, int worker, size_t n_items, size_
 	team_range(n_items, team_size(s->team), node->first + node->n - 1, 1, &other, end);
 }
 
-/* Ranges of all rows are shared out, then rows. The leader is at its ranges first and takes some of the others'. */
-static void sample_share(void *arg, int worker)
+/* The leader is at its ranges first and takes some of the others'. */
+static void scan_share(struct sample *s, int worker)
 {
-	struct sample *s = arg;
-	size_t n_range = row_n_range(s->o.n_vocab), first, last, begin, end;
+	size_t n_range = logit_n_range(s->o.n_vocab), first, last, begin, end;
 	struct share scan;
 
-	node_items(s, worker, s->n_row * n_range, &first, &last);
+	node_items(s, worker, s->n_scan * n_range, &first, &last);
 	share_run(s->share, worker, s->n_run);
 	share_begin(&scan, s->share, s->team, worker, last - first,
 		    team_node(s->team, worker)->n > 1 ? SCAN_PIECES : 1);
 	while (share_next(&scan, &begin, &end))
 		for (size_t i = first + begin; i < first + end; i++)
-			row_scan(&s->row[i / n_range], s->kernels, s->o.n_vocab, (uint32_t)(i % n_range));
+			row_scan(s->scan[i / n_range], s->kernels, s->o.n_vocab, (uint32_t)(i % n_range));
 	profile_lap(PROFILE_SAMPLE);
 	team_barrier(s->team, worker);
-	team_range(s->n_row, team_size(s->team), worker, 1, &begin, &end);
+}
+
+static void finish_rows(struct sample *s, int worker, size_t begin, size_t end)
+{
 	for (size_t i = begin; i < end; i++)
 		row_finish(&s->row[i], s->kernels, s->o.n_vocab, &s->scratch[worker]);
 	profile_lap(PROFILE_SAMPLE);
+}
+
+/* Ranges of the rows that need it are shared out, then all rows. */
+static void sample_share(void *arg, int worker)
+{
+	struct sample *s = arg;
+	size_t begin, end;
+
+	if (s->n_scan)
+		scan_share(s, worker);
+	team_range(s->n_row, team_size(s->team), worker, 1, &begin, &end);
+	finish_rows(s, worker, begin, end);
 }
 
 /* true: the guess at the next position was right, or there is none to doubt; the next row counts. */
@@ -199,13 +222,15 @@ void sample_batch(struct sample *s, struct batch *b)
 	assert(b->n_logit <= s->o.n_logit_max);
 	fetch_ahead(s, b);
 	b->forward_ns = batch_now_ns() - b->layout_ns;
-	b->n_token = 0;
+	b->n_token = s->n_scan = 0;
 	for (uint32_t i = 0; i < b->n_logit; i++)
 		prepare(s, b, i);
 	s->n_row = b->n_logit;
 	s->n_run++;
-	if (s->n_row)
+	if (s->n_scan || s->n_row > ALONE_MAX)
 		team_run(s->team, sample_share, s);
+	else
+		finish_rows(s, 0, 0, s->n_row);
 	for (uint32_t i = 0; i < b->n_seq; i++)
 		accept_seq(s, b, i, &logit);
 	assert(logit == b->n_logit);

@@ -5,8 +5,9 @@
  * with the random number of (seed, position). The reported log-probability is taken after bias and penalties, at
  * temperature 1, over the whole vocabulary.
  *
- * The team shares the vocabulary out in ranges of a fixed size, then the rows. Sums meet range by range in ascending order,
- * so no bit depends on the number of workers.
+ * The model has left the maximum and the sum of each range of logits: the leader alone draws a greedy token from them. Where options
+ * ask for more, the team shares the ranges out, then the rows. Sums meet range by range in ascending order, so no bit
+ * depends on the number of workers.
  *
  * Drafts: row i of a sequence is sampled as if there were none; the next row counts only if the guess was what was drawn.
  * Leader thread. Nothing allocates after sample_init; sums and exponentials are the kernels', so bits don't depend on ISA.
@@ -29,10 +30,11 @@ struct sample {
 	struct team *team;
 	struct sample_options o;
 	uint32_t *count; /* [n_vocab] occurrences in the window; all zero between calls */
-	uint32_t n_row, n_run;
+	uint32_t n_row, n_scan, n_run;
 	struct share_slot *share;    /* [team_size] */
 	struct row *row;             /* [n_logit_max] */
-	struct row_part *part;       /* [n_logit_max][n_range] */
+	struct row **scan;           /* [n_logit_max] those that need it */
+	float *scaled_sum;           /* [n_logit_max][n_range] */
 	float *block_max;            /* [n_logit_max][n_range * RANGE_BLOCKS] */
 	struct row_scratch *scratch; /* [team_size] */
 	uint64_t n_token, n_draft_hit;

@@ -109,9 +109,9 @@ static struct plan_range head_chunks(const struct plan *p, uint32_t n_part, uint
 static void deal(struct plan *p, uint32_t n_part, uint32_t node)
 {
 	const struct plan_shape *s = &p->shape;
-	uint32_t n_rep = s->n_head / s->n_head_kv, n_panel = ceil_div(s->n_vocab, PANEL);
+	uint32_t n_rep = s->n_head / s->n_head_kv, n_range = ceil_div(s->n_vocab, PLAN_VOCAB_RANGE);
 	struct plan_node *n = &p->node[node];
-	struct plan_range panel = share(n_panel, p->n_node, node);
+	struct plan_range vocab = share(n_range, p->n_node, node);
 
 	give_chunks(&p->head, node, head_chunks(p, n_part, node));
 	give_chunks(&p->ff, node, share(p->ff.n_chunk, p->n_node, node));
@@ -120,8 +120,8 @@ static void deal(struct plan *p, uint32_t n_part, uint32_t node)
 	n->head_kv.begin = n->head.begin / n_rep;
 	n->head_kv.end = n->head.begin == n->head.end ? n->head_kv.begin : ceil_div(n->head.end, n_rep);
 	n->ff = p->ff.node[node].col;
-	n->vocab.begin = min_u32(panel.begin * PANEL, s->n_vocab);
-	n->vocab.end = min_u32(panel.end * PANEL, s->n_vocab);
+	n->vocab.begin = min_u32(vocab.begin * PLAN_VOCAB_RANGE, s->n_vocab);
+	n->vocab.end = min_u32(vocab.end * PLAN_VOCAB_RANGE, s->n_vocab);
 }
 
 int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e)

@@ -21,13 +21,15 @@
 #define PLAN_CHUNK_MAX 16u /* up to seven KV heads, each cut into equal parts, make at most 14 */
 #define PLAN_DEPTH_MAX 4   /* of the tree over them */
 
+#define PLAN_VOCAB_RANGE 256u /* LOGIT_RANGE of batch.h */
+
 /* What a tensor is divided along. */
 enum plan_axis {
 	PLAN_COPY,    /* nothing: each node has it whole */
 	PLAN_HEAD,    /* rows, by query heads */
 	PLAN_HEAD_KV, /* rows, by key/value heads */
 	PLAN_FF,      /* rows of the feed-forward */
-	PLAN_VOCAB,   /* rows, by tokens: whole panels */
+	PLAN_VOCAB,   /* rows, by tokens: whole ranges of PLAN_VOCAB_RANGE */
 	PLAN_HEAD_K,  /* columns, by query heads */
 	PLAN_FF_K     /* columns of the feed-forward */
 };

@@ -53,13 +53,7 @@ static inline void harness_open_as(struct harness *h, const char *path, const st
 		fail_msg("%s: %s", path, e.text);
 	assert_int_equal(team_even(&h->t, n_thread, n_node), 0);
 	h->b = calloc(1, sizeof(*h->b));
-	h->b->n_row_max = h->b->n_logit_max = HARNESS_ROWS;
-	h->b->token = calloc(HARNESS_ROWS, sizeof(int32_t));
-	h->b->pos = calloc(HARNESS_ROWS, sizeof(int32_t));
-	h->b->row_seq = calloc(HARNESS_ROWS, sizeof(uint32_t));
-	h->b->logit_row = calloc(HARNESS_ROWS, sizeof(uint32_t));
-	h->b->logit_stride = model_logit_stride(h->m);
-	h->b->logits = aligned_alloc(64, (size_t)HARNESS_ROWS * h->b->logit_stride * sizeof(float));
+	assert_int_equal(batch_init(h->b, HARNESS_ROWS, HARNESS_ROWS, model_hparams(h->m)->n_vocab), 0);
 }
 
 static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
@@ -103,9 +97,27 @@ static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *t
 	b->n_seq++;
 }
 
+/* Each range beside the logits is theirs. */
+static inline void harness_check_ranges(const struct harness *h)
+{
+	const struct batch *b = h->b;
+	uint32_t n_vocab = model_hparams(h->m)->n_vocab;
+
+	for (uint32_t i = 0; i < b->n_logit; i++)
+		for (uint32_t k = 0; k < b->n_range; k++) {
+			struct logit_range want;
+
+			logit_range_sum(&want, &h->k, b->logits + (size_t)i * b->logit_stride + k * LOGIT_RANGE,
+					logit_range_tokens(n_vocab, k));
+			assert_memory_equal(&b->range[i * b->n_range + k], &want, sizeof(want));
+		}
+}
+
 static inline void harness_step(struct harness *h)
 {
+	memset(h->b->range, 0xff, sizeof(*h->b->range) * h->b->n_logit * h->b->n_range);
 	model_forward(h->m, h->t, h->b);
+	harness_check_ranges(h);
 	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
 }
 
@@ -115,11 +127,7 @@ static inline void harness_close(struct harness *h)
 	model_close(h->m);
 	weights_free(h->w);
 	free(h->kv);
-	free(h->b->token);
-	free(h->b->pos);
-	free(h->b->row_seq);
-	free(h->b->logit_row);
-	free(h->b->logits);
+	batch_deinit(h->b);
 	free(h->b);
 }
 
