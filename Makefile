@@ -9,7 +9,7 @@ SOVERSION := 0
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -fvisibility=hidden -D_GNU_SOURCE \
-	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(if $(SAN),-DGYRE_SANITIZED) $(EXTRA)
+	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(if $(SAN),-DGYRE_SANITIZED -DGYRE_CHECK=1) $(EXTRA)
 LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The ISA folder is the compiler flag.

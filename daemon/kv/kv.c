@@ -10,22 +10,15 @@
 static void stack_fill(struct kv *kv)
 {
 	counter_set32(&kv->n_free, kv->n_block);
-	for (uint32_t i = 0; i < kv->n_block; i++) {
+	for (uint32_t i = 0; i < kv->n_block; i++)
 		kv->free[i] = kv->n_block - 1 - i;
-		kv->owner[i] = KV_NO_OWNER;
-	}
 }
 
 static void poison(struct kv *kv, uint32_t block)
 {
-#ifdef GYRE_CHECK
-	for (uint32_t i = 0; i < NODE_MAX; i++)
+	for (uint32_t i = 0; GYRE_CHECK && i < NODE_MAX; i++)
 		if (kv->mem[i].block_bytes)
 			memset(kv->mem[i].base + block * kv->mem[i].block_bytes, 0xff, kv->mem[i].block_bytes);
-#else
-	(void)kv;
-	(void)block;
-#endif
 }
 
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
@@ -40,9 +33,7 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
 	kv->n_block = (uint32_t)n;
 	kv->free = calloc(n, sizeof(*kv->free));
 	kv->ref = calloc(n, sizeof(*kv->ref));
-	kv->owner = calloc(n, sizeof(*kv->owner));
-	kv->charge = calloc(KV_OWNER_MAX, sizeof(*kv->charge));
-	if (!kv->free || !kv->ref || !kv->owner || !kv->charge) {
+	if (!kv->free || !kv->ref) {
 		kv_deinit(kv);
 		return -ENOMEM;
 	}
@@ -56,8 +47,6 @@ void kv_deinit(struct kv *kv)
 {
 	free(kv->free);
 	free(kv->ref);
-	free(kv->owner);
-	free(kv->charge);
 	*kv = (struct kv){ 0 };
 }
 
@@ -69,7 +58,7 @@ int kv_alloc(struct kv *kv, uint32_t *block)
 		return -ENOSPC;
 	b = kv->free[kv->n_free - 1];
 	counter_set32(&kv->n_free, kv->n_free - 1);
-	assert(kv->ref[b] == 0 && kv->owner[b] == KV_NO_OWNER);
+	assert(kv->ref[b] == 0);
 	kv->ref[b] = 1;
 	*block = b;
 	return 0;
@@ -86,34 +75,14 @@ void kv_put(struct kv *kv, uint32_t block)
 	assert(block < kv->n_block && kv->ref[block] > 0);
 	if (--kv->ref[block] > 0)
 		return;
-	if (kv->owner[block] != KV_NO_OWNER)
-		kv->charge[kv->owner[block]]--;
-	kv->owner[block] = KV_NO_OWNER;
 	poison(kv, block);
 	kv->free[kv->n_free] = block;
 	counter_set32(&kv->n_free, kv->n_free + 1);
 }
 
-void kv_charge(struct kv *kv, uint32_t block, uint32_t owner)
-{
-	assert(block < kv->n_block && kv->ref[block] > 0);
-	assert(owner < KV_OWNER_MAX || owner == KV_NO_OWNER);
-	if (kv->owner[block] != KV_NO_OWNER)
-		kv->charge[kv->owner[block]]--;
-	kv->owner[block] = owner;
-	if (owner != KV_NO_OWNER)
-		kv->charge[owner]++;
-}
-
 uint32_t kv_n_free(const struct kv *kv)
 {
 	return kv->n_free;
-}
-
-uint32_t kv_charged(const struct kv *kv, uint32_t owner)
-{
-	assert(owner < KV_OWNER_MAX);
-	return kv->charge[owner];
 }
 
 /* The free stack names each free block once: as many entries as blocks without holders, all of them distinct. */
@@ -137,17 +106,9 @@ static int check_free(const struct kv *kv)
 
 int kv_check(const struct kv *kv, uint64_t n_ref)
 {
-	uint64_t sum_ref = 0, n_charged = 0, sum_charge = 0;
+	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < kv->n_block; i++) {
-		sum_ref += kv->ref[i];
-		n_charged += kv->owner[i] != KV_NO_OWNER;
-		if (kv->owner[i] != KV_NO_OWNER && (kv->ref[i] == 0 || kv->owner[i] >= KV_OWNER_MAX))
-			return -EUCLEAN;
-	}
-	for (uint32_t i = 0; i < KV_OWNER_MAX; i++)
-		sum_charge += kv->charge[i];
-	if (sum_ref != n_ref || n_charged != sum_charge)
-		return -EUCLEAN;
-	return check_free(kv);
+	for (uint32_t i = 0; i < kv->n_block; i++)
+		sum += kv->ref[i];
+	return sum == n_ref ? check_free(kv) : -EUCLEAN;
 }

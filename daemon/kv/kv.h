@@ -1,11 +1,11 @@
 /*
  * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references. A block
  * has a piece on each node, that of the heads which the node owns.
- * A block belongs to whoever allocated it until the last reference is put; holders share it read-only. Each block can be
- * charged to one owner (a session), and the charge goes when the block does.
+ * A block belongs to whoever allocated it until the last reference is put; holders share it read-only.
  *
- * The leader thread alone calls this; nothing here allocates after kv_init. With -DGYRE_CHECK freed blocks are filled
- * with 0xff, which is a NaN in f16, so that a read of a freed block shows in the logits.
+ * The leader thread alone calls this; nothing here allocates after kv_init. With GYRE_CHECK (every sanitizer build) freed blocks
+ * are filled with 0xff, which is a NaN in f16, so that a read of a freed block shows in the logits, and the scheduler checks
+ * at every step that the pool and its holders agree.
  */
 #ifndef GYRE_DAEMON_KV_KV_H
 #define GYRE_DAEMON_KV_KV_H
@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KV_NO_OWNER  UINT32_MAX
-#define KV_OWNER_MAX 4096u /* owners that can be charged: sessions */
+#ifndef GYRE_CHECK
+#define GYRE_CHECK 0
+#endif
 
 /* A node's memory, the caller's: [n_block][block_bytes]. */
 struct kv_mem {
@@ -27,10 +28,8 @@ struct kv_mem {
 struct kv {
 	struct kv_mem mem[NODE_MAX];
 	uint32_t n_block, n_free;
-	uint32_t *free;   /* [n_block] a stack; the first n_free are free */
-	uint32_t *ref;    /* [n_block] holders; 0: free */
-	uint32_t *owner;  /* [n_block] or KV_NO_OWNER */
-	uint32_t *charge; /* [KV_OWNER_MAX] blocks charged */
+	uint32_t *free; /* [n_block] a stack; the first n_free are free */
+	uint32_t *ref;  /* [n_block] holders; 0: free */
 };
 
 /* mem[n_mem]. -EINVAL: no block. */
@@ -38,20 +37,16 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_bl
 /* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */
 void kv_deinit(struct kv *kv);
 
-/* A block with one reference and no owner; its content is undefined. -ENOSPC: none is free. */
+/* A block with one reference; its content is undefined. -ENOSPC: none is free. */
 int kv_alloc(struct kv *kv, uint32_t *block);
 /* One more holder. */
 void kv_get(struct kv *kv, uint32_t block);
 /* One holder less; the last one frees the block. Asserts that there was one. */
 void kv_put(struct kv *kv, uint32_t block);
-/* Charges a held block to owner (< KV_OWNER_MAX, or KV_NO_OWNER), instead of the one before. */
-void kv_charge(struct kv *kv, uint32_t block, uint32_t owner);
 
 uint32_t kv_n_free(const struct kv *kv);
-/* Blocks charged to owner. */
-uint32_t kv_charged(const struct kv *kv, uint32_t owner);
 
-/* Walks everything: 0 when free list, references and charges agree and the references sum to n_ref, else -EUCLEAN. */
+/* Walks everything: 0 when free list and references agree and the references sum to n_ref, else -EUCLEAN. */
 int kv_check(const struct kv *kv, uint64_t n_ref);
 
 #endif

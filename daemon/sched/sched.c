@@ -4,6 +4,7 @@
 #include "daemon/util/profile.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
@@ -181,6 +182,17 @@ static void add_rows(struct sched *s, struct batch *b, bool want_decode, uint32_
 	}
 }
 
+/* Each block of the pool is free, or held by one live request. */
+static void check_blocks(const struct sched *s, const struct queue *q)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < q->n_live; i++)
+		n += q->live[i]->n_block;
+	if (kv_check(s->kv, n) < 0)
+		abort();
+}
+
 bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 {
 	uint32_t n_row = 0, n_logit = 0;
@@ -188,6 +200,8 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	settle(s, q, b);
 	rank_requests(s, q);
 	take_blocks(s, q);
+	if (GYRE_CHECK)
+		check_blocks(s, q);
 	b->n_seq = 0;
 	add_rows(s, b, true, &n_row, &n_logit);
 	add_rows(s, b, false, &n_row, &n_logit);

@@ -42,7 +42,7 @@ static void each_block_is_given_once(void **state)
 	kv_deinit(&kv);
 }
 
-static void charge_follows_the_block(void **state)
+static void a_block_is_free_when_its_last_holder_is_gone(void **state)
 {
 	struct kv kv;
 	uint32_t b;
@@ -50,16 +50,12 @@ static void charge_follows_the_block(void **state)
 	(void)state;
 	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
 	assert_int_equal(kv_alloc(&kv, &b), 0);
-	kv_charge(&kv, b, 7);
 	kv_get(&kv, b);
-	assert_int_equal(kv_charged(&kv, 7), 1);
-	kv_charge(&kv, b, 9);
-	assert_int_equal(kv_charged(&kv, 7), 0);
 	kv_put(&kv, b);
-	assert_int_equal(kv_charged(&kv, 9), 1);
+	assert_int_equal(kv_n_free(&kv), N_BLOCK - 1);
 	assert_int_equal(kv_check(&kv, 1), 0);
 	kv_put(&kv, b);
-	assert_int_equal(kv_charged(&kv, 9), 0);
+	assert_int_equal(kv_n_free(&kv), N_BLOCK);
 	assert_int_equal(kv_check(&kv, 0), 0);
 	kv_deinit(&kv);
 }
@@ -75,8 +71,7 @@ static void random_use_stays_consistent(void **state)
 		uint32_t op = (x = x * 1664525u + 1013904223u) >> 24;
 
 		if (op < 90 && n < 900) {
-			if (kv_alloc(&kv, &held[n]) == 0)
-				kv_charge(&kv, held[n], (x >> 8) % 3), n++;
+			n += kv_alloc(&kv, &held[n]) == 0;
 		} else if (op < 140 && n > 0 && n < 900) {
 			held[n] = held[(x >> 8) % n];
 			kv_get(&kv, held[n++]);
@@ -103,9 +98,6 @@ static void check_sees_damage(void **state)
 	kv.ref[b]++;
 	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
 	kv.ref[b]--;
-	kv.charge[3]++;
-	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
-	kv.charge[3]--;
 	kv.free[0] = kv.free[1];
 	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
 	kv_deinit(&kv);
@@ -123,8 +115,10 @@ static void a_pool_of_nothing_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_block_is_given_once),     cmocka_unit_test(charge_follows_the_block),
-		cmocka_unit_test(random_use_stays_consistent),  cmocka_unit_test(check_sees_damage),
+		cmocka_unit_test(each_block_is_given_once),
+		cmocka_unit_test(a_block_is_free_when_its_last_holder_is_gone),
+		cmocka_unit_test(random_use_stays_consistent),
+		cmocka_unit_test(check_sees_damage),
 		cmocka_unit_test(a_pool_of_nothing_is_refused),
 	};
 
