@@ -57,16 +57,23 @@ void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stri
 	size_t run = q->block_len == 1 && n_col % FLOAT_RUN == 0 ? FLOAT_RUN : 1;
 	size_t n_block = n_col / q->block_len, run_bytes = run * q->block_bytes;
 	uint8_t *out = dst;
+	const void *row[PANEL_ROWS];
+	size_t off = 0;
 
+	for (int r = 0; r < PANEL_ROWS; r++)
+		row[r] = r < n_row ? (const uint8_t *)src + (size_t)r * src_stride : zeros;
 	for (size_t b = 0; b < n_block; b += run, out += run_bytes * PANEL_ROWS) {
-		const void *row[PANEL_ROWS];
-
-		for (size_t r = 0; r < PANEL_ROWS; r++)
-			row[r] = (int)r < n_row ? (const uint8_t *)src + r * src_stride + b * q->block_bytes : zeros;
 		if (run > 1)
-			panel_interleave(out, row, 0, q->block_bytes, run);
+			panel_interleave(out, row, off, q->block_bytes, run);
 		else
-			q->pack(out, row);
+			q->pack(out, row, off);
+		/* Sixteen pointers that move are a fifth of the time: they do only where others must stay at the zeros. */
+		if (n_row == PANEL_ROWS) {
+			off += run_bytes;
+			continue;
+		}
+		for (int r = 0; r < n_row; r++)
+			row[r] = (const uint8_t *)row[r] + run_bytes;
 	}
 }
 

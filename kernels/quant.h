@@ -73,8 +73,8 @@ struct quant_info {
 	enum act_kind act;
 	/* GGUF block -> block_len floats, exactly as ggml dequantizes. */
 	void (*dequantize)(float *y, const void *block);
-	/* 16 GGUF blocks, one per row (past the matrix: a block of zero bytes) -> one panel block. */
-	void (*pack)(void *panel_block, const void *const row_block[PANEL_ROWS]);
+	/* 16 GGUF blocks, at byte off of each row (past the matrix: zero bytes) -> one panel block. */
+	void (*pack)(void *panel_block, const void *const row[PANEL_ROWS], size_t off);
 	/* Row r of one panel block -> that row's GGUF block: the inverse of pack, for embedding look-up and tests. */
 	void (*unpack)(void *block, const void *panel_block, int r);
 };

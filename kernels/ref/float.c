@@ -8,9 +8,9 @@
 	{                                                                                                           \
 		*y = load(block);                                                                                   \
 	}                                                                                                           \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                                    \
+	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off)                              \
 	{                                                                                                           \
-		panel_interleave(dst, row_block, 0, width, 1);                                                      \
+		panel_interleave(dst, row, off, width, 1);                                                          \
 	}                                                                                                           \
 	void ref_unpack_##name(void *block, const void *src, int r)                                                 \
 	{                                                                                                           \

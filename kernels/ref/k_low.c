@@ -14,10 +14,10 @@ static const struct field q2_k_fields[] = { { 80, 2, 2 }, { 0, 1, 16 }, { 16, 4,
 static const struct field q3_k_fields[] = { { 108, 2, 1 }, { 96, 1, 12 }, { 0, 4, 8 }, { 32, 4, 16 }, { 0 } };
 static const struct field iq4_xs_fields[] = { { 0, 2, 1 }, { 2, 1, 6 }, { 8, 4, 32 }, { 0 } };
 
-static void pack(const struct field *f, uint8_t *dst, const void *const row_block[PANEL_ROWS])
+static void pack(const struct field *f, uint8_t *dst, const void *const row[PANEL_ROWS], size_t off)
 {
 	for (; f->width; f++)
-		dst = panel_interleave(dst, row_block, f->off, f->width, f->n_group);
+		dst = panel_interleave(dst, row, off + f->off, f->width, f->n_group);
 }
 
 static void unpack(const struct field *f, uint8_t *block, const uint8_t *src, int r)
@@ -71,9 +71,9 @@ static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
 	{                                                                                        \
 		k_dequantize(y, block, decode_##name);                                           \
 	}                                                                                        \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS])                 \
+	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off)           \
 	{                                                                                        \
-		pack(name##_fields, dst, row_block);                                             \
+		pack(name##_fields, dst, row, off);                                              \
 	}                                                                                        \
 	void ref_unpack_##name(void *block, const void *src, int r)                              \
 	{                                                                                        \

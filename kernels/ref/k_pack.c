@@ -33,27 +33,27 @@ static void pack_scales(uint8_t *restrict dst, uint8_t in[12][ROWS])
 }
 
 /* Q4_K: [d][dmin][scales 12][qs 128]; Q5_K: [d][dmin][scales 12][qh 32][qs 128]. */
-static inline void pack_k45(uint8_t *dst, const void *const row_block[ROWS], bool five)
+static inline void pack_k45(uint8_t *dst, const void *const row[ROWS], size_t off, bool five)
 {
 	uint8_t head[16][ROWS];
 
-	dst = panel_interleave(dst, row_block, 0, 2, 2);
-	panel_interleave(head[0], row_block, 0, 1, 16);
+	dst = panel_interleave(dst, row, off, 2, 2);
+	panel_interleave(head[0], row, off, 1, 16);
 	pack_scales(dst, head + 4);
 	dst += 12 * ROWS;
 	if (five)
-		dst = panel_interleave(dst, row_block, 16, 4, 8);
-	panel_interleave(dst, row_block, five ? 48 : 16, 4, 32);
+		dst = panel_interleave(dst, row, off + 16, 4, 8);
+	panel_interleave(dst, row, off + (five ? 48 : 16), 4, 32);
 }
 
-void ref_pack_q4_k(void *dst, const void *const row_block[ROWS])
+void ref_pack_q4_k(void *dst, const void *const row[ROWS], size_t off)
 {
-	pack_k45(dst, row_block, false);
+	pack_k45(dst, row, off, false);
 }
 
-void ref_pack_q5_k(void *dst, const void *const row_block[ROWS])
+void ref_pack_q5_k(void *dst, const void *const row[ROWS], size_t off)
 {
-	pack_k45(dst, row_block, true);
+	pack_k45(dst, row, off, true);
 }
 
 /*
@@ -86,15 +86,15 @@ static void pack_q6_high(rows16 *dst, const rows16 in[16])
 	}
 }
 
-void ref_pack_q6_k(void *dst, const void *const row_block[ROWS])
+void ref_pack_q6_k(void *dst, const void *const row[ROWS], size_t off)
 {
 	rows16 low[32], high[16];
 	uint8_t *at = dst;
 
-	panel_interleave((uint8_t *)low, row_block, 0, 4, 32);
-	panel_interleave((uint8_t *)high, row_block, 128, 4, 16);
-	at = panel_interleave(at, row_block, 208, 2, 1);
-	at = panel_interleave(at, row_block, 192, 1, 16);
+	panel_interleave((uint8_t *)low, row, off, 4, 32);
+	panel_interleave((uint8_t *)high, row, off + 128, 4, 16);
+	at = panel_interleave(at, row, off + 208, 2, 1);
+	at = panel_interleave(at, row, off + 192, 1, 16);
 	pack_q6_high((rows16 *)at, high);
 	pack_q6_low((rows16 *)at + 16, low);
 }

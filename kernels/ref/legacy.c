@@ -64,26 +64,25 @@ static inline void dequantize(const struct form *f, float *y, const void *block)
 		y[i] = f->has_min ? (float)q[i] * d + m : (float)q[i] * d;
 }
 
-static inline void pack(const struct form *f, uint8_t *dst, const void *const row_block[PANEL_ROWS])
+static inline void pack(const struct form *f, uint8_t *dst, const void *const row[PANEL_ROWS], size_t off)
 {
-	size_t off = scale_bytes(f);
-
-	dst = panel_interleave(dst, row_block, 0, off, 1);
+	dst = panel_interleave(dst, row, off, scale_bytes(f), 1);
+	off += scale_bytes(f);
 	if (f->has_min) {
-		dst = panel_interleave(dst, row_block, off, 2, 1);
+		dst = panel_interleave(dst, row, off, 2, 1);
 		off += 2;
 	}
 	if (f->has_high) {
 		uint32_t high[PANEL_ROWS];
 
-		panel_interleave((uint8_t *)high, row_block, off, 4, 1);
+		panel_interleave((uint8_t *)high, row, off, 4, 1);
 		for (int r = 0; r < PANEL_ROWS; r++)
 			high[r] = panel_bits_spread(high[r]);
 		memcpy(dst, high, sizeof(high));
 		dst += sizeof(high);
 		off += 4;
 	}
-	panel_interleave(dst, row_block, off, 4, f->bits == 8 ? 8 : 4);
+	panel_interleave(dst, row, off, 4, f->bits == 8 ? 8 : 4);
 }
 
 static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *src, int r)
@@ -162,22 +161,22 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 					dot_chunks(f, w + p * panel_bytes, r, x_tile, (size_t)n_tok, (size_t)t, k);
 }
 
-#define LEGACY_TYPE(name)                                                        \
-	void ref_dequantize_##name(float *y, const void *block)                  \
-	{                                                                        \
-		dequantize(&name, y, block);                                     \
-	}                                                                        \
-	void ref_pack_##name(void *dst, const void *const row_block[PANEL_ROWS]) \
-	{                                                                        \
-		pack(&name, dst, row_block);                                     \
-	}                                                                        \
-	void ref_unpack_##name(void *block, const void *src, int r)              \
-	{                                                                        \
-		unpack(&name, block, src, r);                                    \
-	}                                                                        \
-	void ref_matmul_##name(MATMUL_ARGS)                                      \
-	{                                                                        \
-		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1); \
+#define LEGACY_TYPE(name)                                                              \
+	void ref_dequantize_##name(float *y, const void *block)                        \
+	{                                                                              \
+		dequantize(&name, y, block);                                           \
+	}                                                                              \
+	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off) \
+	{                                                                              \
+		pack(&name, dst, row, off);                                            \
+	}                                                                              \
+	void ref_unpack_##name(void *block, const void *src, int r)                    \
+	{                                                                              \
+		unpack(&name, block, src, r);                                          \
+	}                                                                              \
+	void ref_matmul_##name(MATMUL_ARGS)                                            \
+	{                                                                              \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);       \
 	}
 
 LEGACY_TYPE(q4_0)

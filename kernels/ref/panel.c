@@ -26,51 +26,66 @@ static inline bytes16 zip_high(bytes16 a, bytes16 b, size_t width)
 	return (bytes16)__builtin_shufflevector((dwords4)a, (dwords4)b, 2, 6, 3, 7);
 }
 
-/*
- * Sixteen bytes of each row (+off) -> dst[16 / width][row][width]. Zipping the upper half of an array with the lower one
- * rotates the bits of an element's index to the left by one; the row is the top four of them.
- */
-static inline __attribute__((always_inline)) void transpose(uint8_t *dst, const void *const row_block[PANEL_ROWS],
-							    size_t off, size_t width)
+/* Zips the upper half of v[n] with the lower one, which rotates the bits of an element's index to the left by one. */
+static inline __attribute__((always_inline)) void rotate(bytes16 *v, size_t n, size_t width)
 {
-	bytes16 v[PANEL_ROWS], z[PANEL_ROWS];
+	bytes16 z[PANEL_ROWS];
 
-	for (int r = 0; r < PANEL_ROWS; r++)
-		memcpy(&v[r], (const uint8_t *)row_block[r] + off, sizeof(v[r]));
-	for (int bit = 0; bit < 4; bit++) {
-		for (int r = 0; r < PANEL_ROWS / 2; r++) {
-			z[2 * r] = zip_low(v[r], v[r + PANEL_ROWS / 2], width);
-			z[2 * r + 1] = zip_high(v[r], v[r + PANEL_ROWS / 2], width);
-		}
-		memcpy(v, z, sizeof(v));
+	for (size_t r = 0; r < n / 2; r++) {
+		z[2 * r] = zip_low(v[r], v[r + n / 2], width);
+		z[2 * r + 1] = zip_high(v[r], v[r + n / 2], width);
 	}
-	memcpy(dst, v, sizeof(v));
+	memcpy(v, z, n * sizeof(*v));
 }
 
-static inline __attribute__((always_inline)) uint8_t *interleave(uint8_t *dst, const void *const row_block[PANEL_ROWS],
+/*
+ * Sixteen bytes of each row (+off) -> dst[16 / width][row][width], a square of n x n elements at a time: the row and the
+ * element change places in an index when it has rotated by half of its bits.
+ */
+static inline __attribute__((always_inline)) void transpose(uint8_t *dst, const void *const row[PANEL_ROWS], size_t off,
+							    size_t width)
+{
+	const size_t n = sizeof(bytes16) / width;
+
+	for (size_t r0 = 0; r0 < PANEL_ROWS; r0 += n) {
+		bytes16 v[PANEL_ROWS];
+
+		for (size_t r = 0; r < n; r++)
+			memcpy(&v[r], (const uint8_t *)row[r0 + r] + off, sizeof(v[r]));
+		rotate(v, n, width);
+		rotate(v, n, width);
+		if (n >= 8)
+			rotate(v, n, width);
+		if (n >= 16)
+			rotate(v, n, width);
+		for (size_t g = 0; g < n; g++)
+			memcpy(dst + (g * PANEL_ROWS + r0) * width, &v[g], sizeof(v[g]));
+	}
+}
+
+static inline __attribute__((always_inline)) uint8_t *interleave(uint8_t *dst, const void *const row[PANEL_ROWS],
 								 size_t off, size_t width, size_t n_group)
 {
 	size_t n = sizeof(bytes16) / width;
 
 	for (; n_group >= n; n_group -= n, off += sizeof(bytes16), dst += PANEL_ROWS * sizeof(bytes16))
-		transpose(dst, row_block, off, width);
+		transpose(dst, row, off, width);
 	for (; n_group; n_group--, off += width)
 		for (int r = 0; r < PANEL_ROWS; r++, dst += width)
-			memcpy(dst, (const uint8_t *)row_block[r] + off, width);
+			memcpy(dst, (const uint8_t *)row[r] + off, width);
 	return dst;
 }
 
 /* One copy of the loop a width, so that it is a constant there. */
-uint8_t *panel_interleave(uint8_t *dst, const void *const row_block[PANEL_ROWS], size_t off, size_t width,
-			  size_t n_group)
+uint8_t *panel_interleave(uint8_t *dst, const void *const row[PANEL_ROWS], size_t off, size_t width, size_t n_group)
 {
 	switch (width) {
 	case 1:
-		return interleave(dst, row_block, off, 1, n_group);
+		return interleave(dst, row, off, 1, n_group);
 	case 2:
-		return interleave(dst, row_block, off, 2, n_group);
+		return interleave(dst, row, off, 2, n_group);
 	default:
-		return interleave(dst, row_block, off, 4, n_group);
+		return interleave(dst, row, off, 4, n_group);
 	}
 }
 

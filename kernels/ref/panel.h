@@ -8,9 +8,8 @@
 
 #include <string.h>
 
-/* n_group groups of `width` (1, 2 or 4) bytes from each row's block (+off) -> dst[n_group][16][width]; returns the end of dst. */
-uint8_t *panel_interleave(uint8_t *dst, const void *const row_block[PANEL_ROWS], size_t off, size_t width,
-			  size_t n_group);
+/* n_group groups of `width` (1, 2 or 4) bytes from each row (+off) -> dst[n_group][16][width]; returns the end of dst. */
+uint8_t *panel_interleave(uint8_t *dst, const void *const row[PANEL_ROWS], size_t off, size_t width, size_t n_group);
 
 /* Row r of src[n_group][16][width] -> dst; returns the end of src. */
 const uint8_t *panel_extract(uint8_t *dst, const uint8_t *src, int r, size_t width, size_t n_group);

@@ -4,9 +4,9 @@
 
 #include "kernels/quant.h"
 
-#define REF_TYPE(name)                                                                    \
-	void ref_dequantize_##name(float *y, const void *block);                          \
-	void ref_pack_##name(void *panel_block, const void *const row_block[PANEL_ROWS]); \
+#define REF_TYPE(name)                                                                          \
+	void ref_dequantize_##name(float *y, const void *block);                                \
+	void ref_pack_##name(void *panel_block, const void *const row[PANEL_ROWS], size_t off); \
 	void ref_unpack_##name(void *block, const void *panel_block, int r)
 
 REF_TYPE(f32);
