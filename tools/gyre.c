@@ -45,9 +45,8 @@ static const struct verb verbs[] = {
 	  "threads.",
 	  OPT_THREADS | OPT_NODES | OPT_JSON, 0, 0, bench_team_main },
 	{ "bench load", "FILE.gguf",
-	  "How long a model's weights take to load, beside a plain read of the file by as many threads: with the file "
-	  "in "
-	  "the page cache, and without.",
+	  "How long a model's weights take to load, beside two plain reads of the file by as many threads, into "
+	  "buffers that are used again and into new memory: with the file in the page cache, and without.",
 	  OPT_THREADS | OPT_REPEAT | OPT_JSON, 1, 1, bench_load_main },
 	{ "bench text", "FILE", "Speed of a model's tokenizer on a text, on one thread.",
 	  OPT_MODEL | OPT_REPEAT | OPT_JSON, 1, 1, bench_text_main },

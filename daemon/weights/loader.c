@@ -190,6 +190,8 @@ static int slot_start(struct loader_worker *w, const struct loader_job *job)
 	uint32_t n;
 
 	s->job = job;
+	if (l->copy)
+		s->buf = l->copy->base + job->offset;
 	s->skip = is_direct ? (uint32_t)(job->offset % DIRECT_ALIGN) : 0;
 	if (!w->has_ring)
 		return slot_finish(w, i, 0);
@@ -226,7 +228,12 @@ static int populate(struct loader_worker *w, size_t begin, size_t end)
 	const struct loader_job *job = l->job;
 	int r = 0;
 
-	for (size_t i = begin, next; i < end && !r; i = next) {
+	if (l->copy && !l->copy->is_present)
+		r = pool_populate(l->copy, l->copy->base + job[begin].offset,
+				  l->copy->base + job[end - 1].offset + job[end - 1].bytes);
+	if (r)
+		return error_set(&w->error, r, "cannot take memory to read into: %s; free some memory", strerror(-r));
+	for (size_t i = begin, next; i < end && !r && l->pool; i = next) {
 		for (next = i + 1; next < end && job[next].part == job[i].part; next++)
 			;
 		for (uint32_t k = 0; k < job[i].n_part && !r; k++)
@@ -254,7 +261,7 @@ static int next_job(struct loader_worker *w, const struct loader_job **job)
 			w->job = w->job_end;
 			return 0;
 		}
-		if (t->l->pool)
+		if (t->l->pool || t->l->copy)
 			r = populate(w, w->job, w->job_end);
 	}
 	*job = &t->l->job[w->job++];

@@ -36,6 +36,7 @@ struct loader {
 	size_t n_job;
 	uint32_t job_bytes_max;
 	const struct pool *pool; /* of each node, which parts lie in; NULL: none do */
+	const struct pool *copy; /* the file's bytes stay in it as they are, to time that; NULL: they do not */
 	int n_thread;            /* 1..PARALLEL_MAX */
 	bool is_cached;          /* a read is a copy: no queue */
 };

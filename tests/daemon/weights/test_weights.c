@@ -3,6 +3,7 @@
  * end in mid-tensor, matrices whose last panel is padded, direct and buffered reads, and any number of threads.
  */
 #include "daemon/weights/weights.h"
+#include "daemon/weights/loader.h"
 #include "gguf_build.h"
 #include "kernels/quant.h"
 
@@ -145,6 +146,48 @@ static void test_beside(void **state)
 	assert_int_equal(n, 2);
 }
 
+/* A read that a load is compared with must have read all of the file, or a benchmark flatters itself. */
+static void test_read_into_new_memory(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+	enum { JOB = 8192 };
+	static struct loader_job job[4096];
+	size_t n_job = 0;
+
+	(void)state;
+	write_model(path, 0);
+	for (int direct = 0; direct < 2; direct++) {
+		int fd = open(path, O_RDONLY);
+		size_t bytes = (size_t)lseek(fd, 0, SEEK_END);
+		struct pool pool = { .fd = -1 };
+		uint8_t *want = malloc(bytes);
+
+		n_job = 0;
+		for (size_t at = 0; at < bytes; at += JOB)
+			job[n_job++] = (struct loader_job){ .name = "",
+							    .offset = at,
+							    .bytes = (uint32_t)(bytes - at < JOB ? bytes - at : JOB) };
+		assert_int_equal(pool_reserve(&pool, bytes, -1, "test", &e), 0);
+		struct loader l = { .fd = fd,
+				    .fd_direct = direct ? loader_open_direct(fd) : -1,
+				    .job = job,
+				    .n_job = n_job,
+				    .job_bytes_max = JOB,
+				    .copy = &pool,
+				    .n_thread = 3,
+				    .is_cached = !direct };
+		assert_int_equal(loader_run(&l, &e), 0);
+		assert_int_equal(pread(fd, want, bytes, 0), bytes);
+		assert_memory_equal(pool.base, want, bytes);
+		free(want);
+		pool_unmap(&pool);
+		if (l.fd_direct >= 0)
+			close(l.fd_direct);
+		close(fd);
+	}
+	unlink(path);
+}
+
 static void test_truncated_data(void **state)
 {
 	char path[] = "/var/tmp/gyre-weights-XXXXXX";
@@ -229,10 +272,10 @@ static void test_read_only_afterwards(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_row_arrives),  cmocka_unit_test(test_beside),
-		cmocka_unit_test(test_truncated_data),     cmocka_unit_test(test_refusals_name_the_tensor),
-		cmocka_unit_test(test_missing_file),       cmocka_unit_test(test_read_only_afterwards),
-		cmocka_unit_test(test_every_type_arrives),
+		cmocka_unit_test(test_every_row_arrives),        cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_read_into_new_memory),     cmocka_unit_test(test_truncated_data),
+		cmocka_unit_test(test_refusals_name_the_tensor), cmocka_unit_test(test_missing_file),
+		cmocka_unit_test(test_read_only_afterwards),     cmocka_unit_test(test_every_type_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
