@@ -67,7 +67,7 @@ void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stri
 			panel_interleave(out, row, off, q->block_bytes, run);
 		else
 			q->pack(out, row, off);
-		/* Sixteen pointers that move are a fifth of the time: they do only where others must stay at the zeros. */
+		/* Sixteen pointers that move are a sixth of the time: they do only where others must stay at the zeros. */
 		if (n_row == PANEL_ROWS) {
 			off += run_bytes;
 			continue;
