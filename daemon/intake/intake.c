@@ -1,5 +1,6 @@
 #include "daemon/intake/intake.h"
 #include "daemon/intake/desk.h"
+#include "daemon/intake/mail.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 #include "shm/atomic.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
@@ -63,58 +63,6 @@ void intake_deinit(struct intake *i)
 	i->epoll_fd = i->wake_fd = -1;
 }
 
-/* ---- hand-off ---- */
-
-/* Under mail_lock: nobody knows s any more but the control thread. */
-static void give_back(struct intake *i, struct session *s)
-{
-	s->next = i->detached;
-	i->detached = s;
-	(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-}
-
-static void intake_mail(struct intake *i, struct session **list, struct session *s)
-{
-	pthread_mutex_lock(&i->mail_lock);
-	s->next = *list;
-	*list = s;
-	store_release(&i->has_mail, 1);
-	pthread_mutex_unlock(&i->mail_lock);
-	intake_wake(i);
-}
-
-void intake_attach(struct intake *i, struct session *s)
-{
-	lock_init(&s->lock, i->n_queue > 1);
-	intake_mail(i, &i->attaching, s);
-}
-
-void intake_detach(struct intake *i, struct session *s)
-{
-	/* A session that was never picked up: it is on the other list, and both are read attach first. */
-	pthread_mutex_lock(&i->mail_lock);
-	for (struct session **p = &i->attaching; *p; p = &(*p)->next)
-		if (*p == s) {
-			*p = s->next;
-			give_back(i, s);
-			pthread_mutex_unlock(&i->mail_lock);
-			return;
-		}
-	pthread_mutex_unlock(&i->mail_lock);
-	intake_mail(i, &i->detaching, s);
-}
-
-struct session *intake_take_detached(struct intake *i)
-{
-	struct session *s;
-
-	pthread_mutex_lock(&i->mail_lock);
-	s = i->detached;
-	i->detached = NULL;
-	pthread_mutex_unlock(&i->mail_lock);
-	return s;
-}
-
 void intake_wake(struct intake *i)
 {
 	(void)!write(i->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
@@ -125,73 +73,6 @@ void intake_close(struct intake *i)
 	store_release(&i->is_closed, 1);
 	intake_wake(i);
 }
-
-/* Nothing more is read from it; the control thread sees the hang-up and detaches it. */
-static void break_session(struct session *s)
-{
-	s->is_broken = true;
-	shutdown(s->socket_fd, SHUT_RDWR);
-}
-
-static void admit_session(struct intake *i, struct session *s)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
-
-	s->slot = i->n_session;
-	i->session[i->n_session++] = s;
-	if (epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, s->doorbell_fd, &ev) < 0)
-		break_session(s);
-}
-
-/* false: others still hold it. */
-static bool is_last_ref(struct session *s)
-{
-	return __atomic_sub_fetch(&s->n_ref, 1, __ATOMIC_ACQ_REL) == 0;
-}
-
-/* Under mail_lock. Its requests are the engines': each ends them when it sees that the session is gone. */
-static void drop_session(struct intake *i, struct session *s)
-{
-	store_release(&s->is_gone, 1); /* pairs with the load in grant_space */
-	epoll_ctl(i->epoll_fd, EPOLL_CTL_DEL, s->doorbell_fd, NULL);
-	i->session[s->slot] = i->session[--i->n_session];
-	i->session[s->slot]->slot = s->slot;
-	if (is_last_ref(s))
-		give_back(i, s);
-}
-
-static void read_mail(struct intake *i)
-{
-	struct session *s;
-
-	if (!load_acquire(&i->has_mail))
-		return;
-	/* To the end under the lock: a session just admitted may be put on the other list as soon as it is free. */
-	pthread_mutex_lock(&i->mail_lock);
-	for (; (s = i->attaching); admit_session(i, s))
-		i->attaching = s->next;
-	while ((s = i->detaching)) {
-		i->detaching = s->next;
-		drop_session(i, s);
-	}
-	store_release(&i->has_mail, 0);
-	pthread_mutex_unlock(&i->mail_lock);
-}
-
-/* Back into the pool; its session, too, if that was the last of it. */
-static void let_go(struct intake *i, struct request *r)
-{
-	struct session *s = r->session;
-
-	request_pool_put(&i->pool, r);
-	if (!is_last_ref(s))
-		return;
-	pthread_mutex_lock(&i->mail_lock);
-	give_back(i, s);
-	pthread_mutex_unlock(&i->mail_lock);
-}
-
-/* ---- entries ---- */
 
 /* The engine with the least to do, on a tie the one whose leader is here: it is awake. Where its prefix lies may count one day. */
 static struct queue *route_request(const struct intake *i, struct queue *own, const struct request *r)
@@ -209,7 +90,7 @@ static struct queue *route_request(const struct intake *i, struct queue *own, co
 static void prompt_done(struct intake *i, struct queue *own, struct request *r, int res)
 {
 	if (load_acquire(&r->session->is_gone)) {
-		let_go(i, r);
+		mail_let_go(i, r);
 		return;
 	}
 	if (res < 0 || r->op == GYRE_OP_TOKENIZE || request_is_cancelled(r))
@@ -370,7 +251,7 @@ static void drain_session(struct intake *i, struct queue *q, struct session *s)
 	is_honest = session_load_space(s);
 	lock_drop(&s->lock);
 	if (!is_honest || sq_consumer_load(&s->sq) < 0) {
-		break_session(s);
+		session_break(s);
 		return;
 	}
 	while (sq_consumer_peek(&s->sq, &sqe)) {
@@ -391,7 +272,7 @@ static void tidy(struct intake *i, struct queue *q)
 
 	while ((r = q->done)) {
 		q->done = r->next;
-		let_go(i, r);
+		mail_let_go(i, r);
 	}
 	if (i->n_queue > 1)
 		queue_weigh(q);
@@ -430,7 +311,7 @@ static void drain_all(struct intake *i, struct queue *q)
 {
 	struct prompt_job *job;
 
-	read_mail(i);
+	mail_read(i);
 	while ((job = prompt_helper_finished(&i->helper))) {
 		prompt_done(i, q, job->request, job->res);
 		prompt_helper_put(job);

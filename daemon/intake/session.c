@@ -62,6 +62,12 @@ struct session *session_free(struct session *s)
 	return NULL;
 }
 
+void session_break(struct session *s)
+{
+	s->is_broken = true;
+	shutdown(s->socket_fd, SHUT_RDWR);
+}
+
 bool session_load_space(struct session *s)
 {
 	return cq_producer_space(&s->cq) >= 0;

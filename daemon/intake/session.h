@@ -45,6 +45,9 @@ int session_new(struct session **sp, int socket_fd, const struct ucred *peer, co
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
 
+/* Its counters lied: nothing more is read from it. The control thread sees the hang-up and detaches it. */
+void session_break(struct session *s);
+
 /* The rest of it, but for session_flush: with the lock held. */
 
 /* Reloads the client's CQ head. false: it lied. */
