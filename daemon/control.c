@@ -28,6 +28,7 @@ static_assert(CONNECTION_MAX + EVENT_CONNECTION <= RING_ENTRIES, "submission rin
 
 struct connection {
 	int fd; /* -1: free; once a session exists, the session's */
+	struct ucred peer;
 	struct session *session;
 	uint64_t since_ns;
 	union {
@@ -148,36 +149,59 @@ static void explain_session(int res, char *text, size_t n)
 		snprintf(text, n, "gyred cannot make a session: %s", strerror(-res));
 }
 
-static uint32_t count_sessions(const struct control *c)
-{
-	uint32_t n = 0;
+struct census {
+	uint32_t n, n_own; /* of anybody, of the uid */
+};
 
-	for (uint32_t i = 0; i < CONNECTION_MAX; i++)
-		n += c->connection[i].session != NULL;
-	return n;
+static struct census count(const struct control *c, uid_t uid, bool is_session)
+{
+	struct census all = { 0 };
+
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		const struct connection *n = &c->connection[i];
+
+		if (n->fd < 0 || (is_session && !n->session))
+			continue;
+		all.n++;
+		all.n_own += n->peer.uid == uid;
+	}
+	return all;
+}
+
+/* A uid's first place is taken from nobody; it has more as long as it leaves more to others than it has. */
+static bool has_place(struct census now, uint32_t n_max)
+{
+	return now.n < n_max && (!now.n_own || n_max - now.n > now.n_own);
+}
+
+static int admit(const struct control *c, const struct connection *n, char *text, size_t n_text)
+{
+	struct census now = count(c, n->peer.uid, true);
+
+	if (c->is_draining) {
+		snprintf(text, n_text, "gyred is shutting down");
+		return -ESHUTDOWN;
+	}
+	if (has_place(now, INTAKE_SESSION_MAX))
+		return 0;
+	if (now.n == INTAKE_SESSION_MAX)
+		snprintf(text, n_text, "gyred serves %u sessions already, and no more; close one", now.n);
+	else
+		snprintf(text, n_text, "uid %u has %u of gyred's %u sessions, the %u left are for others; close one",
+			 (unsigned)n->peer.uid, now.n_own, INTAKE_SESSION_MAX, INTAKE_SESSION_MAX - now.n);
+	return -EUSERS;
 }
 
 static int welcome(struct control *c, struct connection *n)
 {
 	struct abi_welcome w;
-	struct ucred peer = { .uid = (uid_t)-1 };
-	socklen_t len = sizeof(peer);
 
 	fill_welcome(c->d, &w);
 	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
-	if (w.res == 0 && c->is_draining) {
-		w.res = -ESHUTDOWN;
-		snprintf(w.text, sizeof(w.text), "gyred is shutting down");
-	}
-	if (w.res == 0 && count_sessions(c) == INTAKE_SESSION_MAX) {
-		w.res = -EUSERS;
-		snprintf(w.text, sizeof(w.text), "gyred serves %u sessions already, and no more; close one",
-			 INTAKE_SESSION_MAX);
-	}
-	if (w.res == 0 && getsockopt(n->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		w.res = -errno;
+	if (w.res == 0)
+		w.res = admit(c, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
-		w.res = session_new(&n->session, n->fd, &peer, &n->in.hello);
+		w.res = session_new(&n->session, n->fd, &n->peer, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
 	}
@@ -217,6 +241,10 @@ static void close_connection(struct control *c, uint32_t i)
 
 static void on_accept(struct control *c, int fd)
 {
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct census now;
+
 	c->is_accepting = false;
 	if (fd < 0) { /* no descriptors or memory left: asking again at once would spin, so the tick does */
 		log_warn("accept: %s", strerror(-fd));
@@ -224,17 +252,24 @@ static void on_accept(struct control *c, int fd)
 		return;
 	}
 	want_accept(c);
-	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		log_warn("a connection whose peer the kernel does not tell is refused: %s", strerror(errno));
+		close(fd);
+		return;
+	}
+	now = count(c, peer.uid, false);
+	for (uint32_t i = 0; has_place(now, CONNECTION_MAX) && i < CONNECTION_MAX; i++) {
 		struct connection *n = &c->connection[i];
 
 		if (n->fd >= 0)
 			continue;
-		*n = (struct connection){ .fd = fd, .since_ns = doorbell_now_ns() };
+		*n = (struct connection){ .fd = fd, .peer = peer, .since_ns = doorbell_now_ns() };
 		want_message(c, i);
 		want_tick(c);
 		return;
 	}
-	log_warn("connection refused: %u are open already", CONNECTION_MAX);
+	log_warn("uid %u has %u of %u connections, the %u left are for others: one more is refused", (unsigned)peer.uid,
+		 now.n_own, CONNECTION_MAX, CONNECTION_MAX - now.n);
 	close(fd);
 }
 

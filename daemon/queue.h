@@ -10,7 +10,7 @@
 #include "daemon/util/lock.h"
 
 #define QUEUE_ENGINE_MAX  8u   /* engines of a daemon */
-#define QUEUE_SESSION_MAX 256u /* each has one request that nobody else can take */
+#define QUEUE_SESSION_MAX 512u /* each has one request that nobody else can take */
 #define QUEUE_REQUEST_MAX (QUEUE_SESSION_MAX + QUEUE_ENGINE_MAX * BATCH_SEQ_MAX)
 
 /* What a step touches lies together: the pass before has pushed it out of the caches, and each line is 0.1 us. */
