@@ -1,7 +1,7 @@
 /*
  * `gyre bench team`: what it costs the workers to meet, and the nodes to add up their partial sums, beside a cache line's way
  * there and back between the first two cores. An all-reduce here is what a step does: each node's workers leave new partial
- * sums, all meet, each adds up its columns of x, all meet, and each reads the whole of x.
+ * sums, all meet, and each adds them up to an x of its own, or (reduce_is_own) its share of one x, all meet, and each reads it.
  */
 #include "tools/tool.h"
 
@@ -26,14 +26,15 @@ static const struct size {
 
 #define N_SIZE BENCH_SIZES
 _Static_assert(sizeof(sizes) / sizeof(sizes[0]) == N_SIZE, "sizes");
-#define FLOAT_MAX (2048u * 64) /* of the largest */
+#define FLOAT_MAX  (2048u * 64) /* of the largest */
+#define OWN_FLOATS (2048u * 8)  /* of the largest of one tile of rows */
 
 struct job {
 	struct team *team;
 	struct kernels k;
 	struct plan_sum sum;
 	struct reduce reduce;
-	float *x;
+	float *x, *own_x; /* own_x[n_worker][OWN_FLOATS] */
 	struct size size;
 	uint32_t n_turn;
 	double ns; /* a turn; worker 0's */
@@ -75,6 +76,27 @@ static void leave_sums(const struct job *j, const struct team_node *node, int wo
 		memset(j->reduce.sum[node->index] + r * j->reduce.stride + begin, 0x3f, (end - begin) * sizeof(float));
 }
 
+/* As daemon/model/linear.c does it before it packs rows. */
+static void add_up(const struct job *j, int worker)
+{
+	size_t n_row = j->size.n_row, stride = j->reduce.stride, begin = 0, end = n_row;
+	bool is_own = reduce_is_own(j->sum.n_partial, n_row);
+
+	if (!is_own && n_row <= ACT_TILE) {
+		reduce_rows(&j->reduce, &j->sum, j->team, worker, j->x, n_row);
+	} else {
+		if (!is_own)
+			team_range(n_row, team_size(j->team), worker, ACT_TILE, &begin, &end);
+		for (size_t row = begin; row < end; row++)
+			reduce_add(&j->reduce, &j->sum, is_own ? j->own_x + (size_t)worker * OWN_FLOATS : j->x, row, 0,
+				   stride);
+		if (!is_own)
+			team_barrier(j->team, worker);
+	}
+	for (size_t i = 0; !is_own && i < n_row * stride; i += LANES) /* a line each */
+		(void)((volatile float *)j->x)[i];
+}
+
 static void all_reduce(void *arg, int worker)
 {
 	struct job *j = arg;
@@ -88,10 +110,9 @@ static void all_reduce(void *arg, int worker)
 		team_barrier(j->team, worker); /* all sums are there: what comes now is the all-reduce */
 		begin = now_s();
 		team_barrier(j->team, worker);
-		reduce_rows(&j->reduce, &j->sum, j->team, worker, j->x, j->size.n_row);
-		for (size_t i = 0; i < j->size.n_row * j->reduce.stride; i += LANES) /* a line each */
-			(void)((volatile float *)j->x)[i];
+		add_up(j, worker);
 		spent += now_s() - begin;
+		team_barrier(j->team, worker); /* nobody needs the sums any more */
 	}
 	if (worker == 0)
 		j->ns = spent * 1e9 / j->n_turn;
@@ -105,6 +126,7 @@ static double reduce_ns(struct job *j, const struct size *s)
 	j->reduce.stride = s->n_col;
 	j->n_turn = min_u32(max_u32(n, 50), MEETINGS) / 4;
 	memset(j->x, 0, (size_t)s->n_col * s->n_row * sizeof(*j->x));
+	memset(j->own_x, 0, (size_t)team_size(j->team) * OWN_FLOATS * sizeof(*j->own_x));
 	team_run(j->team, all_reduce, j);
 	return j->ns;
 }
@@ -115,6 +137,7 @@ static int open_reduce(struct job *j, int n_node)
 
 	j->sum = (struct plan_sum){ .n_chunk = (uint32_t)n_node, .n_partial = (uint32_t)n_node };
 	j->x = memory_array(FLOAT_MAX, sizeof(float));
+	j->own_x = memory_array((size_t)team_size(j->team) * OWN_FLOATS, sizeof(float));
 	for (uint32_t i = 0; i < (uint32_t)n_node; i++) {
 		j->sum.partial[i] = (struct plan_range){ i, i + 1 };
 		j->reduce.sum[i] = memory_array(FLOAT_MAX, sizeof(float));
@@ -123,7 +146,7 @@ static int open_reduce(struct job *j, int n_node)
 	}
 	kernels_select(&j->k, ISA_MAX);
 	j->reduce.k = &j->k;
-	return j->x ? 0 : -ENOMEM;
+	return j->x && j->own_x ? 0 : -ENOMEM;
 }
 
 static void close_job(struct job *j)
@@ -131,6 +154,7 @@ static void close_job(struct job *j)
 	for (int i = 0; i < NODE_MAX; i++)
 		free(j->reduce.sum[i]);
 	free(j->x);
+	free(j->own_x);
 	team_free(j->team);
 }
 

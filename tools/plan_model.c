@@ -1,7 +1,7 @@
 /*
  * `gyre plan -m FILE`: how a model is divided between nodes, and what that would bring here. The prediction is arithmetic on
  * figures of this run: a step reads the weights of the fullest node at the bandwidth of a node, and pays for two exchanges a
- * layer and five barriers, which several nodes pass in more rounds.
+ * layer and five barriers, which several nodes pass in more rounds. Exchanges between more than two nodes have a barrier more.
  */
 #include "tools/plan.h"
 
@@ -88,11 +88,13 @@ static int rounds(uint32_t n)
 	return k;
 }
 
-/* All exchanges of a step, in us: n_row rows of x, which the nodes fetch from each other, one half of it with two nodes. */
+/* All exchanges of a step, in us: n_row rows of x, of whose floats a node fetches 2 (n - 1) / n from the others (reduce_is_own). */
 static double exchange_us(const struct plan *p, const struct shape *s, const struct figures *f, double n_row)
 {
 	double latency, one_row = bench_reduce_ns(&f->team, p->shape.n_embd, &latency) - latency, n = p->n_node;
 
+	if (n > 2)
+		latency += f->team.barrier_ns;
 	return n == 1 ? 0
 		      : REDUCTIONS * s->n_layer * f->hop_scale *
 				(latency * rounds(p->n_node) + n_row * one_row * 2 * (n - 1) / n) * 1e-3;

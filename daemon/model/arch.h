@@ -54,6 +54,8 @@ struct scratch {
 	struct act act;                  /* what was packed last */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
+	float *x;                        /* this step's residual stream: m->x, or own_x (reduce_is_own) */
+	float *own_x;                    /* [ACT_TILE][x_stride]; NULL: never wanted */
 	const struct plan_sum *pending;  /* partial sums that x waits for; NULL: none */
 	float *attn;                     /* [ATTN_SCRATCH] */
 	float *merge;                    /* [2][n_chunk_max] */
@@ -101,7 +103,7 @@ struct model {
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
 	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
 	uint32_t ff_stride, n_chunk_max;
-	float *x;             /* [n_row_max][x_stride]: residual stream */
+	float *x;             /* [n_row_max][x_stride]: residual stream, where workers share one */
 	float *qkv;           /* [n_row_max][qkv_stride] */
 	float *att;           /* [n_row_max][n_head * head_dim] */
 	float *gate, *up;     /* [n_row_max][ff_stride] */
@@ -152,7 +154,7 @@ struct act_source {
 uint32_t linear_kind(const struct tensor *t);
 /*
  * Packs a source; all workers call it, and it may hold barriers. The result is valid up to the next barrier but one. First it
- * brings m->x up to date with the partial sums of the product before: rows that are packed by one worker for all by that worker.
+ * brings x up to date with the partial sums of the product before: rows that are packed by one worker for all by that worker.
  */
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s);
 /* y[n_row][16*panel0 .. 16*panel1) = W . x, of the part's own panels and columns; y is where its first row goes. */
@@ -161,8 +163,8 @@ void linear_mul(const struct model *m, const struct act *a, const struct tensor 
 /* A share-out among the node's workers of n_items, each item_panels panels of n_col columns of w, to be multiplied with a. */
 void linear_share(struct share *s, const struct model *m, int worker, const struct act *a, const struct tensor *w,
 		  size_t n_col, size_t n_items, size_t item_panels);
-/* m->x += W . src, where W is divided by columns and the source is its own columns of m->att or m->gate; complete only after a
- * barrier and the next linear_pack of m->x. */
+/* x += W . src, where W is divided by columns and the source is its own columns of m->att or m->gate; complete only after a
+ * barrier and the next linear_pack of x. */
 void linear_residual(struct model *m, int worker, const struct tensor *w, const float *src, size_t src_stride);
 
 /* attention.c */

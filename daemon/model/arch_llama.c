@@ -6,7 +6,8 @@
  *
  * Five barriers a layer: after qkv+rope+store, attention, o+residual, gate/up/silu, down+residual; four more when many
  * rows make it worth while to share the packing of activations. With several nodes the partial sums of o and of down are
- * exchanged as well: one more barrier each, none with many rows, where who packs a row adds it up.
+ * exchanged as well: with more than two nodes at the price of one more barrier each, but for many rows, where who packs a row adds
+ * it up.
  */
 #include "daemon/model/arch.h"
 #include "daemon/util/minmax.h"
@@ -114,26 +115,37 @@ static int llama_open(struct model *m, const struct weights *w, struct error *e)
 	return rope_init(m, w->gguf, "llama", freqs ? freqs->part[0].data : NULL, e);
 }
 
-/* token_embd[token] -> x: each token by the node that has its row. */
+/* Where a token's row lies. */
+static const struct tensor_part *embd_part(const struct model *m, uint32_t token)
+{
+	const struct tensor_part *part = m->token_embd->part;
+
+	for (uint32_t i = 1; i < m->plan->n_node && token >= part->row0 + part->n_row; i++)
+		part++;
+	return part;
+}
+
+/* token_embd[token] -> x: each token by the node that has its row, or, where x is the worker's own, all of them. */
 static void embed(struct model *m, int worker)
 {
 	const struct team_node *node = team_node(m->team, worker);
-	const struct tensor_part *part = &m->token_embd->part[node->index];
+	const struct tensor_part *mine = &m->token_embd->part[node->index];
 	const struct batch *b = m->batch;
+	float *x = m->scratch[worker].x;
 	int turn = node->first;
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
-		uint32_t at = (uint32_t)b->token[r] - part->row0;
+		const struct tensor_part *part = embd_part(m, (uint32_t)b->token[r]);
 
-		if (at >= part->n_row)
-			continue;
-		if (turn == worker)
-			quant_dequantize_row(m->token_embd->type, m->x + (size_t)r * m->x_stride, part->data, at,
-					     part->n_col);
-		turn = turn + 1 < node->first + node->n ? turn + 1 : node->first;
+		if (x != m->x || (part == mine && turn == worker))
+			quant_dequantize_row(m->token_embd->type, x + (size_t)r * m->x_stride, part->data,
+					     (uint32_t)b->token[r] - part->row0, part->n_col);
+		if (part == mine)
+			turn = turn + 1 < node->first + node->n ? turn + 1 : node->first;
 	}
 	profile_lap(PROFILE_EMBED);
-	team_barrier(m->team, worker);
+	if (x == m->x)
+		team_barrier(m->team, worker);
 }
 
 /* Heads [begin, end) of the node's part of a projection; its first head goes to y. */
@@ -193,7 +205,7 @@ static void qkv(struct model *m, uint32_t layer, int worker)
 	const struct node *n = model_node(m, worker);
 	const struct layer *l = &m->layer[layer];
 	int node = team_node(m->team, worker)->index;
-	struct act_source src = { .x = m->x,
+	struct act_source src = { .x = m->scratch[worker].x,
 				  .stride = m->x_stride,
 				  .n_row = m->batch->n_row,
 				  .n_col = m->hp.n_embd,
@@ -215,7 +227,7 @@ static void gate_up(struct model *m, uint32_t layer, int worker)
 	const struct layer *l = &m->layer[layer];
 	int node = team_node(m->team, worker)->index;
 	const struct tensor_part *part = &l->ffn_gate->part[node];
-	struct act_source src = { .x = m->x,
+	struct act_source src = { .x = m->scratch[worker].x,
 				  .stride = m->x_stride,
 				  .n_row = m->batch->n_row,
 				  .n_col = m->hp.n_embd,
@@ -264,7 +276,7 @@ static void head(struct model *m, int worker)
 	const struct batch *b = m->batch;
 	int node = team_node(m->team, worker)->index;
 	const struct tensor_part *part = &m->output->part[node];
-	struct act_source src = { .x = m->x,
+	struct act_source src = { .x = m->scratch[worker].x,
 				  .stride = m->x_stride,
 				  .row = b->logit_row,
 				  .n_row = b->n_logit,

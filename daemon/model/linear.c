@@ -42,7 +42,7 @@ static void pack_tile(struct model *m, struct scratch *s, const struct act *a, c
 			size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
 			if (s->pending)
-				reduce_add(&m->reduce, s->pending, m->x, row, 0, m->x_stride);
+				reduce_add(&m->reduce, s->pending, s->x, row, 0, m->x_stride);
 			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
 				       m->hp.rms_eps);
 		}
@@ -63,7 +63,7 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 	struct scratch *own = &m->scratch[worker];
 	struct act *own_act = &own->act;
 
-	if (own->pending && s->norm && (alone || s->row)) {
+	if (own->pending && s->norm && (alone || s->row) && own->x == m->x) {
 		reduce_rows(&m->reduce, own->pending, m->team, worker, m->x, m->batch->n_row);
 		own->pending = NULL;
 	}
@@ -146,15 +146,17 @@ void linear_residual(struct model *m, int worker, const struct tensor *w, const 
 				     .is_own = true };
 	const struct act *a = linear_pack(m, worker, &source);
 	size_t begin, end;
+	bool is_at_once;
 	struct share s;
 
 	linear_share(&s, m, worker, a, w, n_col, n_col ? m->x_stride / PANEL_ROWS : 0, 1);
+	is_at_once = sum->n_partial == 1 && m->scratch[worker].x == m->x;
 	while (share_next(&s, &begin, &end)) {
 		for (uint32_t i = own->partial.begin; i < own->partial.end; i++)
 			linear_mul(m, a, w, &w->part[i], m->reduce.sum[i], m->x_stride, begin, end);
-		if (sum->n_partial == 1)
+		if (is_at_once)
 			for (size_t r = 0, at = begin * PANEL_ROWS; r < source.n_row; r++, at += m->x_stride)
 				m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
 	}
-	m->scratch[worker].pending = sum->n_partial > 1 ? sum : NULL;
+	m->scratch[worker].pending = is_at_once ? NULL : sum;
 }

@@ -54,7 +54,10 @@ static bool worker_scratch_new(const struct model *m, struct scratch *s)
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
-	return s->norm && s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+	if (reduce_is_own(m->plan->n_node, 1))
+		s->own_x = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+	return (s->own_x || !reduce_is_own(m->plan->n_node, 1)) && s->norm && s->attn && s->merge &&
+	       partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
 static bool scratch_new(struct model *m)
@@ -98,6 +101,7 @@ static void scratch_free(struct model *m)
 		struct scratch *s = &m->scratch[i];
 
 		partial_free(&s->partial);
+		free(s->own_x);
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);
@@ -324,6 +328,9 @@ static void forward(void *arg, int worker)
 {
 	struct model *m = arg;
 
+	struct scratch *s = &m->scratch[worker];
+
+	s->x = reduce_is_own(m->plan->n_node, m->batch->n_row) ? s->own_x : m->x;
 	share_run(m->share, worker, m->n_run);
 	m->arch->forward(m, worker);
 }

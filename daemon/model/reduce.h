@@ -10,6 +10,17 @@
 #include "daemon/team/team.h"
 #include "kernels/kernels.h"
 
+/*
+ * Whether each worker has an x of its own and adds up whole rows for itself. A tile of rows of two nodes: one node's sums are all
+ * that a worker fetches, as many lines as by columns its share of the sums and the others' of x; but x is not handed on, which
+ * would cost a barrier more and each line of x that was read elsewhere its way back to who writes it next. With n nodes it would be
+ * n - 1 sums against 2 (n - 1) / n.
+ */
+static inline bool reduce_is_own(uint32_t n_node, size_t n_row)
+{
+	return n_node == 2 && n_row <= ACT_TILE;
+}
+
 struct reduce {
 	const struct kernels *k;
 	size_t stride;              /* floats from row to row of x and of the sums: a multiple of 16 */

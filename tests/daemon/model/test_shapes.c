@@ -96,6 +96,8 @@ static bool run(float *logits, int n_thread, int n_node, uint32_t chunk)
 
 static void any_shape_has_one_answer(void **state)
 {
+	static const uint32_t chunk[] = { N_TOK, 19, 5 }; /* tiles of rows, and less than one */
+
 	(void)state;
 	for (uint32_t i = 0; i < N_VALID; i++) {
 		struct tiny o;
@@ -107,11 +109,28 @@ static void any_shape_has_one_answer(void **state)
 		assert_true(run(want, 1, 1, 1));
 		for (int n_node = 1 + (int)below(2); n_node <= NODE_MAX; n_node += 1 + (int)below(4)) {
 			memset(got, 0, sizeof(got));
-			if (!run(got, n_node + (int)below(3), n_node, below(2) ? N_TOK : 19))
+			if (!run(got, n_node + (int)below(3), n_node, ANY(chunk)))
 				break;
 			if (memcmp(want, got, N_TOK * o.n_vocab * sizeof(float)))
 				fail_msg("model %u is another one on %d nodes", i, n_node);
 		}
+	}
+}
+
+/* One of the two has nothing of the attention, and of its output there is one partial sum. */
+static void one_head_on_two_nodes(void **state)
+{
+	static const uint32_t chunk[] = { 1, 5, N_TOK };
+	struct tiny o = { 64, 2, 1, 1, 32, 96, 40, 64, .type_embd = QUANT_Q8_0, .is_tied = true };
+
+	(void)state;
+	o.type_q = o.type_k = o.type_v = o.type_o = o.type_gate = o.type_up = o.type_down = QUANT_Q4_0;
+	assert_int_equal(tiny_write(path, &o), 0);
+	assert_true(run(want, 1, 1, 1));
+	for (size_t i = 0; i < sizeof(chunk) / sizeof(chunk[0]); i++) {
+		memset(got, 0, sizeof(got));
+		assert_true(run(got, 3, 2, chunk[i]));
+		assert_memory_equal(want, got, N_TOK * o.n_vocab * sizeof(float));
 	}
 }
 
@@ -235,6 +254,7 @@ static void what_does_not_fit_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(any_shape_has_one_answer),
+					    cmocka_unit_test(one_head_on_two_nodes),
 					    cmocka_unit_test(what_does_not_fit_is_refused) };
 	int r;
 
