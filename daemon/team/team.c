@@ -239,7 +239,7 @@ int team_new(struct team **tp, const struct layout *l, struct error *e)
 	memset(t, 0, bytes);
 	t->n = l->n_worker;
 	/* The caller may be pinned already: its mask says nothing then. */
-	t->has_cpus = l->is_pinned || has_cpus(l->n_worker);
+	t->has_cpus = l->is_pinned || (!l->is_crowded && has_cpus(l->n_worker));
 	set_nodes(t, l);
 	for (t->n_thread = 1; t->n_thread < t->n; t->n_thread++) {
 		struct worker *w = &t->worker[t->n_thread];

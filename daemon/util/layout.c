@@ -311,6 +311,7 @@ int layout_make(struct layout *l, const struct topology *t, int n_worker, int n_
 	list_groups(&g, t);
 	n_group = g.n;
 	l->is_pinned = l->n_worker <= (int)t->n_cpu;
+	l->is_crowded = !l->is_pinned && t->n_cpu > 0;
 	if (l->is_pinned) {
 		keep_fewest(&g, l->n_worker, n_node);
 		share_workers(&g, t, l->n_worker);
@@ -337,7 +338,7 @@ int layout_make(struct layout *l, const struct topology *t, int n_worker, int n_
 
 struct layout layout_part(const struct layout *l, int first, int n)
 {
-	struct layout part = { .n_node = n, .is_pinned = l->is_pinned };
+	struct layout part = { .n_node = n, .is_pinned = l->is_pinned, .is_crowded = l->is_crowded };
 	int worker = 0;
 
 	for (int i = 0; i < first; i++)

@@ -21,6 +21,7 @@ struct layout {
 	int n_worker, n_node;
 	struct layout_node node[NODE_MAX];
 	bool is_pinned;                      /* cpu[] holds */
+	bool is_crowded;                     /* more workers than hardware threads, those of other engines counted */
 	int cpu[TOPOLOGY_CORE_MAX];          /* of worker i; workers go node by node */
 	char why_worker[160], why_node[200]; /* "8 threads: physical cores ...", "2 nodes: one for each ..." */
 };

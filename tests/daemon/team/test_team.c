@@ -1,14 +1,18 @@
 /*
  * Why: the forward pass writes plain memory between barriers. If one worker could pass a barrier early, or a run could
- * return before its last worker, logits would be wrong once in a million tokens and nowhere else.
+ * return before its last worker, logits would be wrong once in a million tokens and nowhere else. And a worker that the kernel
+ * has put aside must not keep others busy waiting for it, least of all where they want the same CPU.
  */
 #include "daemon/team/team.h"
 #include "tests/util/teams.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -87,6 +91,62 @@ static void parked_workers_wake(void **state)
 		assert_int_equal(cell[1][0], run);
 	}
 	team_free(t);
+}
+
+struct late {
+	struct team *team;
+	double waited_s; /* CPU time of worker 0 at barriers */
+};
+
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void one_comes_late(void *arg, int worker)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	struct late *l = arg;
+	double begin;
+
+	for (int i = 0; i < 20; i++) {
+		if (worker == 1)
+			nanosleep(&pause, NULL);
+		begin = cpu_s();
+		team_barrier(l->team, worker);
+		if (worker == 0)
+			l->waited_s += cpu_s() - begin;
+	}
+}
+
+static double waited_s(bool is_crowded)
+{
+	struct layout layout = layout_even(2, 1);
+	struct late l = { 0 };
+
+	layout.is_crowded = is_crowded;
+	assert_int_equal(team_new(&l.team, &layout, NULL), 0);
+	team_run(l.team, one_comes_late, &l);
+	team_free(l.team);
+	return l.waited_s;
+}
+
+/* Of 100 ms the late one sleeps: 20 spins of 50 to 150 us; some yields each where other teams want the CPUs, too. */
+static void who_waits_soon_sleeps(void **state)
+{
+	double spinning = waited_s(false), crowded = waited_s(true);
+	cpu_set_t set;
+
+	(void)state;
+	assert_true(spinning < 0.03 && crowded < 0.03);
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	if (CPU_COUNT(&set) < 2)
+		puts("skip: one CPU, where nobody spins");
+	else
+		assert_true(crowded < spinning / 2);
 }
 
 static void every_barrier_is_counted(void **state)
@@ -168,7 +228,7 @@ int main(void)
 		cmocka_unit_test(barriers_order_plain_memory),  cmocka_unit_test(a_run_ends_after_its_last_worker),
 		cmocka_unit_test(parked_workers_wake),          cmocka_unit_test(ranges_cover_without_overlap),
 		cmocka_unit_test(every_barrier_is_counted),     cmocka_unit_test(workers_go_node_by_node),
-		cmocka_unit_test(impossible_teams_are_refused),
+		cmocka_unit_test(impossible_teams_are_refused), cmocka_unit_test(who_waits_soon_sleeps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,9 @@ static void check_layout(int n_worker, int n_node)
 		n += l.node[i].n_worker;
 	}
 	assert_int_equal(n, l.n_worker);
+	/* What of its CPUs others want is nothing that one engine's part would show. */
+	for (int i = 0; i < l.n_node; i++)
+		assert_int_equal(layout_part(&l, i, 1).is_crowded, (uint32_t)n > t.n_cpu);
 	for (int i = 0; l.is_pinned && i < n; i++) {
 		assert_false(CPU_ISSET(l.cpu[i], &used));
 		CPU_SET(l.cpu[i], &used);
