@@ -5,12 +5,14 @@
 #include "daemon/util/cgroup.h"
 
 #include "daemon/util/cpulist.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/readfile.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* True ends the way up. */
@@ -142,4 +144,56 @@ int cgroup_cpus(cpu_set_t *cpus, const char *root)
 int cgroup_mems(cpu_set_t *mems, const char *root)
 {
 	return find_list((struct find_list){ mems, "cpuset.mems.effective", "cpuset.effective_mems", false }, root);
+}
+
+/* The number in a file of either version; UINT64_MAX: "max", or no such file. */
+static uint64_t read_bytes(const char *root, const char *dir, const char *v2, const char *v1)
+{
+	unsigned long long n;
+	char buf[64];
+
+	if (!read_in(buf, sizeof(buf), root, dir, v2) && !read_in(buf, sizeof(buf), root, dir, v1))
+		return UINT64_MAX;
+	return sscanf(buf, "%llu", &n) == 1 ? n : UINT64_MAX;
+}
+
+/* The number behind a name at the beginning of a line; 0: none. */
+static uint64_t stat_value(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = text; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+		if (!strncmp(at, name, n) && at[n] == ' ')
+			return strtoull(at + n, NULL, 10);
+	return 0;
+}
+
+/* Any ancestor's limit holds, as with a quota. v1 counts what lies below in total_*. */
+static bool visit_memory(void *arg, const char *root, const char *dir)
+{
+	uint64_t limit = read_bytes(root, dir, "memory.max", "memory.limit_in_bytes"), used, *least = arg;
+	char stat[8192];
+
+	used = read_bytes(root, dir, "memory.current", "memory.usage_in_bytes");
+	if (limit == UINT64_MAX || used == UINT64_MAX)
+		return false;
+	if (read_in(stat, sizeof(stat), root, dir, "memory.stat")) {
+		const char *total = stat_value(stat, "hierarchical_memory_limit") ? "total_" : "";
+		char name[2][32];
+
+		snprintf(name[0], sizeof(name[0]), "%sactive_file", total);
+		snprintf(name[1], sizeof(name[1]), "%sinactive_file", total);
+		for (int i = 0; i < 2; i++)
+			used -= min_size(stat_value(stat, name[i]), used);
+	}
+	*least = min_size(limit - min_size(used, limit), *least);
+	return false;
+}
+
+size_t cgroup_memory(const char *root)
+{
+	uint64_t least = SIZE_MAX;
+
+	visit_groups(root, "memory", visit_memory, &least);
+	return least;
 }

@@ -1,5 +1,6 @@
 #include "daemon/util/placement.h"
 
+#include "daemon/util/cgroup.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/readfile.h"
 
@@ -69,7 +70,7 @@ int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_no
 	return 0;
 }
 
-size_t placement_available(const char *root, int os_node)
+static size_t node_available(const char *root, int os_node)
 {
 	char path[64], text[4096];
 
@@ -81,4 +82,9 @@ size_t placement_available(const char *root, int os_node)
 		return readfile_meminfo(text, "MemAvailable:");
 	return readfile_meminfo(text, "MemFree:") + readfile_meminfo(text, "Active(file):") +
 	       readfile_meminfo(text, "Inactive(file):");
+}
+
+size_t placement_available(const char *root, int os_node)
+{
+	return min_size(node_available(root, os_node), cgroup_memory(root));
 }

@@ -18,8 +18,8 @@ void placement_prefer(int os_node);
 /* How many of the pages of page_bytes in the range there are, and how many of them lie on os_node. 0 or -errno. */
 int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there);
 
-/* Bytes that a node could give: free, or holding files that the kernel can read again; -1: that the machine could. SIZE_MAX: not
- * known. */
+/* Bytes that a node could give: free, or holding files that the kernel can read again; -1: that the machine could. No more than the
+ * cgroup still grants. SIZE_MAX: not known. */
 size_t placement_available(const char *root, int os_node);
 
 #endif

@@ -249,8 +249,10 @@ static int refuse(size_t bytes, size_t available, int os_node, const char *name,
 	if (os_node < 0)
 		return error_set(
 			e, -ENOMEM,
-			"pool '%s': %zu MiB wanted, %zu MiB of memory available, too few free huge pages; use a "
-			"smaller model or context, or free memory and run: %s",
+			"pool '%s': %zu MiB wanted, %zu MiB of memory available (here and in the cgroup), too few free "
+			"huge pages; use a smaller model or context, or raise the cgroup's limit, or free memory and "
+			"run: "
+			"%s",
 			name, bytes / MIB + 1, available / MIB, fix);
 	return error_set(
 		e, -ENOMEM,

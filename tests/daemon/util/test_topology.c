@@ -2,6 +2,8 @@
  * One worker too many on a core or past the CPU quota costs more than one too few: barriers wait for the slowest. The
  * machines here are trees of a few files, so that two sockets, hyper-threads and quotas are tested on any box.
  */
+#include "daemon/util/cgroup.h"
+#include "daemon/util/placement.h"
 #include "daemon/util/topology.h"
 #include "tests/util/sysfs.h"
 
@@ -128,6 +130,34 @@ static void test_quota_v1(void **state)
 	expect_quota(3, 3);
 }
 
+/* The least of all levels; what holds files is as good as free. */
+static void test_memory_limit(void **state)
+{
+	(void)state;
+	assert_true(cgroup_memory(root) == SIZE_MAX);
+	write_file("/sys/fs/cgroup/a/b/memory.max", "max");
+	write_file("/sys/fs/cgroup/a/b/memory.current", "5000");
+	assert_true(cgroup_memory(root) == SIZE_MAX);
+	write_file("/sys/fs/cgroup/a/memory.max", "9000");
+	write_file("/sys/fs/cgroup/a/memory.current", "7000");
+	assert_true(cgroup_memory(root) == 2000);
+	write_file("/sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 300\nactive_file 20\ninactive_anon 7");
+	assert_true(cgroup_memory(root) == 2320);
+	write_file("/sys/fs/cgroup/a/b/memory.max", "4000"); /* passed already */
+	assert_true(cgroup_memory(root) == 0);
+	write_file("/proc/self/cgroup", "4:memory:/x");
+	write_file("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
+	write_file("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000");
+	write_file("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "8000");
+	write_file("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "1000");
+	write_file("/sys/fs/cgroup/memory/x/memory.stat",
+		   "inactive_file 5\nhierarchical_memory_limit 8000\ntotal_inactive_file 400");
+	assert_true(cgroup_memory(root) == 7400);
+	assert_true(placement_available(root, -1) == 7400);
+	write_file("/proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 2 kB\n");
+	assert_true(placement_available(root, -1) == 2048);
+}
+
 /* Two groups of cgroup v1 in one line, the name of one a part of the other's. */
 static void test_cpuset(void **state)
 {
@@ -203,6 +233,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mask_takes_the_first_sibling, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota_v1, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpuset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offline_without_a_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_capacity, setup, teardown),
