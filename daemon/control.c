@@ -426,7 +426,10 @@ int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
 	r = io_uring_queue_init(RING_ENTRIES, &c->ring, 0);
 	if (r < 0) {
 		free(c);
-		return error_set(e, r, "io_uring: %s; is it disabled (kernel.io_uring_disabled)?", strerror(-r));
+		return error_set(e, r,
+				 "io_uring: %s; allow it (sysctl kernel.io_uring_disabled=0; seccomp profile of a "
+				 "container), and on Linux before 5.12 let memory be locked (ulimit -l, LimitMEMLOCK=)",
+				 strerror(-r));
 	}
 	want_accept(c);
 	want_signal(c);

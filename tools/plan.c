@@ -83,6 +83,9 @@ int plan_main(const struct args *a)
 	if (r == -ENOENT)
 		return fail(TOOL_FAILED, "%s/sys/devices/system/cpu is missing: --root takes a copy of /proc and /sys",
 			    root);
+	if (r == -EINVAL)
+		return fail(TOOL_FAILED,
+			    "no CPU is left: the affinity mask (taskset) or cpuset allows none of those online");
 	if (r < 0)
 		return fail(TOOL_FAILED, "the CPUs cannot be read: %s", strerror(-r));
 	if (layout_make(&l, &t, (int)a->n_thread, (int)a->n_node, &e) < 0)

@@ -159,7 +159,7 @@ static int measure(struct figures *f, const struct args *a, int n_numa, struct e
 	team_free(team);
 	f->node_gbps = f->roof.read_gbps / n_numa;
 	f->node_gmacs = f->roof.peak_gmacs / n_numa;
-	f->hop_scale = a->hop_ns ? a->hop_ns / f->team.hop_ns : 1;
+	f->hop_scale = r == 0 && a->hop_ns ? a->hop_ns / f->team.hop_ns : 1;
 	return r;
 }
 
@@ -259,19 +259,23 @@ static int plan_file(const struct args *a, const struct gguf *g, const struct la
 	uint32_t n = 0;
 	int code = model_plan(&split, g, (uint32_t)l->n_node, e);
 
-	if (code == 0)
-		code = measure(&f, a, n_numa, e);
 	if (code < 0)
 		return code;
+	code = measure(&f, a, n_numa, e);
+	if (code < 0 && code != -ENODEV)
+		return code;
 	s = shape_of(&split, g);
-	for (; n < PREDICTIONS && model_plan(&plan[n], g, 1u << n, e) == 0; n++)
+	for (; code == 0 && n < PREDICTIONS && model_plan(&plan[n], g, 1u << n, e) == 0; n++)
 		r[n] = predict(&plan[n], &s, &f);
 	if (a->json)
 		return print_json(json_pack("{s:o,s:f,s:f,s:f,s:o}", "split", split_json(&split, g), "node_gbps",
 					    f.node_gbps, "hop_ns", f.team.hop_ns * f.hop_scale, "barrier_ns",
 					    f.team.barrier_ns, "predictions", predictions_json(plan, r, &s, &f, n)));
 	print_split(&split, g);
-	print_predictions(plan, r, &s, &f, n);
+	if (code == 0)
+		print_predictions(plan, r, &s, &f, n);
+	else
+		printf("\nno prediction: %s\n", e->text); /* the division needs no figures */
 	return TOOL_OK;
 }
 

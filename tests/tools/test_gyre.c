@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,27 @@ static void plan_takes_this_host_or_another(void **state)
 	assert_non_null(strstr(output, "--root takes a copy of /proc and /sys"));
 }
 
+/* What a second core would have been needed to measure is left out, and said. */
+static void plan_divides_a_model_on_one_cpu(void **state)
+{
+	cpu_set_t all, one;
+	int cpu = 0;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0); /* its children have it, too */
+	assert_int_equal(gyre("plan -m tests/golden/llama_plain.gguf --threads 2 --nodes 2 --hop-ns 600"), 0);
+	assert_non_null(strstr(output, "fullest node over the mean"));
+	assert_non_null(strstr(output, "no prediction: "));
+	assert_int_equal(gyre("plan -m tests/golden/llama_plain.gguf --hop-ns 600 --json"), 0);
+	assert_non_null(strstr(output, "\"predictions\":[]"));
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +209,7 @@ int main(void)
 		cmocka_unit_test(golden_model_is_inspected),
 		cmocka_unit_test(doctor_reports_each_check),
 		cmocka_unit_test(plan_takes_this_host_or_another),
+		cmocka_unit_test(plan_divides_a_model_on_one_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
