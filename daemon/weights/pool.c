@@ -334,6 +334,16 @@ int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, st
 	return pool_make(p, bytes, os_node, name, false, e);
 }
 
+int pool_suffice(const struct pool *p, uint32_t n, const char *name, struct error *e)
+{
+	size_t available = placement_available("", -1), bytes = MEMORY_RESERVE;
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += p[i].is_present ? 0 : p[i].bytes;
+	return bytes <= MEMORY_RESERVE || bytes <= available ? 0
+							     : refuse(bytes - MEMORY_RESERVE, available, -1, name, e);
+}
+
 int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there)
 {
 	/* Where a transparent huge page could not be had its range is of small ones, which may lie anywhere. */

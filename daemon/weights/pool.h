@@ -32,6 +32,8 @@ struct pool {
 int pool_map(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e);
 /* As pool_map, but pages that are not hugetlb are left out: pool_populate takes them, before the first write. */
 int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e);
+/* Whether n reserved pools can all have their pages, as each of them can: -ENOMEM with the remedy. `name` is that of the pools. */
+int pool_suffice(const struct pool *p, uint32_t n, const char *name, struct error *e);
 /* Makes the pages present that [begin, end) touches. Any number of threads. 0 or -errno. */
 int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end);
 /* From here on a write to the pool is a SIGSEGV. */

@@ -277,6 +277,8 @@ static int take_memory(struct weights *w, const struct weights_options *o, const
 		snprintf(name, sizeof(name), w->plan.n_node > 1 ? "gyre-weights.%u" : "gyre-weights", i);
 		r = pool_reserve(&w->pool[i], bytes[i], os_node, name, e);
 	}
+	if (!r)
+		r = pool_suffice(w->pool, w->plan.n_node, "gyre-weights", e);
 	w->pool_seconds = now_seconds() - start;
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf) && !r; i++)
 		for (uint32_t k = 0; k < w->tensor[i].n_part; k++) {

@@ -2,6 +2,7 @@
  * The step path must never fault, so a pool is present in full when pool_map returns; and a host that is short of memory
  * must hear how to fix it instead of meeting the OOM killer.
  */
+#include "daemon/util/placement.h"
 #include "daemon/weights/pool.h"
 
 #include <errno.h>
@@ -82,6 +83,21 @@ static void test_too_large(void **state)
 #define NEIGHBOUR_BYTES (8u << 20)
 #define NEIGHBOUR_STEP  4096u
 
+/* Pools that each fit are not reserved until their pages are touched: together they may be too large. */
+static void test_too_large_together(void **state)
+{
+	size_t half = placement_available("", -1) / 8 * 5;
+	struct pool p[2] = { { .bytes = half }, { .bytes = half } };
+	struct error e = { "" };
+
+	(void)state;
+	assert_int_equal(pool_suffice(p, 1, "test", &e), 0);
+	assert_int_equal(pool_suffice(p, 2, "test", &e), -ENOMEM);
+	assert_non_null(strstr(e.text, "sysctl vm.nr_hugepages="));
+	p[1].is_present = true; /* what is there is no longer available */
+	assert_int_equal(pool_suffice(p, 2, "test", &e), 0);
+}
+
 static void *map_and_write(void *arg)
 {
 	while (!__atomic_load_n((int *)arg, __ATOMIC_RELAXED)) {
@@ -122,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_present_and_zero),
 		cmocka_unit_test(test_reserved_pages_come_when_asked),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_too_large_together),
 		cmocka_unit_test(test_neighbours_memory_stays),
 	};
 
