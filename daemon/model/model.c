@@ -327,7 +327,6 @@ struct node *model_node(struct model *m, int worker)
 static void forward(void *arg, int worker)
 {
 	struct model *m = arg;
-
 	struct scratch *s = &m->scratch[worker];
 
 	s->x = reduce_is_own(m->plan->n_node, m->batch->n_row) ? s->own_x : m->x;
