@@ -1,21 +1,26 @@
 /*
- * A daemon for one run of the tool: `gyre run --model FILE` needs no set-up. It lives in its own process group, so that a
- * Ctrl-C meant for an answer does not reach it, and dies with us by PR_SET_PDEATHSIG even if we are killed.
+ * A daemon for one run of the tool: `gyre run --model FILE` needs no set-up. Between the two stands a keeper: a child that
+ * starts gyred, waits until the tool lets go of a pipe, which it does however it ends, and then ends gyred and removes its
+ * directory. Both live in a process group of their own, so that a Ctrl-C meant for an answer does not reach them.
  */
 #include "tools/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define POLL_US    2000
-#define PROGRESS_S 1.0
-#define STOP_MS    3000
+#define POLL_US     2000
+#define PROGRESS_S  1.0
+#define PROGRESS_MS 200
+#define STOP_MS     3000
 
 /* gyred stands beside us in a build, in ../sbin when installed; else the PATH knows it. */
 static void find_gyred(char *path, size_t n)
@@ -35,31 +40,76 @@ static void find_gyred(char *path, size_t n)
 	snprintf(path, n, "gyred");
 }
 
-static void exec_gyred(const struct private_daemon *p, const struct args *a, int parent)
+static void exec_gyred(const struct private_daemon *p, const struct args *a, int keeper)
 {
 	char path[4096], threads[16];
-	int fd = open(p->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	sigset_t none;
 
 	snprintf(threads, sizeof(threads), "%u", a->n_thread);
 	find_gyred(path, sizeof(path));
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	setpgid(0, 0);
-	if (getppid() != parent)
+	if (getppid() != keeper)
 		_exit(1);
-	dup2(fd, STDERR_FILENO);
-	dup2(fd, STDOUT_FILENO);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(p->log_fd, STDERR_FILENO);
+	dup2(p->log_fd, STDOUT_FILENO);
 	execlp(path, "gyred", "--model", a->model, "--socket", p->socket, "--threads", threads, "--drain-seconds", "0",
 	       NULL);
 	dprintf(STDERR_FILENO, "cannot start %s: %s; put gyred beside gyre or on the PATH\n", path, strerror(errno));
 	_exit(127);
 }
 
+/* Once either the tool or gyred has gone. */
+static void end_gyred(const struct private_daemon *p, pid_t gyred)
+{
+	kill(gyred, SIGTERM);
+	for (int ms = 0; waitpid(gyred, NULL, WNOHANG) == 0; ms++) {
+		if (ms == STOP_MS)
+			kill(gyred, SIGKILL);
+		usleep(1000);
+	}
+	unlink(p->socket);
+	rmdir(p->dir);
+}
+
+/* The tool's streams are not ours to hold open: who reads its output waits for their end. */
+static void keep(const struct private_daemon *p, const struct args *a, int tool_fd)
+{
+	struct pollfd f[2] = { { .fd = tool_fd, .events = POLLIN }, { .events = POLLIN } };
+	int keeper, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t child;
+	pid_t gyred;
+
+	setpgid(0, 0);
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	sigfillset(&child); /* whoever ends the tool's session ends the tool; we have work left then */
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	f[1].fd = signalfd(-1, &child, SFD_CLOEXEC);
+	keeper = getpid();
+	gyred = fork();
+	if (gyred == 0)
+		exec_gyred(p, a, keeper);
+	if (gyred > 0) {
+		while (poll(f, 2, -1) < 0)
+			;
+		end_gyred(p, gyred);
+	}
+	_exit(0);
+}
+
 /* The daemon's last line says why it ended. */
 static int fail_with_log(const struct private_daemon *p)
 {
 	char line[1024], last[1024] = "gyred ended without a word";
-	FILE *f = fopen(p->log, "re");
+	int fd = dup(p->log_fd);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 
+	if (f)
+		rewind(f);
 	while (f && fgets(line, sizeof(line), f))
 		if (*line != '\n')
 			strcpy(last, line);
@@ -71,11 +121,12 @@ static int fail_with_log(const struct private_daemon *p)
 
 static int wait_ready(struct private_daemon *p, struct gyre **g)
 {
+	const struct gyre_params params = { .connect_timeout_ms = PROGRESS_MS }; /* it listens, and loads meanwhile */
 	double begin = now_s();
 	bool is_shown = false;
 
 	for (;;) {
-		int r = gyre_connect(g, p->socket, NULL);
+		int r = gyre_connect(g, p->socket, &params);
 
 		if (r == 0 || waitpid(p->pid, NULL, WNOHANG) == p->pid) {
 			if (is_shown)
@@ -96,7 +147,7 @@ static int wait_ready(struct private_daemon *p, struct gyre **g)
 int private_start(struct private_daemon *p, struct gyre **g, const struct args *a)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
-	int parent = getpid(), r;
+	int alive[2] = { -1, -1 }, r = TOOL_OK;
 
 	if (access(a->model, R_OK) < 0)
 		return fail(TOOL_FAILED, "%s: %s", a->model, strerror(errno));
@@ -106,15 +157,18 @@ int private_start(struct private_daemon *p, struct gyre **g, const struct args *
 	if (!mkdtemp(p->dir))
 		return fail(TOOL_FAILED, "%s: %s", p->dir, strerror(errno));
 	snprintf(p->socket, sizeof(p->socket), "%s/sock", p->dir);
-	snprintf(p->log, sizeof(p->log), "%s/log", p->dir);
-	p->pid = fork();
-	if (p->pid == 0)
-		exec_gyred(p, a, parent);
-	if (p->pid < 0) {
-		p->pid = 0;
-		r = fail(TOOL_FAILED, "fork: %s", strerror(errno));
-	} else {
-		r = wait_ready(p, g);
+	p->log_fd = memfd_create("gyred.log", MFD_CLOEXEC);
+	if (p->log_fd < 0 || pipe2(alive, O_CLOEXEC) < 0)
+		r = fail(TOOL_FAILED, "no descriptor for a private gyred: %s; raise ulimit -n", strerror(errno));
+	p->alive_fd = alive[1];
+	if (r == TOOL_OK) {
+		p->pid = fork();
+		if (p->pid == 0) {
+			close(alive[1]);
+			keep(p, a, alive[0]);
+		}
+		close(alive[0]);
+		r = p->pid < 0 ? fail(TOOL_FAILED, "fork: %s; raise ulimit -u", strerror(errno)) : wait_ready(p, g);
 	}
 	if (r != TOOL_OK)
 		private_stop(p);
@@ -123,18 +177,15 @@ int private_start(struct private_daemon *p, struct gyre **g, const struct args *
 
 void private_stop(struct private_daemon *p)
 {
-	if (p->pid > 0) {
-		kill(p->pid, SIGTERM);
-		for (int ms = 0; waitpid(p->pid, NULL, WNOHANG) == 0; ms++) {
-			if (ms == STOP_MS)
-				kill(p->pid, SIGKILL);
-			usleep(1000);
-		}
-	}
-	if (*p->dir) {
-		unlink(p->socket);
-		unlink(p->log);
-		rmdir(p->dir);
-	}
+	if (!*p->dir)
+		return;
+	if (p->alive_fd >= 0)
+		close(p->alive_fd);
+	if (p->pid > 0)
+		waitpid(p->pid, NULL, 0);
+	if (p->log_fd >= 0)
+		close(p->log_fd);
+	unlink(p->socket);
+	rmdir(p->dir); /* the keeper has, unless it was never started */
 	memset(p, 0, sizeof(*p));
 }

@@ -83,8 +83,9 @@ int args_parse(struct args *a, const struct verb *v, int argc, char **argv);
 
 /* A gyred of our own, on a socket in a 0700 directory; it ends with this process whatever happens. */
 struct private_daemon {
-	int pid; /* 0: none */
-	char dir[256], socket[300], log[300];
+	int pid;              /* the keeper; 0: none */
+	int alive_fd, log_fd; /* its hold on us, and what gyred has to say */
+	char dir[256], socket[300];
 };
 
 /* Starts gyred and connects once it is ready; says so on stderr when that takes more than a second. An exit code. */

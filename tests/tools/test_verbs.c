@@ -209,6 +209,33 @@ static void a_private_daemon_leaves_nothing(void **state)
 	assert_int_equal(count_private(), before);
 }
 
+/* However the tool ends: killed while it loads and while it answers, and by a reader that has seen enough. */
+static void a_private_daemon_outlives_nobody(void **state)
+{
+	static const char *const line[] = {
+		"$G run --socket $DIR/none --model $REAL --raw --max 4000 'Once upon a time' >$DIR/said & p=$!; "
+		"while ! test -s $DIR/said; do kill -0 $p || exit 9; sleep 0.05; done; kill -9 $p; rm $DIR/said",
+		"$G run --socket $DIR/none --model $REAL --max 4000 hi & p=$!; "
+		"while ! ls -d /tmp/gyre-??????; do kill -0 $p || exit 9; done; kill -INT $p; kill -9 $p",
+		"$G run --socket $DIR/none --model $REAL --raw --max 400 'One.\nTwo.\nThree.\n' | head -c 1 >/dev/null"
+	};
+	const char *model = testmodel_path();
+	int before = count_private(), wait_ms = 5000;
+
+	(void)state;
+	if (!model)
+		skip();
+	setenv("REAL", model, 1);
+	setenv("XDG_RUNTIME_DIR", "", 1);
+	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++) {
+		expect(line[i], 0);
+		while (count_private() != before && wait_ms-- > 0)
+			usleep(1000);
+		if (count_private() != before)
+			fail_msg("a directory stays behind: %s", line[i]);
+	}
+}
+
 static void a_template_of_no_family_is_a_clear_error(void **state)
 {
 	struct tiny odd = tiny_served;
@@ -274,15 +301,13 @@ static void an_interrupt_ends_the_answer(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CASE(run_takes_a_prompt_from_anywhere),
-					    CASE(json_is_one_line_that_parses),
-					    CASE(json_has_what_programs_read),
-					    CASE(chat_is_plain_when_piped),
-					    CASE(chat_greets_a_terminal),
-					    CASE(a_private_daemon_leaves_nothing),
-					    CASE(a_template_of_no_family_is_a_clear_error),
-					    CASE(inspect_survives_any_file),
-					    CASE(an_interrupt_ends_the_answer) };
+	const struct CMUnitTest tests[] = {
+		CASE(run_takes_a_prompt_from_anywhere), CASE(json_is_one_line_that_parses),
+		CASE(json_has_what_programs_read),      CASE(chat_is_plain_when_piped),
+		CASE(chat_greets_a_terminal),           CASE(a_private_daemon_leaves_nothing),
+		CASE(a_private_daemon_outlives_nobody), CASE(a_template_of_no_family_is_a_clear_error),
+		CASE(inspect_survives_any_file),        CASE(an_interrupt_ends_the_answer)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
