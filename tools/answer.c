@@ -76,10 +76,8 @@ static int append(struct answer *r, const void *bytes, size_t n, FILE *out)
 	r->text = text;
 	r->n_text += n;
 	text[r->n_text] = 0;
-	if (out && n) {
-		fwrite(bytes, 1, n, out);
-		fflush(out);
-	}
+	if (out && n && (fwrite(bytes, 1, n, out) != n || fflush(out) != 0))
+		return -EPIPE; /* nobody reads on: no reason to go on */
 	return 0;
 }
 

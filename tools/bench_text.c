@@ -34,8 +34,7 @@ static int measure(const struct args *a, const struct vocab *v, const char *text
 		r = vocab_tokenize(v, scratch, text, n, true, false, id, n + 8);
 		x[i] = now_s() - begin;
 	}
-	r = r < 0 ? fail(TOOL_FAILED, "the text cannot be tokenized: %s", strerror(-r))
-		  : print_figures(a, n, r, median(x, a->n_repeat));
+	r = r < 0 ? fail(TOOL_FAILED, "%s", link_explain(NULL, r)) : print_figures(a, n, r, median(x, a->n_repeat));
 	vocab_scratch_free(scratch);
 	free(id);
 	free(x);

@@ -94,11 +94,10 @@ static int say(struct link *l, const struct args *a, struct talk *t, const char 
 	if (e == 0 && a->verbose)
 		answer_print_rates(&r);
 	answer_free(&r);
-	if (e == -E2BIG || e == -EMSGSIZE) {
-		fail(TOOL_FAILED, "the message is longer than the context of %u tokens; shorten it", l->info.n_ctx);
-		return 0;
-	}
-	return e;
+	if (e == 0 || e == -ECONNRESET || e == -ESHUTDOWN || e == -EPIPE || e == -ENOMEM)
+		return e;
+	fail(TOOL_FAILED, "%s", link_explain(l, e)); /* this message cannot be answered; others can */
+	return 0;
 }
 
 static void print_commands(void)
@@ -165,6 +164,7 @@ int chat_main(const struct args *a)
 	if (e == 0)
 		e = loop(&l, a, &t);
 	drop(&t, 0, t.n);
+	e = e == 0 ? TOOL_OK : fail(TOOL_FAILED, "%s", link_explain(&l, e));
 	link_close(&l);
-	return e == 0 ? TOOL_OK : fail(TOOL_FAILED, "%s", e == -ECONNRESET ? "gyred has gone" : strerror(-e));
+	return e;
 }

@@ -1,6 +1,7 @@
 /* gyre, the command: a table of verbs. Each verb is a file that bears its name. */
 #include "tools/tool.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct verb verbs[] = {
@@ -94,7 +95,7 @@ static bool is_help(const char *word)
 	return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct verb *v;
 	struct args a;
@@ -118,9 +119,15 @@ int main(int argc, char **argv)
 	r = args_parse(&a, v, argc - n_word, argv + n_word);
 	if (r != TOOL_OK)
 		return r < 0 ? TOOL_OK : r;
-	r = v->main(&a);
+	return v->main(&a);
+}
+
+int main(int argc, char **argv)
+{
+	int r = run(argc, argv);
+
 	/* Output that never arrived is a failure: a full disk, say. */
-	if (fflush(stdout) != 0 && r == TOOL_OK)
-		return fail(TOOL_FAILED, "cannot write the output");
+	if ((fflush(stdout) != 0 || ferror(stdout)) && r == TOOL_OK)
+		return fail(TOOL_FAILED, "%s", link_explain(NULL, -EPIPE));
 	return r;
 }

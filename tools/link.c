@@ -33,6 +33,35 @@ int link_open(struct link *l, const struct args *a)
 	return TOOL_OK;
 }
 
+const char *link_explain(const struct link *l, int res)
+{
+	static char text[128];
+
+	switch (res) {
+	case -EINVAL:
+		return "the model has no token for one of the text's bytes (is it valid UTF-8?), or its chat template "
+		       "refuses such messages";
+	case -E2BIG:
+	case -EMSGSIZE:
+		snprintf(text, sizeof(text),
+			 "the text is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
+			 l->info.n_ctx);
+		return text;
+	case -ENOSPC:
+		return "the request exceeds gyred's KV memory; give it a larger --kv-bytes";
+	case -EBUSY:
+		return "gyred has no room for another request; try again";
+	case -ESHUTDOWN:
+		return "gyred is shutting down";
+	case -ECONNRESET:
+		return "gyred has gone";
+	case -EPIPE:
+		return "cannot write the output";
+	default:
+		return strerror(-res);
+	}
+}
+
 void link_close(struct link *l)
 {
 	gyre_close(l->g);

@@ -23,13 +23,8 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 
 	if (res == -ECANCELED)
 		return 130;
-	if (res == -E2BIG || res == -EMSGSIZE)
-		return fail(
-			TOOL_FAILED,
-			"the prompt is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
-			l->info.n_ctx);
 	if (res < 0)
-		return fail(TOOL_FAILED, "%s", strerror(-res));
+		return fail(TOOL_FAILED, "%s", link_explain(l, res));
 	if (a->verbose)
 		answer_print_rates(r);
 	if (!a->json)

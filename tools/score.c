@@ -1,15 +1,19 @@
-/* Log-probabilities of continuations: all are submitted at once, so that the daemon can batch them. */
+/* Log-probabilities of continuations: many are submitted at once, so that the daemon can batch them. */
 #include "tools/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_TOKEN \
+	"there is nothing to score, or nothing before it, or the model has no token for a byte (is it valid UTF-8?)"
+#define IN_FLIGHT_MAX 32 /* fills a step; more would take the places of other clients */
+
 struct score {
 	double logprob;
 	uint32_t n_token;
 	int res;
-	bool is_ended;
+	bool is_sent; /* and not refused for being one too many */
 };
 
 static int submit_one(struct link *l, const struct args *a, int i)
@@ -38,22 +42,23 @@ static int submit_one(struct link *l, const struct args *a, int i)
 	return r < 0 ? r : 0;
 }
 
-/* One completion. 1: it was the last of its request. */
-static int take_one(struct link *l, struct score *s)
+/* One completion. 1: it was the last of its request; 2: which gyred was too busy to take. */
+static int take_one(struct link *l, struct score *all)
 {
 	const struct gyre_cqe *cqe;
 	int r = gyre_wait_cqe(l->g, &cqe, GYRE_TIMEOUT_NONE);
+	struct score *s;
 
 	if (r < 0)
 		return r;
-	s += cqe->user_data;
+	s = &all[cqe->user_data];
 	if (cqe->flags & GYRE_CQE_MORE) {
 		s->n_token++;
 	} else {
 		s->logprob = (double)cqe->logprob;
 		s->res = cqe->res;
-		s->is_ended = true;
-		r = 1;
+		s->is_sent = cqe->res != -EBUSY;
+		r = s->is_sent ? 1 : 2;
 	}
 	gyre_cqe_seen(l->g, cqe);
 	return r;
@@ -61,27 +66,38 @@ static int take_one(struct link *l, struct score *s)
 
 static int score_all(struct link *l, const struct args *a, struct score *s, int n)
 {
-	int n_sent = 0, n_ended = 0, r = 0;
+	int max = IN_FLIGHT_MAX, n_flight = 0, r = 0;
 
-	while (r >= 0 && n_ended < n) {
-		while (n_sent < n && (r = submit_one(l, a, n_sent)) == 0)
-			n_sent++;
-		if (r < 0 && (r != -EAGAIN || n_sent == n_ended))
+	for (;;) {
+		for (int i = 0; i < n && n_flight < max && r >= 0; i++) {
+			if (s[i].is_sent)
+				continue;
+			r = submit_one(l, a, i);
+			s[i].is_sent = r >= 0;
+			n_flight += r >= 0;
+		}
+		if (r < 0 && (r != -EAGAIN || !n_flight))
 			return r;
+		if (!n_flight)
+			return 0;
 		r = take_one(l, s);
-		n_ended += r == 1;
+		if (r < 0)
+			return r;
+		n_flight -= r > 0;
+		if (r == 2)
+			max = n_flight ? n_flight : 1; /* again when one has ended */
 	}
-	return r < 0 ? r : 0;
 }
 
-static int print_scores(const struct args *a, const struct score *s, int n)
+static int print_scores(const struct link *l, const struct args *a, const struct score *s, int n)
 {
 	json_t *list = json_array();
 	int code = TOOL_OK;
 
 	for (int i = 0; i < n; i++) {
 		if (s[i].res < 0)
-			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1], strerror(-s[i].res));
+			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1],
+				    s[i].res == -EINVAL ? NO_TOKEN : link_explain(l, s[i].res));
 		if (a->json)
 			json_array_append_new(list,
 					      json_pack("{s:o,s:f,s:i,s:i}", "continuation",
@@ -107,7 +123,7 @@ int score_main(const struct args *a)
 	code = link_open(&l, a);
 	if (code == TOOL_OK) {
 		e = score_all(&l, a, s, n);
-		code = e < 0 ? fail(TOOL_FAILED, "%s", strerror(-e)) : print_scores(a, s, n);
+		code = e < 0 ? fail(TOOL_FAILED, "%s", link_explain(&l, e)) : print_scores(&l, a, s, n);
 		for (int i = 0; i < n && code == TOOL_OK; i++)
 			code = s[i].res < 0 ? TOOL_FAILED : TOOL_OK;
 		link_close(&l);

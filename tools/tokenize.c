@@ -94,7 +94,7 @@ static int tokenize_file(const struct args *a, const char *text, size_t n)
 	else if (!t.id || !scratch)
 		code = fail(TOOL_FAILED, "no memory for a text of %zu bytes", n);
 	else if ((r = vocab_tokenize(v, scratch, text, n, true, true, t.id, n + 8)) < 0)
-		code = fail(TOOL_FAILED, "the text cannot be tokenized: %s", strerror(-r));
+		code = fail(TOOL_FAILED, "%s", link_explain(NULL, r));
 	else {
 		t.n = (size_t)r;
 		code = print_ids(a, &t, v);
@@ -115,7 +115,7 @@ static int tokenize_daemon(const struct args *a, const char *text, size_t n)
 	if (code != TOOL_OK)
 		return code;
 	e = ask_daemon(l.g, text, n, &t);
-	code = e < 0 ? fail(TOOL_FAILED, "%s", strerror(-e)) : print_ids(a, &t, NULL);
+	code = e < 0 ? fail(TOOL_FAILED, "%s", link_explain(&l, e)) : print_ids(a, &t, NULL);
 	free(t.id);
 	link_close(&l);
 	return code;

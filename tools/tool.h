@@ -104,6 +104,8 @@ struct link {
 /* To the daemon of --socket or the usual one; else a private one on --model. An exit code; what failed was printed. */
 int link_open(struct link *l, const struct args *a);
 void link_close(struct link *l);
+/* What a request's negative errno means, and what to do about it; valid until the next call. */
+const char *link_explain(const struct link *l, int res);
 
 /* ---- answer.c ---- */
 

@@ -103,6 +103,41 @@ static void run_takes_a_prompt_from_anywhere(void **state)
 	assert_non_null(strstr(err, "cannot write"));
 }
 
+/* More text than stdout's buffer, more continuations than a session may have at once. */
+static void much_is_no_other_than_little(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	expect("$G run --max 900 hello >/dev/full", 1);
+	assert_non_null(strstr(err, "cannot write"));
+	expect("$G run --help >/dev/full", 1);
+	expect("$G score a $(seq 300)", 0);
+	for (const char *p = out; (p = strchr(p, '\n')); p++)
+		n++;
+	assert_int_equal(n, 300);
+}
+
+/* Each says what is wrong in words of its own. */
+static void a_bad_text_is_a_clear_error(void **state)
+{
+	static const char *const line[] = { "$G score '' one",
+					    "nothing before it",
+					    "$G score one ''",
+					    "nothing to score",
+					    "head -c 200000 /dev/zero | tr '\\0' a | $G tokenize",
+					    "longer than the context",
+					    "head -c 2000000 /dev/zero | tr '\\0' a | $G run",
+					    "longer than the context" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i += 2) {
+		expect(line[i], 1);
+		if (!strstr(err, line[i + 1]))
+			fail_msg("%s: %s", line[i], err);
+	}
+}
+
 static json_t *parse(const char *line)
 {
 	json_error_t e;
@@ -302,7 +337,8 @@ static void an_interrupt_ends_the_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(run_takes_a_prompt_from_anywhere), CASE(json_is_one_line_that_parses),
+		CASE(run_takes_a_prompt_from_anywhere), CASE(much_is_no_other_than_little),
+		CASE(a_bad_text_is_a_clear_error),      CASE(json_is_one_line_that_parses),
 		CASE(json_has_what_programs_read),      CASE(chat_is_plain_when_piped),
 		CASE(chat_greets_a_terminal),           CASE(a_private_daemon_leaves_nothing),
 		CASE(a_private_daemon_outlives_nobody), CASE(a_template_of_no_family_is_a_clear_error),
