@@ -72,7 +72,10 @@ ssize_t gyre_query_stats(struct gyre *g, char *text, size_t size);
 
 /* The next entry, as a NOP of priority 128; NULL when the SQ is full (the daemon has not taken the oldest). */
 struct gyre_sqe *gyre_get_sqe(struct gyre *g);
-/* Give back the entry got last, before it is submitted: after a prep failed, say. */
+/*
+ * Give back the entry got last, before it is submitted: after a prep failed, say. With the last prepared entry, all arena bytes
+ * taken since gyre_submit are given back, too.
+ */
 void gyre_unget_sqe(struct gyre *g);
 
 /*

@@ -46,10 +46,21 @@ struct gyre_sqe *gyre_get_sqe(struct gyre *g)
 	return sqe;
 }
 
+/* Where the arena's bytes in use end, but for those of entries not yet submitted. */
+static uint64_t arena_submitted(const struct gyre *g)
+{
+	if (g->sq_freed == g->sq_submitted)
+		return g->arena_freed;
+	return g->arena_mark[(g->sq_submitted - 1) & (g->region.layout.sq_entries - 1)];
+}
+
 void gyre_unget_sqe(struct gyre *g)
 {
-	if (g->sq_tail != g->sq_submitted)
-		g->sq_tail--;
+	if (g->sq_tail == g->sq_submitted)
+		return;
+	g->sq_tail--;
+	if (g->sq_tail == g->sq_submitted) /* before that, whose bytes they are is not known */
+		g->arena_alloc = arena_submitted(g);
 }
 
 /* A piece never wraps: where the rest of the arena is too short, it is skipped, and freed along with the piece. */
@@ -211,10 +222,8 @@ int gyre_chat_append(struct gyre_chat *c, enum gyre_role role, const char *text,
 static void arena_mark_batch(struct gyre *g)
 {
 	uint32_t mask = g->region.layout.sq_entries - 1;
-	uint64_t before = g->arena_freed;
+	uint64_t before = arena_submitted(g);
 
-	if (g->sq_freed != g->sq_submitted)
-		before = g->arena_mark[(g->sq_submitted - 1) & mask];
 	for (uint32_t i = g->sq_submitted; i != g->sq_tail; i++)
 		g->arena_mark[i & mask] = before;
 	g->arena_mark[(g->sq_tail - 1) & mask] = g->arena_alloc;

@@ -45,7 +45,7 @@ static int submit(struct link *l, const struct args *a, const void *data, size_t
 		r = gyre_sqe_set_options(l->g, sqe, &a->sampling, NULL, a->stop);
 	if (r < 0) {
 		gyre_unget_sqe(l->g);
-		return r;
+		return r == -EAGAIN ? -EMSGSIZE : r; /* nothing else is under way: it will never fit */
 	}
 	sqe->flags |= GYRE_SQE_WHOLE_CHARS | (is_chat ? GYRE_SQE_CHAT : 0);
 	sqe->user_data = ID_ANSWER;

@@ -370,6 +370,30 @@ static void test_prep_errors(void **state)
 	end(&f, g);
 }
 
+/* An entry that is given back gives back its bytes: else a prompt that leaves no room for options would use up the session. */
+static void test_unget_frees_the_arena(void **state)
+{
+	struct fake f;
+	struct gyre *g = begin(&f, 4, 4);
+	static char big[GYRE_ARENA_BYTES_MIN - 8];
+	const struct gyre_options o = { .temperature = 1 };
+	char out[64];
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(gyre_generate(g, big, &o, 0, out, sizeof(out)), -EAGAIN);
+		assert_int_equal(gyre_generate(g, "hello", &o, 0, out, sizeof(out)), 5);
+	}
+	assert_non_null(gyre_get_sqe(g));
+	assert_int_equal(gyre_prep_generate(g, gyre_get_sqe(g), big, 40000, 1), 0);
+	gyre_unget_sqe(g);
+	assert_null(gyre_arena_alloc(g, 40000)); /* may be the other entry's */
+	gyre_unget_sqe(g);
+	assert_non_null(gyre_arena_alloc(g, 40000));
+	end(&f, g);
+}
+
 static void test_options(void **state)
 {
 	struct fake f;
@@ -518,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_full_sq),
 		cmocka_unit_test(test_arena_wrap),
 		cmocka_unit_test(test_prep_errors),
+		cmocka_unit_test(test_unget_frees_the_arena),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_chat),
 		cmocka_unit_test(test_tokenize_ids),
