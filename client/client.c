@@ -55,7 +55,8 @@ static int socket_path(struct sockaddr_un *sa, const char *path, const struct gy
 static int refuse_connect(const struct gyre_params *p, int err, const char *path)
 {
 	if (err == EACCES || err == EPERM)
-		return refuse(p, -err, "%s: permission denied: join the socket's group (see gyred.conf(5))", path);
+		return refuse(p, -err, "%s: permission denied: who may write to the socket may connect (see gyred(8))",
+			      path);
 	if (err == ENOENT || err == ECONNREFUSED)
 		return refuse(p, -err, "%s: no gyred listens here: start it, or set GYRE_SOCKET", path);
 	return refuse(p, -err, "%s: %s", path, strerror(err));

@@ -15,6 +15,7 @@
 #define PROBE_MAX   20 /* of PROBE_US: one second */
 #define PROBE_US    50000
 #define LOCK_SUFFIX ".lock"
+#define SYSTEM_DIR  "/run/gyre" /* of the usual socket; /run is empty after each boot */
 
 static bool can_connect(const struct sockaddr_un *a)
 {
@@ -101,6 +102,8 @@ int listen_open(const char *path, struct error *e)
 		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
 				 sizeof(a.sun_path) - 1);
 	strcpy(a.sun_path, path);
+	if (!strncmp(path, SYSTEM_DIR "/", strlen(SYSTEM_DIR "/")))
+		(void)mkdir(SYSTEM_DIR, 0755); /* if that fails, opening the lock says why */
 	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
 	lock = lock_take(name, &has_waited, e);
 	if (lock < 0)

@@ -1,6 +1,7 @@
 #include "daemon/control.h"
 #include "daemon/listen.h"
 #include "daemon/util/log.h"
+#include "daemon/util/streams.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -12,6 +13,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* Who ignores a signal for us means it: nohup, or a shell without job control that starts us with &. */
+static void add_unless_ignored(sigset_t *set, int number)
+{
+	struct sigaction old;
+
+	if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaddset(set, number);
+}
+
 static int block_signals(void)
 {
 	sigset_t set;
@@ -19,7 +29,8 @@ static int block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
+	add_unless_ignored(&set, SIGINT);
+	add_unless_ignored(&set, SIGHUP);
 	/* Before any thread is made, so that all inherit it. */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC);
@@ -125,8 +136,10 @@ int main(int argc, char **argv)
 {
 	struct error e = { "" };
 	struct config c;
-	int r = config_parse(&c, argc, argv, &e);
+	int r;
 
+	streams_open();
+	r = config_parse(&c, argc, argv, &e);
 	if (r == CONFIG_HELP) {
 		config_print_help(stdout);
 		return 0;

@@ -1,6 +1,8 @@
 /* gyre, the command: a table of verbs. Each verb is a file that bears its name. */
 #include "tools/tool.h"
 
+#include "daemon/util/streams.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -124,8 +126,10 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int r = run(argc, argv);
+	int r;
 
+	streams_open();
+	r = run(argc, argv);
 	/* Output that never arrived is a failure: a full disk, say. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && r == TOOL_OK)
 		return fail(TOOL_FAILED, "%s", link_explain(NULL, -EPIPE));

@@ -233,6 +233,37 @@ static void a_second_sigterm_ends_at_once(void **state)
 	gyre_close(g);
 }
 
+/* A terminal that is closed ends no answer; nohup(1) keeps gyred itself. */
+static void a_hang_up_is_a_sigterm_unless_ignored(void **state)
+{
+	pid_t pid = start("--drain-seconds", "20");
+	struct gyre *g = hold_a_stream(100);
+	int n;
+
+	(void)state;
+	kill(pid, SIGHUP);
+	usleep(100000);
+	assert_int_equal(read_all(g, &n), 0);
+	assert_int_equal(n, 100);
+	assert_int_equal(end_of(pid), 0);
+	gyre_close(g);
+
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	pid = start("--drain-seconds", "0");
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	g = hold_a_stream(100);
+	kill(pid, SIGHUP);
+	kill(pid, SIGINT);
+	usleep(100000);
+	assert_int_equal(read_all(g, &n), 0);
+	assert_int_equal(n, 100);
+	kill(pid, SIGTERM);
+	assert_int_equal(end_of(pid), 0);
+	gyre_close(g);
+}
+
 /* Parked in the futex, in poll, or in the blocking call: a client of a daemon that was killed gets an error, soon. */
 static void a_killed_daemon_leaves_nobody_waiting(void **state)
 {
@@ -471,7 +502,7 @@ static void a_file_in_the_place_of_the_socket_stays(void **state)
 /* Loading stands still: its first message does not fit the pipe that nobody reads. */
 static void sigterm_while_loading_ends_at_once(void **state)
 {
-	static const int signals[] = { SIGTERM, SIGINT };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
 	int fd[2];
 
@@ -480,7 +511,7 @@ static void sigterm_while_loading_ends_at_once(void **state)
 	while (write(fd[1], "x", 1) == 1)
 		;
 	fcntl(fd[1], F_SETFL, 0);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		pid_t pid = spawn_to(fd[1], argv, -1, 0);
 		double begin = now_s();
 
@@ -504,6 +535,7 @@ int main(void)
 					    CASE(sigterm_waits_no_longer_than_it_was_told),
 					    CASE(a_second_sigterm_ends_at_once),
 					    CASE(sigterm_while_loading_ends_at_once),
+					    CASE(a_hang_up_is_a_sigterm_unless_ignored),
 					    CASE(a_killed_daemon_leaves_nobody_waiting),
 					    CASE(clients_killed_at_any_moment_give_everything_back),
 					    CASE(the_default_model_is_served_within_two_seconds),

@@ -241,6 +241,8 @@ static void a_private_daemon_leaves_nothing(void **state)
 	assert_string_equal(err, "");
 	expect("$G run --model $MODEL --max 5 hi", 0);
 	assert_non_null(strstr(err, "--model is not used"));
+	expect("$G run --model $MODEL --max 5 hi 2>&-",
+	       0); /* nor does that go to the daemon, on a socket with number 2 */
 	assert_int_equal(count_private(), before);
 }
 
