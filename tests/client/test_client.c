@@ -478,6 +478,43 @@ static void test_wait_times_out(void **state)
 	end(&f, g);
 }
 
+static void *serve_soon(void *arg)
+{
+	usleep(10000);
+	store_release(&((struct fake *)arg)->mode, MODE_SERVE);
+	return NULL;
+}
+
+/* A client that sleeps is woken, and does not find the completion when it next looks for a hang-up. */
+static void test_sleeper_is_woken(void **state)
+{
+	const struct gyre_params p = { .spin_ns = 1 };
+	uint64_t best_ns = UINT64_MAX;
+	struct fake f = { .mode = MODE_HOLD };
+	struct gyre *g;
+
+	(void)state;
+	fake_start(&f);
+	assert_int_equal(gyre_connect(&g, f.path, &p), 0);
+	for (int i = 0; i < 10; i++) {
+		const struct gyre_cqe *cqe;
+		uint64_t begin_ns = doorbell_now_ns(), spent_ns;
+		pthread_t thread;
+
+		store_release(&f.mode, MODE_HOLD);
+		gyre_prep_nop(gyre_get_sqe(g));
+		gyre_submit(g);
+		pthread_create(&thread, NULL, serve_soon, &f);
+		assert_int_equal(gyre_wait_cqe(g, &cqe, 5 * SECOND), 0);
+		spent_ns = doorbell_now_ns() - begin_ns;
+		best_ns = spent_ns < best_ns ? spent_ns : best_ns;
+		gyre_cqe_seen(g, cqe);
+		pthread_join(thread, NULL);
+	}
+	assert_true(best_ns < SECOND / 12);
+	end(&f, g);
+}
+
 static void test_death_is_noticed(void **state)
 {
 	struct fake f;
@@ -547,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_chat),
 		cmocka_unit_test(test_tokenize_ids),
 		cmocka_unit_test(test_wait_times_out),
+		cmocka_unit_test(test_sleeper_is_woken),
 		cmocka_unit_test(test_death_is_noticed),
 		cmocka_unit_test(test_event_fd),
 		cmocka_unit_test(test_query_stats),
