@@ -107,6 +107,7 @@ static char *trim(char *s)
 static int set_line(struct config *c, char *line, const char *path, int number, struct error *e)
 {
 	char *key = trim(line), *value = strchr(key, '=');
+	struct error why;
 
 	if (!*key || *key == '#')
 		return 0;
@@ -116,7 +117,9 @@ static int set_line(struct config *c, char *line, const char *path, int number, 
 	key = trim(key);
 	for (size_t i = 0; i < N_ROW; i++)
 		if (!strcmp(rows[i].key, key))
-			return set_row(c, &rows[i], trim(value), e);
+			return set_row(c, &rows[i], trim(value), &why) < 0
+				       ? error_set(e, -EINVAL, "%s:%d: %s", path, number, why.text)
+				       : 0;
 	return error_set(e, -EINVAL, "%s:%d: unknown key '%s'; gyred --help lists them", path, number, key);
 }
 

@@ -371,6 +371,24 @@ static void refuse_option(const char *option, const char *value, int code, const
 	refuse(argv, code, word);
 }
 
+/* Each error names the line. */
+static void a_wrong_line_of_the_file_is_named(void **state)
+{
+	static const char *const line[] = { "bogus = 1", "threads", "threads = x", "spin-us = 1000001" };
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/conf", dir);
+	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++) {
+		FILE *f = fopen(path, "w");
+
+		fprintf(f, "# by a test\n\n ctx = 512 \n%s\n", line[i]);
+		fclose(f);
+		refuse_option("--config", path, 2, "/conf:4: ");
+	}
+	unlink(path);
+}
+
 static void wrong_options_are_2_and_named(void **state)
 {
 	static const char *const number[] = { "threads",    "nodes", "replicas", "ctx",           "kv-bytes",
@@ -540,6 +558,7 @@ int main(void)
 					    CASE(clients_killed_at_any_moment_give_everything_back),
 					    CASE(the_default_model_is_served_within_two_seconds),
 					    CASE(wrong_options_are_2_and_named),
+					    CASE(a_wrong_line_of_the_file_is_named),
 					    CASE(a_model_that_is_none_is_refused_by_name),
 					    CASE(a_vocabulary_larger_than_its_table_is_refused),
 					    CASE(too_little_memory_is_said_with_its_remedy),
