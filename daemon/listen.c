@@ -9,7 +9,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define PROBE_MAX   20 /* of PROBE_US: one second */
@@ -64,8 +63,9 @@ static int lock_take(const char *name, bool *has_waited, struct error *e)
 }
 
 /* Under the lock: what was found dead is still dead when it is removed. */
-static int replace(const struct sockaddr_un *a, bool has_waited, struct error *e)
+static int replace(struct listener *l, bool has_waited, struct error *e)
 {
+	const struct sockaddr_un *a = &l->at;
 	const char *path = a->sun_path;
 	struct stat st;
 	int fd, r;
@@ -81,34 +81,54 @@ static int replace(const struct sockaddr_un *a, bool has_waited, struct error *e
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(e, -errno, "socket: %s", strerror(errno));
-	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 || listen(fd, SOMAXCONN) < 0) {
+	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 || listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0) {
 		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
 			      strerror(errno));
 		close(fd);
 		return r;
 	}
-	return fd;
+	l->fd = fd;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
 }
 
-int listen_open(const char *path, struct error *e)
+int listen_open(struct listener *l, const char *path, struct error *e)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	char name[sizeof(a.sun_path) + sizeof(LOCK_SUFFIX)];
+	char name[sizeof(l->at.sun_path) + sizeof(LOCK_SUFFIX)];
 	_cleanup_close_ int lock = -1;
 	bool has_waited;
-	int fd;
+	int r;
 
-	if (strlen(path) >= sizeof(a.sun_path))
+	*l = (struct listener){ .fd = -1, .at.sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(l->at.sun_path))
 		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
-				 sizeof(a.sun_path) - 1);
-	strcpy(a.sun_path, path);
+				 sizeof(l->at.sun_path) - 1);
+	strcpy(l->at.sun_path, path);
 	if (!strncmp(path, SYSTEM_DIR "/", strlen(SYSTEM_DIR "/")))
 		(void)mkdir(SYSTEM_DIR, 0755); /* if that fails, opening the lock says why */
 	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
 	lock = lock_take(name, &has_waited, e);
 	if (lock < 0)
 		return lock;
-	fd = replace(&a, has_waited, e);
+	r = replace(l, has_waited, e);
 	unlink(name);
-	return fd;
+	return r;
+}
+
+void listen_unlink(const struct listener *l)
+{
+	struct stat st;
+
+	if (lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->at.sun_path);
+}
+
+void listen_close(struct listener *l)
+{
+	if (l->fd < 0)
+		return;
+	listen_unlink(l);
+	close(l->fd);
+	l->fd = -1;
 }

@@ -52,7 +52,7 @@ static void raise_file_limit(void)
  * anything yet, so ending is removing the socket. It only polls: what comes later is for the control loop to read.
  */
 struct early {
-	const char *socket;
+	const struct listener *listener;
 	int signal_fd, ready_fd;
 	pthread_t thread;
 };
@@ -66,7 +66,7 @@ static void *early_main(void *arg)
 		;
 	if (p[0].revents)
 		return NULL;
-	unlink(w->socket);
+	listen_unlink(w->listener);
 	_exit(0);
 }
 
@@ -92,9 +92,9 @@ static void early_stop(struct early *w)
 	close(w->ready_fd);
 }
 
-static int load(struct daemon *d, const struct config *c, int signal_fd, struct error *e)
+static int load(struct daemon *d, const struct config *c, const struct listener *l, int signal_fd, struct error *e)
 {
-	struct early early = { .socket = c->socket, .signal_fd = signal_fd };
+	struct early early = { .listener = l, .signal_fd = signal_fd };
 	int r = early_start(&early, e);
 
 	if (r < 0)
@@ -108,12 +108,12 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 {
 	static struct daemon d;
 	uint64_t begin = doorbell_now_ns();
-	int listen_fd, r;
+	struct listener l;
+	int r = listen_open(&l, c->socket, e); /* first: it fails fast */
 
-	listen_fd = listen_open(c->socket, e); /* first: it fails fast */
-	if (listen_fd < 0)
-		return listen_fd;
-	r = load(&d, c, signal_fd, e);
+	if (r < 0)
+		return r;
+	r = load(&d, c, &l, signal_fd, e);
 	if (r == 0) {
 		r = daemon_start(&d);
 		if (r < 0) {
@@ -122,13 +122,12 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 		} else {
 			log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
 				 c->socket);
-			r = control_run(&d, listen_fd, signal_fd, e);
+			r = control_run(&d, l.fd, signal_fd, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
 		daemon_close(&d);
 	}
-	unlink(c->socket);
-	close(listen_fd);
+	listen_close(&l);
 	return r;
 }
 

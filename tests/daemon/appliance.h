@@ -22,7 +22,8 @@
 struct appliance {
 	struct daemon d;
 	char dir[64], model[96], socket[96];
-	int listen_fd, signal_fd[2]; /* a pipe in place of the signalfd */
+	struct listener listener;
+	int signal_fd[2]; /* a pipe in place of the signalfd */
 	pthread_t control;
 };
 
@@ -31,7 +32,7 @@ static inline void *appliance_control(void *arg)
 	struct appliance *a = arg;
 	struct error e = { "" };
 
-	if (control_run(&a->d, a->listen_fd, a->signal_fd[0], &e) < 0) {
+	if (control_run(&a->d, a->listener.fd, a->signal_fd[0], &e) < 0) {
 		fprintf(stderr, "control: %s\n", e.text);
 		abort();
 	}
@@ -57,8 +58,7 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 	assert_int_equal(config_parse(&c, n, argv, &e), CONFIG_RUN);
 	if (daemon_open(&a->d, &c, &e) < 0)
 		fail_msg("%s", e.text);
-	a->listen_fd = listen_open(a->socket, &e);
-	assert_true(a->listen_fd >= 0);
+	assert_int_equal(listen_open(&a->listener, a->socket, &e), 0);
 	if (has_leader)
 		assert_int_equal(daemon_start(&a->d), 0);
 	assert_int_equal(pipe(a->signal_fd), 0);
@@ -79,10 +79,9 @@ static inline void appliance_close(struct appliance *a)
 	pthread_join(a->control, NULL);
 	daemon_stop(&a->d);
 	daemon_close(&a->d);
-	close(a->listen_fd);
+	listen_close(&a->listener);
 	close(a->signal_fd[0]);
 	close(a->signal_fd[1]);
-	unlink(a->socket);
 	unlink(a->model);
 	rmdir(a->dir);
 }

@@ -40,12 +40,18 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
+struct racer {
+	struct listener l;
+	int result;
+};
+
 static void *race(void *arg)
 {
+	struct racer *r = arg;
 	struct error e;
 
 	pthread_barrier_wait(&line);
-	*(int *)arg = listen_open(path, &e);
+	r->result = listen_open(&r->l, path, &e);
 	return NULL;
 }
 
@@ -66,19 +72,20 @@ static void of_many_that_start_one_serves(void **state)
 	pthread_barrier_init(&line, NULL, N_RACER);
 	for (int round = 0; round < N_ROUND; round++) {
 		pthread_t thread[N_RACER];
-		int fd[N_RACER], served = -1;
+		struct racer racer[N_RACER];
+		int served = -1;
 
 		for (int i = 0; i < N_RACER; i++)
-			assert_int_equal(pthread_create(&thread[i], NULL, race, &fd[i]), 0);
+			assert_int_equal(pthread_create(&thread[i], NULL, race, &racer[i]), 0);
 		for (int i = 0; i < N_RACER; i++)
 			pthread_join(thread[i], NULL);
 		for (int i = 0; i < N_RACER; i++) {
-			if (fd[i] < 0) {
-				assert_int_equal(fd[i], -EADDRINUSE);
+			if (racer[i].result < 0) {
+				assert_int_equal(racer[i].result, -EADDRINUSE);
 				continue;
 			}
 			assert_int_equal(served, -1);
-			served = fd[i];
+			served = racer[i].l.fd;
 		}
 		assert_true(served >= 0);
 		expect_reachable();
@@ -87,10 +94,28 @@ static void of_many_that_start_one_serves(void **state)
 	pthread_barrier_destroy(&line);
 }
 
+/* Somebody removed the file and another daemon came: the first one's end does not make it unreachable. */
+static void what_stands_in_its_place_stays(void **state)
+{
+	struct listener first, second;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(listen_open(&first, path, &e), 0);
+	unlink(path);
+	assert_int_equal(listen_open(&second, path, &e), 0);
+	listen_close(&first);
+	expect_reachable();
+	listen_close(&second);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(of_many_that_start_one_serves, setup,
-									    teardown) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(of_many_that_start_one_serves, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_stands_in_its_place_stays, setup, teardown),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
