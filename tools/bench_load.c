@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct load {
@@ -161,6 +162,7 @@ int bench_load_main(const struct args *given)
 {
 	struct args a = *given;
 	struct load l = { .path = a.word[0] };
+	struct stat st;
 	struct load_figures warm = { 0 }, cold = { 0 };
 	struct error e = { "" };
 	double ignored, none;
@@ -168,10 +170,14 @@ int bench_load_main(const struct args *given)
 
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;
 	l.n_thread = a.n_thread ? (int)a.n_thread : cpu_default_threads();
-	l.fd = open(l.path, O_RDONLY | O_CLOEXEC);
+	l.fd = open(l.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo would wait for a writer */
 	if (l.fd < 0)
 		return fail(TOOL_FAILED, "cannot open '%s': %s", l.path, strerror(errno));
-	l.file_bytes = (uint64_t)lseek(l.fd, 0, SEEK_END);
+	if (fstat(l.fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(l.fd);
+		return fail(TOOL_FAILED, "'%s' is no file; give a GGUF file", l.path);
+	}
+	l.file_bytes = (uint64_t)st.st_size;
 	r = plan(&l, &e);
 	if (r == 0)
 		r = read_once(&l, false, NULL, &ignored, &e); /* into the page cache */

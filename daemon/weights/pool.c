@@ -261,6 +261,19 @@ static int refuse(size_t bytes, size_t available, int os_node, const char *name,
 		name, bytes / MIB + 1, os_node, available / MIB, fix);
 }
 
+/* There is memory enough, and yet no kind of page could be had: `code` is what the last said. */
+static int refuse_limit(int code, size_t bytes, const char *name, struct error *e)
+{
+	if (code == -EMFILE || code == -ENFILE)
+		return error_set(e, code, "pool '%s': no file descriptor is left; raise ulimit -n (LimitNOFILE=)",
+				 name);
+	return error_set(
+		e, code,
+		"pool '%s': %zu MiB cannot be mapped (%s); raise ulimit -v (LimitAS=), or use a smaller model or "
+		"context",
+		name, bytes / MIB + 1, strerror(-code));
+}
+
 static int refuse_node(int code, int os_node, const char *name, struct error *e)
 {
 	return error_set(
@@ -321,6 +334,8 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 				 huge_page_fix(fix, bytes, os_node));
 		return 0;
 	}
+	if (r && available >= MEMORY_RESERVE && bytes <= available - MEMORY_RESERVE)
+		return refuse_limit(r, bytes, name, e);
 	return refuse(bytes, available, os_node, name, e);
 }
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 #include <pthread.h>
@@ -98,6 +100,25 @@ static void test_too_large_together(void **state)
 	assert_int_equal(pool_suffice(p, 2, "test", &e), 0);
 }
 
+/* Memory there is; what the process may have of it is less. */
+static void test_limits_of_the_process(void **state)
+{
+	const struct rlimit no_files = { 0, 0 };
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		struct pool p;
+		struct error e = { "" };
+
+		setrlimit(RLIMIT_NOFILE, &no_files);
+		_exit(pool_map(&p, 1 << 20, -1, "test", &e) == -EMFILE && strstr(e.text, "ulimit -n") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void *map_and_write(void *arg)
 {
 	while (!__atomic_load_n((int *)arg, __ATOMIC_RELAXED)) {
@@ -139,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_reserved_pages_come_when_asked),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_too_large_together),
+		cmocka_unit_test(test_limits_of_the_process),
 		cmocka_unit_test(test_neighbours_memory_stays),
 	};
 
