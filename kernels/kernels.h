@@ -23,6 +23,8 @@
 #define ATTN_SCRATCH (8 * (ATTN_CHUNK + 16)) /* floats that attn_chunk wants */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
+#define ATTN_WEIGHT_MAX 32767.0f  /* weights of V are quantized to 15 bits: ATTN_CHUNK * 32767 * 127 is below 2^31 */
+#define ATTN_WEIGHT_MIN 0x1p-112f /* and to zeros where none is larger: 32767 / max overflows below 2^-113 */
 
 /*
  * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
@@ -41,7 +43,7 @@ size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
  *   KV_F16   K: f16[KV_BLOCK/16][head_dim][16] (lane = position)     V: f16[KV_BLOCK][head_dim]
  *   KV_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
  *            K: { f16 d[KV_BLOCK]; u8 q[8][KV_BLOCK][4] }[]          q[j][slot][i]: d = 4j+i, q + 128
- *            V: { f16 d[KV_BLOCK]; i8 q[KV_BLOCK][32] }[]
+ *            V: { f16 d[KV_BLOCK]; u8 q[KV_BLOCK/4][32][4] }[]   q[j][d][i]: slot = 4j+i, q + 128
  */
 enum kv_type { KV_F16, KV_Q8_0, KV_TYPE_MAX };
 
@@ -59,6 +61,10 @@ struct attn_kv {
 	size_t block_stride;
 	const uint32_t *blocks;
 	int head_dim; /* multiple of 16 up to HEAD_DIM_MAX */
+	/* What the caller goes on to, to be fetched meanwhile: K of n_next (0..ATTN_CHUNK / KV_BLOCK) blocks, likewise. */
+	const uint8_t *next_k;
+	const uint32_t *next_blocks;
+	int n_next;
 };
 
 /* The columns of a matrix, cut for a product into 1..CHUNK_MAX chunks: chunk c is columns [cut[c], cut[c + 1]). cut[0] is 0, cut[n] is
@@ -121,7 +127,8 @@ struct kernels {
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h
 	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
-	 *   KV_Q8_0: o[d] = chain of fma(e[p]*vd[p][b], (float)vq[p][d], o) over p ascending from +0
+	 *   KV_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b]; W = max w;
+	 *           quants of w: W > ATTN_WEIGHT_MIN ? round-to-nearest-even(w * (32767 / W)) : 0
 	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
 	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: ATTN_SCRATCH floats.
 	 */

@@ -2,7 +2,8 @@
  * Attention over the KV pool. A node's work is cut into pairs: a group of rows of one sequence, and query heads that share a KV
  * head, at most ATTN_TILE queries together, so that K and V are read once for all of them. A pair walks its chunks of
  * ATTN_CHUNK positions; with few pairs the chunks are spread over the workers too. Either way a chunk's partial result is
- * the same and they are merged in order of position, so the cut never shows in the bits.
+ * the same and they are merged in order of position, so the cut never shows in the bits. A chunk knows which one its worker takes
+ * after it, for that one's K is fetched meanwhile.
  */
 #include "daemon/model/arch.h"
 #include "daemon/util/memory.h"
@@ -111,19 +112,55 @@ static struct pair pair_at(const struct model *m, const struct node *n, uint32_t
 	return (struct pair){ n, &m->group[i / n->n_set], &n->set[i % n->n_set] };
 }
 
-/* One chunk of a pair into its place in p. */
-static void pair_chunk(const struct model *m, struct scratch *s, const struct pair *pr, uint32_t layer, uint32_t c,
-		       const struct partial *p)
+/* One chunk of a pair, and where its partial result goes. */
+struct item {
+	struct pair pair;
+	uint32_t chunk;
+	const struct partial *to;
+};
+
+static struct attn_kv item_kv(const struct model *m, const struct item *it, uint32_t layer)
+{
+	const struct pair *pr = &it->pair;
+	int dim = (int)m->hp.head_dim;
+	const uint8_t *k = head_at(m, pr->node, layer, pr->set->head_kv);
+
+	return (struct attn_kv){ .k = k,
+				 .v = k + kv_k_bytes(m->kv_type, dim),
+				 .block_stride = attention_block_bytes(m, pr->node),
+				 .blocks = m->batch->seq[pr->group->seq].block,
+				 .head_dim = dim };
+}
+
+/* The end of an item's positions: of its chunk, or of what its last row sees. */
+static int32_t item_end(const struct model *m, const struct item *it)
+{
+	const struct attn_group *g = it->pair.group;
+	int32_t end = m->batch->pos[g->row0 + g->n_row - 1] + 1, chunk_end = (int32_t)(it->chunk + 1) * ATTN_CHUNK;
+
+	return end < chunk_end ? end : chunk_end;
+}
+
+/* Its partial result, while what this worker does next is fetched (NULL: nothing). */
+static void item_run(const struct model *m, struct scratch *s, uint32_t layer, const struct item *it,
+		     const struct item *next)
 {
 	const struct batch *b = m->batch;
-	size_t dim = m->hp.head_dim;
-	const uint8_t *k = head_at(m, pr->node, layer, pr->set->head_kv);
-	struct attn_kv kv = { k, k + kv_k_bytes(m->kv_type, (int)dim), attention_block_bytes(m, pr->node),
-			      b->seq[pr->group->seq].block, (int)dim };
-	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK), end = 0;
+	const struct pair *pr = &it->pair;
+	size_t dim = m->hp.head_dim, c = it->chunk;
+	struct attn_kv kv = item_kv(m, it, layer);
+	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK);
 	const float *q[ATTN_TILE];
 	int n_q = 0;
 
+	if (next) {
+		struct attn_kv then = item_kv(m, next, layer);
+		int32_t from = (int32_t)next->chunk * ATTN_CHUNK;
+
+		kv.next_k = then.k;
+		kv.next_blocks = then.blocks + from / KV_BLOCK;
+		kv.n_next = (item_end(m, next) - from + KV_BLOCK - 1) / KV_BLOCK;
+	}
 	for (uint32_t r = 0; r < pr->group->n_row; r++) {
 		uint32_t row = pr->group->row0 + r;
 
@@ -131,12 +168,10 @@ static void pair_chunk(const struct model *m, struct scratch *s, const struct pa
 			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
 			pos[n_q] = b->pos[row];
 		}
-		end = b->pos[row] + 1;
 	}
-	end = end < p0 + ATTN_CHUNK ? end : p0 + ATTN_CHUNK;
-	m->k->attn_chunk[m->kv_type](p->o + (size_t)c * ATTN_TILE * dim, p->m + (size_t)c * ATTN_TILE,
-				     p->l + (size_t)c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0, end,
-				     s->attn);
+	m->k->attn_chunk[m->kv_type](it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
+				     it->to->l + c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0,
+				     item_end(m, it), s->attn);
 }
 
 static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr, const struct partial *p)
@@ -166,11 +201,16 @@ static void run_whole(struct model *m, uint32_t layer, int worker)
 	struct scratch *s = &m->scratch[worker];
 
 	for (uint32_t i = (uint32_t)(worker - team->first); i < n->n_pair; i += (uint32_t)team->n) {
-		struct pair pr = pair_at(m, n, i);
+		struct item it = { pair_at(m, n, i), 0, &s->partial }, next = it;
 
-		for (uint32_t c = 0; c < pr.group->n_chunk; c++)
-			pair_chunk(m, s, &pr, layer, c, &s->partial);
-		pair_merge(m, s, &pr, &s->partial);
+		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
+			bool is_last = ++next.chunk == it.pair.group->n_chunk;
+
+			if (is_last && i + (uint32_t)team->n < n->n_pair)
+				next = (struct item){ pair_at(m, n, i + (uint32_t)team->n), 0, NULL }, is_last = false;
+			item_run(m, s, layer, &it, is_last ? NULL : &next);
+		}
+		pair_merge(m, s, &it.pair, &s->partial);
 	}
 }
 
@@ -184,15 +224,22 @@ static void split_chunks(struct model *m, uint32_t layer, int worker)
 {
 	const struct team_node *team = team_node(m->team, worker);
 	const struct node *n = model_node(m, worker);
-	int item = 0;
+	struct item last = { .to = NULL }; /* not yet run, for want of the next */
+	int n_item = 0;
 
 	for (uint32_t i = 0; i < n->n_pair; i++) {
-		struct pair pr = pair_at(m, n, i);
+		struct item it = { pair_at(m, n, i), 0, partial_at(m, team, i) };
 
-		for (uint32_t c = 0; c < pr.group->n_chunk; c++)
-			if (item++ % team->n == worker - team->first)
-				pair_chunk(m, &m->scratch[worker], &pr, layer, c, partial_at(m, team, i));
+		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
+			if (n_item++ % team->n != worker - team->first)
+				continue;
+			if (last.to)
+				item_run(m, &m->scratch[worker], layer, &last, &it);
+			last = it;
+		}
 	}
+	if (last.to)
+		item_run(m, &m->scratch[worker], layer, &last, NULL);
 }
 
 static void split_merge(struct model *m, int worker)

@@ -1,6 +1,7 @@
 /*
  * Attention over a q8_0 KV: as avx512vnni/attn_q8.c, eight lanes at a time. maddubs takes |q| unsigned and K with the sign of q:
- * both are within 127, so a pair is at most 2 * 127 * 127 = 32,258 and no int16 saturates.
+ * both are within 127, so a pair is at most 2 * 127 * 127 = 32,258 and no int16 saturates. For p.v madd has 16 bits on both sides and
+ * sums in 32.
  */
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
@@ -9,6 +10,12 @@
 #define LEN       32 /* dimensions of a block */
 #define BLOCK_MAX (HEAD_DIM_MAX / LEN)
 #define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
+
+/* One line of what comes half a chunk later. */
+INLINE void fetch_later(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T1);
+}
 
 struct queries {
 	_Alignas(32) int8_t q[GROUP][HEAD_DIM_MAX], abs[GROUP][HEAD_DIM_MAX];
@@ -46,24 +53,29 @@ void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int 
 			memcpy(kd + SCALES + i * KV_BLOCK + (size_t)slot * 4, q + i, 4);
 		load_some(x, v + d, (int)len, 1.0f);
 		set_scale(vd, slot, quantize_block(&v8, x));
-		_mm256_store_si256((__m256i *)q, v8);
-		memcpy(vd + SCALES + slot * LEN, q, len);
+		_mm256_store_si256((__m256i *)q, _mm256_xor_si256(v8, _mm256_set1_epi8(-128)));
+		for (size_t i = 0; i < len; i++)
+			vd[SCALES + ((size_t)slot / 4 * LEN + i) * 4 + (size_t)slot % 4] = q[i];
 	}
 }
 
-/* Scores of sixteen positions, the lane-th of their block on. */
-INLINE void scores16(float *s, const struct queries *x, const uint8_t *k, int hd, int lane, const int n)
+/* Scores of sixteen positions, the lane-th of their block on. V of them is fetched: it is as long as K. */
+INLINE void scores16(float *s, const struct queries *x, const uint8_t *k, const uint8_t *v, int hd, int lane,
+		     const int n)
 {
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES) {
+	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES, v += KV_Q8_0_BYTES) {
 		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
 		__m256i sum[GROUP][2];
 
 		for (int i = 0; i < n; i++)
 			sum[i][0] = sum[i][1] = _mm256_setzero_si256();
+		fetch_later(v);
+		for (int d = 0; d < len; d += 4)
+			fetch_later(v + SCALES + d * KV_BLOCK + lane * 4);
 		for (int h = 0; h < 2; h++) {
 			const uint8_t *kq = k + SCALES + (lane + 8 * h) * 4;
 
@@ -94,54 +106,125 @@ INLINE void scores16(float *s, const struct queries *x, const uint8_t *k, int hd
 	}
 }
 
-INLINE __m256 load8(const uint8_t *p)
+/* Weights of one block of dimensions for the positions of a chunk, in fours as 0 2 1 3: V's even bytes meet the first two. */
+struct weights {
+	_Alignas(32) int16_t q[GROUP][ATTN_CHUNK];
+	int32_t start[GROUP]; /* -128 * sum of q */
+	float scale[GROUP];
+};
+
+/* One block of dimensions of V in a chunk: block i lies at base + blocks[i] * stride. And of the K to be fetched. */
+struct part {
+	const uint8_t *base, *next;
+	size_t stride;
+	const uint32_t *blocks, *next_blocks;
+	int n, n_next; /* blocks */
+};
+
+INLINE const uint8_t *block_at(const struct part *v, int i)
 {
-	return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+	return v->base + v->blocks[i] * v->stride;
 }
 
-/* w[i][slot] = e * scale of V, for the positions of a block. */
-INLINE void weights32(float (*w)[KV_BLOCK], const float *s, const uint8_t *vd, const int n)
+INLINE int32_t sum_lanes(__m256i v)
 {
-	for (int h = 0; h < KV_BLOCK; h += 8)
-		for (int i = 0; i < n; i++)
-			_mm256_store_ps(w[i] + h,
-					_mm256_mul_ps(_mm256_loadu_ps(s + i * S_STRIDE + h), load_halfs(vd + 2 * h)));
+	__m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+	s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+	return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-/* o[i][d .. d + 15]; what a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void values16(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int d,
-		     const struct reach *r, const int n)
+/* e * scale of V for eight positions. */
+INLINE __m256 weight8(const float *e, const uint8_t *d)
 {
-	_Alignas(32) float w[GROUP][KV_BLOCK];
-	__m256 acc[GROUP][2];
-	const uint8_t *v = NULL;
+	return _mm256_mul_ps(_mm256_loadu_ps(e), load_halfs(d));
+}
+
+/* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
+INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const struct part *v, const int n)
+{
+	__m256 max[GROUP];
 
 	for (int i = 0; i < n; i++)
-		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int p = 0; p < r->longest; p++, v += LEN) {
-		int slot = p % KV_BLOCK;
+		max[i] = _mm256_setzero_ps();
+	for (int b = 0; b < v->n; b++)
+		for (int slot = 0; slot < KV_BLOCK; slot += 8)
+			for (int i = 0; i < n; i++) /* a NaN as the first operand loses */
+				max[i] = _mm256_max_ps(
+					weight8(e + i * S_STRIDE + b * KV_BLOCK + slot, block_at(v, b) + 2 * slot),
+					max[i]);
+	for (int i = 0; i < n; i++) {
+		float m = max_lane(max[i]);
 
-		if (slot == 0) {
-			const uint8_t *vd = kv->v + block[p / KV_BLOCK] * kv->block_stride + d / LEN * KV_Q8_0_BYTES;
+		w->scale[i] = m / ATTN_WEIGHT_MAX;
+		inv[i] = _mm256_set1_ps(m > ATTN_WEIGHT_MIN ? ATTN_WEIGHT_MAX / m : 0.0f);
+	}
+}
 
-			weights32(w, s + p, vd, n);
-			v = vd + SCALES + d % LEN;
-		}
-		__m256 a = load8(v), b = load8(v + 8);
+/* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN: less
+ * than 0. */
+INLINE void quantize_weights(struct weights *w, const float *e, const struct part *v, const int n)
+{
+	const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3,
+					       6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+	__m256 inv[GROUP];
+	__m256i start[GROUP];
+
+	weight_scales(w, inv, e, v, n);
+	for (int i = 0; i < n; i++)
+		start[i] = _mm256_setzero_si256();
+	for (int p = 0; p < v->n * KV_BLOCK; p += LANES) {
+		const uint8_t *d = block_at(v, p / KV_BLOCK) + p % KV_BLOCK * 2;
 
 		for (int i = 0; i < n; i++) {
-			if (p >= r->common && p >= r->len[i])
-				continue;
-			__m256 e = _mm256_set1_ps(w[i][slot]);
+			const float *x = e + i * S_STRIDE + p;
+			__m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(weight8(x, d), inv[i])),
+				b = _mm256_cvtps_epi32(_mm256_mul_ps(weight8(x + 8, d + 16), inv[i])),
+				q = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
 
-			acc[i][0] = _mm256_fmadd_ps(e, a, acc[i][0]);
-			acc[i][1] = _mm256_fmadd_ps(e, b, acc[i][1]);
+			q = _mm256_shuffle_epi8(_mm256_max_epi16(q, _mm256_setzero_si256()), order);
+			_mm256_store_si256((__m256i *)(w->q[i] + p), q);
+			start[i] = _mm256_add_epi32(start[i], _mm256_madd_epi16(q, _mm256_set1_epi16(-128)));
 		}
 	}
-	for (int i = 0; i < n; i++) {
-		_mm256_storeu_ps(o + i * kv->head_dim + d, acc[i][0]);
-		_mm256_storeu_ps(o + i * kv->head_dim + d + 8, acc[i][1]);
+	for (int i = 0; i < n; i++)
+		w->start[i] = sum_lanes(start[i]);
+}
+
+/* o[i][0 .. 15], of the dimensions d on in their block. */
+INLINE void values16(float *o, int hd, const struct weights *w, const struct part *v, int d, const int n)
+{
+	__m256i acc[GROUP][2];
+
+	for (int i = 0; i < n; i++)
+		acc[i][0] = acc[i][1] = _mm256_set1_epi32(w->start[i]);
+	for (int b = 0; b < v->n; b++) {
+		const uint8_t *block = block_at(v, b), *q = block + SCALES + 4 * d,
+			      *next = b < v->n_next ? v->next + v->next_blocks[b] * v->stride : block;
+		const int16_t *x = w->q[0] + b * KV_BLOCK;
+
+		fetch_later(next);
+		next += SCALES + 4 * d;
+		for (int slot = 0; slot < KV_BLOCK; slot += 4, q += 4 * LEN, next += 4 * LEN, x += 4) {
+			fetch_later(next);
+			for (int j = 0; j < 2; j++) {
+				__m256i val = load_bytes(q + j * 32), odd = _mm256_srli_epi16(val, 8),
+					even = _mm256_and_si256(val, _mm256_set1_epi16(0xff));
+
+				for (int i = 0; i < n; i++) {
+					const int16_t *four = x + i * ATTN_CHUNK;
+					__m256i sum = _mm256_add_epi32(_mm256_madd_epi16(even, load_pair(four)),
+								       _mm256_madd_epi16(odd, load_pair(four + 2)));
+
+					acc[i][j] = _mm256_add_epi32(acc[i][j], sum);
+				}
+			}
+		}
 	}
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < 2; j++)
+			_mm256_storeu_ps(o + i * hd + 8 * j,
+					 _mm256_mul_ps(_mm256_set1_ps(w->scale[i]), _mm256_cvtepi32_ps(acc[i][j])));
 }
 
 static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int hd)
@@ -163,15 +246,32 @@ INLINE void group(const int n, float *o, float *m, float *l, const float *const 
 {
 	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx2_attn_reach(pos, n, p0, p1);
+	struct part v = { .base = kv->v,
+			  .next = kv->n_next ? kv->next_k : kv->v,
+			  .stride = kv->block_stride,
+			  .blocks = block,
+			  .next_blocks = kv->next_blocks,
+			  .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK,
+			  .n_next = kv->n_next };
+	int hd = kv->head_dim;
 	struct queries x;
+	struct weights w;
 
-	quantize_queries(&x, q, scale, n, kv->head_dim);
+	quantize_queries(&x, q, scale, n, hd);
 	for (int p = 0; p < r.longest; p += LANES)
-		scores16(s + p, &x, kv->k + block[p / KV_BLOCK] * kv->block_stride, kv->head_dim, p % KV_BLOCK, n);
-	for (int i = 0; i < n; i++)
+		scores16(s + p, &x, kv->k + block[p / KV_BLOCK] * kv->block_stride,
+			 kv->v + block[p / KV_BLOCK] * kv->block_stride, hd, p % KV_BLOCK, n);
+	for (int i = 0; i < n; i++) {
 		avx2_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
-	for (int d = 0; d < kv->head_dim; d += LANES)
-		values16(o, s, kv, block, d, &r, n);
+		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += 8)
+			_mm256_storeu_ps(s + i * S_STRIDE + p, _mm256_setzero_ps());
+	}
+	for (int d = 0; d < hd; d += LEN, v.base += KV_Q8_0_BYTES, v.next += KV_Q8_0_BYTES) {
+		quantize_weights(&w, s, &v, n);
+		values16(o + d, hd, &w, &v, 0, n);
+		if (d + LANES < hd)
+			values16(o + d + LANES, hd, &w, &v, LANES, n);
+	}
 }
 
 void avx2_attn_chunk_q8_0(ATTN_CHUNK_ARGS)

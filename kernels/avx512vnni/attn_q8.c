@@ -1,16 +1,23 @@
 /*
  * Attention over a q8_0 KV. Scores: K is unsigned (q + 128), so one vpdpbusd multiplies four dimensions of sixteen positions, and
- * a sum starts at -128 times the sum of the query's quants. Values: the weight of a position takes in its scale once for
- * all 32 dimensions of a block, then one chain of fma as for f16.
+ * a sum starts at -128 times the sum of the query's quants. Values: V is unsigned too. The weight of a position takes in its scale
+ * and becomes an i16, and one vpdpwssd multiplies two positions of sixteen dimensions; a sum starts at -128 times that of the weights.
+ *
+ * Half a chunk is done in less time than memory takes for a block or two, so what is fetched is needed half a chunk later: V while K
+ * is multiplied, the next chunk's K while V is; into L2, for L1 has neither the room nor as many misses in flight.
  */
 #include "kernels/avx512vnni/attn.h"
 #include "kernels/avx512vnni/quantize.h"
 
-#include "kernels/f16.h"
-
 #define LEN       32 /* dimensions of a block */
 #define BLOCK_MAX (HEAD_DIM_MAX / LEN)
 #define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
+
+/* One line of what comes half a chunk later. */
+ALWAYS_INLINE void fetch_later(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T1);
+}
 
 struct queries {
 	_Alignas(64) uint8_t q[GROUP][HEAD_DIM_MAX];
@@ -45,12 +52,14 @@ void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v
 		for (int i = 0; i < len; i += 4)
 			memcpy(kd + SCALES + i * KV_BLOCK + slot * 4, four + i, 4);
 		set_scale(vd, slot, quantize_some(&q, v + d, len, _mm512_set1_ps(1.0f)));
-		_mm256_mask_storeu_epi8(vd + SCALES + slot * LEN, len < LEN ? 0xffffu : ~0u, q);
+		_mm256_storeu_si256((__m256i *)four, _mm256_xor_si256(q, _mm256_set1_epi8(-128)));
+		for (int i = 0; i < len; i++)
+			vd[SCALES + (slot / 4 * LEN + i) * 4 + slot % 4] = four[i];
 	}
 }
 
-/* Scores of 16*n_lane positions from the lane-th sixteen of a block on. */
-ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, const uint8_t *next, int hd, int lane,
+/* Scores of 16*n_lane positions from the lane-th sixteen of a block on. V of the block is fetched: it is as long as K. */
+ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, const uint8_t *v, int hd, int lane,
 			  const int n, const int n_lane)
 {
 	__m512 acc[GROUP][2];
@@ -59,18 +68,18 @@ ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, c
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_lane; j++)
 			acc[i][j] = _mm512_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES, next += KV_Q8_0_BYTES) {
-		const uint8_t *kq = k + SCALES + lane * 64, *nq = next + SCALES + lane * 64;
+	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES, v += KV_Q8_0_BYTES) {
+		const uint8_t *kq = k + SCALES + lane * 64, *vq = v + SCALES + lane * 64;
 		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
 
-		fetch(next);
+		fetch_later(v);
 		for (int i = 0; i < n; i++)
 			for (int j = 0; j < n_lane; j++)
 				sum[i][j] = _mm512_set1_epi32(x->start[i][b]);
-		for (int d = 0; d < len; d += 4, kq += 4 * KV_BLOCK, nq += 4 * KV_BLOCK) {
+		for (int d = 0; d < len; d += 4, kq += 4 * KV_BLOCK, vq += 4 * KV_BLOCK) {
 			for (int j = 0; j < n_lane; j++) {
 				val[j] = _mm512_load_si512(kq + j * 64);
-				fetch(nq + j * 64);
+				fetch_later(vq + j * 64);
 			}
 			for (int i = 0; i < n; i++)
 				for (int j = 0; j < n_lane; j++)
@@ -89,64 +98,127 @@ ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, c
 			_mm512_storeu_ps(s + i * S_STRIDE + (lane + j) * LANES, acc[i][j]);
 }
 
-ALWAYS_INLINE __m512 load16(const uint8_t *p)
+/* Weights of one block of dimensions for the positions of a chunk, in fours as 0 2 1 3: V's even bytes meet the first two. */
+struct weights {
+	_Alignas(64) int16_t q[GROUP][ATTN_CHUNK];
+	int32_t start[GROUP]; /* -128 * sum of q */
+	float scale[GROUP];
+};
+
+/* One block of dimensions of V in a chunk: block i lies at base + blocks[i] * stride. And of the K to be fetched. */
+struct part {
+	const uint8_t *base, *next;
+	size_t stride;
+	const uint32_t *blocks, *next_blocks;
+	int n, n_next; /* blocks */
+};
+
+ALWAYS_INLINE __m512 load_scales(const uint8_t *p)
 {
-	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+	return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)p));
 }
 
-/* w[i][slot] = e * scale of V, for the positions of a block. */
-ALWAYS_INLINE void weights32(float (*w)[KV_BLOCK], const float *s, const uint8_t *vd, const int n)
+/* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
+ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const struct part *v, const int n)
 {
-	__m512 a = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)vd)),
-	       b = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(vd + 32)));
+	__m512 max[GROUP];
 
+	for (int i = 0; i < n; i++)
+		max[i] = _mm512_setzero_ps();
+	for (int j = 0; j < v->n; j++) {
+		const uint8_t *d = v->base + v->blocks[j] * v->stride;
+		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
+
+		for (int i = 0; i < n; i++) {
+			const float *x = e + i * S_STRIDE + j * KV_BLOCK;
+
+			/* A NaN as the first operand loses. */
+			max[i] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x), d0), max[i]);
+			max[i] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x + LANES), d1), max[i]);
+		}
+	}
 	for (int i = 0; i < n; i++) {
-		_mm512_store_ps(w[i], _mm512_mul_ps(_mm512_loadu_ps(s + i * S_STRIDE), a));
-		_mm512_store_ps(w[i] + LANES, _mm512_mul_ps(_mm512_loadu_ps(s + i * S_STRIDE + LANES), b));
+		float m = _mm512_reduce_max_ps(max[i]);
+
+		w->scale[i] = m / ATTN_WEIGHT_MAX;
+		inv[i] = _mm512_set1_ps(m > ATTN_WEIGHT_MIN ? ATTN_WEIGHT_MAX / m : 0.0f);
 	}
 }
 
-/* o[i][0 .. 16*n_vec) of block b of the dimensions; as for f16, `common` positions concern all queries. */
-ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int b,
-			  const struct reach *r, const int n, const int n_vec)
+/* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN, of
+ * which the low half is kept: 0. */
+ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const struct part *v, const int n)
 {
-	_Alignas(64) float w[GROUP][KV_BLOCK];
-	__m512 acc[GROUP][2], val[2];
+	static const _Alignas(64)
+		int16_t order[32] = { 0,  4,  2,  6,  8,  12, 10, 14, 16, 20, 18, 22, 24, 28, 26, 30,
+				      32, 36, 34, 38, 40, 44, 42, 46, 48, 52, 50, 54, 56, 60, 58, 62 };
+	__m512 inv[GROUP];
+	__m512i start[GROUP];
 
+	weight_scales(w, inv, e, v, n);
 	for (int i = 0; i < n; i++)
-		for (int j = 0; j < n_vec; j++)
-			acc[i][j] = _mm512_setzero_ps();
-	for (int p = 0; p < r->longest; p += KV_BLOCK, block++) {
-		const uint8_t *vd = kv->v + *block * kv->block_stride + b * KV_Q8_0_BYTES, *v = vd + SCALES;
-		int n_slot = r->longest - p < KV_BLOCK ? r->longest - p : KV_BLOCK, slot = 0;
-		int all = r->common - p < n_slot ? r->common - p : n_slot;
-		const uint8_t *next = kv->v + block[p + KV_BLOCK < r->longest] * kv->block_stride + b * KV_Q8_0_BYTES;
+		start[i] = _mm512_setzero_si512();
+	for (int j = 0; j < v->n; j++) {
+		const uint8_t *d = v->base + v->blocks[j] * v->stride;
+		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
 
-		weights32(w, s + p, vd, n);
-		fetch(next);
-		for (; slot < all; slot++, v += LEN) {
-			for (int j = 0; j < n_vec; j++)
-				val[j] = load16(v + j * LANES);
-			fetch(next + SCALES + slot * LEN);
-			for (int i = 0; i < n; i++)
-				for (int j = 0; j < n_vec; j++)
-					acc[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(w[i][slot]), val[j], acc[i][j]);
-		}
-		for (; slot < n_slot; slot++, v += LEN) {
-			for (int j = 0; j < n_vec; j++)
-				val[j] = load16(v + j * LANES);
-			for (int i = 0; i < n; i++) {
-				__mmask16 sees = p + slot < r->len[i] ? 0xffff : 0;
+		for (int i = 0; i < n; i++) {
+			const float *x = e + i * S_STRIDE + j * KV_BLOCK;
+			__m512 a = _mm512_mul_ps(_mm512_loadu_ps(x), d0),
+			       b = _mm512_mul_ps(_mm512_loadu_ps(x + LANES), d1);
+			__m512i q = _mm512_permutex2var_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(a, inv[i])),
+							      _mm512_load_si512(order),
+							      _mm512_cvtps_epi32(_mm512_mul_ps(b, inv[i])));
 
-				for (int j = 0; j < n_vec; j++)
-					acc[i][j] = _mm512_mask3_fmadd_ps(_mm512_set1_ps(w[i][slot]), val[j], acc[i][j],
-									  sees);
-			}
+			_mm512_store_si512(w->q[i] + j * KV_BLOCK, q);
+			start[i] = _mm512_dpwssd_epi32(start[i], q, _mm512_set1_epi16(-128));
 		}
 	}
 	for (int i = 0; i < n; i++)
-		for (int j = 0; j < n_vec; j++)
-			_mm512_storeu_ps(o + i * kv->head_dim + b * LEN + j * LANES, acc[i][j]);
+		w->start[i] = _mm512_reduce_add_epi32(start[i]);
+}
+
+/* o[i][0 .. 16*n_vec) of a block of dimensions. Integers may be summed in any order: for one or two queries in two parts, since one
+ * sum would wait for itself. */
+ALWAYS_INLINE void values(float *o, int hd, const struct weights *w, const struct part *v, const int n, const int n_vec)
+{
+	const int other = n <= 2;
+	__m512i acc[GROUP][2][2];
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n_vec; j++) {
+			acc[i][j][other] = _mm512_setzero_si512();
+			acc[i][j][0] = _mm512_set1_epi32(w->start[i]);
+		}
+	for (int b = 0; b < v->n; b++) {
+		const uint8_t *q = v->base + v->blocks[b] * v->stride + SCALES,
+			      *next = b < v->n_next ? v->next + v->next_blocks[b] * v->stride : q - SCALES;
+		const int16_t *x = w->q[0] + b * KV_BLOCK;
+
+		fetch_later(next);
+		next += SCALES;
+#pragma GCC unroll 1
+		for (int slot = 0; slot < KV_BLOCK; slot += 4, q += 4 * LEN, next += 4 * LEN, x += 4)
+			for (int j = 0; j < n_vec; j++) {
+				__m512i val = _mm512_load_si512(q + j * 64), odd = _mm512_srli_epi16(val, 8),
+					even = _mm512_and_si512(val, _mm512_set1_epi16(0xff));
+
+				fetch_later(next + j * 64);
+				for (int i = 0; i < n; i++) {
+					const uint8_t *four = (const uint8_t *)(x + i * ATTN_CHUNK);
+
+					acc[i][j][0] = dot2(acc[i][j][0], even, four);
+					acc[i][j][other] = dot2(acc[i][j][other], odd, four + 4);
+				}
+			}
+	}
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n_vec; j++) {
+			__m512i sum = other ? _mm512_add_epi32(acc[i][j][0], acc[i][j][1]) : acc[i][j][0];
+
+			_mm512_storeu_ps(o + i * hd + j * LANES,
+					 _mm512_mul_ps(_mm512_set1_ps(w->scale[i]), _mm512_cvtepi32_ps(sum)));
+		}
 }
 
 static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int hd)
@@ -166,25 +238,34 @@ ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float 
 {
 	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
+	struct part v = { .base = kv->v,
+			  .next = kv->n_next ? kv->next_k : kv->v,
+			  .stride = kv->block_stride,
+			  .blocks = block,
+			  .next_blocks = kv->next_blocks,
+			  .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK,
+			  .n_next = kv->n_next };
 	const int n_lane = n <= 4 ? 2 : 1;
 	struct queries x;
-	int b = 0;
+	struct weights w;
 
 	quantize_queries(&x, q, scale, n, kv->head_dim);
-	for (int p = 0; p < r.longest; p += KV_BLOCK) {
-		const uint8_t *k = kv->k + block[p / KV_BLOCK] * kv->block_stride,
-			      *next = p + KV_BLOCK < r.longest ? kv->k + block[p / KV_BLOCK + 1] * kv->block_stride
-							       : kv->v + block[0] * kv->block_stride;
-
+	for (int j = 0; j < v.n; j++)
 		for (int lane = 0; lane < KV_BLOCK / LANES; lane += n_lane)
-			scores(s + p, &x, k, next, kv->head_dim, lane, n, n_lane);
-	}
-	for (int i = 0; i < n; i++)
+			scores(s + j * KV_BLOCK, &x, kv->k + block[j] * kv->block_stride,
+			       kv->v + block[j] * kv->block_stride, kv->head_dim, lane, n, n_lane);
+	for (int i = 0; i < n; i++) {
 		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
-	for (; (b + 1) * LEN <= kv->head_dim; b++)
-		values(o, s, kv, block, b, &r, n, 2);
-	if (b * LEN < kv->head_dim)
-		values(o, s, kv, block, b, &r, n, 1);
+		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += LANES)
+			_mm512_storeu_ps(s + i * S_STRIDE + p, _mm512_setzero_ps());
+	}
+	for (int d = 0; d < kv->head_dim; d += LEN, v.base += KV_Q8_0_BYTES, v.next += KV_Q8_0_BYTES) {
+		quantize_weights(&w, s, &v, n);
+		if (d + LEN <= kv->head_dim)
+			values(o + d, kv->head_dim, &w, &v, n, 2);
+		else
+			values(o + d, kv->head_dim, &w, &v, n, 1);
+	}
 }
 
 void avx512vnni_attn_chunk_q8_0(ATTN_CHUNK_ARGS)

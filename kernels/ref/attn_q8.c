@@ -1,4 +1,5 @@
-/* Attention over a q8_0 KV: the definition. Products of q and K are exact integers a block; values are one chain over positions. */
+/* Attention over a q8_0 KV: the definition. Products are exact integers: of q and K within a block of dimensions, of weights and V
+ * within a chunk of positions. */
 #include "kernels/ref/ref.h"
 
 #include "kernels/f16.h"
@@ -28,6 +29,17 @@ static void set_scale(uint8_t *block, int slot, float d)
 	((uint16_t *)block)[slot] = f32_to_f16(d);
 }
 
+/* Where K and V of a block of dimensions hold dimension i of a slot: 4 dimensions, and 4 positions, in adjacent bytes. */
+static int k_at(int slot, int i)
+{
+	return (i / 4 * KV_BLOCK + slot) * 4 + i % 4;
+}
+
+static int v_at(int slot, int i)
+{
+	return (slot / 4 * LEN + i) * 4 + slot % 4;
+}
+
 void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
 {
 	for (int b = 0; b * LEN < head_dim; b++) {
@@ -37,8 +49,10 @@ void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int s
 
 		set_scale(kd, slot, ref_quantize(q, k + b * LEN, len));
 		for (int i = 0; i < len; i++)
-			kq[(i / 4 * KV_BLOCK + slot) * 4 + i % 4] = (uint8_t)(q[i] + 128);
-		set_scale(vd, slot, ref_quantize((int8_t *)vq + slot * LEN, v + b * LEN, len));
+			kq[k_at(slot, i)] = (uint8_t)(q[i] + 128);
+		set_scale(vd, slot, ref_quantize(q, v + b * LEN, len));
+		for (int i = 0; i < len; i++)
+			vq[v_at(slot, i)] = (uint8_t)(q[i] + 128);
 	}
 }
 
@@ -58,27 +72,46 @@ static float score(const struct query *x, const struct attn_kv *kv, int32_t p)
 		int32_t sum = 0;
 
 		for (int i = 0; i < block_len(kv->head_dim, b); i++)
-			sum += x->q[b * LEN + i] * (kq[(i / 4 * KV_BLOCK + slot) * 4 + i % 4] - 128);
+			sum += x->q[b * LEN + i] * (kq[k_at(slot, i)] - 128);
 		s = fmaf(scale_at(kd, slot) * x->d[b], (float)sum, s);
 	}
 	return s;
 }
 
-/* o[d] of one block of dimensions. */
+/* w[n] -> their quants, as floats; returns the scale. The clamp is for NaN and infinity, which must only be harmless. */
+static float quantize_weights(float *w, int n)
+{
+	float max = 0.0f;
+
+	for (int i = 0; i < n; i++)
+		max = w[i] > max ? w[i] : max; /* a NaN never wins */
+	float inv = max > ATTN_WEIGHT_MIN ? ATTN_WEIGHT_MAX / max : 0.0f;
+	for (int i = 0; i < n; i++) {
+		float v = rintf(w[i] * inv);
+		w[i] = v >= 0.0f ? (v <= ATTN_WEIGHT_MAX ? v : ATTN_WEIGHT_MAX) : 0.0f;
+	}
+	return max / ATTN_WEIGHT_MAX;
+}
+
+/* o[d] of one block of dimensions. A sum stays within ATTN_CHUNK * 32767 * 127 < 2^31. */
 static void values(float *o, const float *e, const struct attn_kv *kv, int b, int32_t p0, int32_t end)
 {
 	int len = block_len(kv->head_dim, b);
+	float w[ATTN_CHUNK];
+	int32_t sum[LEN] = { 0 };
 
-	for (int i = 0; i < len; i++)
-		o[i] = 0.0f;
+	for (int32_t p = p0; p < end; p++)
+		w[p - p0] = e[p - p0] *
+			    scale_at(kv_block(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride, b), p % KV_BLOCK);
+	float scale = quantize_weights(w, end - p0);
 	for (int32_t p = p0; p < end; p++) {
-		const uint8_t *vd = kv_block(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride, b);
-		const int8_t *vq = (const int8_t *)vd + 2 * KV_BLOCK + p % KV_BLOCK * LEN;
-		float w = e[p - p0] * scale_at(vd, p % KV_BLOCK);
+		const uint8_t *vq = kv_block(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride, b) + 2 * KV_BLOCK;
 
 		for (int i = 0; i < len; i++)
-			o[i] = fmaf(w, (float)vq[i], o[i]);
+			sum[i] += (int32_t)w[p - p0] * (vq[v_at(p % KV_BLOCK, i)] - 128);
 	}
+	for (int i = 0; i < len; i++)
+		o[i] = scale * (float)sum[i];
 }
 
 void ref_attn_chunk_q8_0(ATTN_CHUNK_ARGS)

@@ -198,10 +198,39 @@ static void test_rope(void **state)
 	each_isa(check_rope);
 }
 
-/* KV of 3 * ATTN_CHUNK / 2 positions in shuffled blocks, the rest NaN: what a query must not see must not show. */
-static void attn_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int hd, int n_q,
-		      int32_t last)
+/* What is stored: anything; equal weights and V at its extremes, the largest sum of integers there is; one weight far above the rest;
+ * V of all magnitudes at once, of subnormal scales, of the largest, of none; and one infinity, which need only be harmless. */
+enum kv_fill { KV_RANDOM, KV_EQUAL, KV_PEAK, KV_MIXED, KV_TINY, KV_HUGE, KV_ZERO, KV_INFINITE, KV_FILL_N };
+
+static void fill_kv(float *k, float *v, enum kv_type type, int hd, int32_t p, enum kv_fill fill)
 {
+	float huge = type == KV_F16 ? 60000.0f : 8e6f, mixed = ldexpf(1.0f, (int)(rng() % 40) - 26);
+
+	for (int d = 0; d < hd; d++) {
+		k[d] = fill == KV_EQUAL ? 0.0f : (fill == KV_PEAK && p == 5 ? 30.0f : 1.0f) * uniform();
+		v[d] = fill == KV_EQUAL ? (d % 2 ? -1.0f : 1.0f) : uniform();
+		v[d] *= fill == KV_MIXED  ? mixed
+			: fill == KV_TINY ? 1e-6f
+			: fill == KV_HUGE ? huge
+			: fill == KV_ZERO ? 0.0f
+					  : 1.0f;
+		if (fill == KV_INFINITE && p == 3 && d == 1)
+			v[d] = INFINITY;
+	}
+}
+
+/* The same bits, but for the payload of a NaN. */
+static void assert_floats_equal(const float *a, const float *b, int n)
+{
+	for (int i = 0; i < n; i++)
+		assert_true(f32_bits(a[i]) == f32_bits(b[i]) || (isnan(a[i]) && isnan(b[i])));
+}
+
+/* KV of 3 * ATTN_CHUNK / 2 positions in shuffled blocks, the rest poison: what a query must not see must not show. */
+static void attn_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int hd, int n_q,
+		      int32_t last, enum kv_fill fill)
+{
+	static const uint8_t poison[] = { 0x7e, 0xff, 0xbf }; /* as f16: NaN of both signs, -1.9 */
 	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE, O = Q * HEAD_DIM_MAX };
 	static float q[O], o0[O], o1[O];
 	size_t kb = kv_k_bytes(type, hd), stride = kb + kv_v_bytes(type, hd), n = N_BLOCK * stride;
@@ -214,7 +243,7 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 
 	for (uint32_t i = 0; i < N_BLOCK; i++)
 		blocks[i] = (i * 7 + 3) % N_BLOCK;
-	memset(kv0, 0x7e, n), memset(kv1, 0x7e, n); /* NaN as f16 */
+	memset(kv0, poison[n_q % 3], n), memset(kv1, poison[n_q % 3], n);
 	/* Odd n_q: p1 ends what query 0 sees; even: the positions do, and p1 takes in the poison. Query 2 sees nothing. */
 	for (int i = 0; i < n_q; i++)
 		pos[i] = i == 2 ? -1 : last - (i * 5 <= last ? i * 5 : 0) + (i == 0 && n_q % 2 ? 7 : 0);
@@ -222,8 +251,7 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 		float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
 		size_t at = blocks[p / KV_BLOCK] * stride;
 
-		for (int d = 0; d < hd; d++)
-			kf[d] = uniform(), vf[d] = uniform();
+		fill_kv(kf, vf, type, hd, p, fill);
 		ref->kv_store[type](kv0 + at, kv0 + at + kb, kf, vf, p % KV_BLOCK, hd),
 			k->kv_store[type](kv1 + at, kv1 + at + kb, kf, vf, p % KV_BLOCK, hd);
 	}
@@ -235,6 +263,9 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 	}
 	struct attn_kv kv = { .k = kv0, .v = kv0 + kb, .block_stride = stride, .blocks = blocks, .head_dim = hd };
 
+	kv.next_k = kv0, kv.n_next = n_q % (ATTN_CHUNK / KV_BLOCK + 1);
+	kv.next_blocks = blocks + N_BLOCK - kv.n_next;
+
 	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
 		int32_t stop = n_q % 2 ? last + 1 : N_BLOCK * KV_BLOCK,
 			p1 = stop < p0 + ATTN_CHUNK ? stop : p0 + ATTN_CHUNK;
@@ -242,11 +273,12 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 		set_canaries(o0, O), set_canaries(o1, O);
 		ref->attn_chunk[type](o0, m0, l0, qp, scale, pos, n_q, &kv, p0, p1, scratch);
 		k->attn_chunk[type](o1, m1, l1, qp, scale, pos, n_q, &kv, p0, p1, scratch);
-		assert_memory_equal(o0, o1, sizeof(o0));
+		assert_floats_equal(o0, o1, n_q * hd);
+		assert_memory_equal(o0 + n_q * hd, o1 + n_q * hd, sizeof(o0) - sizeof(float) * (size_t)(n_q * hd));
 		assert_memory_equal(m0, m1, sizeof(float) * (size_t)n_q);
 		assert_memory_equal(l0, l1, sizeof(float) * (size_t)n_q);
 		for (int i = 0; i < n_q * hd; i++)
-			assert_true(isfinite(o0[i]));
+			assert_true(isfinite(o0[i]) || fill == KV_INFINITE);
 	}
 	free(kv0), free(kv1), free(scratch);
 }
@@ -259,7 +291,8 @@ static void check_attn(const struct kernels *ref, const struct kernels *k)
 	for (int type = 0; type < KV_TYPE_MAX; type++)
 		for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
 			for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
-				attn_case(ref, k, (enum kv_type)type, heads[(i + (size_t)n_q) % 7], n_q, last[i]);
+				attn_case(ref, k, (enum kv_type)type, heads[(i + (size_t)n_q) % 7], n_q, last[i],
+					  (enum kv_fill)((i + (size_t)n_q / 7) % KV_FILL_N));
 }
 
 static void check_merge(const struct kernels *ref, const struct kernels *k)

@@ -1,6 +1,6 @@
 /*
  * Why it matters: every ISA is held to the bits of ref/, so what ref/ gets wrong is wrong everywhere and no comparison shows it.
- * Here it is held to something else: products and exp to double, f16 to the compiler's, chunks to the tree as it is told.
+ * Here it is held to something else: products, attention over a q8_0 KV and exp to double, f16 to the compiler's, chunks to the tree as it is told.
  */
 #include "kernels/ref/exp.h"
 #include "tests/kernels/data.h"
@@ -179,12 +179,72 @@ static void test_exp_is_within_two_ulp(void **state)
 	}
 }
 
+/* One query over a chunk of q8_0 KV, and in double over the values as they are stored. Weights of 15 bits lose up to a 65,534th of
+ * the largest each; those far below it, the most in sum. `peak` spreads the scores. */
+static double attn_q8_error(const struct kernels *k, float peak)
+{
+	enum { HD = 64, N = ATTN_CHUNK, BYTES = 2 * HD / 32 * 34 * KV_BLOCK };
+	static float q[HD], o[HD], scratch[ATTN_SCRATCH], vf[N][HD];
+	static _Alignas(64) uint8_t kv[N / KV_BLOCK * BYTES];
+	double err = 0, norm = 0, want[HD] = { 0 }, sum = 0;
+	uint32_t blocks[N / KV_BLOCK];
+	const float *qp = q;
+	int32_t pos = N - 1;
+	float m, l;
+
+	for (int d = 0; d < HD; d++)
+		q[d] = d == 0;
+	for (int p = 0; p < N; p++) {
+		float kf[HD] = { peak * uniform() }, e;
+		uint8_t *at = kv + p / KV_BLOCK * BYTES;
+		uint16_t scale;
+
+		blocks[p / KV_BLOCK] = (uint32_t)(p / KV_BLOCK);
+		for (int d = 0; d < HD; d++) { /* what a block of quants with an exact scale holds exactly */
+			vf[p][d] = (float)((int)(rng() % 255) - 127) * 0x1p-7f;
+			vf[p][d] = d % 32 ? vf[p][d] : 127 * 0x1p-7f;
+		}
+		k->kv_store[KV_Q8_0](at, at + BYTES / 2, kf, vf[p], p % KV_BLOCK, HD);
+		memcpy(&scale, at + p % KV_BLOCK * 2, 2);
+		e = f16_to_f32(scale) * 127.0f; /* |k[0]|, as stored */
+		kf[0] = kf[0] < 0 ? -e : e;
+		sum += exp((double)kf[0]);
+		for (int d = 0; d < HD; d++)
+			want[d] += exp((double)kf[0]) * (double)vf[p][d];
+	}
+	struct attn_kv a = { .k = kv, .v = kv + BYTES / 2, .block_stride = BYTES, .blocks = blocks, .head_dim = HD };
+
+	k->attn_chunk[KV_Q8_0](o, &m, &l, &qp, 1.0f, &pos, 1, &a, 0, N, scratch);
+	for (int d = 0; d < HD; d++) {
+		double e = (double)o[d] / (double)l - want[d] / sum;
+
+		err += e * e;
+		norm += want[d] / sum * want[d] / sum;
+	}
+	return sqrt(err / norm);
+}
+
+static void test_ref_attn_q8_is_right(void **state)
+{
+	struct kernels k;
+
+	(void)state;
+	kernels_select(&k, ISA_REF);
+	for (int i = 0; i < 4; i++) {
+		static const float peak[] = { 0.0f, 1.0f, 5.0f, 20.0f };
+		double e = attn_q8_error(&k, peak[i]);
+
+		print_message("scores within %g: error %.1e\n", (double)peak[i], e);
+		assert_true(e < 5e-5);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ref_matmul_is_right),   cmocka_unit_test(test_ref_max_is_right),
 		cmocka_unit_test(test_f16_is_exact),          cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
-		cmocka_unit_test(test_exp_is_within_two_ulp),
+		cmocka_unit_test(test_exp_is_within_two_ulp), cmocka_unit_test(test_ref_attn_q8_is_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

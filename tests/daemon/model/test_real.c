@@ -181,18 +181,19 @@ static void perplexity_is_that_of_llama_cpp(void **state)
 
 /*
  * Two roundings of one model differ by chance as well: over the 1,000 tokens that four windows score by up to a percent of
- * perplexity, either way. So the text is longer here, it is cut into windows at two places, and what counts is the mean.
+ * perplexity, either way. So the text is longer here, it is cut into windows at eight places, and what counts is the mean: single
+ * cuts differ by -0.2 to +0.4 %, with a standard deviation of 0.2.
  */
 static void q8_0_kv_costs_little_perplexity(void **state)
 {
-	enum { N_CUT = 2 };
+	enum { N_CUT = 8 };
 	static int32_t id[8192];
 	double nll[KV_TYPE_MAX] = { 0 }, cost;
 	uint32_t n;
 
 	(void)state;
 #ifdef GYRE_SANITIZED
-	puts("skip: 28,000 tokens take half an hour under a sanitizer, and the other tests run the same code");
+	puts("skip: 110,000 tokens take two hours under a sanitizer, and the other tests run the same code");
 	skip();
 #endif
 	if (!model)
