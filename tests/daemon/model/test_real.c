@@ -25,7 +25,7 @@
 #define TOP1_MIN      0.94
 #define KL_MAX        0.004 /* nats, mean */
 #define PPL_TOLERANCE 0.005
-#define KV_PPL_MAX    0.002 /* what a q8_0 KV may cost */
+#define KV_KL_MAX     0.006 /* nats, mean; measured: 0.0049, with weights of V in f32 as well */
 
 static struct harness h;
 static const char *model;
@@ -179,54 +179,85 @@ static void perplexity_is_that_of_llama_cpp(void **state)
 	assert_true(fabs(p.ppl / llama_cpp - 1) <= PPL_TOLERANCE);
 }
 
-/*
- * Two roundings of one model differ by chance as well: over the 1,000 tokens that four windows score by up to a percent of
- * perplexity, either way. So the text is longer here, it is cut into windows at eight places, and what counts is the mean: single
- * cuts differ by -0.2 to +0.4 %, with a standard deviation of 0.2.
- */
-static void q8_0_kv_costs_little_perplexity(void **state)
+/* A window's logits [WINDOW][stride]; row i predicts the token after it. */
+static const float *window_logits(struct harness *m, const int32_t *token)
 {
-	enum { N_CUT = 8 };
-	static int32_t id[8192];
-	double nll[KV_TYPE_MAX] = { 0 }, cost;
+	harness_reset(m, 1, WINDOW);
+	harness_add(m, 0, token, WINDOW, true);
+	harness_step(m);
+	return m->b->logits;
+}
+
+/* Sums of -log p of the tokens that come, by each of two models, and of how far the second's predictions are from the first's. */
+struct cost {
+	double nll[2], kl;
 	uint32_t n;
+};
+
+static void cost_add(struct cost *c, const float *const x[2], uint32_t n_vocab, int32_t token)
+{
+	static float weight[65536];
+	float max[2] = { h.k.max(x[0], n_vocab), h.k.max(x[1], n_vocab) };
+	double log_sum[2], sum = 0, apart = 0;
+
+	for (int i = 0; i < 2; i++) {
+		log_sum[i] = log((double)h.k.sum_exp(x[i], n_vocab, max[i])) + (double)max[i];
+		c->nll[i] += log_sum[i] - (double)x[i][token];
+	}
+	h.k.exps(weight, x[0], n_vocab, 1, max[0]);
+	for (uint32_t i = 0; i < n_vocab; i++) {
+		sum += (double)weight[i];
+		apart += (double)weight[i] * (double)(x[0][i] - x[1][i]);
+	}
+	c->kl += apart / sum - log_sum[0] + log_sum[1];
+	c->n++;
+}
+
+/*
+ * What a q8_0 KV costs in perplexity cannot be told from 3,500 tokens: two roundings of one model differ over them by some 0.2 %
+ * by chance, either way, as much as is sought (kernels/README.md has the figures over five texts). How far its predictions are from
+ * those with f16 can: of that, chance moves a hundredth.
+ */
+static void q8_0_kv_predicts_nearly_the_same(void **state)
+{
+	static int32_t id[8192];
+	struct cost c = { 0 };
+	struct harness q8;
+	uint32_t n, n_vocab;
 
 	(void)state;
 #ifdef GYRE_SANITIZED
-	puts("skip: 110,000 tokens take two hours under a sanitizer, and the other tests run the same code");
+	puts("skip: 14,000 tokens take a quarter of an hour under a sanitizer, and the other tests run the same code");
 	skip();
 #endif
 	if (!model)
 		skip();
 	n = tokenize(KV_TEXT, id, 8192);
-	for (int type = 0; type < KV_TYPE_MAX; type++) {
-		struct perplexity p;
-		struct error e = { "" };
-		struct harness k;
+	n_vocab = model_hparams(h.m)->n_vocab;
+	harness_open_as(&q8, model, &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = KV_Q8_0 });
+	for (uint32_t at = 0; at + WINDOW <= n; at += WINDOW) {
+		const float *f16 = window_logits(&h, id + at), *q8_0 = window_logits(&q8, id + at);
 
-		harness_open_as(
-			&k, model,
-			&(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = (enum kv_type)type });
-		for (uint32_t at = 0; at < WINDOW; at += WINDOW / N_CUT) {
-			if (perplexity_run(&p, k.m, k.t, &k.k, id + at, n - at, WINDOW, WINDOW, -1, &e) < 0)
-				fail_msg("%s", e.text);
-			assert_true(p.n_window >= 3);
-			nll[type] += p.mean_nll / N_CUT;
+		for (size_t i = WINDOW / 2; i + 1 < WINDOW; i++) {
+			size_t row = i * h.b->logit_stride;
+
+			cost_add(&c, (const float *const[]){ f16 + row, q8_0 + row }, n_vocab, id[at + i + 1]);
 		}
-		harness_close(&k);
 	}
-	cost = exp(nll[KV_Q8_0] - nll[KV_F16]) - 1;
-	print_message("perplexity with KV f16 %.4f, q8_0 %.4f (%+.3f %%), means over %d cuts of the text\n",
-		      exp(nll[KV_F16]), exp(nll[KV_Q8_0]), 100 * cost, N_CUT);
-	assert_true(nll[KV_Q8_0] != nll[KV_F16]);
-	assert_true(cost <= KV_PPL_MAX);
+	harness_close(&q8);
+	print_message("KV in q8_0 against f16: KL %.5f nats; perplexity %.3f and %.3f (%+.3f %%), %u tokens\n",
+		      c.kl / c.n, exp(c.nll[1] / c.n), exp(c.nll[0] / c.n),
+		      100 * (exp((c.nll[1] - c.nll[0]) / c.n) - 1), c.n);
+	assert_true(c.n > 3000);
+	assert_true(c.kl > 0);
+	assert_true(c.kl / c.n <= KV_KL_MAX);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_the_dequantized_weights),
 					    cmocka_unit_test(perplexity_is_that_of_llama_cpp),
-					    cmocka_unit_test(q8_0_kv_costs_little_perplexity) };
+					    cmocka_unit_test(q8_0_kv_predicts_nearly_the_same) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
