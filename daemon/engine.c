@@ -80,7 +80,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	if (r < 0)
 		return error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text);
 	for (uint32_t i = 0; i < n_node; i++)
-		mem[i] = (struct kv_mem){ e->kv_pool[i].base, model_kv_block_bytes(e->model, i) };
+		mem[i] = model_kv_mem(e->model, i);
 	r = kv_init(&e->kv, mem, n_node, n_block);
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");

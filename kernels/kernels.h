@@ -51,9 +51,8 @@ enum kv_type { KV_F16, KV_Q8_0, KV_TYPE_MAX };
 const char *kv_type_name(enum kv_type type);
 enum kv_type kv_type_parse(const char *name);
 
-/* Bytes of the K and of the V part; multiples of 64. */
-size_t kv_k_bytes(enum kv_type type, int head_dim);
-size_t kv_v_bytes(enum kv_type type, int head_dim);
+/* Bytes of a block's K, and as many of its V; a multiple of 64. */
+size_t kv_part_bytes(enum kv_type type, int head_dim);
 
 /* KV of one layer and one KV head: block b of the sequence lies at k + blocks[b] * block_stride (likewise v), in bytes. */
 struct attn_kv {

@@ -19,19 +19,9 @@ enum kv_type kv_type_parse(const char *name)
 	return (enum kv_type)i;
 }
 
-static size_t part_bytes(enum kv_type type, int head_dim)
+size_t kv_part_bytes(enum kv_type type, int head_dim)
 {
 	size_t dim = (size_t)head_dim;
 
 	return type == KV_F16 ? KV_BLOCK * dim * sizeof(uint16_t) : (dim + 31) / 32 * KV_Q8_0_BYTES;
-}
-
-size_t kv_k_bytes(enum kv_type type, int head_dim)
-{
-	return part_bytes(type, head_dim);
-}
-
-size_t kv_v_bytes(enum kv_type type, int head_dim)
-{
-	return part_bytes(type, head_dim);
 }

@@ -16,9 +16,9 @@ static void stack_fill(struct kv *kv)
 
 static void poison(struct kv *kv, uint32_t block)
 {
-	for (uint32_t i = 0; GYRE_CHECK && i < NODE_MAX; i++)
-		if (kv->mem[i].block_bytes)
-			memset(kv->mem[i].base + block * kv->mem[i].block_bytes, 0xff, kv->mem[i].block_bytes);
+	for (const struct kv_mem *m = kv->mem; GYRE_CHECK && m < kv->mem + NODE_MAX; m++)
+		for (size_t part = 0; part < m->n_part; part++)
+			memset(m->base + (part * kv->n_block + block) * m->part_bytes, 0xff, m->part_bytes);
 }
 
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)

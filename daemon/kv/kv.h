@@ -19,10 +19,12 @@
 #define GYRE_CHECK 0
 #endif
 
-/* A node's memory, the caller's: [n_block][block_bytes]. */
+/* A node's memory, the caller's: [n_part][n_block][part_bytes]. A part is K or V of a layer and a head, so that what attention reads
+ * in one go, a part of consecutive blocks, lies side by side. */
 struct kv_mem {
 	uint8_t *base;
-	size_t block_bytes; /* 0: it owns no head */
+	size_t n_part; /* 0: it owns no head */
+	size_t part_bytes;
 };
 
 struct kv {

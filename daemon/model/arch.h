@@ -82,7 +82,7 @@ struct node {
 	uint32_t n_set;
 	uint8_t *tile_mem
 		[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by its workers together; node 0's: by all workers */
-	uint8_t *kv;            /* [block][n_layer][n_head_kv][K, V] */
+	uint8_t *kv;            /* [n_layer][n_head_kv][K, V][n_kv_block] */
 
 	/* This step. */
 	uint32_t n_pair; /* pairs: (group, set) */
@@ -103,6 +103,7 @@ struct model {
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
 	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
 	uint32_t ff_stride, n_chunk_max;
+	size_t n_kv_block;
 	float *x;             /* [n_row_max][x_stride]: residual stream, where workers share one */
 	float *qkv;           /* [n_row_max][qkv_stride] */
 	float *att;           /* [n_row_max][n_head * head_dim] */
@@ -171,8 +172,8 @@ void linear_residual(struct model *m, int worker, const struct tensor *w, const 
 void attention_plan(struct model *m);
 /* A node's head sets. false: no memory. */
 bool attention_sets(struct model *m, struct node *n, const struct plan_node *p);
-/* A node's piece of a KV block. */
-size_t attention_block_bytes(const struct model *m, const struct node *n);
+/* A node's KV memory. */
+struct kv_mem attention_kv(const struct model *m, const struct node *n);
 /* Stores rotated k and v of one of the node's KV heads for all rows of the batch. */
 void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
 		     const float *v);

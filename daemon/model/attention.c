@@ -64,23 +64,19 @@ void attention_plan(struct model *m)
 	}
 }
 
-/* K and V of one layer and KV head in a KV block. */
-static size_t head_bytes(const struct model *m)
+struct kv_mem attention_kv(const struct model *m, const struct node *n)
 {
-	int dim = (int)m->hp.head_dim;
-
-	return kv_k_bytes(m->kv_type, dim) + kv_v_bytes(m->kv_type, dim);
+	return (struct kv_mem){ .base = n->kv,
+				.n_part = (size_t)2 * m->hp.n_layer * n->n_head_kv,
+				.part_bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
 }
 
-/* Where K and V of one of a node's KV heads lie in block 0. */
-static uint8_t *head_at(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv)
+/* K, or V, of one of a node's KV heads in block 0. */
+static uint8_t *part_at(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
 {
-	return n->kv + head_bytes(m) * ((size_t)layer * n->n_head_kv + head_kv);
-}
+	size_t part = 2 * ((size_t)layer * n->n_head_kv + head_kv) + is_v;
 
-size_t attention_block_bytes(const struct model *m, const struct node *n)
-{
-	return head_bytes(m) * n->n_head_kv * m->hp.n_layer;
+	return n->kv + part * m->n_kv_block * kv_part_bytes(m->kv_type, (int)m->hp.head_dim);
 }
 
 void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
@@ -88,16 +84,16 @@ void attention_store(struct model *m, const struct node *n, uint32_t layer, uint
 {
 	const struct batch *b = m->batch;
 	int dim = (int)m->hp.head_dim;
-	size_t bytes = attention_block_bytes(m, n), v_at = kv_k_bytes(m->kv_type, dim);
-	uint8_t *base = head_at(m, n, layer, head_kv);
+	size_t bytes = kv_part_bytes(m->kv_type, dim);
+	uint8_t *k0 = part_at(m, n, layer, head_kv, false), *v0 = part_at(m, n, layer, head_kv, true);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
 		const struct batch_seq *s = &b->seq[b->row_seq[r]];
 		uint32_t pos = (uint32_t)b->pos[r];
-		uint8_t *kb = base + s->block[pos / KV_BLOCK] * bytes;
+		size_t at = s->block[pos / KV_BLOCK] * bytes;
 
-		m->k->kv_store[m->kv_type](kb, kb + v_at, k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
-					   (int)(pos % KV_BLOCK), dim);
+		m->k->kv_store[m->kv_type](k0 + at, v0 + at, k + (size_t)r * m->qkv_stride,
+					   v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), dim);
 	}
 }
 
@@ -123,11 +119,10 @@ static struct attn_kv item_kv(const struct model *m, const struct item *it, uint
 {
 	const struct pair *pr = &it->pair;
 	int dim = (int)m->hp.head_dim;
-	const uint8_t *k = head_at(m, pr->node, layer, pr->set->head_kv);
 
-	return (struct attn_kv){ .k = k,
-				 .v = k + kv_k_bytes(m->kv_type, dim),
-				 .block_stride = attention_block_bytes(m, pr->node),
+	return (struct attn_kv){ .k = part_at(m, pr->node, layer, pr->set->head_kv, false),
+				 .v = part_at(m, pr->node, layer, pr->set->head_kv, true),
+				 .block_stride = kv_part_bytes(m->kv_type, dim),
 				 .blocks = m->batch->seq[pr->group->seq].block,
 				 .head_dim = dim };
 }

@@ -281,7 +281,14 @@ uint32_t model_n_node(const struct model *m)
 
 size_t model_kv_block_bytes(const struct model *m, uint32_t node)
 {
-	return attention_block_bytes(m, &m->node[node]);
+	struct kv_mem kv = attention_kv(m, &m->node[node]);
+
+	return kv.n_part * kv.part_bytes;
+}
+
+struct kv_mem model_kv_mem(const struct model *m, uint32_t node)
+{
+	return attention_kv(m, &m->node[node]);
 }
 
 size_t model_kv_bytes(const struct model *m)
@@ -298,6 +305,7 @@ void model_set_kv(struct model *m, void *mem, size_t n_block)
 	uint8_t *at = mem;
 
 	assert((uintptr_t)mem % 64 == 0);
+	m->n_kv_block = n_block;
 	for (uint32_t i = 0; i < m->plan->n_node; i++) {
 		m->node[i].kv = at;
 		at += n_block * model_kv_block_bytes(m, i);
@@ -306,6 +314,7 @@ void model_set_kv(struct model *m, void *mem, size_t n_block)
 
 int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e)
 {
+	m->n_kv_block = n_block;
 	for (uint32_t i = 0; i < m->plan->n_node; i++) {
 		char name[32];
 		int r;

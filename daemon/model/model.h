@@ -9,6 +9,7 @@
 #define GYRE_DAEMON_MODEL_MODEL_H
 
 #include "daemon/batch.h"
+#include "daemon/kv/kv.h"
 #include "daemon/team/team.h"
 #include "daemon/util/error.h"
 #include "daemon/weights/weights.h"
@@ -45,10 +46,11 @@ uint32_t model_n_ctx(const struct model *m);
 uint32_t model_n_node(const struct model *m);
 /* K and V of all layers and of the node's heads for KV_BLOCK positions; a multiple of 64, 0 if it has none. */
 size_t model_kv_block_bytes(const struct model *m, uint32_t node);
-/* The same of all nodes. */
+/* Once it has memory: how a node's lies. */
+struct kv_mem model_kv_mem(const struct model *m, uint32_t node);
+/* Bytes of a block on all nodes. */
 size_t model_kv_bytes(const struct model *m);
-/* Memory for n_block blocks of all nodes, one node's behind the other's; 64-byte aligned. In a node's, block b of batch_seq.block
- * lies at b * model_kv_block_bytes. */
+/* Memory for n_block blocks of all nodes, one node's behind the other's (kv/kv.h says how a node's lie); 64-byte aligned. */
 void model_set_kv(struct model *m, void *mem, size_t n_block);
 /* The same from a pool for each node, bound to where the layout says. The caller unmaps pool[]. */
 int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e);

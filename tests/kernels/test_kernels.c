@@ -233,7 +233,7 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 	static const uint8_t poison[] = { 0x7e, 0xff, 0xbf }; /* as f16: NaN of both signs, -1.9 */
 	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE, O = Q * HEAD_DIM_MAX };
 	static float q[O], o0[O], o1[O];
-	size_t kb = kv_k_bytes(type, hd), stride = kb + kv_v_bytes(type, hd), n = N_BLOCK * stride;
+	size_t kb = kv_part_bytes(type, hd), stride = 2 * kb, n = N_BLOCK * stride;
 	uint8_t *kv0 = aligned(n), *kv1 = aligned(n);
 	uint32_t blocks[N_BLOCK];
 	float m0[Q], m1[Q], l0[Q], l1[Q], scale = 0.125f + uniform() / 16;
@@ -322,9 +322,9 @@ static void kv_store_case(const struct kernels *ref, const struct kernels *k, en
 	static uint8_t kv0[4 * KV_BLOCK * HEAD_DIM_MAX], kv1[sizeof(kv0)];
 	float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
 	int hd = 16 * (1 + slot % 16);
-	size_t kb = kv_k_bytes(type, hd);
+	size_t kb = kv_part_bytes(type, hd);
 
-	assert_true(kb + kv_v_bytes(type, hd) <= sizeof(kv0));
+	assert_true(2 * kb <= sizeof(kv0));
 	memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
 	for (int d = 0; d < hd; d++) {
 		kf[d] = f32_from_bits(rng());

@@ -18,7 +18,7 @@
 #define BLOCK_BYTES 192
 
 static uint8_t mem[N_BLOCK * BLOCK_BYTES];
-static const struct kv_mem node = { mem, BLOCK_BYTES };
+static const struct kv_mem node = { mem, 1, BLOCK_BYTES };
 
 static void each_block_is_given_once(void **state)
 {

@@ -17,7 +17,7 @@ static struct batch b;
 static struct kv kv;
 static struct sched s;
 static _Alignas(64) uint8_t mem[4 * 64];
-static const struct kv_mem node = { mem, 64 };
+static const struct kv_mem node = { mem, 1, 64 };
 
 static int setup(void **state)
 {
