@@ -2,6 +2,9 @@
 #ifndef GYRE_KERNELS_CONSTANT_N_H
 #define GYRE_KERNELS_CONSTANT_N_H
 
+/* For what is to see its arguments' constants. */
+#define INLINE static inline __attribute__((always_inline))
+
 #define CONSTANT_N_CASE(N, body, ...) \
 	case N:                       \
 		body(N, __VA_ARGS__); \

@@ -4,10 +4,15 @@
  * MXFP4's -12..12 are looked up plus 12: a pair of 24 x s8 is at most 6096, so four fit; the tile's sums take the 12 off.
  */
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/simd.h"
+#include "kernels/avx2/sums.h"
 #include "kernels/codes.h"
+#include "kernels/matmul.h"
 
 #define MXFP4_OFFSET 12
+
+struct form {
+	enum quant_type type;
+};
 
 INLINE __m256i load_table(const int8_t *codes, int offset)
 {
@@ -61,23 +66,35 @@ INLINE __m256 load_e8m0(const uint8_t *p)
 	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
 }
 
-INLINE void block_32(const int n, const bool mxfp4, __m256 *acc, __m256i table, const uint8_t *panel, const uint8_t *x,
-		     int half)
+INLINE void half_mxfp4(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
 	const int32_t *nsum = (const int32_t *)(d + 2 * n);
 	const int8_t *q = (const int8_t *)(nsum + n);
-	__m256 dw = mxfp4 ? load_e8m0(panel + 8 * half) : load_halfs(panel + 16 * half);
+	__m256 dw = load_e8m0(panel + 8 * half);
 	__m256i v[8];
 
-	look_up(v, table, panel + (mxfp4 ? 16 : 32) + 32 * half);
+	look_up(v, load_table(codes_mxfp4, MXFP4_OFFSET), panel + 16 + 32 * half);
+#pragma GCC unroll 8
 	for (int t = 0; t < n; t++) {
-		__m256i isum = _mm256_setzero_si256();
+		__m256i isum = _mm256_set1_epi32(MXFP4_OFFSET * nsum[t]);
 
-		if (mxfp4)
-			isum = dot_mxfp4(_mm256_set1_epi32(MXFP4_OFFSET * nsum[t]), v, q + 4 * t, 4 * (size_t)n);
-		else
-			isum = dot_signed(isum, v, q + 4 * t, 4 * (size_t)n, _mm256_set1_epi16(1));
+		isum = dot_mxfp4(isum, v, q + 4 * t, 4 * (size_t)n);
+		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum), acc[t]);
+	}
+}
+
+INLINE void half_nl(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+{
+	const float *d = (const float *)x;
+	const int8_t *q = (const int8_t *)x + 12 * n;
+	__m256 dw = load_halfs(panel + 16 * half);
+	__m256i v[8];
+
+	look_up(v, load_table(codes_iq4, 0), panel + 32 + 32 * half);
+	for (int t = 0; t < n; t++) {
+		__m256i isum = dot_signed(_mm256_setzero_si256(), v, q + 4 * t, 4 * (size_t)n, _mm256_set1_epi16(1));
+
 		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum), acc[t]);
 	}
 }
@@ -93,7 +110,7 @@ INLINE __m256i scale_xs(const uint8_t *sh, int s)
 	return twice(_mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32)));
 }
 
-INLINE void block_xs(const int n, __m256 *acc, __m256i table, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
 	const int8_t *q = (const int8_t *)x + 52 * n;
@@ -105,7 +122,7 @@ INLINE void block_xs(const int n, __m256 *acc, __m256i table, const uint8_t *pan
 	for (int s = 0; s < 8; s++) {
 		__m256i scale = scale_xs(panel + 32 + 8 * half, s), v[8];
 
-		look_up(v, table, panel + 128 + 256 * s + 32 * half);
+		look_up(v, load_table(codes_iq4, 0), panel + 128 + 256 * s + 32 * half);
 		for (int t = 0; t < n; t++)
 			isum[t] = dot_signed(isum[t], v, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
 	}
@@ -113,56 +130,22 @@ INLINE void block_xs(const int n, __m256 *acc, __m256i table, const uint8_t *pan
 		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum[t]), acc[t]);
 }
 
-enum iq_type { IQ4_NL, IQ4_XS, MXFP4 };
-
-INLINE void matmul(const int n, const enum iq_type type, float *y, size_t y_stride, const uint8_t *w,
-		   const uint8_t *x_tile, const struct chunks *k, size_t panel0, size_t panel1)
+INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	const size_t block_len = type == IQ4_XS ? 256 : 32, n_block = k->cut[k->n] / block_len,
-		     panel_block_bytes = PANEL_ROWS * (type == IQ4_XS  ? 136
-						       : type == MXFP4 ? 17
-								       : 18),
-		     x_bytes = type == IQ4_XS ? ACT_Q8_K_BYTES((size_t)n) : ACT_Q8_BYTES((size_t)n);
-	const __m256i table = type == MXFP4 ? load_table(codes_mxfp4, MXFP4_OFFSET) : load_table(codes_iq4, 0);
-	const uint8_t *panel = w + panel0 * n_block * panel_block_bytes;
-
-	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *x = x_tile;
-		__m256 acc[2][ACT_TILE];
-		struct wait wait;
-		uint32_t c = 0;
-
-		do {
-			for (int t = 0; t < n; t++)
-				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-			for (size_t b = k->cut[c] / block_len; b < k->cut[c + 1] / block_len;
-			     b++, panel += panel_block_bytes, x += x_bytes) {
-				for (int half = 0; half < 2; half++) {
-					if (type == IQ4_XS)
-						block_xs(n, acc[half], table, panel, x, half);
-					else
-						block_32(n, type == MXFP4, acc[half], table, panel, x, half);
-				}
-			}
-		} while (next_chunk(n, k, &c, acc, &wait));
-		for (int t = 0; t < n; t++) {
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
-		}
+	if (f->type == QUANT_MXFP4) {
+		for (int half = 0; half < 2; half++)
+			half_mxfp4(n, acc[half], panel, x, half);
+		return;
+	}
+#pragma GCC unroll 2 /* MXFP4 above loses by it */
+	for (int half = 0; half < 2; half++) {
+		if (f->type == QUANT_IQ4_NL)
+			half_nl(n, acc[half], panel, x, half);
+		else
+			half_xs(n, acc[half], panel, x, half);
 	}
 }
 
-void avx2_matmul_iq4_nl(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, IQ4_NL, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_iq4_xs(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, IQ4_XS, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_mxfp4(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, MXFP4, y, y_stride, w, x_tile, k, panel0, panel1)
-}
+MATMUL(avx2_matmul_iq4_nl, block, 32, 18, .type = QUANT_IQ4_NL)
+MATMUL(avx2_matmul_mxfp4, block, 32, 17, .type = QUANT_MXFP4)
+MATMUL(avx2_matmul_iq4_xs, block, 256, 136, .type = QUANT_IQ4_XS)

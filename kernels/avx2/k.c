@@ -3,7 +3,12 @@
  * maddubs pair of u4 x s8 is at most 3810 (eight fit an int16), of u5 x s8 7874 (four fit), of u6 x s8 16002 (two fit).
  */
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/simd.h"
+#include "kernels/avx2/sums.h"
+#include "kernels/matmul.h"
+
+struct form {
+	int bits;
+};
 
 /* Minima 2p and 2p+1 of 8 rows as int16 pairs; sc points at the half's first byte of sc[12][16]. */
 INLINE __m256i load_mins(const uint8_t *sc, int p)
@@ -55,7 +60,7 @@ INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, 
 	return isum;
 }
 
-INLINE void block_k45(const int n, const bool five, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
 	const int16_t *sum32 = (const int16_t *)(d + n);
@@ -101,7 +106,7 @@ INLINE void unpack_q6(__m256i v[4], const uint8_t *qh, const uint8_t *ql, int s)
 			       _mm256_and_si256(_mm256_srli_epi16(h, 2), high));
 }
 
-INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
 	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
@@ -135,49 +140,16 @@ INLINE void block_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8
 	}
 }
 
-INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
-		   const struct chunks *k, size_t panel0, size_t panel1)
+INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	const size_t panel_block_bytes = PANEL_ROWS * (bits == 4 ? 144 : bits == 5 ? 176 : 210);
-	const uint8_t *panel = w + panel0 * (k->cut[k->n] / 256) * panel_block_bytes;
-
-	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *x = x_tile;
-		__m256 acc[2][ACT_TILE];
-		struct wait wait;
-		uint32_t c = 0;
-
-		do {
-			for (int t = 0; t < n; t++)
-				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-			for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
-			     b++, panel += panel_block_bytes, x += ACT_Q8_K_BYTES((size_t)n)) {
-				for (int half = 0; half < 2; half++) {
-					if (bits == 6)
-						block_q6(n, acc[half], panel, x, half);
-					else
-						block_k45(n, bits == 5, acc[half], panel, x, half);
-				}
-			}
-		} while (next_chunk(n, k, &c, acc, &wait));
-		for (int t = 0; t < n; t++) {
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
-		}
+	for (int half = 0; half < 2; half++) {
+		if (f->bits == 6)
+			half_q6(n, acc[half], panel, x, half);
+		else
+			half_k45(n, f->bits == 5, acc[half], panel, x, half);
 	}
 }
 
-void avx2_matmul_q4_k(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, 4, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q5_k(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, 5, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q6_k(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, 6, y, y_stride, w, x_tile, k, panel0, panel1)
-}
+MATMUL(avx2_matmul_q4_k, block, 256, 144, .bits = 4)
+MATMUL(avx2_matmul_q5_k, block, 256, 176, .bits = 5)
+MATMUL(avx2_matmul_q6_k, block, 256, 210, .bits = 6)

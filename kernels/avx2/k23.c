@@ -6,7 +6,12 @@
  * looks them up, would cost more here: of 45 x s8 only two fit.
  */
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/simd.h"
+#include "kernels/avx2/sums.h"
+#include "kernels/matmul.h"
+
+struct form {
+	int bits;
+};
 
 /* Where the fields of a panel block of `bits` lie (quant.h). */
 #define SC_AT(bits) ((bits) == 3 ? 32 : 64)
@@ -81,8 +86,9 @@ INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m
 	}
 }
 
-INLINE void block(const int n, const int bits, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
+	const int bits = f->bits;
 	const float *d = (const float *)x;
 	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
 	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
@@ -106,40 +112,11 @@ INLINE void block(const int n, const int bits, __m256 *acc, const uint8_t *panel
 	}
 }
 
-INLINE void matmul(const int n, const int bits, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
-		   const struct chunks *k, size_t panel0, size_t panel1)
+INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	const size_t panel_block_bytes = PANEL_ROWS * (bits == 2 ? 84 : 110);
-	const uint8_t *panel = w + panel0 * (k->cut[k->n] / 256) * panel_block_bytes;
-
-	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *x = x_tile;
-		__m256 acc[2][ACT_TILE];
-		struct wait wait;
-		uint32_t c = 0;
-
-		do {
-			for (int t = 0; t < n; t++)
-				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-			for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
-			     b++, panel += panel_block_bytes, x += ACT_Q8_K_BYTES((size_t)n)) {
-				block(n, bits, acc[0], panel, x, 0);
-				block(n, bits, acc[1], panel, x, 1);
-			}
-		} while (next_chunk(n, k, &c, acc, &wait));
-		for (int t = 0; t < n; t++) {
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
-		}
-	}
+	half_block(n, f, acc[0], panel, x, 0);
+	half_block(n, f, acc[1], panel, x, 1);
 }
 
-void avx2_matmul_q2_k(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, 2, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q3_k(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, 3, y, y_stride, w, x_tile, k, panel0, panel1)
-}
+MATMUL(avx2_matmul_q2_k, block, 256, 84, .bits = 2)
+MATMUL(avx2_matmul_q3_k, block, 256, 110, .bits = 3)

@@ -3,43 +3,33 @@
  * most 2*15*127 = 3810, so eight fit an int16; of u5 x s8 at most 7874, so four fit; |w8| x s8 at most 32512, so one fits.
  */
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/simd.h"
+#include "kernels/avx2/sums.h"
+#include "kernels/matmul.h"
 
 struct form {
 	bool has_min, has_high, eight_bits;
 	int offset;
 };
 
-static const struct form q4_0 = { .offset = 8 };
-static const struct form q4_1 = { .has_min = true };
-static const struct form q5_0 = { .has_high = true, .offset = 16 };
-static const struct form q5_1 = { .has_high = true, .has_min = true };
-static const struct form q8_0 = { .eight_bits = true };
-
-INLINE size_t head_bytes(const struct form f)
+INLINE size_t head_bytes(const struct form *f)
 {
-	return 32 + (f.has_min ? 32 : 0) + (f.has_high ? 64 : 0);
-}
-
-INLINE size_t panel_block_bytes(const struct form f)
-{
-	return head_bytes(f) + (f.eight_bits ? 512 : 256);
+	return 32 + (f->has_min ? 32 : 0) + (f->has_high ? 64 : 0);
 }
 
 /* The eight k-groups of a half panel as unsigned bytes (Q8_0: signed). */
-INLINE void unpack(const struct form f, __m256i v[8], const uint8_t *panel, int half)
+INLINE void unpack(const struct form *f, __m256i v[8], const uint8_t *panel, int half)
 {
 	const uint8_t *qs = panel + head_bytes(f) + 32 * half;
 	const __m256i low = _mm256_set1_epi8(15), bit = _mm256_set1_epi8(16);
 
-	for (int j = 0; j < (f.eight_bits ? 8 : 4); j++) {
+	for (int j = 0; j < (f->eight_bits ? 8 : 4); j++) {
 		__m256i b = load_bytes(qs + 64 * j);
 
-		v[j] = f.eight_bits ? b : _mm256_and_si256(b, low);
-		if (!f.eight_bits)
+		v[j] = f->eight_bits ? b : _mm256_and_si256(b, low);
+		if (!f->eight_bits)
 			v[j + 4] = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
 	}
-	if (!f.has_high)
+	if (!f->has_high)
 		return;
 	__m256i qh = load_bytes(panel + head_bytes(f) - 64 + 32 * half);
 	for (int g = 0; g < 8; g++) {
@@ -50,10 +40,10 @@ INLINE void unpack(const struct form f, __m256i v[8], const uint8_t *panel, int 
 }
 
 /* Exact int32 sum of one block for 8 rows and one token; q steps by `step` bytes from group to group. */
-INLINE __m256i dot_block(const struct form f, const __m256i v[8], const int8_t *q, size_t step)
+INLINE __m256i dot_block(const struct form *f, const __m256i v[8], const int8_t *q, size_t step)
 {
 	const __m256i one = _mm256_set1_epi16(1);
-	int run = f.eight_bits ? 1 : f.has_high ? 4 : 8;
+	int run = f->eight_bits ? 1 : f->has_high ? 4 : 8;
 	__m256i sum = _mm256_setzero_si256();
 
 	for (int g = 0; g < 8; g += run) {
@@ -61,7 +51,7 @@ INLINE __m256i dot_block(const struct form f, const __m256i v[8], const int8_t *
 
 		for (int i = g; i < g + run; i++) {
 			__m256i x = broadcast4(q + (size_t)i * step);
-			__m256i pair = f.eight_bits
+			__m256i pair = f->eight_bits
 					       ? _mm256_maddubs_epi16(_mm256_abs_epi8(v[i]), _mm256_sign_epi8(x, v[i]))
 					       : _mm256_maddubs_epi16(v[i], x);
 			part = _mm256_add_epi16(part, pair);
@@ -71,74 +61,34 @@ INLINE __m256i dot_block(const struct form f, const __m256i v[8], const int8_t *
 	return sum;
 }
 
-INLINE void block(const int n, const struct form f, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x, *s = d + n;
 	const int32_t *nsum = (const int32_t *)(s + n);
 	const int8_t *q = (const int8_t *)(nsum + n);
-	__m256 dw = load_halfs(panel + 16 * half), m = f.has_min ? load_halfs(panel + 32 + 16 * half) : dw;
+	__m256 dw = load_halfs(panel + 16 * half), m = f->has_min ? load_halfs(panel + 32 + 16 * half) : dw;
 	__m256i v[8];
 
 	unpack(f, v, panel, half);
 	for (int t = 0; t < n; t++) {
 		__m256i isum = dot_block(f, v, q + 4 * t, 4 * (size_t)n);
 
-		if (f.offset)
-			isum = _mm256_add_epi32(isum, _mm256_set1_epi32(f.offset * nsum[t]));
+		if (f->offset)
+			isum = _mm256_add_epi32(isum, _mm256_set1_epi32(f->offset * nsum[t]));
 		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(d[t])), _mm256_cvtepi32_ps(isum), acc[t]);
-		if (f.has_min)
+		if (f->has_min)
 			acc[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(s[t]), acc[t]);
 	}
 }
 
-INLINE void matmul(const int n, const struct form f, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x_tile,
-		   const struct chunks *k, size_t panel0, size_t panel1)
+INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	const uint8_t *panel = w + panel0 * (k->cut[k->n] / 32) * panel_block_bytes(f);
-
-	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *x = x_tile;
-		__m256 acc[2][ACT_TILE];
-		struct wait wait;
-		uint32_t c = 0;
-
-		do {
-			for (int t = 0; t < n; t++)
-				acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-			for (size_t b = k->cut[c] / 32; b < k->cut[c + 1] / 32;
-			     b++, panel += panel_block_bytes(f), x += ACT_Q8_BYTES((size_t)n)) {
-				block(n, f, acc[0], panel, x, 0);
-				block(n, f, acc[1], panel, x, 1);
-			}
-		} while (next_chunk(n, k, &c, acc, &wait));
-		for (int t = 0; t < n; t++) {
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS, acc[0][t]);
-			_mm256_storeu_ps(y + (size_t)t * y_stride + p * PANEL_ROWS + 8, acc[1][t]);
-		}
-	}
+	half_block(n, f, acc[0], panel, x, 0);
+	half_block(n, f, acc[1], panel, x, 1);
 }
 
-void avx2_matmul_q4_0(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, q4_0, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q4_1(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, q4_1, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q5_0(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, q5_0, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q5_1(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, q5_1, y, y_stride, w, x_tile, k, panel0, panel1)
-}
-
-void avx2_matmul_q8_0(MATMUL_ARGS)
-{
-	WITH_CONSTANT_8(n_tok, matmul, q8_0, y, y_stride, w, x_tile, k, panel0, panel1)
-}
+MATMUL(avx2_matmul_q4_0, block, 32, 18, .offset = 8)
+MATMUL(avx2_matmul_q4_1, block, 32, 20, .has_min = true)
+MATMUL(avx2_matmul_q5_0, block, 32, 22, .has_high = true, .offset = 16)
+MATMUL(avx2_matmul_q5_1, block, 32, 24, .has_high = true, .has_min = true)
+MATMUL(avx2_matmul_q8_0, block, 32, 34, .eight_bits = true)

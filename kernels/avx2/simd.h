@@ -9,8 +9,6 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE __m256i load_bytes(const uint8_t *p)
 {
 	return _mm256_loadu_si256((const __m256i *)p);
@@ -53,31 +51,6 @@ INLINE __m256i load_pair(const int16_t *p)
 
 	memcpy(&v, p, 4);
 	return _mm256_set1_epi32(v);
-}
-
-/* Sums of chunks that wait to be added up, of both halves of a panel. */
-struct wait {
-	__m256 sum[CHUNK_WAIT_MAX][2][ACT_TILE];
-};
-
-/* Ends chunk *c, whose sums of n tokens are in acc: adds them to those that wait for them. Then goes on to the next, and
- * what came out waits; false after the last chunk. */
-INLINE bool next_chunk(const int n, const struct chunks *k, uint32_t *c, __m256 acc[2][ACT_TILE], struct wait *w)
-{
-	int depth = chunk_waiting(*c), left = chunk_left_waiting(k, *c);
-
-	while (depth-- > left)
-		for (int t = 0; t < n; t++) {
-			acc[0][t] = _mm256_add_ps(w->sum[depth][0][t], acc[0][t]);
-			acc[1][t] = _mm256_add_ps(w->sum[depth][1][t], acc[1][t]);
-		}
-	if (++*c == k->n)
-		return false;
-	for (int t = 0; t < n; t++) {
-		w->sum[left][0][t] = acc[0][t];
-		w->sum[left][1][t] = acc[1][t];
-	}
-	return true;
 }
 
 #endif

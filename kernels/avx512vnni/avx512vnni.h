@@ -9,44 +9,19 @@
 #include <immintrin.h>
 #include <string.h>
 
-/* How far ahead of the weights in use to fetch. The hardware stops at 4 KiB; this crosses pages. */
-#define PREFETCH_BYTES 4096
-
 /* acc[r] += w[r][0..3] . x[0..3]: unsigned w; signed x, broadcast by the operand itself. In assembly because gcc 12 does
  * not fold the broadcast, which costs a register and an instruction a product: 1-2 % at eight tokens. */
-static inline __attribute__((always_inline)) __m512i dot4(__m512i acc, __m512i w, const uint8_t *x)
+INLINE __m512i dot4(__m512i acc, __m512i w, const uint8_t *x)
 {
 	__asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const uint8_t(*)[4])x));
 	return acc;
 }
 
 /* acc[r] += w[r][0] * x[0] + w[r][1] * x[1]: pairs of i16, broadcast likewise. */
-static inline __attribute__((always_inline)) __m512i dot2(__m512i acc, __m512i w, const uint8_t *x)
+INLINE __m512i dot2(__m512i acc, __m512i w, const uint8_t *x)
 {
 	__asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const uint8_t(*)[4])x));
 	return acc;
-}
-
-/* Sums of chunks that wait to be added up. */
-struct wait {
-	__m512 sum[CHUNK_WAIT_MAX][ACT_TILE];
-};
-
-/* Ends chunk *c, whose sums of n tokens are in acc: adds them to those that wait for them. Then goes on to the next, and
- * what came out waits; false after the last chunk. */
-static inline __attribute__((always_inline)) bool next_chunk(const size_t n, const struct chunks *k, uint32_t *c,
-							     __m512 *acc, struct wait *w)
-{
-	int depth = chunk_waiting(*c), left = chunk_left_waiting(k, *c);
-
-	while (depth-- > left)
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_add_ps(w->sum[depth][t], acc[t]);
-	if (++*c == k->n)
-		return false;
-	for (size_t t = 0; t < n; t++)
-		w->sum[left][t] = acc[t];
-	return true;
 }
 
 /* matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c, matmul_float.c */

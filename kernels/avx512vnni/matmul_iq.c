@@ -4,8 +4,9 @@
  * plus 2^offset_log2, and the tile's sums of q take that off. Exact: no sum of one block reaches 255 * 127 * 256 < 2^23, nor
  * 2^28 once multiplied by IQ4_XS's scales (-32..31).
  */
-#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/sums.h"
 #include "kernels/codes.h"
+#include "kernels/matmul.h"
 
 struct form {
 	const int8_t *codes;
@@ -13,15 +14,15 @@ struct form {
 	bool is_e8m0;
 };
 
-static inline __attribute__((always_inline)) __m512i load_table(const struct form f)
+INLINE __m512i load_table(const struct form *f)
 {
-	__m128i codes = _mm_loadu_si128((const __m128i *)f.codes);
+	__m128i codes = _mm_loadu_si128((const __m128i *)f->codes);
 
-	return _mm512_broadcast_i32x4(_mm_add_epi8(codes, _mm_set1_epi8((char)(1 << f.offset_log2))));
+	return _mm512_broadcast_i32x4(_mm_add_epi8(codes, _mm_set1_epi8((char)(1 << f->offset_log2))));
 }
 
 /* Halves of sixteen E8M0 scales: 2^(e - 128), subnormal for 0 and 1. */
-static inline __attribute__((always_inline)) __m512 load_e8m0(const uint8_t *p)
+INLINE __m512 load_e8m0(const uint8_t *p)
 {
 	__m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 	__m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
@@ -31,8 +32,7 @@ static inline __attribute__((always_inline)) __m512 load_e8m0(const uint8_t *p)
 }
 
 /* Adds the products of 32 values a row (16 bytes of nibbles) with q[8][n][4]. */
-static inline __attribute__((always_inline)) void dot32(__m512i *sum, __m512i table, const uint8_t *qs,
-							const uint8_t *q, const size_t n)
+INLINE void dot32(__m512i *sum, __m512i table, const uint8_t *qs, const uint8_t *q, const size_t n)
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
 
@@ -48,50 +48,24 @@ static inline __attribute__((always_inline)) void dot32(__m512i *sum, __m512i ta
 	}
 }
 
-/* Bytes of a block of a panel. */
-#define BYTES_32(f) ((f).is_e8m0 ? 272 : 288)
-#define XS_BYTES    (136 * PANEL_ROWS)
-
-/* Adds a block of a panel of 32 values a row to acc. */
-static inline __attribute__((always_inline)) void block_32(const struct form f, __m512 *acc, __m512i table,
-							   const uint8_t *w, const uint8_t *x, const size_t n)
+INLINE void block_32(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
-	const size_t head = f.is_e8m0 ? 16 : 32;
+	const size_t head = f->is_e8m0 ? 16 : 32;
 	const float *d = (const float *)x;
 	const int32_t *nsum = (const int32_t *)(d + 2 * n);
-	__m512 dw = f.is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-	__m512i isum[ACT_TILE];
+	__m512 dw = f->is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
+	__m512i table = load_table(f), isum[ACT_TILE];
 
-	for (size_t i = 0; i < head + 256; i += 64)
-		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+	prefetch(w, head + 256);
 	for (size_t t = 0; t < n; t++)
-		isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f.offset_log2);
+		isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f->offset_log2);
 	dot32(isum, table, w + head, x + 12 * n, n);
 	for (size_t t = 0; t < n; t++)
 		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
 }
 
-static inline __attribute__((always_inline)) void tile_32(const struct form f, float *y, size_t y_stride,
-							  const uint8_t *w, const uint8_t *x, const size_t n,
-							  const struct chunks *k)
-{
-	const __m512i table = load_table(f);
-	__m512 acc[ACT_TILE];
-	struct wait wait;
-	uint32_t c = 0;
-
-	do {
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t b = k->cut[c] / 32; b < k->cut[c + 1] / 32; b++, x += ACT_Q8_BYTES(n), w += BYTES_32(f))
-			block_32(f, acc, table, w, x, n);
-	} while (next_chunk(n, k, &c, acc, &wait));
-	for (size_t t = 0; t < n; t++)
-		_mm512_storeu_ps(y + t * y_stride, acc[t]);
-}
-
 /* IQ4_XS's eight six-bit scales of sixteen rows -> scale[s % 2][s / 2][16], from sh[2][16] and sl[4][16] (quant.h). */
-static inline __attribute__((always_inline)) void scales(int8_t scale[2][4][16], const uint8_t *sh)
+INLINE void scales(int8_t scale[2][4][16], const uint8_t *sh)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30), bias = _mm512_set1_epi8(32);
 	__m512i low = _mm512_loadu_si512(sh + 32);
@@ -108,20 +82,18 @@ static inline __attribute__((always_inline)) void scales(int8_t scale[2][4][16],
 	_mm512_storeu_si512(scale[1], _mm512_sub_epi8(odd, bias));
 }
 
-static inline __attribute__((always_inline)) __m512i widen(const int8_t *p)
+INLINE __m512i widen(const int8_t *p)
 {
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
-/* And of 256. */
-static inline __attribute__((always_inline)) void block_xs(const struct form f, __m512 *acc, __m512i table,
-							   const uint8_t *w, const uint8_t *x, const size_t n)
+INLINE void block_xs(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
 	const float *d = (const float *)x;
 	const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n;
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	int8_t scale[2][4][16];
-	__m512i isum[ACT_TILE], part[ACT_TILE];
+	__m512i table = load_table(f), isum[ACT_TILE], part[ACT_TILE];
 
 	scales(scale, w + 32);
 	for (size_t t = 0; t < n; t++)
@@ -134,12 +106,12 @@ static inline __attribute__((always_inline)) void block_xs(const struct form f, 
 			isum[t] = dot2(isum[t], pair, sum32 + (p * n + t) * 4);
 	}
 	for (size_t t = 0; t < n; t++)
-		isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], (unsigned)f.offset_log2));
+		isum[t] =
+			_mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], (unsigned)f->offset_log2));
 	for (size_t s = 0; s < 8; s++) {
 		__m512i sc = widen(scale[s % 2][s / 2]);
 
-		for (size_t i = 0; i < 272; i += 64)
-			_mm_prefetch((const char *)w + PREFETCH_BYTES + s * 272 + i, _MM_HINT_T0);
+		prefetch(w + s * 272, 272);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		dot32(part, table, w + 128 + s * 256, q + s * 32 * n, n);
@@ -150,53 +122,6 @@ static inline __attribute__((always_inline)) void block_xs(const struct form f, 
 		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
 }
 
-static inline __attribute__((always_inline)) void tile_xs(const struct form f, float *y, size_t y_stride,
-							  const uint8_t *w, const uint8_t *x, const size_t n,
-							  const struct chunks *k)
-{
-	const __m512i table = load_table(f);
-	__m512 acc[ACT_TILE];
-	struct wait wait;
-	uint32_t c = 0;
-
-	do {
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256; b++, x += ACT_Q8_K_BYTES(n), w += XS_BYTES)
-			block_xs(f, acc, table, w, x, n);
-	} while (next_chunk(n, k, &c, acc, &wait));
-	for (size_t t = 0; t < n; t++)
-		_mm512_storeu_ps(y + t * y_stride, acc[t]);
-}
-
-static inline __attribute__((always_inline)) void panels_32(const int n, const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, const struct chunks *k,
-							    size_t panel0, size_t panel1)
-{
-	size_t n_block = k->cut[k->n] / 32, panel_bytes = n_block * BYTES_32(f);
-
-	for (size_t p = panel0; p < panel1; p++)
-		tile_32(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
-}
-
-static inline __attribute__((always_inline)) void panels_xs(const int n, const struct form f, float *y, size_t y_stride,
-							    const uint8_t *w, const void *x, const struct chunks *k,
-							    size_t panel0, size_t panel1)
-{
-	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * XS_BYTES;
-
-	for (size_t p = panel0; p < panel1; p++)
-		tile_xs(f, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
-}
-
-#define MATMUL(name, panels, ...)                                                                     \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
-				      const struct chunks *k, size_t p0, size_t p1)                   \
-	{                                                                                             \
-		const struct form f = { __VA_ARGS__ };                                                \
-		WITH_CONSTANT_8(n, panels, f, y, y_stride, w, x, k, p0, p1)                           \
-	}
-
-MATMUL(iq4_nl, panels_32, .codes = codes_iq4, .offset_log2 = 7)
-MATMUL(mxfp4, panels_32, .codes = codes_mxfp4, .offset_log2 = 4, .is_e8m0 = true)
-MATMUL(iq4_xs, panels_xs, .codes = codes_iq4, .offset_log2 = 7)
+MATMUL(avx512vnni_matmul_iq4_nl, block_32, 32, 18, .codes = codes_iq4, .offset_log2 = 7)
+MATMUL(avx512vnni_matmul_mxfp4, block_32, 32, 17, .codes = codes_mxfp4, .offset_log2 = 4, .is_e8m0 = true)
+MATMUL(avx512vnni_matmul_iq4_xs, block_xs, 256, 136, .codes = codes_iq4, .offset_log2 = 7)

@@ -2,15 +2,21 @@
  * Products of Q4_K, Q5_K and Q6_K with ACT_Q8_K tiles. Sub-block sums are scaled as integers and meet in one i32 a token and
  * 256-block; the minima (and Q6_K's offset of 32) come from the tile's sums of q by vpdpwssd on pairs.
  */
-#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/sums.h"
+#include "kernels/matmul.h"
 
-static inline __attribute__((always_inline)) __m512i widen(const uint8_t *p, int mask)
+/* Of Q4_K and Q5_K. */
+struct form {
+	bool five;
+};
+
+INLINE __m512i widen(const uint8_t *p, int mask)
 {
 	return _mm512_and_si512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)), _mm512_set1_epi32(mask));
 }
 
 /* Minimum s of the sixteen rows from the panel's sc[12][16] (quant.h). */
-static inline __attribute__((always_inline)) __m512i min6(const uint8_t *sc, int s)
+INLINE __m512i min6(const uint8_t *sc, int s)
 {
 	if (s < 4)
 		return widen(sc + 16 * (8 + s), 63);
@@ -21,22 +27,11 @@ static inline __attribute__((always_inline)) __m512i min6(const uint8_t *sc, int
 	return _mm512_or_si512(a, _mm512_or_si512(_mm512_slli_epi32(b, 2), _mm512_slli_epi32(c, 4)));
 }
 
-static inline __attribute__((always_inline)) void prefetch(const uint8_t *w, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 64)
-		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
-}
-
-/* Bytes of a block of a panel. */
-#define K45_BYTES(five) (((five) ? 176 : 144) * PANEL_ROWS)
-#define Q6_K_BYTES      (210 * PANEL_ROWS)
-
-/* Adds a block of a panel of Q4_K, or Q5_K with `five`, to acc. */
-static inline __attribute__((always_inline)) void block_k45(const bool five, __m512 *acc, const uint8_t *w,
-							    const uint8_t *x, const size_t n)
+INLINE void block_k45(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), bit4 = _mm512_set1_epi8(16);
-	const size_t block_bytes = K45_BYTES(five);
+	const bool five = f->five;
+	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 8; /* of a sub-block */
 	const float *d = (const float *)x;
 	const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n, *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
 	__m512i isum[ACT_TILE], part[ACT_TILE];
@@ -46,7 +41,7 @@ static inline __attribute__((always_inline)) void block_k45(const bool five, __m
 	for (size_t s = 0; s < 8; s++) {
 		__m512i scale = widen(sc + 16 * s, 63);
 
-		prefetch(w + s * block_bytes / 8, block_bytes / 8);
+		prefetch(w + s * share, share);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		for (size_t j = 0; j < 8; j++) {
@@ -85,32 +80,14 @@ static inline __attribute__((always_inline)) void block_k45(const bool five, __m
 	}
 }
 
-static inline __attribute__((always_inline)) void tile_k45(const bool five, float *y, size_t y_stride, const uint8_t *w,
-							   const uint8_t *x, const size_t n, const struct chunks *k)
-{
-	__m512 acc[ACT_TILE];
-	struct wait wait;
-	uint32_t c = 0;
-
-	do {
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
-		     b++, x += ACT_Q8_K_BYTES(n), w += K45_BYTES(five))
-			block_k45(five, acc, w, x, n);
-	} while (next_chunk(n, k, &c, acc, &wait));
-	for (size_t t = 0; t < n; t++)
-		_mm512_storeu_ps(y + t * y_stride, acc[t]);
-}
-
-static inline __attribute__((always_inline)) void block_q6_k(__m512 *acc, const uint8_t *w, const uint8_t *x,
-							     const size_t n)
+INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 	const float *d = (const float *)x;
 	const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *qh = sc + 256, *ql = qh + 1024;
 	__m512i isum[ACT_TILE], part[ACT_TILE];
 
+	(void)f;
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
 	for (size_t p = 0; p < 8; p++) { /* isum = -sum sc * sum16, then * 32 */
@@ -149,48 +126,6 @@ static inline __attribute__((always_inline)) void block_q6_k(__m512 *acc, const 
 		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
 }
 
-static inline __attribute__((always_inline)) void tile_q6_k(float *y, size_t y_stride, const uint8_t *w,
-							    const uint8_t *x, const size_t n, const struct chunks *k)
-{
-	__m512 acc[ACT_TILE];
-	struct wait wait;
-	uint32_t c = 0;
-
-	do {
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256; b++, x += ACT_Q8_K_BYTES(n), w += Q6_K_BYTES)
-			block_q6_k(acc, w, x, n);
-	} while (next_chunk(n, k, &c, acc, &wait));
-	for (size_t t = 0; t < n; t++)
-		_mm512_storeu_ps(y + t * y_stride, acc[t]);
-}
-
-enum k_type { K4, K5, K6 };
-
-static inline __attribute__((always_inline)) void panels(const int n, enum k_type type, float *y, size_t y_stride,
-							 const void *w, const void *x, const struct chunks *k,
-							 size_t panel0, size_t panel1)
-{
-	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * (type == K6 ? Q6_K_BYTES : K45_BYTES(type == K5));
-
-	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *wp = (const uint8_t *)w + p * panel_bytes;
-
-		if (type == K6)
-			tile_q6_k(y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, k);
-		else
-			tile_k45(type == K5, y + p * PANEL_ROWS, y_stride, wp, x, (size_t)n, k);
-	}
-}
-
-#define MATMUL(name, type)                                                                            \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
-				      const struct chunks *k, size_t p0, size_t p1)                   \
-	{                                                                                             \
-		WITH_CONSTANT_8(n, panels, type, y, y_stride, w, x, k, p0, p1)                        \
-	}
-
-MATMUL(q4_k, K4)
-MATMUL(q5_k, K5)
-MATMUL(q6_k, K6)
+MATMUL(avx512vnni_matmul_q4_k, block_k45, 256, 144, .five = false)
+MATMUL(avx512vnni_matmul_q5_k, block_k45, 256, 176, .five = true)
+MATMUL(avx512vnni_matmul_q6_k, block_q6_k, 256, 210)

@@ -7,7 +7,12 @@
  *         third bit adds 4 * scale. Bytes wrap on the way there, which the result cannot see.
  * Exact: the sum stays below 255 * 127 * 256 < 2^23.
  */
-#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/sums.h"
+#include "kernels/matmul.h"
+
+struct form {
+	bool three;
+};
 
 /* A byte times these: its products with 0..3 and with 4, while they fit a byte. */
 #define TIMES_0123 0x03020100
@@ -18,13 +23,13 @@ struct products {
 	__m512i table, high;
 };
 
-static inline __attribute__((always_inline)) __m512i widen(const uint8_t *p)
+INLINE __m512i widen(const uint8_t *p)
 {
 	return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
 /* With u = scale + 32 = 0..63: (q - 4) * (u - 32) + 127 = q * u - 4 * u + (255 - 32 * q), and 4 * (u - 32) = 4 * u - 128. */
-static inline __attribute__((always_inline)) struct products products(const bool three, const uint8_t *sc)
+INLINE struct products products(const bool three, const uint8_t *sc)
 {
 	__m512i u = widen(sc), times_q = _mm512_mullo_epi32(u, _mm512_set1_epi32(TIMES_0123)), times_4;
 
@@ -37,7 +42,7 @@ static inline __attribute__((always_inline)) struct products products(const bool
 }
 
 /* Sixteen scales of sixteen rows, Q3_K's plus 32, from the panel's sc (quant.h). */
-static inline __attribute__((always_inline)) void scales(const bool three, uint8_t u[16][16], const uint8_t *sc)
+INLINE void scales(const bool three, uint8_t u[16][16], const uint8_t *sc)
 {
 	const __m512i nibble = _mm512_set1_epi8(15), two = _mm512_set1_epi8(0x30);
 	__m512i high = three ? _mm512_loadu_si512(sc + 128) : nibble;
@@ -58,8 +63,8 @@ static inline __attribute__((always_inline)) void scales(const bool three, uint8
 }
 
 /* Sums of quant * scale * q for the tile's n tokens, in `ways` parts that are independent chains while few tokens are. */
-static inline __attribute__((always_inline)) void dot_block(const bool three, __m512i *sum, const size_t ways,
-							    const uint8_t *w, const uint8_t *q, const size_t n)
+INLINE void dot_block(const bool three, __m512i *sum, const size_t ways, const uint8_t *w, const uint8_t *q,
+		      const size_t n)
 {
 	const __m512i row = _mm512_set1_epi64(0x0404040400000000),
 		      rows = _mm512_or_si512(row, _mm512_setr_epi64(0, 0x0808080808080808, 0, 0x0808080808080808, 0,
@@ -99,8 +104,7 @@ static inline __attribute__((always_inline)) void dot_block(const bool three, __
 }
 
 /* Q2_K: sum of min * sum16. */
-static inline __attribute__((always_inline)) void dot_mins(__m512i *sum, const uint8_t *sc, const uint8_t *sum16,
-							   const size_t n)
+INLINE void dot_mins(__m512i *sum, const uint8_t *sc, const uint8_t *sum16, const size_t n)
 {
 	for (size_t p = 0; p < 8; p++) {
 		__m512i a = _mm512_srli_epi32(widen(sc + 32 * p), 4),
@@ -112,20 +116,16 @@ static inline __attribute__((always_inline)) void dot_mins(__m512i *sum, const u
 	}
 }
 
-#define BLOCK_BYTES(three) (PANEL_ROWS * ((three) ? 110 : 84)) /* of a panel */
-
-/* Adds a block of a panel to acc. */
-static inline __attribute__((always_inline)) void block(const bool three, __m512 *acc, const uint8_t *w,
-							const uint8_t *x, const size_t n)
+INLINE void block(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
+	const bool three = f->three;
 	const size_t ways = n == 1 ? 4 : n < 4 ? 2 : 1;
 	const float *d = (const float *)x;
 	const uint8_t *sum32 = x + 4 * n, *sum16 = x + 20 * n, *q = x + 52 * n;
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512i sum[4 * ACT_TILE], mins[ACT_TILE];
 
-	for (size_t i = 0; i < BLOCK_BYTES(three); i += 64)
-		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+	prefetch(w, PANEL_ROWS * (three ? 110 : 84));
 	for (size_t i = 0; i < ways * n; i++)
 		sum[i] = _mm512_setzero_si512();
 	for (size_t p = 0; three && p < 4; p++)
@@ -149,40 +149,5 @@ static inline __attribute__((always_inline)) void block(const bool three, __m512
 	}
 }
 
-static inline __attribute__((always_inline)) void tile(const bool three, float *y, size_t y_stride, const uint8_t *w,
-						       const uint8_t *x, const size_t n, const struct chunks *k)
-{
-	__m512 acc[ACT_TILE];
-	struct wait wait;
-	uint32_t c = 0;
-
-	do {
-		for (size_t t = 0; t < n; t++)
-			acc[t] = _mm512_setzero_ps();
-		for (size_t b = k->cut[c] / 256; b < k->cut[c + 1] / 256;
-		     b++, x += ACT_Q8_K_BYTES(n), w += BLOCK_BYTES(three))
-			block(three, acc, w, x, n);
-	} while (next_chunk(n, k, &c, acc, &wait));
-	for (size_t t = 0; t < n; t++)
-		_mm512_storeu_ps(y + t * y_stride, acc[t]);
-}
-
-static inline __attribute__((always_inline)) void panels(const int n, const bool three, float *y, size_t y_stride,
-							 const uint8_t *w, const void *x, const struct chunks *k,
-							 size_t panel0, size_t panel1)
-{
-	size_t n_block = k->cut[k->n] / 256, panel_bytes = n_block * BLOCK_BYTES(three);
-
-	for (size_t p = panel0; p < panel1; p++)
-		tile(three, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, (size_t)n, k);
-}
-
-#define MATMUL(name, three)                                                                           \
-	void avx512vnni_matmul_##name(float *y, size_t y_stride, const void *w, const void *x, int n, \
-				      const struct chunks *k, size_t p0, size_t p1)                   \
-	{                                                                                             \
-		WITH_CONSTANT_8(n, panels, three, y, y_stride, w, x, k, p0, p1)                       \
-	}
-
-MATMUL(q2_k, false)
-MATMUL(q3_k, true)
+MATMUL(avx512vnni_matmul_q2_k, block, 256, 84, .three = false)
+MATMUL(avx512vnni_matmul_q3_k, block, 256, 110, .three = true)

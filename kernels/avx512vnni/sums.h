@@ -1,0 +1,50 @@
+/* A panel's sums, for the walk of the products, and how the blocks fetch ahead. */
+#ifndef GYRE_KERNELS_AVX512VNNI_SUMS_H
+#define GYRE_KERNELS_AVX512VNNI_SUMS_H
+
+#include "kernels/avx512vnni/avx512vnni.h"
+
+typedef __m512 panel_sums[ACT_TILE];
+
+/* What tells the types of a file apart; each file has its own. */
+struct form;
+
+/* Adds a block of a panel to acc[n]. */
+typedef void block_fn(size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x);
+
+INLINE void sums_zero(const int n, panel_sums acc)
+{
+	for (int t = 0; t < n; t++)
+		acc[t] = _mm512_setzero_ps();
+}
+
+INLINE void sums_copy(const int n, panel_sums to, panel_sums from)
+{
+	for (int t = 0; t < n; t++)
+		to[t] = from[t];
+}
+
+/* acc = left + acc. */
+INLINE void sums_add(const int n, panel_sums left, panel_sums acc)
+{
+	for (int t = 0; t < n; t++)
+		acc[t] = _mm512_add_ps(left[t], acc[t]);
+}
+
+INLINE void sums_store(const int n, float *y, size_t y_stride, panel_sums acc)
+{
+	for (int t = 0; t < n; t++)
+		_mm512_storeu_ps(y + (size_t)t * y_stride, acc[t]);
+}
+
+/* How far ahead of the weights in use to fetch. The hardware stops at 4 KiB; this crosses pages. */
+#define PREFETCH_BYTES 4096
+
+/* Fetches what follows [w, w + bytes) at that distance. */
+INLINE void prefetch(const uint8_t *w, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
+}
+
+#endif
