@@ -30,6 +30,11 @@ int sq_consumer_load(struct sq_consumer *q)
 	return (int)(tail - q->head);
 }
 
+void sq_consumer_fetch(const struct sq_consumer *q)
+{
+	__builtin_prefetch(&q->sqe[q->head & (q->entries - 1)]);
+}
+
 bool sq_consumer_peek(const struct sq_consumer *q, struct gyre_sqe *copy)
 {
 	if (q->head == q->tail)

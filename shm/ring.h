@@ -38,6 +38,9 @@ void sq_consumer_init(struct sq_consumer *q, const struct region *r);
 /* Begin a drain: load the tail, once. How many entries wait (0 … entries), or -EPROTO if the client claims more than fit. */
 int sq_consumer_load(struct sq_consumer *q);
 
+/* Ask for the line of the entry at the head, which may not be written yet: no wait, no result. */
+void sq_consumer_fetch(const struct sq_consumer *q);
+
 /* Copy the entry at the head, once; false: the drain is at its end. The entry stays the daemon's until commit. */
 bool sq_consumer_peek(const struct sq_consumer *q, struct gyre_sqe *copy);
 

@@ -38,6 +38,7 @@ static bool has_work(struct intake *i)
 		/* Pairs with the client's store-release of sq_tail; the value is only compared. */
 		if (!s->is_paused && !s->is_broken && load_acquire(s->sq.shared_tail) != s->sq.head)
 			return true;
+		sq_consumer_fetch(&s->sq); /* the client writes it before the tail, so it is here when the tail is */
 	}
 	return false;
 }
