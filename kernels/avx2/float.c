@@ -24,6 +24,8 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 	const size_t half_bytes = f->type == QUANT_F32 ? 32 : 16;
 	__m256 low = load8(f, panel), high = load8(f, panel + half_bytes);
 
+	if (n > 2)
+		prefetch(panel, 2 * half_bytes);
 	for (int t = 0; t < n; t++) {
 		__m256 v = _mm256_set1_ps(((const float *)x)[t]);
 

@@ -122,6 +122,8 @@ INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	for (int s = 0; s < 8; s++) {
 		__m256i scale = scale_xs(panel + 32 + 8 * half, s), v[8];
 
+		if (n >= PREFETCH_TOKENS && s % 2 == half)
+			prefetch(panel + s / 2 * 544, 544);
 		look_up(v, load_table(codes_iq4, 0), panel + 128 + 256 * s + 32 * half);
 		for (int t = 0; t < n; t++)
 			isum[t] = dot_signed(isum[t], v, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
@@ -132,6 +134,8 @@ INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
+	if (n >= PREFETCH_TOKENS && f->type != QUANT_IQ4_XS)
+		prefetch(panel, 288);
 	if (f->type == QUANT_MXFP4) {
 		for (int half = 0; half < 2; half++)
 			half_mxfp4(n, acc[half], panel, x, half);

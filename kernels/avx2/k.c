@@ -66,14 +66,17 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 	const int16_t *sum32 = (const int16_t *)(d + n);
 	const int8_t *q = (const int8_t *)(sum32 + 24 * n);
 	const uint8_t *sc = panel + 64 + 8 * half, *qh = panel + 256 + 32 * half, *qs = qh + (five ? 512 : 0);
+	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 4; /* to fetch in every other sub-block of a half */
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[ACT_TILE], mins[4];
 
 	for (int t = 0; t < n; t++)
 		isum[t] = _mm256_setzero_si256();
 	for (int s = 0; s < 8; s++) {
-		__m256i scale = twice(_mm256_and_si256(load_u8(sc + 16 * s), _mm256_set1_epi32(63))), v[8];
+		__m256i scale = _mm256_and_si256(load_u8_twice(sc + 16 * s), _mm256_set1_epi16(63)), v[8];
 
+		if (n > 1 && s % 2 == half)
+			prefetch(panel + s / 2 * share, share);
 		unpack_k45(v, qh, qs, s, five);
 		for (int t = 0; t < n; t++)
 			isum[t] =
@@ -118,9 +121,11 @@ INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	for (int t = 0; t < n; t++)
 		isum[t] = sums[t] = _mm256_setzero_si256();
 	for (int p = 0; p < 8; p++) {
-		__m256i scale[2] = { twice(load_i8(sc + 32 * p)), twice(load_i8(sc + 32 * p + 16)) };
+		__m256i scale[2] = { load_i8_twice(sc + 32 * p), load_i8_twice(sc + 32 * p + 16) };
 		__m256i pair = _mm256_blend_epi16(scale[0], scale[1], 0xaa);
 
+		if (p % 2 == half)
+			prefetch(panel + p / 2 * 840, 840);
 		for (int i = 0; i < 2; i++) {
 			__m256i v[4];
 

@@ -59,8 +59,12 @@ INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m
 {
 	const uint8_t *sc = panel + SC_AT(bits) + 8 * half, *hm = panel + HM_AT + 32 * half,
 		      *qs = panel + QS_AT(bits) + 512 * h + 32 * half;
+	const size_t share =
+		PANEL_ROWS * (bits == 3 ? 110 : 84) / 4; /* to fetch: a half's turn comes with every other m */
 
 	for (int m = 0; m < 2; m++) {
+		if (n >= PREFETCH_TOKENS && m == half)
+			prefetch(panel + (size_t)(2 * h + m) * share, share);
 #pragma GCC unroll 4
 		for (int c = 0; c < 4; c++) {
 			const int s = 8 * h + 2 * c + m;

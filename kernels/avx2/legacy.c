@@ -83,6 +83,8 @@ INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uin
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
+	if (n >= PREFETCH_TOKENS)
+		prefetch(panel, head_bytes(f) + (f->eight_bits ? 512 : 256));
 	half_block(n, f, acc[0], panel, x, 0);
 	half_block(n, f, acc[1], panel, x, 1);
 }

@@ -40,9 +40,19 @@ INLINE __m256i load_u8(const uint8_t *p)
 	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
-INLINE __m256i load_i8(const uint8_t *p)
+/* u8[8] and i8[8] -> the value twice in each lane. */
+INLINE __m256i load_u8_twice(const uint8_t *p)
 {
-	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+	__m128i v = _mm_loadl_epi64((const __m128i *)p);
+
+	return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(v, v));
+}
+
+INLINE __m256i load_i8_twice(const uint8_t *p)
+{
+	__m128i v = _mm_loadl_epi64((const __m128i *)p);
+
+	return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(v, v));
 }
 
 INLINE __m256i load_pair(const int16_t *p)

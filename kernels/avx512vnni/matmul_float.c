@@ -22,6 +22,8 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 {
 	__m512 v = load16(f, w);
 
+	if (n > 2)
+		prefetch(w, f->type == QUANT_F32 ? 64 : 32);
 	for (size_t t = 0; t < n; t++)
 		acc[t] = _mm512_fmadd_ps(v, _mm512_set1_ps(((const float *)x)[t]), acc[t]);
 }

@@ -56,7 +56,8 @@ INLINE void block_32(const size_t n, const struct form *f, panel_sums acc, const
 	__m512 dw = f->is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512i table = load_table(f), isum[ACT_TILE];
 
-	prefetch(w, head + 256);
+	if (n >= PREFETCH_TOKENS)
+		prefetch(w, head + 256);
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f->offset_log2);
 	dot32(isum, table, w + head, x + 12 * n, n);
@@ -111,7 +112,8 @@ INLINE void block_xs(const size_t n, const struct form *f, panel_sums acc, const
 	for (size_t s = 0; s < 8; s++) {
 		__m512i sc = widen(scale[s % 2][s / 2]);
 
-		prefetch(w + s * 272, 272);
+		if (n >= PREFETCH_TOKENS)
+			prefetch(w + s * 272, 272);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		dot32(part, table, w + 128 + s * 256, q + s * 32 * n, n);

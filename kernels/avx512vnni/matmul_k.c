@@ -41,7 +41,8 @@ INLINE void block_k45(const size_t n, const struct form *f, panel_sums acc, cons
 	for (size_t s = 0; s < 8; s++) {
 		__m512i scale = widen(sc + 16 * s, 63);
 
-		prefetch(w + s * share, share);
+		if (n >= PREFETCH_TOKENS)
+			prefetch(w + s * share, share);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		for (size_t j = 0; j < 8; j++) {
@@ -111,7 +112,10 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 		v[2] = _mm512_or_si512(_mm512_and_si512(c, nibble), _mm512_and_si512(h, high));
 		v[3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), nibble),
 				       _mm512_and_si512(_mm512_srli_epi16(h, 2), high));
-		prefetch(w + s * 210, 210);
+		if (n > PREFETCH_TOKENS)
+			prefetch(w + s * 210, 210);
+		else
+			prefetch_l1(w + s * 210, 210);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		for (size_t j = 0; j < 4; j++)

@@ -71,6 +71,7 @@ INLINE void dot_block(const bool three, __m512i *sum, const size_t ways, const u
 								    0x0808080808080808, 0, 0x0808080808080808));
 	const __m512i low2 = _mm512_set1_epi8(3);
 	const uint8_t *hm = w + 224, *qs = three ? hm + 512 : w + 320;
+	const size_t share = PANEL_ROWS * (three ? 110 : 84) / 4;
 	uint8_t u[16][16];
 
 	scales(three, u, w + (three ? 32 : 64));
@@ -78,6 +79,8 @@ INLINE void dot_block(const bool three, __m512i *sum, const size_t ways, const u
 		size_t h = i / 2, m = i % 2;
 		struct products p[4];
 
+		if (three || n >= PREFETCH_TOKENS)
+			prefetch(w + i * share, share);
 		for (size_t c = 0; c < 4; c++)
 			p[c] = products(three, u[8 * h + 2 * c + m]);
 		for (size_t j = 4 * m; j < 4 * m + 4; j++) {
@@ -125,7 +128,6 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512i sum[4 * ACT_TILE], mins[ACT_TILE];
 
-	prefetch(w, PANEL_ROWS * (three ? 110 : 84));
 	for (size_t i = 0; i < ways * n; i++)
 		sum[i] = _mm512_setzero_si512();
 	for (size_t p = 0; three && p < 4; p++)

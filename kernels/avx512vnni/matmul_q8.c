@@ -33,7 +33,8 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 	const uint8_t *q = x + 12 * n, *qs = w + head + high;
 	__m512i isum[ACT_TILE], qh = f->has_high ? _mm512_loadu_si512(w + head) : nibble;
 
-	prefetch(w, head + high + 64 * n_quad);
+	if (n >= PREFETCH_TOKENS)
+		prefetch(w, head + high + 64 * n_quad);
 	for (size_t t = 0; t < n; t++)
 		isum[t] = f->offset_log2 ? _mm512_slli_epi32(bcast(x + 8 * n + 4 * t), (unsigned)f->offset_log2)
 					 : _mm512_setzero_si512();

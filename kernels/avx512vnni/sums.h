@@ -1,4 +1,4 @@
-/* A panel's sums, for the walk of the products, and how the blocks fetch ahead. */
+/* A panel's sums, for the walk of the products. */
 #ifndef GYRE_KERNELS_AVX512VNNI_SUMS_H
 #define GYRE_KERNELS_AVX512VNNI_SUMS_H
 
@@ -35,16 +35,6 @@ INLINE void sums_store(const int n, float *y, size_t y_stride, panel_sums acc)
 {
 	for (int t = 0; t < n; t++)
 		_mm512_storeu_ps(y + (size_t)t * y_stride, acc[t]);
-}
-
-/* How far ahead of the weights in use to fetch. The hardware stops at 4 KiB; this crosses pages. */
-#define PREFETCH_BYTES 4096
-
-/* Fetches what follows [w, w + bytes) at that distance. */
-INLINE void prefetch(const uint8_t *w, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 64)
-		_mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T0);
 }
 
 #endif
