@@ -60,8 +60,8 @@ struct attn_kv {
 	size_t block_stride;
 	const uint32_t *blocks;
 	int head_dim; /* multiple of 16 up to HEAD_DIM_MAX */
-	/* What the caller goes on to, to be fetched meanwhile: K of n_next (0..ATTN_CHUNK / KV_BLOCK) blocks, likewise. */
-	const uint8_t *next_k;
+	/* What the caller goes on to, to be fetched meanwhile: n_next (0..ATTN_CHUNK / KV_BLOCK) blocks, likewise. */
+	const uint8_t *next_k, *next_v;
 	const uint32_t *next_blocks;
 	int n_next;
 };

@@ -153,6 +153,7 @@ static void item_run(const struct model *m, struct scratch *s, uint32_t layer, c
 		int32_t from = (int32_t)next->chunk * ATTN_CHUNK;
 
 		kv.next_k = then.k;
+		kv.next_v = then.v;
 		kv.next_blocks = then.blocks + from / KV_BLOCK;
 		kv.n_next = (item_end(m, next) - from + KV_BLOCK - 1) / KV_BLOCK;
 	}

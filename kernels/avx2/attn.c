@@ -60,16 +60,18 @@ void avx2_attn_softmax(float *s, int n, float *m, float *l)
 	*l = ref_reduce(lane);
 }
 
-/* Scores of sixteen positions. */
-INLINE void scores16(float *s, const float *q, const uint8_t *k, int hd, const int n)
+/* Scores of sixteen positions, the first or second half of their block. */
+INLINE void scores16(float *s, const float *q, struct kv_block block, int half, int hd, const int n)
 {
+	size_t at = (size_t)(half * hd) * 2 * LANES;
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int d = 0; d < hd; d++, k += 2 * LANES) {
-		__m256 a = load_halfs(k), b = load_halfs(k + 16);
+	for (int d = 0; d < hd; d++, at += 2 * LANES) {
+		__m256 a = load_halfs(block.p + at), b = load_halfs(block.p + at + 16);
 
+		kv_fetch(&block, at);
 		for (int i = 0; i < n; i++) {
 			__m256 x = _mm256_set1_ps(q[i * HEAD_DIM_MAX + d]);
 
@@ -84,8 +86,8 @@ INLINE void scores16(float *s, const float *q, const uint8_t *k, int hd, const i
 }
 
 /* o[i][d .. d + 15]; what a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void values16(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int d,
-		     const struct reach *r, const int n)
+INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d, const struct reach *r,
+		     const int n)
 {
 	__m256 acc[GROUP][2];
 	int hd = kv->head_dim;
@@ -93,9 +95,11 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, const u
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
 	for (int p = 0; p < r->longest; p++) {
-		const uint8_t *v = kv->v + block[p / KV_BLOCK] * kv->block_stride + (p % KV_BLOCK * hd + d) * 2;
-		__m256 a = load_halfs(v), b = load_halfs(v + 16);
+		struct kv_block block = kv_block_v(kv, p0, p / KV_BLOCK);
+		size_t at = (size_t)(p % KV_BLOCK * hd + d) * 2;
+		__m256 a = load_halfs(block.p + at), b = load_halfs(block.p + at + 16);
 
+		kv_fetch(&block, at);
 		for (int i = 0; i < n; i++) {
 			if (p >= r->common && p >= r->len[i])
 				continue;
@@ -114,7 +118,6 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, const u
 INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
 		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
-	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx2_attn_reach(pos, n, p0, p1);
 	float x[GROUP * HEAD_DIM_MAX];
 	int hd = kv->head_dim;
@@ -124,11 +127,11 @@ INLINE void group(const int n, float *o, float *m, float *l, const float *const 
 			_mm256_storeu_ps(x + i * HEAD_DIM_MAX + d,
 					 _mm256_mul_ps(_mm256_loadu_ps(q[i] + d), _mm256_set1_ps(scale)));
 	for (int p = 0; p < r.longest; p += LANES)
-		scores16(s + p, x, kv->k + block[p / KV_BLOCK] * kv->block_stride + p % KV_BLOCK * hd * 2, hd, n);
+		scores16(s + p, x, kv_block_k(kv, p0, p / KV_BLOCK), p % KV_BLOCK / LANES, hd, n);
 	for (int i = 0; i < n; i++)
 		avx2_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
 	for (int d = 0; d < hd; d += LANES)
-		values16(o, s, kv, block, d, &r, n);
+		values16(o, s, kv, p0, d, &r, n);
 }
 
 void avx2_attn_chunk_f16(ATTN_CHUNK_ARGS)

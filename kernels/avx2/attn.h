@@ -2,6 +2,7 @@
 #ifndef GYRE_KERNELS_AVX2_ATTN_H
 #define GYRE_KERNELS_AVX2_ATTN_H
 
+#include "kernels/attn_kv.h"
 #include "kernels/avx2/simd.h"
 
 #define GROUP    4                    /* queries side by side: eight accumulators of sixteen registers */

@@ -1,7 +1,7 @@
 /*
  * Attention over a q8_0 KV: as avx512vnni/attn_q8.c, eight lanes at a time. maddubs takes |q| unsigned and K with the sign of q:
  * both are within 127, so a pair is at most 2 * 127 * 127 = 32,258 and no int16 saturates. For p.v madd has 16 bits on both sides and
- * sums in 32.
+ * sums in 32. The arithmetic outlasts memory: lines are asked for once.
  */
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
@@ -10,12 +10,6 @@
 #define LEN       32 /* dimensions of a block */
 #define BLOCK_MAX (HEAD_DIM_MAX / LEN)
 #define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
-
-/* One line of what comes half a chunk later. */
-INLINE void fetch_later(const uint8_t *p)
-{
-	_mm_prefetch((const char *)p, _MM_HINT_T1);
-}
 
 struct queries {
 	_Alignas(32) int8_t q[GROUP][HEAD_DIM_MAX], abs[GROUP][HEAD_DIM_MAX];
@@ -59,29 +53,28 @@ void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int 
 	}
 }
 
-/* Scores of sixteen positions, the lane-th of their block on. V of them is fetched: it is as long as K. */
-INLINE void scores16(float *s, const struct queries *x, const uint8_t *k, const uint8_t *v, int hd, int lane,
-		     const int n)
+/* Scores of sixteen positions, the lane-th of their block on. */
+INLINE void scores16(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n)
 {
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES, v += KV_Q8_0_BYTES) {
+	for (int b = 0; b * LEN < hd; b++) {
+		const size_t scales = (size_t)b * KV_Q8_0_BYTES;
 		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
 		__m256i sum[GROUP][2];
 
 		for (int i = 0; i < n; i++)
 			sum[i][0] = sum[i][1] = _mm256_setzero_si256();
-		fetch_later(v);
+		kv_fetch_soon(&block, scales);
 		for (int d = 0; d < len; d += 4)
-			fetch_later(v + SCALES + d * KV_BLOCK + lane * 4);
+			kv_fetch_soon(&block, scales + SCALES + (size_t)(d * KV_BLOCK + lane * 4));
 		for (int h = 0; h < 2; h++) {
-			const uint8_t *kq = k + SCALES + (lane + 8 * h) * 4;
+			size_t at = scales + SCALES + (size_t)(lane + 8 * h) * 4;
 
-			for (int d = 0; d < len; d += 4, kq += 4 * KV_BLOCK) {
-				__m256i val = _mm256_xor_si256(load_bytes(kq), _mm256_set1_epi8(-128));
-
+			for (int d = 0; d < len; d += 4, at += 4 * KV_BLOCK) {
+				__m256i val = _mm256_xor_si256(load_bytes(block.p + at), _mm256_set1_epi8(-128));
 				for (int i = 0; i < n; i++) {
 					__m256i q = broadcast4(&x->q[i][b * LEN + d]),
 						a = broadcast4(&x->abs[i][b * LEN + d]);
@@ -93,7 +86,7 @@ INLINE void scores16(float *s, const struct queries *x, const uint8_t *k, const 
 			}
 		}
 		for (int h = 0; h < 2; h++) {
-			__m256 kd = load_halfs(k + 2 * (lane + 8 * h));
+			__m256 kd = load_halfs(block.p + scales + 2 * (lane + 8 * h));
 
 			for (int i = 0; i < n; i++)
 				acc[i][h] = _mm256_fmadd_ps(_mm256_mul_ps(kd, _mm256_set1_ps(x->d[i][b])),
@@ -113,19 +106,6 @@ struct weights {
 	float scale[GROUP];
 };
 
-/* One block of dimensions of V in a chunk: block i lies at base + blocks[i] * stride. And of the K to be fetched. */
-struct part {
-	const uint8_t *base, *next;
-	size_t stride;
-	const uint32_t *blocks, *next_blocks;
-	int n, n_next; /* blocks */
-};
-
-INLINE const uint8_t *block_at(const struct part *v, int i)
-{
-	return v->base + v->blocks[i] * v->stride;
-}
-
 INLINE int32_t sum_lanes(__m256i v)
 {
 	__m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -141,7 +121,7 @@ INLINE __m256 weight8(const float *e, const uint8_t *d)
 }
 
 /* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
-INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const struct part *v, const int n)
+INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const struct kv_part *v, const int n)
 {
 	__m256 max[GROUP];
 
@@ -150,9 +130,9 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 	for (int b = 0; b < v->n; b++)
 		for (int slot = 0; slot < KV_BLOCK; slot += 8)
 			for (int i = 0; i < n; i++) /* a NaN as the first operand loses */
-				max[i] = _mm256_max_ps(
-					weight8(e + i * S_STRIDE + b * KV_BLOCK + slot, block_at(v, b) + 2 * slot),
-					max[i]);
+				max[i] = _mm256_max_ps(weight8(e + i * S_STRIDE + b * KV_BLOCK + slot,
+							       kv_part_block(v, b).p + 2 * slot),
+						       max[i]);
 	for (int i = 0; i < n; i++) {
 		float m = max_lane(max[i]);
 
@@ -163,7 +143,7 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 
 /* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN: less
  * than 0. */
-INLINE void quantize_weights(struct weights *w, const float *e, const struct part *v, const int n)
+INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
 {
 	const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3,
 					       6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
@@ -174,7 +154,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct par
 	for (int i = 0; i < n; i++)
 		start[i] = _mm256_setzero_si256();
 	for (int p = 0; p < v->n * KV_BLOCK; p += LANES) {
-		const uint8_t *d = block_at(v, p / KV_BLOCK) + p % KV_BLOCK * 2;
+		const uint8_t *d = kv_part_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
 
 		for (int i = 0; i < n; i++) {
 			const float *x = e + i * S_STRIDE + p;
@@ -192,23 +172,22 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct par
 }
 
 /* o[i][0 .. 15], of the dimensions d on in their block. */
-INLINE void values16(float *o, int hd, const struct weights *w, const struct part *v, int d, const int n)
+INLINE void values16(float *o, int hd, const struct weights *w, const struct kv_part *v, int d, const int n)
 {
 	__m256i acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_set1_epi32(w->start[i]);
 	for (int b = 0; b < v->n; b++) {
-		const uint8_t *block = block_at(v, b), *q = block + SCALES + 4 * d,
-			      *next = b < v->n_next ? v->next + v->next_blocks[b] * v->stride : block;
+		struct kv_block block = kv_part_block(v, b);
+		size_t at = SCALES + (size_t)d * 4;
 		const int16_t *x = w->q[0] + b * KV_BLOCK;
 
-		fetch_later(next);
-		next += SCALES + 4 * d;
-		for (int slot = 0; slot < KV_BLOCK; slot += 4, q += 4 * LEN, next += 4 * LEN, x += 4) {
-			fetch_later(next);
+		kv_fetch_soon(&block, 0);
+		for (int slot = 0; slot < KV_BLOCK; slot += 4, at += 4 * LEN, x += 4) {
+			kv_fetch_soon(&block, at);
 			for (int j = 0; j < 2; j++) {
-				__m256i val = load_bytes(q + j * 32), odd = _mm256_srli_epi16(val, 8),
+				__m256i val = load_bytes(block.p + at + j * 32), odd = _mm256_srli_epi16(val, 8),
 					even = _mm256_and_si256(val, _mm256_set1_epi16(0xff));
 
 				for (int i = 0; i < n; i++) {
@@ -244,29 +223,21 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
 		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
-	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx2_attn_reach(pos, n, p0, p1);
-	struct part v = { .base = kv->v,
-			  .next = kv->n_next ? kv->next_k : kv->v,
-			  .stride = kv->block_stride,
-			  .blocks = block,
-			  .next_blocks = kv->next_blocks,
-			  .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK,
-			  .n_next = kv->n_next };
+	struct kv_part v = { .kv = kv, .p0 = p0, .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK };
 	int hd = kv->head_dim;
 	struct queries x;
 	struct weights w;
 
 	quantize_queries(&x, q, scale, n, hd);
 	for (int p = 0; p < r.longest; p += LANES)
-		scores16(s + p, &x, kv->k + block[p / KV_BLOCK] * kv->block_stride,
-			 kv->v + block[p / KV_BLOCK] * kv->block_stride, hd, p % KV_BLOCK, n);
+		scores16(s + p, &x, kv_block_k(kv, p0, p / KV_BLOCK), hd, p % KV_BLOCK, n);
 	for (int i = 0; i < n; i++) {
 		avx2_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
 		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += 8)
 			_mm256_storeu_ps(s + i * S_STRIDE + p, _mm256_setzero_ps());
 	}
-	for (int d = 0; d < hd; d += LEN, v.base += KV_Q8_0_BYTES, v.next += KV_Q8_0_BYTES) {
+	for (int d = 0; d < hd; d += LEN, v.at += KV_Q8_0_BYTES) {
 		quantize_weights(&w, s, &v, n);
 		values16(o + d, hd, &w, &v, 0, n);
 		if (d + LANES < hd)

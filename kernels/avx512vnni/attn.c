@@ -54,9 +54,9 @@ ALWAYS_INLINE __m512 load16(const uint16_t *p)
 }
 
 /* Scores of the 32 positions of a block. A block of K is as many lines as a head has dimensions. */
-ALWAYS_INLINE void scores32(float *s, const float *q, const uint8_t *kb, const uint8_t *next, int hd, const int n)
+ALWAYS_INLINE void scores32(float *s, const float *q, struct kv_block block, int hd, const int n)
 {
-	const uint16_t *k = (const uint16_t *)kb;
+	const uint16_t *k = (const uint16_t *)block.p;
 	__m512 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
@@ -64,7 +64,7 @@ ALWAYS_INLINE void scores32(float *s, const float *q, const uint8_t *kb, const u
 	for (int d = 0; d < hd; d++) {
 		__m512 a = load16(k + d * LANES), b = load16(k + (hd + d) * LANES);
 
-		fetch(next + d * 64);
+		kv_fetch(&block, (size_t)d * 64);
 		for (int i = 0; i < n; i++) {
 			__m512 x = _mm512_set1_ps(q[i * Q_STRIDE + d]);
 
@@ -80,8 +80,8 @@ ALWAYS_INLINE void scores32(float *s, const float *q, const uint8_t *kb, const u
 
 /* o[i][d0 .. d0 + 16*n_vec). Up to `common` every query attends; from there on each by its own length, because a value that
  * a query must not see may be anything, and 0 * anything is not always 0. */
-ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, const uint32_t *block, int d0,
-			  const struct reach *r, const int n, const int n_vec)
+ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d0, const struct reach *r,
+			  const int n, const int n_vec)
 {
 	__m512 acc[GROUP][4], val[4];
 	int hd = kv->head_dim;
@@ -89,17 +89,18 @@ ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, co
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_vec; j++)
 			acc[i][j] = _mm512_setzero_ps();
-	for (int p = 0; p < r->longest; block++) {
-		const uint16_t *v = (const uint16_t *)(kv->v + *block * kv->block_stride) + d0;
+	for (int p = 0; p < r->longest;) {
+		struct kv_block block = kv_block_v(kv, p0, p / KV_BLOCK);
+		const uint16_t *v = (const uint16_t *)block.p + d0;
 		int end = r->longest - p < KV_BLOCK ? r->longest : p + KV_BLOCK,
 		    all = r->common < end ? r->common : end;
-		const uint8_t *next = kv->v + block[end < r->longest] * kv->block_stride + d0 * 2;
+		size_t at = (size_t)d0 * 2;
 
-		for (; p < all; p++, v += hd, next += hd * 2) {
+		for (; p < all; p++, v += hd, at += (size_t)hd * 2) {
 			for (int j = 0; j < n_vec; j++)
 				val[j] = load16(v + j * LANES);
 			for (int j = 0; j < n_vec; j += 2)
-				fetch(next + j * 2 * LANES);
+				kv_fetch(&block, at + (size_t)j * 2 * LANES);
 			for (int i = 0; i < n; i++) {
 				__m512 e = _mm512_set1_ps(s[i * S_STRIDE + p]);
 
@@ -127,7 +128,6 @@ ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, co
 ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale,
 			 const int32_t *pos, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
-	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
 	float x[GROUP * Q_STRIDE];
 	int hd = kv->head_dim, d = 0;
@@ -137,21 +137,16 @@ ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float 
 		for (int j = 0; j < hd; j += LANES)
 			_mm512_storeu_ps(x + i * Q_STRIDE + j,
 					 _mm512_mul_ps(_mm512_loadu_ps(q[i] + j), _mm512_set1_ps(scale)));
-	for (int p = 0; p < r.longest; p += KV_BLOCK) {
-		const uint32_t *b = block + p / KV_BLOCK;
-		const uint8_t *next = p + KV_BLOCK < r.longest ? kv->k + b[1] * kv->block_stride
-							       : kv->v + block[0] * kv->block_stride;
-
-		scores32(s + p, x, kv->k + *b * kv->block_stride, next, hd, n);
-	}
+	for (int p = 0; p < r.longest; p += KV_BLOCK)
+		scores32(s + p, x, kv_block_k(kv, p0, p / KV_BLOCK), hd, n);
 	for (int i = 0; i < n; i++)
 		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
 	for (; d + wide * LANES <= hd; d += wide * LANES)
-		values(o, s, kv, block, d, &r, n, wide);
+		values(o, s, kv, p0, d, &r, n, wide);
 	for (; d + 2 * LANES <= hd; d += 2 * LANES)
-		values(o, s, kv, block, d, &r, n, 2);
+		values(o, s, kv, p0, d, &r, n, 2);
 	for (; d < hd; d += LANES)
-		values(o, s, kv, block, d, &r, n, 1);
+		values(o, s, kv, p0, d, &r, n, 1);
 }
 
 void avx512vnni_attn_chunk_f16(ATTN_CHUNK_ARGS)

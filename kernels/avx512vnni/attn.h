@@ -5,6 +5,7 @@
 #ifndef GYRE_KERNELS_AVX512VNNI_ATTN_H
 #define GYRE_KERNELS_AVX512VNNI_ATTN_H
 
+#include "kernels/attn_kv.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 
 #define GROUP    8
@@ -16,12 +17,6 @@
 struct reach {
 	int len[GROUP], common, longest;
 };
-
-/* One line of the block that comes next. */
-ALWAYS_INLINE void fetch(const uint8_t *p)
-{
-	_mm_prefetch((const char *)p, _MM_HINT_T0);
-}
 
 struct reach avx512vnni_attn_reach(const int32_t *pos, int n, int32_t p0, int32_t p1);
 /* exp(s - max) of one query's scores in place; lanes past `len` are left out of the sum and become 0. */

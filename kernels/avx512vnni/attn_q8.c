@@ -2,9 +2,6 @@
  * Attention over a q8_0 KV. Scores: K is unsigned (q + 128), so one vpdpbusd multiplies four dimensions of sixteen positions, and
  * a sum starts at -128 times the sum of the query's quants. Values: V is unsigned too. The weight of a position takes in its scale
  * and becomes an i16, and one vpdpwssd multiplies two positions of sixteen dimensions; a sum starts at -128 times that of the weights.
- *
- * Half a chunk is done in less time than memory takes for a block or two, so what is fetched is needed half a chunk later: V while K
- * is multiplied, the next chunk's K while V is; into L2, for L1 has neither the room nor as many misses in flight.
  */
 #include "kernels/avx512vnni/attn.h"
 #include "kernels/avx512vnni/quantize.h"
@@ -12,12 +9,6 @@
 #define LEN       32 /* dimensions of a block */
 #define BLOCK_MAX (HEAD_DIM_MAX / LEN)
 #define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
-
-/* One line of what comes half a chunk later. */
-ALWAYS_INLINE void fetch_later(const uint8_t *p)
-{
-	_mm_prefetch((const char *)p, _MM_HINT_T1);
-}
 
 struct queries {
 	_Alignas(64) uint8_t q[GROUP][HEAD_DIM_MAX];
@@ -58,9 +49,9 @@ void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v
 	}
 }
 
-/* Scores of 16*n_lane positions from the lane-th sixteen of a block on. V of the block is fetched: it is as long as K. */
-ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, const uint8_t *v, int hd, int lane,
-			  const int n, const int n_lane)
+/* Scores of 16*n_lane positions from the lane-th sixteen of a block on. */
+ALWAYS_INLINE void scores(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n,
+			  const int n_lane)
 {
 	__m512 acc[GROUP][2];
 	__m512i sum[GROUP][2], val[2];
@@ -68,25 +59,26 @@ ALWAYS_INLINE void scores(float *s, const struct queries *x, const uint8_t *k, c
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_lane; j++)
 			acc[i][j] = _mm512_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++, k += KV_Q8_0_BYTES, v += KV_Q8_0_BYTES) {
-		const uint8_t *kq = k + SCALES + lane * 64, *vq = v + SCALES + lane * 64;
+	for (int b = 0; b * LEN < hd; b++) {
+		size_t at = (size_t)b * KV_Q8_0_BYTES, quants = at + SCALES + (size_t)lane * 64;
 		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
 
-		fetch_later(v);
+		kv_fetch(&block, at);
 		for (int i = 0; i < n; i++)
 			for (int j = 0; j < n_lane; j++)
 				sum[i][j] = _mm512_set1_epi32(x->start[i][b]);
-		for (int d = 0; d < len; d += 4, kq += 4 * KV_BLOCK, vq += 4 * KV_BLOCK) {
+		for (int d = 0; d < len; d += 4, quants += 4 * KV_BLOCK) {
 			for (int j = 0; j < n_lane; j++) {
-				val[j] = _mm512_load_si512(kq + j * 64);
-				fetch_later(vq + j * 64);
+				val[j] = _mm512_load_si512(block.p + quants + j * 64);
+				kv_fetch(&block, quants + (size_t)j * 64);
 			}
 			for (int i = 0; i < n; i++)
 				for (int j = 0; j < n_lane; j++)
 					sum[i][j] = dot4(sum[i][j], val[j], &x->q[i][b * LEN + d]);
 		}
 		for (int j = 0; j < n_lane; j++) {
-			__m512 kd = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(k + 32 * (lane + j))));
+			__m512 kd =
+				_mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(block.p + at + 32 * (lane + j))));
 
 			for (int i = 0; i < n; i++)
 				acc[i][j] = _mm512_fmadd_ps(_mm512_mul_ps(kd, _mm512_set1_ps(x->d[i][b])),
@@ -105,28 +97,20 @@ struct weights {
 	float scale[GROUP];
 };
 
-/* One block of dimensions of V in a chunk: block i lies at base + blocks[i] * stride. And of the K to be fetched. */
-struct part {
-	const uint8_t *base, *next;
-	size_t stride;
-	const uint32_t *blocks, *next_blocks;
-	int n, n_next; /* blocks */
-};
-
 ALWAYS_INLINE __m512 load_scales(const uint8_t *p)
 {
 	return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)p));
 }
 
 /* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
-ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const struct part *v, const int n)
+ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const struct kv_part *v, const int n)
 {
 	__m512 max[GROUP];
 
 	for (int i = 0; i < n; i++)
 		max[i] = _mm512_setzero_ps();
 	for (int j = 0; j < v->n; j++) {
-		const uint8_t *d = v->base + v->blocks[j] * v->stride;
+		const uint8_t *d = kv_part_block(v, j).p;
 		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
 
 		for (int i = 0; i < n; i++) {
@@ -147,7 +131,7 @@ ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e,
 
 /* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN, of
  * which the low half is kept: 0. */
-ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const struct part *v, const int n)
+ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
 {
 	static const _Alignas(64)
 		int16_t order[32] = { 0,  4,  2,  6,  8,  12, 10, 14, 16, 20, 18, 22, 24, 28, 26, 30,
@@ -159,7 +143,7 @@ ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const str
 	for (int i = 0; i < n; i++)
 		start[i] = _mm512_setzero_si512();
 	for (int j = 0; j < v->n; j++) {
-		const uint8_t *d = v->base + v->blocks[j] * v->stride;
+		const uint8_t *d = kv_part_block(v, j).p;
 		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
 
 		for (int i = 0; i < n; i++) {
@@ -180,7 +164,8 @@ ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const str
 
 /* o[i][0 .. 16*n_vec) of a block of dimensions. Integers may be summed in any order: for one or two queries in two parts, since one
  * sum would wait for itself. */
-ALWAYS_INLINE void values(float *o, int hd, const struct weights *w, const struct part *v, const int n, const int n_vec)
+ALWAYS_INLINE void values(float *o, int hd, const struct weights *w, const struct kv_part *v, const int n,
+			  const int n_vec)
 {
 	const int other = n <= 2;
 	__m512i acc[GROUP][2][2];
@@ -191,19 +176,18 @@ ALWAYS_INLINE void values(float *o, int hd, const struct weights *w, const struc
 			acc[i][j][0] = _mm512_set1_epi32(w->start[i]);
 		}
 	for (int b = 0; b < v->n; b++) {
-		const uint8_t *q = v->base + v->blocks[b] * v->stride + SCALES,
-			      *next = b < v->n_next ? v->next + v->next_blocks[b] * v->stride : q - SCALES;
+		struct kv_block block = kv_part_block(v, b);
+		size_t at = SCALES;
 		const int16_t *x = w->q[0] + b * KV_BLOCK;
 
-		fetch_later(next);
-		next += SCALES;
+		kv_fetch(&block, 0);
 #pragma GCC unroll 1
-		for (int slot = 0; slot < KV_BLOCK; slot += 4, q += 4 * LEN, next += 4 * LEN, x += 4)
+		for (int slot = 0; slot < KV_BLOCK; slot += 4, at += 4 * LEN, x += 4)
 			for (int j = 0; j < n_vec; j++) {
-				__m512i val = _mm512_load_si512(q + j * 64), odd = _mm512_srli_epi16(val, 8),
+				__m512i val = _mm512_load_si512(block.p + at + j * 64), odd = _mm512_srli_epi16(val, 8),
 					even = _mm512_and_si512(val, _mm512_set1_epi16(0xff));
 
-				fetch_later(next + j * 64);
+				kv_fetch(&block, at + (size_t)j * 64);
 				for (int i = 0; i < n; i++) {
 					const uint8_t *four = (const uint8_t *)(x + i * ATTN_CHUNK);
 
@@ -236,15 +220,8 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale,
 			 const int32_t *pos, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
-	const uint32_t *block = kv->blocks + p0 / KV_BLOCK;
 	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
-	struct part v = { .base = kv->v,
-			  .next = kv->n_next ? kv->next_k : kv->v,
-			  .stride = kv->block_stride,
-			  .blocks = block,
-			  .next_blocks = kv->next_blocks,
-			  .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK,
-			  .n_next = kv->n_next };
+	struct kv_part v = { .kv = kv, .p0 = p0, .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK };
 	const int n_lane = n <= 4 ? 2 : 1;
 	struct queries x;
 	struct weights w;
@@ -252,14 +229,13 @@ ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float 
 	quantize_queries(&x, q, scale, n, kv->head_dim);
 	for (int j = 0; j < v.n; j++)
 		for (int lane = 0; lane < KV_BLOCK / LANES; lane += n_lane)
-			scores(s + j * KV_BLOCK, &x, kv->k + block[j] * kv->block_stride,
-			       kv->v + block[j] * kv->block_stride, kv->head_dim, lane, n, n_lane);
+			scores(s + j * KV_BLOCK, &x, kv_block_k(kv, p0, j), kv->head_dim, lane, n, n_lane);
 	for (int i = 0; i < n; i++) {
 		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
 		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += LANES)
 			_mm512_storeu_ps(s + i * S_STRIDE + p, _mm512_setzero_ps());
 	}
-	for (int d = 0; d < kv->head_dim; d += LEN, v.base += KV_Q8_0_BYTES, v.next += KV_Q8_0_BYTES) {
+	for (int d = 0; d < kv->head_dim; d += LEN, v.at += KV_Q8_0_BYTES) {
 		quantize_weights(&w, s, &v, n);
 		if (d + LEN <= kv->head_dim)
 			values(o + d, kv->head_dim, &w, &v, n, 2);

@@ -263,7 +263,7 @@ static void attn_case(const struct kernels *ref, const struct kernels *k, enum k
 	}
 	struct attn_kv kv = { .k = kv0, .v = kv0 + kb, .block_stride = stride, .blocks = blocks, .head_dim = hd };
 
-	kv.next_k = kv0, kv.n_next = n_q % (ATTN_CHUNK / KV_BLOCK + 1);
+	kv.next_k = kv0, kv.next_v = kv0 + kb, kv.n_next = n_q % (ATTN_CHUNK / KV_BLOCK + 1);
 	kv.next_blocks = blocks + N_BLOCK - kv.n_next;
 
 	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
