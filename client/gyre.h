@@ -32,7 +32,7 @@ struct gyre;
 /* Zeroes mean defaults throughout. */
 struct gyre_params {
 	uint32_t sq_entries, cq_entries; /* powers of two; 64 and 256 */
-	uint32_t arena_bytes;            /* 1 MiB */
+	uint32_t arena_bytes;            /* enough for the longest prompt of the context, at least 1 MiB */
 	uint32_t connect_timeout_ms;     /* for the handshake; 5000 */
 	uint64_t spin_ns;                /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
 	char *error; /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */

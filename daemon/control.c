@@ -201,6 +201,8 @@ static int welcome(struct control *c, struct connection *n)
 	if (w.res == 0)
 		w.res = admit(c, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
+		if (!n->in.hello.arena_bytes)
+			n->in.hello.arena_bytes = c->d->intake.geometry.arena_bytes;
 		w.res = session_new(&n->session, n->fd, &n->peer, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));

@@ -164,7 +164,7 @@ struct abi_hello {
 	uint32_t magic, version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries; /* powers of two; 0: default 64 / 256 */
-	uint32_t arena_bytes;            /* 0: default 1 MiB */
+	uint32_t arena_bytes;            /* 0: what the longest prompt of the context takes, at least 1 MiB */
 	uint32_t reserved[5];
 };
 

@@ -2,6 +2,7 @@
 #include "daemon/intake/desk.h"
 #include "daemon/intake/mail.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"
@@ -14,7 +15,15 @@
 
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
 #define TEXT_BYTES_MIN       65536u
-#define GRANT_MIN            4u /* a token in two pieces, held-back bytes, the last completion */
+#define ARENA_ROOM           65536u /* beside the longest prompt: its options, and the next request */
+#define GRANT_MIN            4u     /* a token in two pieces, held-back bytes, the last completion */
+
+static uint32_t arena_for(uint32_t text_max)
+{
+	uint32_t bytes = min_u32(text_max, GYRE_ARENA_BYTES_MAX - ARENA_ROOM) + ARENA_ROOM;
+
+	return max_u32(bytes, GYRE_ARENA_BYTES_DEFAULT);
+}
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd)
 {
@@ -31,6 +40,7 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	i->geometry = (struct geometry){ .n_vocab = o->n_vocab, .n_ctx = o->n_ctx };
 	i->geometry.text_max =
 		o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
+	i->geometry.arena_bytes = arena_for(i->geometry.text_max);
 	pthread_mutex_init(&i->mail_lock, NULL);
 	lock_init(&i->desk, i->n_queue > 1);
 	i->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

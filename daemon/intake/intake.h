@@ -38,7 +38,7 @@ struct intake {
 	struct lock desk;
 	uint32_t n_session, first; /* first: whose SQ is drained first in this step */
 	struct session *session[INTAKE_SESSION_MAX];
-	struct geometry geometry; /* arena_bytes is each session's own */
+	struct geometry geometry; /* arena_bytes: of a session that asks for none; each has its own */
 	struct prompt_reader reader;
 	struct prompt_helper helper;
 	uint8_t text[PROMPT_INLINE_MAX]; /* private copies of a client's bytes */
