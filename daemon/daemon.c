@@ -58,7 +58,7 @@ static void divide_layout(struct daemon *d)
 static int open_layout(struct daemon *d, struct error *e)
 {
 	const struct layout *l = &d->layout;
-	struct topology t;
+	static struct topology t; /* large */
 	int r;
 
 	(void)topology_read(&t, "", NULL); /* unread: no core to pin to */
@@ -121,7 +121,7 @@ static void make_vocab(void *arg, const struct gguf *g)
 static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why)
 {
 	int n_engine = (int)d->config.n_replica, n = d->layout.n_node / n_engine;
-	struct topology t;
+	static struct topology t; /* large */
 	struct error e;
 
 	if (d->config.n_node || (code != -E2BIG && code != -EPERM) || n == 1)

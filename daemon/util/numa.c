@@ -66,8 +66,9 @@ static void read_node(struct numa_node *v, const char *root, const cpu_set_t *on
 /* A number for each online node, in their order, whatever the gaps between their ids. */
 static void read_distances(struct numa *m, const char *root, int from)
 {
-	char path[128], text[4096], *at = text, *end;
+	char path[128], text[4096], *at = text, *end; /* the kernel says no more than a page */
 
+	memset(m->distance[from], 0, (size_t)m->n);
 	snprintf(path, sizeof(path), NODE_DIR "/node%d/distance", m->node[from].id);
 	if (readfile_str(text, sizeof(text), root, path))
 		return;
@@ -85,7 +86,7 @@ static void read_whole(struct numa *m, const char *root, const cpu_set_t *online
 	struct numa_node *v = &m->node[0];
 
 	m->n = 1;
-	v->cpus = *online;
+	*v = (struct numa_node){ .cpus = *online };
 	v->package = read_package(root, online);
 	v->has_memory = true;
 	read_memory(v, root, "/proc/meminfo");
@@ -143,12 +144,12 @@ void numa_read(struct numa *m, const char *root, const cpu_set_t *online, const 
 {
 	cpu_set_t ids;
 
-	memset(m, 0, sizeof(*m));
+	m->n = 0;
 	cpulist_read(&ids, root, NODE_DIR "/online");
 	for (int id = 0; id < CPU_SETSIZE && m->n < NUMA_NODE_MAX; id++) {
 		if (!CPU_ISSET(id, &ids))
 			continue;
-		m->node[m->n].id = id;
+		m->node[m->n] = (struct numa_node){ .id = id };
 		read_node(&m->node[m->n++], root, online);
 	}
 	if (!m->n)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NUMA_NODE_MAX 64 /* eight sockets of four nodes with CPUs and four without */
+#define NUMA_NODE_MAX 1024 /* as many as Linux knows: NODES_SHIFT is 10 at most */
 
 struct numa_huge {
 	uint64_t total, free; /* pages */
@@ -30,10 +30,11 @@ struct numa_node {
 	int home;
 };
 
+/* Large, but what lies beyond the n nodes is never touched, so takes no memory. */
 struct numa {
 	int n;
-	struct numa_node node[NUMA_NODE_MAX];           /* by id; nodes beyond the table are left out */
-	uint8_t distance[NUMA_NODE_MAX][NUMA_NODE_MAX]; /* [from][to], 10 within a node; 0: not said */
+	struct numa_node node[NUMA_NODE_MAX];           /* [n], by id */
+	uint8_t distance[NUMA_NODE_MAX][NUMA_NODE_MAX]; /* [n][n], from and to; 10 within a node; 0: not said */
 };
 
 /* online: CPUs that run. mems: ids of nodes from which memory may be taken, NULL: any. */

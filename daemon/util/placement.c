@@ -2,6 +2,7 @@
 
 #include "daemon/util/cgroup.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/numa.h"
 #include "daemon/util/readfile.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NODE_BITS 1024 /* the kernel reads one bit less than it is told (mbind(2), BUGS) */
+#define NODE_BITS NUMA_NODE_MAX
+#define MAX_NODE  (NODE_BITS + 1) /* as mbind(2) is told: it reads one bit less than that (BUGS) */
 #define WORD_BITS (sizeof(unsigned long) * CHAR_BIT)
 #define BATCH     512 /* pages asked about in one call */
 
@@ -37,13 +39,13 @@ int placement_bind(void *base, size_t bytes, int os_node)
 {
 	if (!is_node(os_node))
 		return -EINVAL;
-	return mbind(base, bytes, MPOL_BIND, mask_of(os_node).word, NODE_BITS, MPOL_MF_STRICT) ? -errno : 0;
+	return mbind(base, bytes, MPOL_BIND, mask_of(os_node).word, MAX_NODE, MPOL_MF_STRICT) ? -errno : 0;
 }
 
 void placement_prefer(int os_node)
 {
 	if (is_node(os_node))
-		(void)set_mempolicy(MPOL_PREFERRED, mask_of(os_node).word, NODE_BITS);
+		(void)set_mempolicy(MPOL_PREFERRED, mask_of(os_node).word, MAX_NODE);
 	else
 		(void)set_mempolicy(MPOL_DEFAULT, NULL, 0);
 }

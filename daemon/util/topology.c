@@ -5,6 +5,7 @@
 #include "daemon/util/topology.h"
 
 #include "daemon/util/cgroup.h"
+#include "daemon/util/cleanup.h"
 #include "daemon/util/cpulist.h"
 #include "daemon/util/readfile.h"
 
@@ -241,7 +242,8 @@ static int read_all(struct topology *t, const char *root, const cpu_set_t *mask)
 
 int topology_read(struct topology *t, const char *root, const cpu_set_t *mask)
 {
-	memset(t, 0, sizeof(*t));
+	memset(t, 0, offsetof(struct topology, numa));
+	t->numa.n = 0;
 	t->n_thread = 1;
 	return read_all(t, root, mask);
 }
@@ -265,8 +267,10 @@ void topology_why(const struct topology *t, char *why, size_t n)
 
 int cpu_default_threads(void)
 {
-	struct topology t;
+	_cleanup_free_ struct topology *t = malloc(sizeof(*t)); /* too large for a stack */
 
-	topology_read(&t, "", NULL);
-	return (int)t.n_thread;
+	if (!t)
+		return 1;
+	topology_read(t, "", NULL);
+	return (int)t->n_thread;
 }

@@ -40,9 +40,9 @@ struct topology {
 	uint32_t quota;    /* CPUs the cgroup grants, rounded down, at least 1; 0: no quota */
 	uint32_t n_thread; /* the default: min(n_core, quota) */
 	struct topology_core
-		core[TOPOLOGY_CORE_MAX]; /* n_cpu of them, by tier, node and CPU: the first n_core are the cores */
-	struct numa numa;
+		core[TOPOLOGY_CORE_MAX];   /* n_cpu of them, by tier, node and CPU: the first n_core are the cores */
 	uint16_t n_core_on[NUMA_NODE_MAX]; /* physical cores online on numa.node[i], allowed or not */
+	struct numa numa;
 };
 
 /*

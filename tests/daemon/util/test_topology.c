@@ -3,6 +3,7 @@
  * machines here are trees of a few files, so that two sockets, hyper-threads and quotas are tested on any box.
  */
 #include "daemon/util/cgroup.h"
+#include "daemon/util/layout.h"
 #include "daemon/util/placement.h"
 #include "daemon/util/topology.h"
 #include "tests/util/sysfs.h"
@@ -17,6 +18,7 @@
 #include <cmocka.h>
 
 static char root[64];
+static struct topology t;
 
 static void write_file(const char *path, const char *text)
 {
@@ -70,7 +72,6 @@ static void test_cores_by_node(void **state)
 		{ 5, 1, 1, -1, TIER_SIBLING }, { 7, 1, 3, -1, TIER_SIBLING },
 	};
 	cpu_set_t m = mask_of(0xff);
-	struct topology t;
 
 	(void)state;
 	assert_int_equal(topology_read(&t, root, &m), 0);
@@ -84,7 +85,6 @@ static void test_cores_by_node(void **state)
 static void test_mask_takes_the_first_sibling(void **state)
 {
 	cpu_set_t m = mask_of(0x70); /* CPUs 4, 5, 6: second threads only */
-	struct topology t;
 
 	(void)state;
 	assert_int_equal(topology_read(&t, root, &m), 0);
@@ -97,7 +97,6 @@ static void test_mask_takes_the_first_sibling(void **state)
 static void expect_quota(uint32_t quota, uint32_t n_thread)
 {
 	cpu_set_t m = mask_of(0xff);
-	struct topology t;
 
 	assert_int_equal(topology_read(&t, root, &m), 0);
 	assert_int_equal(t.quota, quota);
@@ -162,7 +161,6 @@ static void test_memory_limit(void **state)
 static void test_cpuset(void **state)
 {
 	cpu_set_t m = mask_of(0xff);
-	struct topology t;
 
 	(void)state;
 	write_file("/proc/self/cgroup", "2:cpu,cpuset:/x\n0::/");
@@ -178,7 +176,6 @@ static void test_cpuset(void **state)
 static void test_offline_without_a_list(void **state)
 {
 	cpu_set_t m = mask_of(0x3ff);
-	struct topology t;
 
 	(void)state;
 	assert_int_equal(topology_read(&t, root, &m), 0);
@@ -196,7 +193,6 @@ static void test_capacity(void **state)
 {
 	cpu_set_t m = mask_of(0xff);
 	char path[128];
-	struct topology t;
 
 	(void)state;
 	for (int c = 0; c < 8; c++) {
@@ -214,10 +210,54 @@ static void test_capacity(void **state)
 	assert_int_equal(t.n_slow, 0);
 }
 
+/* Each of its own CPU: none counts as another. The nodes are one hop apart from their neighbours. */
+static void test_many_nodes(void **state)
+{
+	enum { N = 150 };
+	char path[128], text[8 * N];
+	struct layout l;
+	struct error e;
+	cpu_set_t m;
+
+	(void)state;
+	CPU_ZERO(&m);
+	snprintf(text, sizeof(text), "0-%d", N - 1);
+	write_file("/sys/devices/system/node/online", text);
+	write_file("/sys/devices/system/cpu/online", text);
+	for (int i = 0; i < N; i++) {
+		int n = 0;
+
+		CPU_SET(i, &m);
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", i);
+		snprintf(text, sizeof(text), "%d", i);
+		write_file(path, text);
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", i);
+		write_file(path, text);
+		for (int k = 0; k < N; k++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%d ", 10 + abs(i - k));
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/distance", i);
+		write_file(path, text);
+	}
+	write_file("/sys/devices/system/node/node140/meminfo", "Node 140 MemTotal: 0 kB");
+	assert_int_equal(topology_read(&t, root, &m), 0);
+	assert_int_equal(t.numa.n, N);
+	assert_int_equal(t.n_core, N);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(numa_of_cpu(&t.numa, i), i);
+		assert_int_equal(t.numa.node[i].home, i == 140 ? 139 : i);
+		assert_int_equal(t.n_core_on[i], 1);
+		assert_int_equal(t.numa.distance[i][N - 1], 10 + N - 1 - i);
+	}
+	assert_int_equal(layout_make(&l, &t, 0, 0, &e), 0);
+	assert_int_equal(l.n_worker, N);
+	assert_int_equal(l.n_node, 8);
+	for (int i = 0; i < l.n_node; i++)
+		assert_true(l.node[i].n_worker >= N / 8 && l.node[i].n_worker <= N / 8 + 2);
+}
+
 static void test_this_machine(void **state)
 {
 	char why[128] = "";
-	struct topology t;
 
 	(void)state;
 	assert_int_equal(topology_read(&t, "", NULL), 0);
@@ -237,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cpuset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offline_without_a_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_capacity, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_nodes, setup, teardown),
 		cmocka_unit_test(test_this_machine),
 	};
 
