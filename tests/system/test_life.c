@@ -487,6 +487,8 @@ static void a_vocabulary_larger_than_its_table_is_refused(void **state)
 static void too_little_memory_is_said_with_its_remedy(void **state)
 {
 	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
+	char *large[] = { (char *)"gyred",      (char *)"--model", model, (char *)"--socket", sock,
+			  (char *)"--kv-bytes", (char *)"600M",    NULL };
 	pid_t pid;
 
 	(void)state;
@@ -495,6 +497,9 @@ static void too_little_memory_is_said_with_its_remedy(void **state)
 #ifndef GYRE_SANITIZED /* those reserve terabytes of addresses */
 	assert_int_equal(end_of(spawn(argv, RLIMIT_AS, 64 << 20)), 1);
 	assert_true(strlen(last_line()) > 10);
+	assert_int_equal(end_of(spawn(large, RLIMIT_AS, 500 << 20)), 1);
+	if (!strstr(last_line(), "gyre-kv") || !strstr(last_line(), "raise ulimit -v"))
+		fail_msg("%s", last_line());
 #endif
 	/* No locked memory at all: the rings of the control loop and of the loader must do without. */
 	pid = spawn(argv, RLIMIT_MEMLOCK, 0);
