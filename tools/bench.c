@@ -108,10 +108,19 @@ double bench_eventfd_ns(int cpu_a, int cpu_b)
 	return median(x, GROUPS);
 }
 
+static cpu_set_t mask; /* before the caller was pinned */
+
+void bench_seat(const struct layout *l)
+{
+	if (l->is_pinned)
+		bench_pin(l->cpu[0]);
+	else
+		(void)sched_setaffinity(0, sizeof(mask), &mask);
+}
+
 int bench_team(struct team **team, struct layout *l, uint32_t n, uint32_t n_node, struct error *e)
 {
 	static struct topology t;
-	static cpu_set_t mask; /* before the caller was pinned */
 	int r;
 
 	if (!CPU_COUNT(&mask) && sched_getaffinity(0, sizeof(mask), &mask))
@@ -123,7 +132,6 @@ int bench_team(struct team **team, struct layout *l, uint32_t n, uint32_t n_node
 	if (r < 0)
 		return r;
 	pool_relax(l);
-	if (l->is_pinned)
-		bench_pin(l->cpu[0]);
+	bench_seat(l);
 	return team_new(team, l, e);
 }

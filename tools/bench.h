@@ -57,8 +57,10 @@ double bench_eventfd_ns(int cpu_a, int cpu_b);
 
 /* Pin the calling thread. 0 or -errno. */
 int bench_pin(int cpu);
+/* What the caller, being the first worker, runs on: the layout's first CPU, or where that pins nothing all there were at first. */
+void bench_seat(const struct layout *l);
 /* n workers on n_node nodes (layout_make: 0 is the default of either), pinned to a core each where there are as many; the caller
- * is the first. */
+ * is the first, and seated. */
 int bench_team(struct team **t, struct layout *l, uint32_t n, uint32_t n_node, struct error *e);
 
 #endif

@@ -47,6 +47,12 @@ static const struct verb verbs[] = {
 	  "there and back between two cores.\nWithout --nodes: on 1, 2, 4 and 8 virtual nodes, as far as there are "
 	  "threads.",
 	  OPT_THREADS | OPT_NODES | OPT_JSON, 0, 0, bench_team_main },
+	{ "bench layouts", "THREADS:NODES...",
+	  "Decode of a model by teams of several layouts, such as 2:1 2:2, in turns within one process.\nEach is "
+	  "opened "
+	  "anew every round; printed are the medians of the rounds' ratios to the first layout, and the interval that "
+	  "holds the true one in 95 of 100 runs (of fewer than six rounds: all of them).",
+	  OPT_MODEL | OPT_GEN | OPT_DEPTH | OPT_REPEAT | OPT_JSON, 2, -1, bench_layouts_main },
 	{ "bench load", "FILE.gguf",
 	  "How long a model's weights take to load, beside two plain reads of the file by as many threads, into "
 	  "buffers that are used again and into new memory: with the file in the page cache, and without.",

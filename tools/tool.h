@@ -151,6 +151,7 @@ int tokenize_main(const struct args *a);
 int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
 int bench_model_main(const struct args *a);
+int bench_layouts_main(const struct args *a);
 int bench_team_main(const struct args *a);
 int bench_load_main(const struct args *a);
 int bench_text_main(const struct args *a);

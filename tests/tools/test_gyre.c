@@ -65,6 +65,11 @@ static void usage_errors_are_2(void **state)
 					     "bench model --rows 4-1 -m x",
 					     "bench model --rows 1,,2 -m x",
 					     "bench model --batch 1-300 -m x",
+					     "bench layouts -m x 2:1",
+					     "bench layouts 2:1 2:2",
+					     "bench layouts -m x 2:1 2",
+					     "bench layouts -m x 2:1 2:9",
+					     "bench layouts -m x 1:1 1:1 1:1 1:1 1:1",
 					     "plan",
 					     "plan --topology --nodes 9" };
 

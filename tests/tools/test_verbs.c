@@ -194,6 +194,31 @@ static void json_has_what_programs_read(void **state)
 	json_decref(j);
 }
 
+/* The first is what the others are over, in each round; few rounds have no interval but their range. */
+static void layouts_are_compared_with_the_first(void **state)
+{
+	json_t *j = parse("$G bench layouts --json -m $MODEL -n 16 -r 7 1:1 2:2 2:1"), *list;
+
+	(void)state;
+	list = json_object_get(j, "layouts");
+	assert_int_equal(json_array_size(list), 3);
+	for (size_t i = 0; i < 3; i++) {
+		json_t *one = json_array_get(list, i);
+		double x = json_number_value(json_object_get(one, "ratio"));
+		double low = json_number_value(json_object_get(one, "ratio_low"));
+		double high = json_number_value(json_object_get(one, "ratio_high"));
+
+		assert_true(json_number_value(json_object_get(one, "token_ms")) > 0);
+		assert_true(i ? low > 0 && low <= x && x <= high : low == 1 && x == 1 && high == 1);
+		assert_int_equal(json_integer_value(json_object_get(one, "threads")), i ? 2 : 1);
+		assert_int_equal(json_integer_value(json_object_get(one, "nodes")), i == 1 ? 2 : 1);
+	}
+	json_decref(j);
+	expect("$G bench layouts -m $MODEL -n 1 -r 1 1:1 2:1", 0);
+	expect("$G bench layouts -m $MODEL -n 1 -r 1 1:1 2:8", 1);
+	assert_non_null(strstr(err, "lower --nodes"));
+}
+
 static void chat_is_plain_when_piped(void **state)
 {
 	(void)state;
@@ -338,14 +363,19 @@ static void an_interrupt_ends_the_answer(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		CASE(run_takes_a_prompt_from_anywhere), CASE(much_is_no_other_than_little),
-		CASE(a_bad_text_is_a_clear_error),      CASE(json_is_one_line_that_parses),
-		CASE(json_has_what_programs_read),      CASE(chat_is_plain_when_piped),
-		CASE(chat_greets_a_terminal),           CASE(a_private_daemon_leaves_nothing),
-		CASE(a_private_daemon_outlives_nobody), CASE(a_template_of_no_family_is_a_clear_error),
-		CASE(inspect_survives_any_file),        CASE(an_interrupt_ends_the_answer)
-	};
+	const struct CMUnitTest tests[] = { CASE(run_takes_a_prompt_from_anywhere),
+					    CASE(much_is_no_other_than_little),
+					    CASE(a_bad_text_is_a_clear_error),
+					    CASE(json_is_one_line_that_parses),
+					    CASE(json_has_what_programs_read),
+					    CASE(layouts_are_compared_with_the_first),
+					    CASE(chat_is_plain_when_piped),
+					    CASE(chat_greets_a_terminal),
+					    CASE(a_private_daemon_leaves_nothing),
+					    CASE(a_private_daemon_outlives_nobody),
+					    CASE(a_template_of_no_family_is_a_clear_error),
+					    CASE(inspect_survives_any_file),
+					    CASE(an_interrupt_ends_the_answer) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
