@@ -9,11 +9,24 @@
 #define ARRAY_SHOWN 6
 #define TEXT_SHOWN  72
 
-/* Names come from a hostile file: control bytes must not reach the terminal. */
+static bool is_c1(unsigned char c)
+{
+	return c >= 0x80 && c < 0xa0;
+}
+
+/* Names come from a hostile file: control characters must not reach the terminal, nor those of Latin-1, bare or as UTF-8. */
 static void print_text(struct gguf_str s, uint64_t max)
 {
-	for (uint64_t i = 0; i < s.n && i < max; i++)
-		putchar((unsigned char)s.p[i] < ' ' || s.p[i] == 127 ? '.' : s.p[i]);
+	const unsigned char *p = (const unsigned char *)s.p;
+	bool in_char = false;
+
+	for (uint64_t i = 0; i < s.n && i < max; i++) {
+		bool is_pair = p[i] == 0xc2 && i + 1 < s.n && is_c1(p[i + 1]);
+
+		putchar(p[i] < ' ' || p[i] == 127 || is_pair || (is_c1(p[i]) && !in_char) ? '.' : p[i]);
+		i += is_pair;
+		in_char = !is_pair && (p[i] >= 0xc0 || (in_char && p[i] >= 0x80));
+	}
 	if (s.n > max)
 		printf("... (%llu bytes)", (unsigned long long)s.n);
 }
@@ -73,8 +86,10 @@ static int inspect_json(const struct gguf *g)
 
 	for (size_t i = 0; i < gguf_n_kv(g); i++) {
 		const struct gguf_kv *kv = gguf_kv_at(g, i);
+		json_t *key = json_text(kv->key.p, kv->key.n); /* which is UTF-8 whatever the file has */
 
-		json_object_setn_new(meta, kv->key.p, kv->key.n, value(kv));
+		json_object_setn_new(meta, json_string_value(key), json_string_length(key), value(kv));
+		json_decref(key);
 	}
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);

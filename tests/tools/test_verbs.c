@@ -341,6 +341,22 @@ static void inspect_survives_any_file(void **state)
 	unlink(path);
 }
 
+/* Two keys: one is not UTF-8, the other has a control character (U+009B, which opens an escape sequence) beside an a-umlaut. */
+static void inspect_shows_names_that_are_no_text(void **state)
+{
+	(void)state;
+	expect("printf 'GGUF\\3\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\2\\0\\0\\0\\0\\0\\0\\0"
+	       "\\3\\0\\0\\0\\0\\0\\0\\0a\\377b\\4\\0\\0\\0\\7\\0\\0\\0"
+	       "\\7\\0\\0\\0\\0\\0\\0\\0c\\302\\2331\\303\\244d\\4\\0\\0\\0\\11\\0\\0\\0' > $DIR/odd.gguf; "
+	       "$G inspect --json $DIR/odd.gguf",
+	       0);
+	assert_non_null(strstr(out, "\"a\xef\xbf\xbd"
+				    "b\":7"));
+	expect("$G inspect $DIR/odd.gguf; rm $DIR/odd.gguf", 0);
+	assert_non_null(strstr(out, "c.1\xc3\xa4"
+				    "d = 9"));
+}
+
 /* Ctrl-C ends the answer, and with it `run`, at once. Needs a model that talks for a while. */
 static void an_interrupt_ends_the_answer(void **state)
 {
@@ -375,6 +391,7 @@ int main(void)
 					    CASE(a_private_daemon_outlives_nobody),
 					    CASE(a_template_of_no_family_is_a_clear_error),
 					    CASE(inspect_survives_any_file),
+					    CASE(inspect_shows_names_that_are_no_text),
 					    CASE(an_interrupt_ends_the_answer) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
