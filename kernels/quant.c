@@ -1,13 +1,9 @@
 /* The table of element types, and packing by panels on top of it. */
 #include "kernels/quant.h"
 
-#include "kernels/ref/panel.h"
 #include "kernels/ref/types.h"
 
-#define FLOAT_RUN 64 /* elements: a multiple of what panel_interleave transposes at a time */
-
-/* A row past the end of the matrix: a block of any type, or a run. */
-static const uint8_t zeros[256];
+#include <string.h>
 
 #define ROW(id, label, len, bytes, kind, fn) \
 	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
@@ -53,27 +49,25 @@ size_t quant_row_bytes(uint32_t type, size_t n_col)
 void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stride, int n_row, size_t n_col)
 {
 	const struct quant_info *q = quant_info(type);
-	/* Where a block is one element, a call for each would cost more than the copy. */
-	size_t run = q->block_len == 1 && n_col % FLOAT_RUN == 0 ? FLOAT_RUN : 1;
-	size_t n_block = n_col / q->block_len, run_bytes = run * q->block_bytes;
+	size_t n_block = n_col / q->block_len, run;
+	uint8_t rows[PANEL_ROWS][256] = { 0 }; /* a short panel's: a run of blocks of each, the rest zero */
 	uint8_t *out = dst;
-	const void *row[PANEL_ROWS];
-	size_t off = 0;
+	const uint8_t *in = src;
 
-	for (int r = 0; r < PANEL_ROWS; r++)
-		row[r] = r < n_row ? (const uint8_t *)src + (size_t)r * src_stride : zeros;
-	for (size_t b = 0; b < n_block; b += run, out += run_bytes * PANEL_ROWS) {
-		if (run > 1)
-			panel_interleave(out, row, off, q->block_bytes, run);
-		else
-			q->pack(out, row, off);
-		/* Sixteen pointers that move are a sixth of the time: they do only where others must stay at the zeros. */
-		if (n_row == PANEL_ROWS) {
-			off += run_bytes;
-			continue;
-		}
+	if (n_row == PANEL_ROWS) {
+		q->pack(dst, src, src_stride, n_block);
+		return;
+	}
+	for (; n_block; n_block -= run) {
+		size_t bytes;
+
+		run = sizeof(rows[0]) / q->block_bytes < n_block ? sizeof(rows[0]) / q->block_bytes : n_block;
+		bytes = run * q->block_bytes;
 		for (int r = 0; r < n_row; r++)
-			row[r] = (const uint8_t *)row[r] + run_bytes;
+			memcpy(rows[r], in + (size_t)r * src_stride, bytes);
+		q->pack(out, rows[0], sizeof(rows[0]), run);
+		in += bytes;
+		out += bytes * PANEL_ROWS;
 	}
 }
 

@@ -73,8 +73,8 @@ struct quant_info {
 	enum act_kind act;
 	/* GGUF block -> block_len floats, exactly as ggml dequantizes. */
 	void (*dequantize)(float *y, const void *block);
-	/* 16 GGUF blocks, at byte off of each row (past the matrix: zero bytes) -> one panel block. */
-	void (*pack)(void *panel_block, const void *const row[PANEL_ROWS], size_t off);
+	/* n_block GGUF blocks of each of 16 rows, which lie stride bytes apart -> n_block panel blocks. */
+	void (*pack)(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block);
 	/* Row r of one panel block -> that row's GGUF block: the inverse of pack, for embedding look-up and tests. */
 	void (*unpack)(void *block, const void *panel_block, int r);
 };

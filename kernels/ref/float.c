@@ -8,9 +8,9 @@
 	{                                                                                                           \
 		*y = load(block);                                                                                   \
 	}                                                                                                           \
-	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off)                              \
+	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)                       \
 	{                                                                                                           \
-		panel_interleave(dst, row, off, width, 1);                                                          \
+		panel_interleave(dst, src, stride, width, n_block);                                                 \
 	}                                                                                                           \
 	void ref_unpack_##name(void *block, const void *src, int r)                                                 \
 	{                                                                                                           \

@@ -14,10 +14,22 @@ static const struct field q2_k_fields[] = { { 80, 2, 2 }, { 0, 1, 16 }, { 16, 4,
 static const struct field q3_k_fields[] = { { 108, 2, 1 }, { 96, 1, 12 }, { 0, 4, 8 }, { 32, 4, 16 }, { 0 } };
 static const struct field iq4_xs_fields[] = { { 0, 2, 1 }, { 2, 1, 6 }, { 8, 4, 32 }, { 0 } };
 
-static void pack(const struct field *f, uint8_t *dst, const void *const row[PANEL_ROWS], size_t off)
+/* One copy of the loop a width, so that it is a constant there. */
+static uint8_t *field_pack(const struct field *f, uint8_t *dst, const uint8_t *src, size_t stride)
 {
-	for (; f->width; f++)
-		dst = panel_interleave(dst, row, off + f->off, f->width, f->n_group);
+	if (f->width == 1)
+		return panel_interleave(dst, src, stride, 1, f->n_group);
+	if (f->width == 2)
+		return panel_interleave(dst, src, stride, 2, f->n_group);
+	return panel_interleave(dst, src, stride, 4, f->n_group);
+}
+
+static void pack(const struct field *fields, size_t block_bytes, uint8_t *dst, const uint8_t *src, size_t stride,
+		 size_t n_block)
+{
+	for (; n_block; n_block--, src += block_bytes)
+		for (const struct field *f = fields; f->width; f++)
+			dst = field_pack(f, dst, src + f->off, stride);
 }
 
 static void unpack(const struct field *f, uint8_t *block, const uint8_t *src, int r)
@@ -71,9 +83,9 @@ static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
 	{                                                                                        \
 		k_dequantize(y, block, decode_##name);                                           \
 	}                                                                                        \
-	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off)           \
+	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)    \
 	{                                                                                        \
-		pack(name##_fields, dst, row, off);                                              \
+		pack(name##_fields, quant_row_bytes(type, 256), dst, src, stride, n_block);      \
 	}                                                                                        \
 	void ref_unpack_##name(void *block, const void *src, int r)                              \
 	{                                                                                        \

@@ -6,9 +6,6 @@
 
 #define ROWS PANEL_ROWS
 
-/* A dword of each row. Panel blocks are multiples of 16 bytes. */
-typedef uint32_t rows16 __attribute__((vector_size(4 * ROWS), aligned(16)));
-
 /* GGUF's twelve scale bytes [12][row] -> the panel's: whole scales in the low six bits, minima 4..7 in the spare ones. */
 static void pack_scales(uint8_t *restrict dst, uint8_t in[12][ROWS])
 {
@@ -33,68 +30,91 @@ static void pack_scales(uint8_t *restrict dst, uint8_t in[12][ROWS])
 }
 
 /* Q4_K: [d][dmin][scales 12][qs 128]; Q5_K: [d][dmin][scales 12][qh 32][qs 128]. */
-static inline void pack_k45(uint8_t *dst, const void *const row[ROWS], size_t off, bool five)
+static inline uint8_t *pack_k45(uint8_t *dst, const uint8_t *src, size_t stride, bool five)
 {
 	uint8_t head[16][ROWS];
 
-	dst = panel_interleave(dst, row, off, 2, 2);
-	panel_interleave(head[0], row, off, 1, 16);
+	dst = panel_interleave(dst, src, stride, 2, 2);
+	panel_interleave(head[0], src, stride, 1, 16);
 	pack_scales(dst, head + 4);
 	dst += 12 * ROWS;
 	if (five)
-		dst = panel_interleave(dst, row, off + 16, 4, 8);
-	panel_interleave(dst, row, off + (five ? 48 : 16), 4, 32);
+		dst = panel_interleave(dst, src + 16, stride, 4, 8);
+	return panel_interleave(dst, src + (five ? 48 : 16), stride, 4, 32);
 }
 
-void ref_pack_q4_k(void *dst, const void *const row[ROWS], size_t off)
+void ref_pack_q4_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
 {
-	pack_k45(dst, row, off, false);
+	for (; n_block; n_block--, src += 144)
+		dst = pack_k45(dst, src, stride, false);
 }
 
-void ref_pack_q5_k(void *dst, const void *const row[ROWS], size_t off)
+void ref_pack_q5_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
 {
-	pack_k45(dst, row, off, true);
+	for (; n_block; n_block--, src += 176)
+		dst = pack_k45(dst, src, stride, true);
+}
+
+/* The bits of a under mask << by change places with those of b under mask. */
+static inline void bits_swap(uint32_t *a, uint32_t *b, uint32_t mask, int by)
+{
+	uint32_t t = (*a >> by ^ *b) & mask;
+
+	*b ^= t;
+	*a ^= t << by;
 }
 
 /*
  * Q6_K: [ql 128][qh 64][scales 16][d]. Dword 16h + 8(c & 1) + g of ql holds, in nibbles c/2, the low bits of values
  * 128h + 32c + 4g .. +3; dword 8h + g of qh their high bits at 2c. A panel dword holds two such groups of low bits in
- * sequence, and four of high bits.
+ * sequence, and four of high bits: nibbles of two dwords change places, and pairs of bits of four.
  */
-static void pack_q6_low(rows16 *dst, const rows16 in[32])
+static void pack_q6_low(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)[ROWS])
 {
-	const uint32_t four = 0x0f0f0f0f;
-
-	for (int j = 0; j < 32; j++) {
-		int c = j % 16 / 4, shift = 4 * (c / 2);
-		const rows16 *at = in + 16 * (j / 16) + 8 * (c % 2) + 2 * (j % 4);
-
-		dst[j] = (at[0] >> shift & four) | (at[1] >> shift & four) << 4;
-	}
-}
-
-static void pack_q6_high(rows16 *dst, const rows16 in[16])
-{
-	const uint32_t two = 0x03030303;
-
 	for (int j = 0; j < 16; j++) {
-		int shift = j % 8 / 2 * 2;
-		const rows16 *at = in + 8 * (j / 8) + 4 * (j % 2);
+		uint32_t(*at)[ROWS] = dst + j / 8 * 16 + j % 8;
 
-		dst[j] = (at[0] >> shift & two) | (at[1] >> shift & two) << 2 | (at[2] >> shift & two) << 4 |
-			 (at[3] >> shift & two) << 6;
+		for (int r = 0; r < ROWS; r++) {
+			uint32_t a = in[2 * j][r], b = in[2 * j + 1][r];
+
+			bits_swap(&a, &b, 0x0f0f0f0f, 4);
+			at[0][r] = a;
+			at[8][r] = b;
+		}
 	}
 }
 
-void ref_pack_q6_k(void *dst, const void *const row[ROWS], size_t off)
+static void pack_q6_high(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)[ROWS])
 {
-	rows16 low[32], high[16];
-	uint8_t *at = dst;
+	for (int j = 0; j < 4; j++) {
+		uint32_t(*at)[ROWS] = dst + j / 2 * 8 + j % 2;
 
-	panel_interleave((uint8_t *)low, row, off, 4, 32);
-	panel_interleave((uint8_t *)high, row, off + 128, 4, 16);
-	at = panel_interleave(at, row, off + 208, 2, 1);
-	at = panel_interleave(at, row, off + 192, 1, 16);
-	pack_q6_high((rows16 *)at, high);
-	pack_q6_low((rows16 *)at + 16, low);
+		for (int r = 0; r < ROWS; r++) {
+			uint32_t a = in[4 * j][r], b = in[4 * j + 1][r], c = in[4 * j + 2][r], d = in[4 * j + 3][r];
+
+			bits_swap(&a, &b, 0x33333333, 2);
+			bits_swap(&c, &d, 0x33333333, 2);
+			bits_swap(&a, &c, 0x0f0f0f0f, 4);
+			bits_swap(&b, &d, 0x0f0f0f0f, 4);
+			at[0][r] = a;
+			at[2][r] = b;
+			at[4][r] = c;
+			at[6][r] = d;
+		}
+	}
+}
+
+void ref_pack_q6_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
+{
+	uint32_t low[32][ROWS], high[16][ROWS];
+
+	for (; n_block; n_block--, src += 210) {
+		panel_interleave((uint8_t *)low, src, stride, 4, 32);
+		panel_interleave((uint8_t *)high, src + 128, stride, 4, 16);
+		dst = panel_interleave(dst, src + 208, stride, 2, 1);
+		dst = panel_interleave(dst, src + 192, stride, 1, 16);
+		pack_q6_high((uint32_t(*)[ROWS])dst, high);
+		pack_q6_low((uint32_t(*)[ROWS])(dst + sizeof(high)), low);
+		dst += sizeof(high) + sizeof(low);
+	}
 }

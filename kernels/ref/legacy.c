@@ -64,25 +64,27 @@ static inline void dequantize(const struct form *f, float *y, const void *block)
 		y[i] = f->has_min ? (float)q[i] * d + m : (float)q[i] * d;
 }
 
-static inline void pack(const struct form *f, uint8_t *dst, const void *const row[PANEL_ROWS], size_t off)
+static inline __attribute__((always_inline)) uint8_t *pack(const struct form *f, uint8_t *dst, const uint8_t *src,
+							   size_t stride)
 {
-	dst = panel_interleave(dst, row, off, scale_bytes(f), 1);
-	off += scale_bytes(f);
+	dst = panel_interleave(dst, src, stride, scale_bytes(f), 1);
+	src += scale_bytes(f);
 	if (f->has_min) {
-		dst = panel_interleave(dst, row, off, 2, 1);
-		off += 2;
+		dst = panel_interleave(dst, src, stride, 2, 1);
+		src += 2;
 	}
 	if (f->has_high) {
 		uint32_t high[PANEL_ROWS];
 
-		panel_interleave((uint8_t *)high, row, off, 4, 1);
-		for (int r = 0; r < PANEL_ROWS; r++)
+		for (size_t r = 0; r < PANEL_ROWS; r++) {
+			memcpy(&high[r], src + r * stride, 4);
 			high[r] = panel_bits_spread(high[r]);
+		}
 		memcpy(dst, high, sizeof(high));
 		dst += sizeof(high);
-		off += 4;
+		src += 4;
 	}
-	panel_interleave(dst, row, off, 4, f->bits == 8 ? 8 : 4);
+	return panel_interleave(dst, src, stride, 4, f->bits == 8 ? 8 : 4);
 }
 
 static inline void unpack(const struct form *f, uint8_t *block, const uint8_t *src, int r)
@@ -161,22 +163,24 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 					dot_chunks(f, w + p * panel_bytes, r, x_tile, (size_t)n_tok, (size_t)t, k);
 }
 
-#define LEGACY_TYPE(name)                                                              \
-	void ref_dequantize_##name(float *y, const void *block)                        \
-	{                                                                              \
-		dequantize(&name, y, block);                                           \
-	}                                                                              \
-	void ref_pack_##name(void *dst, const void *const row[PANEL_ROWS], size_t off) \
-	{                                                                              \
-		pack(&name, dst, row, off);                                            \
-	}                                                                              \
-	void ref_unpack_##name(void *block, const void *src, int r)                    \
-	{                                                                              \
-		unpack(&name, block, src, r);                                          \
-	}                                                                              \
-	void ref_matmul_##name(MATMUL_ARGS)                                            \
-	{                                                                              \
-		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);       \
+#define LEGACY_TYPE(name)                                                                     \
+	void ref_dequantize_##name(float *y, const void *block)                               \
+	{                                                                                     \
+		dequantize(&name, y, block);                                                  \
+	}                                                                                     \
+	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block) \
+	{                                                                                     \
+		for (; n_block; n_block--, src += block_bytes(&name)) {                       \
+			dst = pack(&name, dst, src, stride);                                  \
+		}                                                                             \
+	}                                                                                     \
+	void ref_unpack_##name(void *block, const void *src, int r)                           \
+	{                                                                                     \
+		unpack(&name, block, src, r);                                                 \
+	}                                                                                     \
+	void ref_matmul_##name(MATMUL_ARGS)                                                   \
+	{                                                                                     \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);              \
 	}
 
 LEGACY_TYPE(q4_0)

@@ -4,9 +4,9 @@
 
 #include "kernels/quant.h"
 
-#define REF_TYPE(name)                                                                          \
-	void ref_dequantize_##name(float *y, const void *block);                                \
-	void ref_pack_##name(void *panel_block, const void *const row[PANEL_ROWS], size_t off); \
+#define REF_TYPE(name)                                                                         \
+	void ref_dequantize_##name(float *y, const void *block);                               \
+	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block); \
 	void ref_unpack_##name(void *block, const void *panel_block, int r)
 
 REF_TYPE(f32);
