@@ -3,7 +3,10 @@
 
 #include "kernels/ref/types.h"
 
+#include <emmintrin.h>
 #include <string.h>
+
+#define RUN_BYTES 256 /* of a row: the largest block, and few enough to stay in L1 */
 
 #define ROW(id, label, len, bytes, kind, fn) \
 	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
@@ -46,29 +49,49 @@ size_t quant_row_bytes(uint32_t type, size_t n_col)
 	return n_col / q->block_len * q->block_bytes;
 }
 
+/*
+ * Past the caches, in whole lines: a store to a line that is not near waits for it, though all of it will be replaced. Both are
+ * multiples of 16 bytes.
+ */
+static void stream(uint8_t *dst, const uint8_t *src, size_t n)
+{
+#pragma GCC unroll 4
+	for (size_t i = 0; i < n; i += sizeof(__m128i))
+		_mm_stream_si128((__m128i *)(dst + i), _mm_load_si128((const __m128i *)(src + i)));
+}
+
+/* Blocks of a row that are packed at a time: whole lines of the panel where that is possible. */
+static size_t run_blocks(const struct quant_info *q, size_t n_block)
+{
+	size_t n = RUN_BYTES / q->block_bytes;
+
+	n = n > 4 ? n - n % 4 : n;
+	return n < n_block ? n : n_block;
+}
+
 void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stride, int n_row, size_t n_col)
 {
 	const struct quant_info *q = quant_info(type);
-	size_t n_block = n_col / q->block_len, run;
-	uint8_t rows[PANEL_ROWS][256] = { 0 }; /* a short panel's: a run of blocks of each, the rest zero */
-	uint8_t *out = dst;
+	_Alignas(64) uint8_t panel[PANEL_ROWS * RUN_BYTES];
+	uint8_t rows[PANEL_ROWS][RUN_BYTES]; /* of a short panel: the rest stays zero */
 	const uint8_t *in = src;
+	uint8_t *out = dst;
+	size_t run, bytes;
 
-	if (n_row == PANEL_ROWS) {
-		q->pack(dst, src, src_stride, n_block);
-		return;
-	}
-	for (; n_block; n_block -= run) {
-		size_t bytes;
-
-		run = sizeof(rows[0]) / q->block_bytes < n_block ? sizeof(rows[0]) / q->block_bytes : n_block;
+	if (n_row < PANEL_ROWS)
+		memset(rows, 0, sizeof(rows));
+	for (size_t n_block = n_col / q->block_len; n_block; n_block -= run, in += bytes, out += PANEL_ROWS * bytes) {
+		run = run_blocks(q, n_block);
 		bytes = run * q->block_bytes;
-		for (int r = 0; r < n_row; r++)
+		for (int r = 0; r < n_row && n_row < PANEL_ROWS; r++)
 			memcpy(rows[r], in + (size_t)r * src_stride, bytes);
-		q->pack(out, rows[0], sizeof(rows[0]), run);
-		in += bytes;
-		out += bytes * PANEL_ROWS;
+		if (n_row < PANEL_ROWS)
+			q->pack(panel, rows[0], sizeof(rows[0]), run);
+		else
+			q->pack(panel, in, src_stride, run);
+		stream(out, panel, PANEL_ROWS * bytes);
 	}
+	_mm_sfence(); /* before anything that says the panel is there */
 }
 
 void quant_dequantize_row(uint32_t type, float *y, const void *w, size_t row, size_t n_col)

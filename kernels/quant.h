@@ -88,7 +88,8 @@ size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col);
 /* Bytes of one GGUF row of n_col elements, a multiple of block_len. */
 size_t quant_row_bytes(uint32_t type, size_t n_col);
 
-/* Packs n_row (1..16) rows of n_col elements, GGUF rows that lie src_stride bytes apart from src on, into the panel at dst. */
+/* Packs n_row (1..16) rows of n_col elements, GGUF rows that lie src_stride bytes apart from src on, into the panel at dst, a multiple
+ * of 16. The panel is not left in the cache: a loader writes much and reads none of it soon. */
 void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stride, int n_row, size_t n_col);
 
 /* Row `row` of packed W -> y[n_col]: the embedding look-up. */
