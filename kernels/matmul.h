@@ -10,8 +10,8 @@
 #include "kernels/constant_n.h"
 #include "kernels/ref/ref.h"
 
-/* With fewer tokens most types wait for memory, and what the hardware fetches by itself comes soonest; but it loses its way among
- * the fields of some, and is too late for a product that is busy (README.md). */
+/* With fewer tokens most types wait for memory, and what the hardware fetches by itself comes soonest; but it loses its way
+ * where a type's fields are far apart (Q3_K), and is too late for a product that is busy (README.md). */
 #define PREFETCH_TOKENS 4
 
 /* Fetches what lies ahead of [w, w + bytes), for a block to call piece by piece: far ahead into L2, which can wait for more lines
@@ -22,13 +22,6 @@ INLINE void prefetch(const uint8_t *w, size_t bytes)
 		__builtin_prefetch(w + 8192 + i, 0, 2);
 		__builtin_prefetch(w + 1024 + i, 0, 3);
 	}
-}
-
-/* The same into L1 at once: sooner there, for a product that is not busy. */
-INLINE void prefetch_l1(const uint8_t *w, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 64)
-		__builtin_prefetch(w + 4096 + i, 0, 3);
 }
 
 /* Sums of chunks that wait to be added up. */

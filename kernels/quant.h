@@ -25,9 +25,9 @@
  *                  min 4+t (t = 0..3) = sc[3t]>>6 | (sc[3t+1]>>6)<<2 | (sc[3t+2]>>6)<<4
  *   Q5_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qh[8][16][4]; u8 qs[4][8][16][4]
  *                  bit s of qh[j][r][i] is the fifth bit of k = 32s+4j+i
- *   Q6_K           f16 d[16]; i8 sc[16][16]; u8 qh[16][16][4]; u8 ql[32][16][4]
- *                  group g (0..63) covers k = 4g+i: low four bits: ql[g/2][r][i], low nibble for even g, high for odd;
- *                  high two bits: qh[g/4][r][i] >> 2*(g%4) & 3; value = q - 32; scale sc[g/4] (sub-blocks of 16)
+ *   Q6_K           f16 d[16]; i8 sc[16][16]; { u8 qh[16][4]; u8 ql[2][16][4]; } sub[16]
+ *                  group g (0..3) of sub-block s covers k = 16s+4g+i: low four bits: ql[g/2][r][i], low nibble for even g, high
+ *                  for odd; high two bits: qh[r][i] >> 2*g & 3; value = q - 32; scale sc[s]
  *   IQ4_XS         f16 d[16]; u8 sh[2][16]; u8 sl[4][16]; u8 qs[8][4][16][4]
  *                  qs[s][j][r][i]: low nibble k = 32s+4j+i, high nibble k = 32s+16+4j+i, an index into codes_iq4
  *                  scale of sub-block s (of 32) = (sl[s/2] >> 4*(s%2) & 15 | (sh[s/4] >> 2*(s%4) & 3) << 4) - 32

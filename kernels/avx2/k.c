@@ -96,10 +96,10 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 }
 
 /* Sub-block s of a Q6_K half panel: four k-groups of 0..63. */
-INLINE void unpack_q6(__m256i v[4], const uint8_t *qh, const uint8_t *ql, int s)
+INLINE void unpack_q6(__m256i v[4], const uint8_t *sub, int s)
 {
 	const __m256i low = _mm256_set1_epi8(15), high = _mm256_set1_epi8(48);
-	__m256i h = load_bytes(qh + 64 * s), a = load_bytes(ql + 128 * s), b = load_bytes(ql + 128 * s + 64);
+	__m256i h = load_bytes(sub + 192 * s), a = load_bytes(sub + 192 * s + 64), b = load_bytes(sub + 192 * s + 128);
 
 	v[0] = _mm256_or_si256(_mm256_and_si256(a, low), _mm256_and_si256(_mm256_slli_epi16(h, 4), high));
 	v[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low),
@@ -114,7 +114,7 @@ INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	const float *d = (const float *)x;
 	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
 	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
-	const uint8_t *sc = panel + 32 + 8 * half, *qh = panel + 288 + 32 * half, *ql = qh + 1024;
+	const uint8_t *sc = panel + 32 + 8 * half, *sub = panel + 288 + 32 * half;
 	__m256 dw = load_halfs(panel + 16 * half);
 	__m256i isum[ACT_TILE], sums[ACT_TILE];
 
@@ -124,12 +124,12 @@ INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 		__m256i scale[2] = { load_i8_twice(sc + 32 * p), load_i8_twice(sc + 32 * p + 16) };
 		__m256i pair = _mm256_blend_epi16(scale[0], scale[1], 0xaa);
 
-		if (p % 2 == half)
+		if (n > 1 && p % 2 == half)
 			prefetch(panel + p / 2 * 840, 840);
 		for (int i = 0; i < 2; i++) {
 			__m256i v[4];
 
-			unpack_q6(v, qh, ql, 2 * p + i);
+			unpack_q6(v, sub, 2 * p + i);
 			for (int t = 0; t < n; t++)
 				isum[t] = dot_scaled(isum[t], v, 4, 2, q + 4 * (4 * (2 * p + i) * n + t), 4 * (size_t)n,
 						     scale[i]);

@@ -85,7 +85,7 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 	const float *d = (const float *)x;
-	const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *qh = sc + 256, *ql = qh + 1024;
+	const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *sub = sc + 256;
 	__m512i isum[ACT_TILE], part[ACT_TILE];
 
 	(void)f;
@@ -103,8 +103,8 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 		isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], 5));
 	for (size_t s = 0; s < 16; s++) {
 		__m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 16 * s)));
-		__m512i h = _mm512_loadu_si512(qh + 64 * s);
-		__m512i a = _mm512_loadu_si512(ql + 128 * s), c = _mm512_loadu_si512(ql + 128 * s + 64), v[4];
+		__m512i h = _mm512_loadu_si512(sub + 192 * s);
+		__m512i a = _mm512_loadu_si512(sub + 192 * s + 64), c = _mm512_loadu_si512(sub + 192 * s + 128), v[4];
 
 		v[0] = _mm512_or_si512(_mm512_and_si512(a, nibble), _mm512_and_si512(_mm512_slli_epi16(h, 4), high));
 		v[1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(a, 4), nibble),
@@ -112,10 +112,8 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 		v[2] = _mm512_or_si512(_mm512_and_si512(c, nibble), _mm512_and_si512(h, high));
 		v[3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), nibble),
 				       _mm512_and_si512(_mm512_srli_epi16(h, 2), high));
-		if (n > PREFETCH_TOKENS)
+		if (n >= PREFETCH_TOKENS)
 			prefetch(w + s * 210, 210);
-		else
-			prefetch_l1(w + s * 210, 210);
 		for (size_t t = 0; t < n; t++)
 			part[t] = _mm512_setzero_si512();
 		for (size_t j = 0; j < 4; j++)

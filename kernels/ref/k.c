@@ -108,13 +108,13 @@ void ref_unpack_q6_k(void *block, const void *panel_block, int r)
 {
 	uint8_t *b = block, q[256];
 	const uint8_t *sc = panel_extract(b + 208, panel_block, r, 2, 1);
-	const uint8_t *qh = panel_extract(b + 192, sc, r, 1, 16), *ql = qh + 16 * 64;
+	const uint8_t *sub = panel_extract(b + 192, sc, r, 1, 16) + r * 4;
 
 	for (int k = 0; k < 256; k++) {
-		int g = k / 4, at = r * 4 + k % 4;
+		const uint8_t *qh = sub + k / 16 * 192 + k % 4, *ql = qh + 64;
+		int g = k % 16 / 4;
 
-		q[k] = (uint8_t)((ql[g / 2 * 64 + at] >> 4 * (g % 2) & 15) | (qh[g / 4 * 64 + at] >> 2 * (g % 4) & 3)
-										     << 4);
+		q[k] = (uint8_t)((ql[g / 2 * 64] >> 4 * (g % 2) & 15) | (*qh >> 2 * g & 3) << 4);
 	}
 	encode_q6_k(b, q);
 }

@@ -67,19 +67,20 @@ static inline void bits_swap(uint32_t *a, uint32_t *b, uint32_t mask, int by)
 /*
  * Q6_K: [ql 128][qh 64][scales 16][d]. Dword 16h + 8(c & 1) + g of ql holds, in nibbles c/2, the low bits of values
  * 128h + 32c + 4g .. +3; dword 8h + g of qh their high bits at 2c. A panel dword holds two such groups of low bits in
- * sequence, and four of high bits: nibbles of two dwords change places, and pairs of bits of four.
+ * sequence, and four of high bits: nibbles of two dwords change places, and pairs of bits of four. A sub-block has a dword of high
+ * bits and then two of low ones.
  */
 static void pack_q6_low(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)[ROWS])
 {
 	for (int j = 0; j < 16; j++) {
-		uint32_t(*at)[ROWS] = dst + j / 8 * 16 + j % 8;
+		uint32_t(*at)[ROWS] = dst + 3 * (j / 8 * 8 + j % 8 / 2) + 1 + j % 2;
 
 		for (int r = 0; r < ROWS; r++) {
 			uint32_t a = in[2 * j][r], b = in[2 * j + 1][r];
 
 			bits_swap(&a, &b, 0x0f0f0f0f, 4);
 			at[0][r] = a;
-			at[8][r] = b;
+			at[12][r] = b;
 		}
 	}
 }
@@ -87,7 +88,7 @@ static void pack_q6_low(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)[
 static void pack_q6_high(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)[ROWS])
 {
 	for (int j = 0; j < 4; j++) {
-		uint32_t(*at)[ROWS] = dst + j / 2 * 8 + j % 2;
+		uint32_t(*at)[ROWS] = dst + 3 * (j / 2 * 8 + j % 2);
 
 		for (int r = 0; r < ROWS; r++) {
 			uint32_t a = in[4 * j][r], b = in[4 * j + 1][r], c = in[4 * j + 2][r], d = in[4 * j + 3][r];
@@ -97,9 +98,9 @@ static void pack_q6_high(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)
 			bits_swap(&a, &c, 0x0f0f0f0f, 4);
 			bits_swap(&b, &d, 0x0f0f0f0f, 4);
 			at[0][r] = a;
-			at[2][r] = b;
-			at[4][r] = c;
-			at[6][r] = d;
+			at[6][r] = b;
+			at[12][r] = c;
+			at[18][r] = d;
 		}
 	}
 }
@@ -114,7 +115,7 @@ void ref_pack_q6_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_blo
 		dst = panel_interleave(dst, src + 208, stride, 2, 1);
 		dst = panel_interleave(dst, src + 192, stride, 1, 16);
 		pack_q6_high((uint32_t(*)[ROWS])dst, high);
-		pack_q6_low((uint32_t(*)[ROWS])(dst + sizeof(high)), low);
+		pack_q6_low((uint32_t(*)[ROWS])dst, low);
 		dst += sizeof(high) + sizeof(low);
 	}
 }
