@@ -35,12 +35,6 @@ INLINE struct kv_block kv_block_v(const struct attn_kv *kv, int32_t p0, int j)
 	return (struct kv_block){ v, kv_next(kv, kv->next_k, j, v), kv_next(kv, kv->next_v, j, v) };
 }
 
-/* From `at` bytes on. */
-INLINE struct kv_block kv_block_from(struct kv_block b, size_t at)
-{
-	return (struct kv_block){ b.p + at, b.soon + at, b.later + at };
-}
-
 INLINE void kv_fetch_soon(const struct kv_block *b, size_t at)
 {
 	__builtin_prefetch(b->soon + at, 0, 2);
@@ -62,7 +56,9 @@ struct kv_part {
 
 INLINE struct kv_block kv_part_block(const struct kv_part *v, int j)
 {
-	return kv_block_from(kv_block_v(v->kv, v->p0, j), v->at);
+	struct kv_block b = kv_block_v(v->kv, v->p0, j);
+
+	return (struct kv_block){ b.p + v->at, b.soon + v->at, b.later + v->at };
 }
 
 #endif

@@ -49,8 +49,8 @@ static const struct verb verbs[] = {
 	  OPT_THREADS | OPT_NODES | OPT_JSON, 0, 0, bench_team_main },
 	{ "bench layouts", "THREADS:NODES...",
 	  "Decode of a model by teams of several layouts, such as 2:1 2:2, in turns within one process.\nEach is "
-	  "opened "
-	  "anew every round; printed are the medians of the rounds' ratios to the first layout, and the interval that "
+	  "opened anew every round; printed are the medians of the rounds' ratios to the first layout, and the "
+	  "interval that "
 	  "holds the true one in 95 of 100 runs (of fewer than six rounds: all of them).",
 	  OPT_MODEL | OPT_GEN | OPT_DEPTH | OPT_REPEAT | OPT_JSON, 2, -1, bench_layouts_main },
 	{ "bench load", "FILE.gguf",

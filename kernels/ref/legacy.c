@@ -170,9 +170,8 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 	}                                                                                     \
 	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block) \
 	{                                                                                     \
-		for (; n_block; n_block--, src += block_bytes(&name)) {                       \
+		for (; n_block; n_block--, src += block_bytes(&name))                         \
 			dst = pack(&name, dst, src, stride);                                  \
-		}                                                                             \
 	}                                                                                     \
 	void ref_unpack_##name(void *block, const void *src, int r)                           \
 	{                                                                                     \
