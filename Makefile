@@ -55,6 +55,10 @@ $(BUILD)/obj/kernels/avx512vnni/%.o: kernels/avx512vnni/%.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo CC $<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx512vnni) -c -o $@ $<
+$(BUILD)/obj/kernels/zen4/%.o: kernels/zen4/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_avx512vnni) -c -o $@ $<
 $(BUILD)/obj/client/%.o: client/%.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo CC $<)

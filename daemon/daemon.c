@@ -79,7 +79,7 @@ static int open_kernels(struct daemon *d, struct error *e)
 	enum kernels_isa isa = is_auto ? ISA_MAX : kernels_isa_parse(name);
 
 	if (isa == ISA_MAX && !is_auto)
-		return error_set(e, -EINVAL, "isa: '%s' is none of auto, ref, avx2, avx512vnni", name);
+		return error_set(e, -EINVAL, "isa: '%s' is none of auto, ref, avx2, avx512vnni, zen4", name);
 	if (isa != ISA_MAX && !(kernels_available() & (1u << isa)))
 		return error_set(e, -EINVAL, "isa: this CPU has no %s; --isa auto takes the best it has", name);
 	isa = kernels_select(&d->kernels, isa);

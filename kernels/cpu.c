@@ -23,5 +23,7 @@ uint32_t kernels_available(void)
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
 	    __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
 		mask |= 1u << ISA_AVX512VNNI;
+	if (mask >> ISA_AVX512VNNI & 1 && __builtin_cpu_is("amd"))
+		mask |= 1u << ISA_ZEN4;
 	return mask;
 }

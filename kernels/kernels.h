@@ -1,6 +1,6 @@
 /*
  * The operations between C and silicon, as a struct of pointers. ref/ fills every one and is the definition; each ISA
- * folder overrides some, upward: ref -> avx2 -> avx512vnni. Every implementation returns the same bits as ref/.
+ * folder overrides some, upward: ref -> avx2 -> avx512vnni -> zen4. Every implementation returns the same bits as ref/.
  *
  * Pure functions on the caller's memory: no malloc, no threads, no errno, no logs. -ffp-contract=off: an fma is
  * written as one (fmaf) or is two roundings. f32 throughout, round to nearest even, no flush to zero.
@@ -23,17 +23,21 @@
 #define ATTN_SCRATCH (8 * (ATTN_CHUNK + 16)) /* floats that attn_chunk wants */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
+#define ACT_Q_MAX       120.0f    /* largest quant of an activation: a nibble more, 15 or -8, is still a byte (zen4/) */
+#define KV_Q_MAX        127.0f    /* of a key, a value or a query */
 #define ATTN_WEIGHT_MAX 32767.0f  /* weights of V are quantized to 15 bits: ATTN_CHUNK * 32767 * 127 is below 2^31 */
 #define ATTN_WEIGHT_MIN 0x1p-112f /* and to zeros where none is larger: 32767 / max overflows below 2^-113 */
 
 /*
  * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
  *   ACT_F32   block of 1:    f32 x[n]
- *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]          q[j][t][i]: k = 4j+i
- *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]
+ *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
+ *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
- * Quantization of a block x[len]: amax = max |x|; d = amax / 127; id = amax > ACT_AMAX_MIN ? 127 / amax : 0;
- * q = round-to-nearest-even(x * id) (|q| <= 127); nsum = -sum(q); s = d * (float)sum(q).
+ * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
+ * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).
+ * cross, of 32 quants: ACT_Q8 -sum q[k] * (q[k+16] + 128), ACT_Q8_K sum 8 * q[k+16] - q[k] * (q[k+16] + 120), over k in 0..15:
+ * what a product of two sums leaves of the token alone, where one does for two products (zen4/).
  * A NaN or infinity makes the block's q unspecified but in range; never undefined behaviour.
  */
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
@@ -115,14 +119,14 @@ struct kernels {
 	void (*add)(float *y, const float *x, size_t n);
 
 	/* Stores one position's k[head_dim], v[head_dim] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head)
-	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes, and d as f16. */
+	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes but |q| <= KV_Q_MAX, and d as f16. */
 	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
 
 	/*
 	 * Attention of n_q (1..ATTN_TILE) queries over positions [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK,
 	 * p1 <= p0 + ATTN_CHUNK. Query i is q[i][head_dim], times scale first. Per query, independent of the others:
 	 *   KV_F16: s[p] = chain of fma(q[d], k[p][d], s) over d ascending from +0
-	 *   KV_Q8_0: x = q * scale is quantized by blocks of 32 as an activation is;
+	 *   KV_Q8_0: x = q * scale is quantized by blocks of 32 as K is, d a float;
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h
 	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
@@ -154,13 +158,13 @@ struct kernels {
 };
 
 /* ISA levels this CPU can run, in ascending order, as a bit mask of enum kernels_isa. */
-enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_MAX };
+enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_ZEN4, ISA_MAX };
 uint32_t kernels_available(void);
 
 /* Fills *k up to `isa` at most (ISA_MAX: the best). Returns the level chosen. The table is constant afterwards. */
 enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa);
 
-/* "ref", "avx2", "avx512vnni"; NULL past the end. And back: ISA_MAX if unknown. */
+/* "ref", "avx2", "avx512vnni", "zen4"; NULL past the end. And back: ISA_MAX if unknown. */
 const char *kernels_isa_name(enum kernels_isa isa);
 enum kernels_isa kernels_isa_parse(const char *name);
 

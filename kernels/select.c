@@ -6,11 +6,12 @@
 static const struct {
 	const char *name;
 	void (*override)(struct kernels *k);
-	void (*limits)(struct limits *l);
+	void (*limits)(struct limits *l); /* NULL: those of the level below */
 } isa_table[ISA_MAX] = {
 	[ISA_REF] = { "ref", kernels_ref_fill, limits_ref_fill },
 	[ISA_AVX2] = { "avx2", kernels_avx2_override, limits_avx2_override },
 	[ISA_AVX512VNNI] = { "avx512vnni", kernels_avx512vnni_override, limits_avx512vnni_override },
+	[ISA_ZEN4] = { "zen4", kernels_zen4_override, NULL },
 };
 
 enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa)
@@ -33,7 +34,8 @@ void kernels_limits(struct limits *l, enum kernels_isa isa)
 	uint32_t available = kernels_available();
 
 	for (int i = ISA_REF; i < ISA_MAX && i <= (int)isa && available >> i & 1; i++)
-		isa_table[i].limits(l);
+		if (isa_table[i].limits)
+			isa_table[i].limits(l);
 }
 
 const char *kernels_isa_name(enum kernels_isa isa)

@@ -267,7 +267,7 @@ int bench_model_main(const struct args *given)
 	if (kv_type_parse(a.kv_type) == KV_TYPE_MAX)
 		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
 	if (a.isa && (kernels_isa_parse(a.isa) == ISA_MAX || !(kernels_available() >> kernels_isa_parse(a.isa) & 1)))
-		return fail(TOOL_USAGE, "--isa: '%s' is none of ref, avx2, avx512vnni that this CPU has", a.isa);
+		return fail(TOOL_USAGE, "--isa: '%s' is none of ref, avx2, avx512vnni, zen4 that this CPU has", a.isa);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;
 	a.n_gen = a.n_gen ? a.n_gen : 128;
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;

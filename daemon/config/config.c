@@ -37,7 +37,7 @@ static const struct option_row rows[] = {
 	  FIELD(kv_type), 0, 0 },
 	{ "batch-rows", "N", "512", "rows of one step", KIND_U32, FIELD(batch_rows), 1, 65536 },
 	{ "chunk", "N", "0", "rows of one prompt in a step; 0: batch-rows", KIND_U32, FIELD(chunk), 0, 65536 },
-	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2 or avx512vnni", KIND_STRING, FIELD(isa), 0, 0 },
+	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2, avx512vnni or zen4", KIND_STRING, FIELD(isa), 0, 0 },
 	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", KIND_U32, FIELD(n_draft), 0, 16 },
 	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32,
 	  FIELD(drain_seconds), 0, 86400 },

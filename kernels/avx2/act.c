@@ -59,6 +59,17 @@ INLINE void sum16(int sum[2], __m256i q)
 	sum[1] = s[4] + s[5] + s[6] + s[7];
 }
 
+/* Sum of q[k] * (q[16 + k] + add) over k in 0..15. */
+INLINE int sum_of_products(__m256i q, short add)
+{
+	__m256i a = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)),
+		b = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1));
+	int32_t s[8];
+
+	_mm256_storeu_si256((__m256i *)s, _mm256_madd_epi16(a, _mm256_add_epi16(b, _mm256_set1_epi16(add))));
+	return s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
+}
+
 /* Eight groups of four bytes, `step` bytes apart. */
 INLINE void scatter(uint8_t *dst, size_t step, __m256i q)
 {
@@ -79,15 +90,16 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
 			float *d = (float *)block, *s = d + n;
-			int32_t *nsum = (int32_t *)(s + n);
+			int32_t *nsum = (int32_t *)(s + n), *cross = nsum + 9 * n;
 			__m256i q;
 			int sum[2];
 
-			d[t] = quantize_block(&q, row);
+			d[t] = quantize_block(&q, row, ACT_Q_MAX);
 			sum16(sum, q);
 			nsum[t] = -(sum[0] + sum[1]);
 			s[t] = d[t] * (float)-nsum[t];
 			scatter((uint8_t *)(nsum + n) + 4 * t, 4 * n, q);
+			cross[t] = -sum_of_products(q, 128);
 		}
 	}
 }
@@ -104,16 +116,17 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 			float *d = (float *)block;
 			int16_t *sum32 = (int16_t *)(d + n), *sums16 = sum32 + 8 * n;
 			uint8_t *qt = (uint8_t *)(sums16 + 16 * n) + 4 * t;
+			int32_t *cross = (int32_t *)(block + 308 * n);
 			__m256 max = _mm256_setzero_ps();
 
 			for (size_t i = 0; i < 256; i += 8)
 				max = max_abs(max, _mm256_loadu_ps(row + i));
 			float amax = max_lane(max);
-			__m256 id = inverse(amax);
+			__m256 id = inverse(amax, ACT_Q_MAX);
 
-			d[t] = amax / 127.0f;
+			d[t] = amax / ACT_Q_MAX;
 			for (size_t j = 0; j < 8; j++) {
-				__m256i q = quantize32(row + 32 * j, id);
+				__m256i q = quantize32(row + 32 * j, id, ACT_Q_MAX);
 				int16_t *pair = sums16 + (j * n + t) * 2;
 				int sum[2];
 
@@ -122,6 +135,7 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 				pair[1] = (int16_t)sum[1];
 				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(sum[0] + sum[1]);
 				scatter(qt + j * 32 * n, 4 * n, q);
+				cross[j * n + t] = 8 * sum[1] - sum_of_products(q, 120);
 			}
 		}
 	}

@@ -41,12 +41,12 @@ void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int 
 		__m256i v8;
 
 		load_some(x, k + d, (int)len, 1.0f);
-		set_scale(kd, slot, quantize_block(&v8, x));
+		set_scale(kd, slot, quantize_block(&v8, x, KV_Q_MAX));
 		_mm256_store_si256((__m256i *)q, _mm256_xor_si256(v8, _mm256_set1_epi8(-128)));
 		for (size_t i = 0; i < len; i += 4)
 			memcpy(kd + SCALES + i * KV_BLOCK + (size_t)slot * 4, q + i, 4);
 		load_some(x, v + d, (int)len, 1.0f);
-		set_scale(vd, slot, quantize_block(&v8, x));
+		set_scale(vd, slot, quantize_block(&v8, x, KV_Q_MAX));
 		_mm256_store_si256((__m256i *)q, _mm256_xor_si256(v8, _mm256_set1_epi8(-128)));
 		for (size_t i = 0; i < len; i++)
 			vd[SCALES + ((size_t)slot / 4 * LEN + i) * 4 + (size_t)slot % 4] = q[i];
@@ -214,7 +214,7 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 			__m256i v;
 
 			load_some(y, q[i] + b * LEN, hd - b * LEN, scale);
-			x->d[i][b] = quantize_block(&v, y);
+			x->d[i][b] = quantize_block(&v, y, KV_Q_MAX);
 			_mm256_store_si256((__m256i *)(x->q[i] + b * LEN), v);
 			_mm256_store_si256((__m256i *)(x->abs[i] + b * LEN), _mm256_abs_epi8(v));
 		}

@@ -18,15 +18,15 @@ INLINE float max_lane(__m256 v)
 	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-INLINE __m256 inverse(float amax)
+INLINE __m256 inverse(float amax, float q_max)
 {
-	return _mm256_set1_ps(amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f);
+	return _mm256_set1_ps(amax > ACT_AMAX_MIN ? q_max / amax : 0.0f);
 }
 
-/* 32 floats -> 32 i8 in [-127, 127], in order. A NaN converts to INT_MIN, hence -127. */
-INLINE __m256i quantize32(const float *x, __m256 id)
+/* 32 floats -> 32 i8 in [-q_max, q_max], in order. A NaN converts to INT_MIN, hence -q_max. */
+INLINE __m256i quantize32(const float *x, __m256 id, float q_max)
 {
-	const __m256i low = _mm256_set1_epi8(-127);
+	const __m256i low = _mm256_set1_epi8((char)-q_max);
 	__m256i v[4];
 
 	for (int i = 0; i < 4; i++)
@@ -39,7 +39,7 @@ INLINE __m256i quantize32(const float *x, __m256 id)
 }
 
 /* 32 floats -> 32 i8; returns d. */
-INLINE float quantize_block(__m256i *q, const float *x)
+INLINE float quantize_block(__m256i *q, const float *x, float q_max)
 {
 	__m256 max = _mm256_setzero_ps();
 
@@ -47,8 +47,8 @@ INLINE float quantize_block(__m256i *q, const float *x)
 		max = max_abs(max, _mm256_loadu_ps(x + i));
 	float amax = max_lane(max);
 
-	*q = quantize32(x, inverse(amax));
-	return amax / 127.0f;
+	*q = quantize32(x, inverse(amax, q_max), q_max);
+	return amax / q_max;
 }
 
 #endif

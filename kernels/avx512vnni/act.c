@@ -7,6 +7,13 @@ static inline int sum16(__m128i q)
 	return _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(q));
 }
 
+/* Sum of a * (b + add) over 16 i8. */
+static inline int32_t sum_of_products(__m128i a, __m128i b, short add)
+{
+	return sum_lanes(_mm256_madd_epi16(_mm256_cvtepi8_epi16(a),
+					   _mm256_add_epi16(_mm256_cvtepi8_epi16(b), _mm256_set1_epi16(add))));
+}
+
 static inline void scatter(uint8_t *dst, size_t step, __m128i q)
 {
 	int32_t g[4];
@@ -25,14 +32,18 @@ void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_to
 		const float *row = x + t * x_stride;
 
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
-			float *d = (float *)block;
+			float *d = (float *)block, *sum = d + n;
+			int32_t *nsum = (int32_t *)(sum + n), *cross = nsum + 9 * n;
 			__m256i q;
 
-			d[t] = quantize32(&q, _mm512_loadu_ps(row), _mm512_loadu_ps(row + 16));
-			((int32_t *)d)[2 * n + t] = -sum32(q);
-			d[n + t] = d[t] * (float)-((int32_t *)d)[2 * n + t];
-			scatter(block + 12 * n + 4 * t, 4 * n, _mm256_castsi256_si128(q));
-			scatter(block + 12 * n + 4 * t + 16 * n, 4 * n, _mm256_extracti128_si256(q, 1));
+			d[t] = quantize32(&q, _mm512_loadu_ps(row), _mm512_loadu_ps(row + 16), ACT_Q_MAX);
+			__m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+
+			nsum[t] = -sum32(q);
+			sum[t] = d[t] * (float)-nsum[t];
+			scatter(block + 12 * n + 4 * t, 4 * n, low);
+			scatter(block + 28 * n + 4 * t, 4 * n, high);
+			cross[t] = -sum_of_products(low, high, 128);
 		}
 	}
 }
@@ -49,20 +60,23 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 			__m512 max = _mm512_setzero_ps();
 			float *d = (float *)block;
 			int16_t *s32 = (int16_t *)(d + n), *s16 = s32 + 8 * n;
+			int32_t *cross = (int32_t *)(block + 308 * n);
+			__m128i q[16];
 			int s[16];
 
 			for (size_t i = 0; i < 256; i += 16)
 				max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
 			float amax = _mm512_reduce_max_ps(max);
-			__m512 id = _mm512_set1_ps(quantize_inverse(amax));
+			__m512 id = _mm512_set1_ps(quantize_inverse(amax, ACT_Q_MAX));
 
-			d[t] = amax / 127.0f;
+			d[t] = amax / ACT_Q_MAX;
 			for (size_t j = 0; j < 16; j++) {
-				__m128i q = quantize16(_mm512_loadu_ps(row + 16 * j), id);
-
-				s[j] = sum16(q);
-				scatter(block + 52 * n + 4 * t + 16 * j * n, 4 * n, q);
+				q[j] = quantize16(_mm512_loadu_ps(row + 16 * j), id, ACT_Q_MAX);
+				s[j] = sum16(q[j]);
+				scatter(block + 52 * n + 4 * t + 16 * j * n, 4 * n, q[j]);
 			}
+			for (size_t j = 0; j < 8; j++)
+				cross[j * n + t] = 8 * s[2 * j + 1] - sum_of_products(q[2 * j], q[2 * j + 1], 120);
 			for (size_t j = 0; j < 16; j++)
 				s16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)s[j];
 			for (size_t j = 0; j < 8; j++)

@@ -21,7 +21,7 @@ static inline float quantize_some(__m256i *q, const float *x, int len, __m512 sc
 {
 	__m512 b = _mm512_maskz_loadu_ps(len > LANES ? 0xffff : 0, x + LANES);
 
-	return quantize32(q, _mm512_mul_ps(_mm512_loadu_ps(x), scale), _mm512_mul_ps(b, scale));
+	return quantize32(q, _mm512_mul_ps(_mm512_loadu_ps(x), scale), _mm512_mul_ps(b, scale), KV_Q_MAX);
 }
 
 static inline void set_scale(uint8_t *block, int slot, float d)

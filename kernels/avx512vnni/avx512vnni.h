@@ -24,6 +24,15 @@ INLINE __m512i dot2(__m512i acc, __m512i w, const uint8_t *x)
 	return acc;
 }
 
+/* Four bytes of x in every lane. */
+INLINE __m512i load4(const uint8_t *x)
+{
+	int32_t v;
+
+	memcpy(&v, x, 4);
+	return _mm512_set1_epi32(v);
+}
+
 /* matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c, matmul_float.c */
 ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,
 	avx512vnni_matmul_q8_0, avx512vnni_matmul_q4_k, avx512vnni_matmul_q5_k, avx512vnni_matmul_q6_k,

@@ -11,13 +11,6 @@ struct form {
 	int offset_log2; /* 0: none */
 };
 
-INLINE __m512i bcast(const void *p)
-{
-	int32_t v;
-	memcpy(&v, p, 4);
-	return _mm512_set1_epi32(v);
-}
-
 /* The fifth bits of group g (0..7), at bit 4 of each byte. */
 INLINE __m512i fifth(__m512i qh, int g)
 {
@@ -36,7 +29,7 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 	if (n >= PREFETCH_TOKENS)
 		prefetch(w, head + high + 64 * n_quad);
 	for (size_t t = 0; t < n; t++)
-		isum[t] = f->offset_log2 ? _mm512_slli_epi32(bcast(x + 8 * n + 4 * t), (unsigned)f->offset_log2)
+		isum[t] = f->offset_log2 ? _mm512_slli_epi32(load4(x + 8 * n + 4 * t), (unsigned)f->offset_log2)
 					 : _mm512_setzero_si512();
 	for (size_t j = 0; j < n_quad; j++) {
 		__m512i v = _mm512_loadu_si512(qs + 64 * j);

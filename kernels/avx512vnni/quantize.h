@@ -6,40 +6,45 @@
 
 #include <immintrin.h>
 
-static inline float quantize_inverse(float amax)
+static inline float quantize_inverse(float amax, float q_max)
 {
-	return amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
+	return amax > ACT_AMAX_MIN ? q_max / amax : 0.0f;
 }
 
-/* 16 floats -> 16 i8 in [-127, 127]. */
-static inline __m128i quantize16(__m512 x, __m512 id)
+/* 16 floats -> 16 i8 in [-q_max, q_max]. */
+static inline __m128i quantize16(__m512 x, __m512 id, float q_max)
 {
+	const __m512i max = _mm512_set1_epi32((int)q_max), min = _mm512_set1_epi32(-(int)q_max);
 	__m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(x, id));
 
-	return _mm512_cvtsepi32_epi8(
-		_mm512_max_epi32(_mm512_min_epi32(v, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127)));
+	return _mm512_cvtsepi32_epi8(_mm512_max_epi32(_mm512_min_epi32(v, max), min));
 }
 
 /* 32 floats -> 32 i8; returns d. */
-static inline float quantize32(__m256i *q, __m512 a, __m512 b)
+static inline float quantize32(__m256i *q, __m512 a, __m512 b, float q_max)
 {
 	/* maxps returns its second operand for a NaN, which so never wins. */
 	__m512 max = _mm512_max_ps(_mm512_abs_ps(b), _mm512_max_ps(_mm512_abs_ps(a), _mm512_setzero_ps()));
 	float amax = _mm512_reduce_max_ps(max);
-	__m512 id = _mm512_set1_ps(quantize_inverse(amax));
+	__m512 id = _mm512_set1_ps(quantize_inverse(amax, q_max));
 
-	*q = _mm256_set_m128i(quantize16(b, id), quantize16(a, id));
-	return amax / 127.0f;
+	*q = _mm256_set_m128i(quantize16(b, id, q_max), quantize16(a, id, q_max));
+	return amax / q_max;
+}
+
+/* Sum of 8 i32. */
+static inline int32_t sum_lanes(__m256i v)
+{
+	__m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+	s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+	return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
 /* Sum of 32 i8. */
 static inline int32_t sum32(__m256i q)
 {
-	__m256i four = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q);
-	__m128i s = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
-
-	s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-	return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+	return sum_lanes(_mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q));
 }
 
 #endif

@@ -27,20 +27,20 @@ void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, siz
 			*y++ = x[(size_t)t * x_stride + k];
 }
 
-/* |x * id| <= 127 up to rounding, and rint cannot leave [-127, 127] from there; the clamp is for
+/* |x * id| <= q_max up to rounding, and rint cannot leave [-q_max, q_max] from there; the clamp is for
  * NaN and infinity, which have no right answer but must not be undefined. */
-float ref_quantize(int8_t *q, const float *x, int len)
+float ref_quantize(int8_t *q, const float *x, int len, float q_max)
 {
 	float amax = 0.0f;
 
 	for (int i = 0; i < len; i++)
 		amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* a NaN never wins; fmaxf would let a signalling one */
-	float id = amax > ACT_AMAX_MIN ? 127.0f / amax : 0.0f;
+	float id = amax > ACT_AMAX_MIN ? q_max / amax : 0.0f;
 	for (int i = 0; i < len; i++) {
 		float v = rintf(x[i] * id);
-		q[i] = (int8_t)(v >= -127.0f ? (v <= 127.0f ? v : 127.0f) : -127.0f);
+		q[i] = (int8_t)(v >= -q_max ? (v <= q_max ? v : q_max) : -q_max);
 	}
-	return amax / 127.0f;
+	return amax / q_max;
 }
 
 static int sum(const int8_t *q, int len)
@@ -49,6 +49,16 @@ static int sum(const int8_t *q, int len)
 
 	for (int i = 0; i < len; i++)
 		s += q[i];
+	return s;
+}
+
+/* Sum of q[k] * (q[16 + k] + add) over k in 0..15. */
+static int32_t sum_of_products(const int8_t *q, int add)
+{
+	int32_t s = 0;
+
+	for (int k = 0; k < 16; k++)
+		s += q[k] * (q[16 + k] + add);
 	return s;
 }
 
@@ -61,13 +71,15 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 		float *d = (float *)block, *s = d + n;
 		int32_t *nsum = (int32_t *)(s + n);
 		int8_t *qt = (int8_t *)(nsum + n), q[32];
+		int32_t *cross = (int32_t *)(qt + 32 * n);
 
 		for (size_t t = 0; t < n; t++) {
-			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32);
+			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32, ACT_Q_MAX);
 			nsum[t] = -sum(q, 32);
 			s[t] = d[t] * (float)-nsum[t];
 			for (size_t j = 0; j < 8; j++)
 				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+			cross[t] = -sum_of_products(q, 128);
 		}
 	}
 }
@@ -81,15 +93,18 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 		float *d = (float *)block;
 		int16_t *sum32 = (int16_t *)(d + n), *sum16 = sum32 + 8 * n;
 		int8_t *qt = (int8_t *)(sum16 + 16 * n), q[256];
+		int32_t *cross = (int32_t *)(qt + 256 * n);
 
 		for (size_t t = 0; t < n; t++) {
-			d[t] = ref_quantize(q, x + t * x_stride + b * 256, 256);
+			d[t] = ref_quantize(q, x + t * x_stride + b * 256, 256, ACT_Q_MAX);
 			for (size_t j = 0; j < 8; j++)
 				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 32 * j, 32);
 			for (size_t j = 0; j < 16; j++)
 				sum16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 16 * j, 16);
 			for (size_t j = 0; j < 64; j++)
 				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+			for (size_t j = 0; j < 8; j++)
+				cross[j * n + t] = 8 * sum(q + 32 * j + 16, 16) - sum_of_products(q + 32 * j, 120);
 		}
 	}
 }

@@ -47,10 +47,10 @@ void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int s
 		int len = block_len(head_dim, b);
 		int8_t q[LEN];
 
-		set_scale(kd, slot, ref_quantize(q, k + b * LEN, len));
+		set_scale(kd, slot, ref_quantize(q, k + b * LEN, len, KV_Q_MAX));
 		for (int i = 0; i < len; i++)
 			kq[k_at(slot, i)] = (uint8_t)(q[i] + 128);
-		set_scale(vd, slot, ref_quantize(q, v + b * LEN, len));
+		set_scale(vd, slot, ref_quantize(q, v + b * LEN, len, KV_Q_MAX));
 		for (int i = 0; i < len; i++)
 			vq[v_at(slot, i)] = (uint8_t)(q[i] + 128);
 	}
@@ -125,7 +125,7 @@ void ref_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 
 		ref_scale_query(x, q[i], scale, hd);
 		for (int b = 0; b * LEN < hd; b++)
-			xq.d[b] = ref_quantize(xq.q + b * LEN, x + b * LEN, block_len(hd, b));
+			xq.d[b] = ref_quantize(xq.q + b * LEN, x + b * LEN, block_len(hd, b), KV_Q_MAX);
 		for (int32_t p = p0; p < end; p++)
 			scratch[p - p0] = score(&xq, kv, p);
 		ref_softmax(scratch, end - p0, &m[i], &l[i]);

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define ACT_Q8_BYTES(n)   (44 * (n))  /* f32 d, f32 s, i32 nsum, i8 q[32] a token */
-#define ACT_Q8_K_BYTES(n) (308 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256] a token */
+#define ACT_Q8_BYTES(n)   (48 * (n))  /* f32 d, f32 s, i32 nsum, i8 q[32], i32 cross a token */
+#define ACT_Q8_K_BYTES(n) (340 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256], i32 cross[8] a token */
 
 #define MATMUL_ARGS                                                                                      \
 	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, const struct chunks *k, \
@@ -30,8 +30,8 @@ static inline void ref_chunk_end(const struct chunks *k, uint32_t c, float *acc,
 }
 
 /* act.c */
-/* q[len] from x[len] by the rule of kernels.h; returns d. */
-float ref_quantize(int8_t *q, const float *x, int len);
+/* q[len] from x[len] by the rule of kernels.h, |q| <= q_max; returns d. */
+float ref_quantize(int8_t *q, const float *x, int len, float q_max);
 void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
