@@ -2,16 +2,25 @@
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/quantize.h"
 
-static inline int sum16(__m128i q)
+/* Sums of the eight i32 of each of four vectors. */
+static inline __m128i sum_lanes(__m256i a, __m256i b, __m256i c, __m256i d)
 {
-	return _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(q));
+	__m256i v = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+
+	return _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
 
-/* Sum of a * (b + add) over 16 i8. */
-static inline int32_t sum_of_products(__m128i a, __m128i b, short add)
+/* What adds up, over its eight lanes, to the sum of 16 i8. */
+static inline __m256i lanes16(__m128i q)
 {
-	return sum_lanes(_mm256_madd_epi16(_mm256_cvtepi8_epi16(a),
-					   _mm256_add_epi16(_mm256_cvtepi8_epi16(b), _mm256_set1_epi16(add))));
+	return _mm256_madd_epi16(_mm256_cvtepi8_epi16(q), _mm256_set1_epi16(1));
+}
+
+/* Likewise to the sum of a * (b + add). */
+static inline __m256i lanes_of_products(__m128i a, __m128i b, short add)
+{
+	return _mm256_madd_epi16(_mm256_cvtepi8_epi16(a),
+				 _mm256_add_epi16(_mm256_cvtepi8_epi16(b), _mm256_set1_epi16(add)));
 }
 
 static inline void scatter(uint8_t *dst, size_t step, __m128i q)
@@ -38,12 +47,15 @@ void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_to
 
 			d[t] = quantize32(&q, _mm512_loadu_ps(row), _mm512_loadu_ps(row + 16), ACT_Q_MAX);
 			__m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+			__m256i four = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q);
+			__m256i products = lanes_of_products(low, high, 128);
+			__m128i sums = sum_lanes(four, products, four, products);
 
-			nsum[t] = -sum32(q);
+			nsum[t] = -_mm_cvtsi128_si32(sums);
+			cross[t] = -_mm_extract_epi32(sums, 1);
 			sum[t] = d[t] * (float)-nsum[t];
 			scatter(block + 12 * n + 4 * t, 4 * n, low);
 			scatter(block + 28 * n + 4 * t, 4 * n, high);
-			cross[t] = -sum_of_products(low, high, 128);
 		}
 	}
 }
@@ -61,8 +73,6 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 			float *d = (float *)block;
 			int16_t *s32 = (int16_t *)(d + n), *s16 = s32 + 8 * n;
 			int32_t *cross = (int32_t *)(block + 308 * n);
-			__m128i q[16];
-			int s[16];
 
 			for (size_t i = 0; i < 256; i += 16)
 				max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
@@ -70,17 +80,20 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 			__m512 id = _mm512_set1_ps(quantize_inverse(amax, ACT_Q_MAX));
 
 			d[t] = amax / ACT_Q_MAX;
-			for (size_t j = 0; j < 16; j++) {
-				q[j] = quantize16(_mm512_loadu_ps(row + 16 * j), id, ACT_Q_MAX);
-				s[j] = sum16(q[j]);
-				scatter(block + 52 * n + 4 * t + 16 * j * n, 4 * n, q[j]);
+			for (size_t j = 0; j < 8; j++) {
+				__m128i low = quantize16(_mm512_loadu_ps(row + 32 * j), id, ACT_Q_MAX);
+				__m128i high = quantize16(_mm512_loadu_ps(row + 32 * j + 16), id, ACT_Q_MAX);
+				__m256i products = lanes_of_products(low, high, 120);
+				__m128i sums = sum_lanes(lanes16(low), lanes16(high), products, products);
+				int first = _mm_cvtsi128_si32(sums), second = _mm_extract_epi32(sums, 1);
+
+				s16[(j * n + t) * 2] = (int16_t)first;
+				s16[(j * n + t) * 2 + 1] = (int16_t)second;
+				s32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
+				cross[j * n + t] = 8 * second - _mm_extract_epi32(sums, 2);
+				scatter(block + (52 + 32 * j) * n + 4 * t, 4 * n, low);
+				scatter(block + (68 + 32 * j) * n + 4 * t, 4 * n, high);
 			}
-			for (size_t j = 0; j < 8; j++)
-				cross[j * n + t] = 8 * s[2 * j + 1] - sum_of_products(q[2 * j], q[2 * j + 1], 120);
-			for (size_t j = 0; j < 16; j++)
-				s16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)s[j];
-			for (size_t j = 0; j < 8; j++)
-				s32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(s[2 * j] + s[2 * j + 1]);
 		}
 	}
 }
