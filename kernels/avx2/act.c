@@ -1,4 +1,5 @@
 /* Activation tiles; layout and rule in kernels.h. */
+#include "kernels/avx2/act.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/quantize.h"
 #include "kernels/avx2/simd.h"
@@ -47,29 +48,6 @@ void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, si
 	ref_act_pack_f32(y + k * n, x + k, x_stride, n_tok, n_col - k);
 }
 
-/* Sums of q[0..15] and q[16..31]. */
-INLINE void sum16(int sum[2], __m256i q)
-{
-	__m256i pair = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q),
-		four = _mm256_madd_epi16(pair, _mm256_set1_epi16(1));
-	int32_t s[8];
-
-	_mm256_storeu_si256((__m256i *)s, four);
-	sum[0] = s[0] + s[1] + s[2] + s[3];
-	sum[1] = s[4] + s[5] + s[6] + s[7];
-}
-
-/* Sum of q[k] * (q[16 + k] + add) over k in 0..15. */
-INLINE int sum_of_products(__m256i q, short add)
-{
-	__m256i a = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)),
-		b = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1));
-	int32_t s[8];
-
-	_mm256_storeu_si256((__m256i *)s, _mm256_madd_epi16(a, _mm256_add_epi16(b, _mm256_set1_epi16(add))));
-	return s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
-}
-
 /* Eight groups of four bytes, `step` bytes apart. */
 INLINE void scatter(uint8_t *dst, size_t step, __m256i q)
 {
@@ -90,16 +68,19 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
 			float *d = (float *)block, *s = d + n;
-			int32_t *nsum = (int32_t *)(s + n), *cross = nsum + 9 * n;
+			int32_t *nsum = (int32_t *)(s + n), *cross = (int32_t *)(block + 44 * n);
 			__m256i q;
-			int sum[2];
 
 			d[t] = quantize_block(&q, row, ACT_Q_MAX);
-			sum16(sum, q);
-			nsum[t] = -(sum[0] + sum[1]);
+			__m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+			__m256i four = _mm256_add_epi32(lanes16(low), lanes16(high));
+			__m256i products = lanes_of_products(low, high, 128);
+			__m128i sums = sum_lanes(four, products, four, products);
+
+			nsum[t] = -_mm_cvtsi128_si32(sums);
+			cross[t] = -_mm_extract_epi32(sums, 1);
 			s[t] = d[t] * (float)-nsum[t];
 			scatter((uint8_t *)(nsum + n) + 4 * t, 4 * n, q);
-			cross[t] = -sum_of_products(q, 128);
 		}
 	}
 }
@@ -128,14 +109,16 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 			for (size_t j = 0; j < 8; j++) {
 				__m256i q = quantize32(row + 32 * j, id, ACT_Q_MAX);
 				int16_t *pair = sums16 + (j * n + t) * 2;
-				int sum[2];
+				__m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+				__m256i products = lanes_of_products(low, high, 120);
+				__m128i sums = sum_lanes(lanes16(low), lanes16(high), products, products);
+				int first = _mm_cvtsi128_si32(sums), second = _mm_extract_epi32(sums, 1);
 
-				sum16(sum, q);
-				pair[0] = (int16_t)sum[0];
-				pair[1] = (int16_t)sum[1];
-				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(sum[0] + sum[1]);
+				pair[0] = (int16_t)first;
+				pair[1] = (int16_t)second;
+				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
+				cross[j * n + t] = 8 * second - _mm_extract_epi32(sums, 2);
 				scatter(qt + j * 32 * n, 4 * n, q);
-				cross[j * n + t] = 8 * sum[1] - sum_of_products(q, 120);
 			}
 		}
 	}

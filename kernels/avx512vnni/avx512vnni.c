@@ -5,7 +5,6 @@
 
 void kernels_avx512vnni_override(struct kernels *k)
 {
-	k->act_pack[ACT_Q8] = avx512vnni_act_pack_q8;
 	k->act_pack[ACT_Q8_K] = avx512vnni_act_pack_q8_k;
 	k->matmul[QUANT_F32] = avx512vnni_matmul_f32;
 	k->matmul[QUANT_F16] = avx512vnni_matmul_f16;

@@ -40,7 +40,6 @@ ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_
 	avx512vnni_matmul_mxfp4, avx512vnni_matmul_f32, avx512vnni_matmul_f16, avx512vnni_matmul_bf16;
 
 /* act.c */
-void avx512vnni_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
 /* vector.c */

@@ -58,7 +58,7 @@ INLINE void block_q4(const size_t n, const struct form *f, panel_sums acc, const
 	const __m512i nibble = _mm512_set1_epi8(15);
 	const size_t head = f->has_min ? 64 : 32, n_sum = by_sums(n);
 	const float *d = (const float *)x, *s = d + n;
-	const int32_t *nsum = (const int32_t *)(s + n), *cross = nsum + 9 * n;
+	const int32_t *nsum = (const int32_t *)(s + n), *cross = (const int32_t *)(x + 44 * n);
 	const uint8_t *q = (const uint8_t *)(nsum + n);
 	__m512i isum[ACT_TILE], row = _mm512_setzero_si512();
 
