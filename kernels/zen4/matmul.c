@@ -32,8 +32,8 @@ INLINE __m512i dot(__m512i acc, __m512i a, __m512i b)
 	return acc;
 }
 
-/* isum[n] += lo . q_lo + hi . q_hi: four nibbles a row of columns k and of columns k + 16. For the tokens by sums without the
- * row's part, which goes to *row. */
+/* isum[n] += lo . q_lo + hi . q_hi: four nibbles a row of columns k and of columns k + 16. For the tokens by sums the row's part
+ * and the token's come with it: the one goes to *row as well, for the caller to take off, and isum starts at cross for the other. */
 INLINE void dot_pairs(const size_t n, __m512i *isum, __m512i *row, __m512i lo, __m512i hi, const uint8_t *q_lo,
 		      const uint8_t *q_hi)
 {
