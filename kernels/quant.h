@@ -21,8 +21,8 @@
  *                  scale of sub-block s = (sc[s%8] >> 4*(s/8) & 15 | (sc[8+s%4] >> 2*(s/4) & 3) << 4) - 32
  *   Q4_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qs[4][8][16][4]
  *                  qs[p][j][r][i]: low nibble k = 64p+4j+i, high nibble k = 64p+32+4j+i
- *                  sc: six-bit scale s of sub-block s (0..7) = sc[s]&63; min s for s < 4 = sc[8+s]&63;
- *                  min 4+t (t = 0..3) = sc[3t]>>6 | (sc[3t+1]>>6)<<2 | (sc[3t+2]>>6)<<4
+ *                  sc, GGUF's: six-bit scale s of sub-block s (0..7) for s < 4 = sc[s]&63, min s = sc[4+s]&63;
+ *                  scale 4+t = sc[8+t]&15 | (sc[t]>>6)<<4, min 4+t = sc[8+t]>>4 | (sc[4+t]>>6)<<4
  *   Q5_K           f16 d[16]; f16 dmin[16]; u8 sc[12][16]; u8 qh[8][16][4]; u8 qs[4][8][16][4]
  *                  bit s of qh[j][r][i] is the fifth bit of k = 32s+4j+i
  *   Q6_K           f16 d[16]; i8 sc[16][16]; { u8 qh[16][4]; u8 ql[2][16][4]; } sub[16]

@@ -10,24 +10,22 @@ struct form {
 	int bits;
 };
 
-/* Minima 2p and 2p+1 of 8 rows as int16 pairs; sc points at the half's first byte of sc[12][16]. */
-INLINE __m256i load_mins(const uint8_t *sc, int p)
+/* Six-bit scale s (0..7) of 8 rows; sc points at the half's first byte of the panel's sc[12][16] (quant.h). */
+INLINE __m128i scale6(const uint8_t *sc, int s)
 {
-	const __m256i low6 = _mm256_set1_epi32(63);
-	__m256i m[2];
+	if (s < 4)
+		return _mm_and_si128(load_8_bytes(sc + 16 * s), _mm_set1_epi8(63));
+	return _mm_or_si128(_mm_and_si128(load_8_bytes(sc + 16 * (4 + s)), _mm_set1_epi8(15)),
+			    _mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * (s - 4)), 2), _mm_set1_epi8(48)));
+}
 
-	for (int i = 0; i < 2; i++) {
-		int s = 2 * p + i, t = s - 4;
-
-		if (s < 4) {
-			m[i] = _mm256_and_si256(load_u8(sc + 16 * (8 + s)), low6);
-			continue;
-		}
-		m[i] = _mm256_srli_epi32(load_u8(sc + 48 * t), 6);
-		m[i] = _mm256_or_si256(m[i], _mm256_slli_epi32(_mm256_srli_epi32(load_u8(sc + 48 * t + 16), 6), 2));
-		m[i] = _mm256_or_si256(m[i], _mm256_slli_epi32(_mm256_srli_epi32(load_u8(sc + 48 * t + 32), 6), 4));
-	}
-	return _mm256_or_si256(m[0], _mm256_slli_epi32(m[1], 16));
+/* And minimum s. */
+INLINE __m128i min6(const uint8_t *sc, int s)
+{
+	if (s < 4)
+		return _mm_and_si128(load_8_bytes(sc + 16 * (4 + s)), _mm_set1_epi8(63));
+	return _mm_or_si128(_mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * (4 + s)), 4), _mm_set1_epi8(15)),
+			    _mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * s), 2), _mm_set1_epi8(48)));
 }
 
 /* Sub-block s of a Q4_K or Q5_K half panel: eight k-groups of unsigned bytes. */
@@ -69,11 +67,14 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 4; /* to fetch in every other sub-block of a half */
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[ACT_TILE], mins[4];
+	__m128i six[8];
 
 	for (int t = 0; t < n; t++)
 		isum[t] = _mm256_setzero_si256();
+	for (int s = 0; s < 8; s++)
+		six[s] = scale6(sc, s);
 	for (int s = 0; s < 8; s++) {
-		__m256i scale = _mm256_and_si256(load_u8_twice(sc + 16 * s), _mm256_set1_epi16(63)), v[8];
+		__m256i scale = pairs_u8(six[s], six[s]), v[8];
 
 		if (n > 1 && s % 2 == half)
 			prefetch(panel + s / 2 * share, share);
@@ -83,7 +84,7 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 				dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
 	}
 	for (int p = 0; p < 4; p++)
-		mins[p] = load_mins(sc, p);
+		mins[p] = pairs_u8(min6(sc, 2 * p), min6(sc, 2 * p + 1));
 	for (int t = 0; t < n; t++) {
 		__m256 da = _mm256_set1_ps(d[t]);
 		__m256i m = _mm256_setzero_si256();

@@ -40,17 +40,21 @@ INLINE __m256i load_u8(const uint8_t *p)
 	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
-/* u8[8] and i8[8] -> the value twice in each lane. */
-INLINE __m256i load_u8_twice(const uint8_t *p)
+INLINE __m128i load_8_bytes(const uint8_t *p)
 {
-	__m128i v = _mm_loadl_epi64((const __m128i *)p);
-
-	return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(v, v));
+	return _mm_loadl_epi64((const __m128i *)p);
 }
 
+/* The first eight bytes of each -> pairs of i16. */
+INLINE __m256i pairs_u8(__m128i a, __m128i b)
+{
+	return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+}
+
+/* i8[8] -> the value twice in each lane. */
 INLINE __m256i load_i8_twice(const uint8_t *p)
 {
-	__m128i v = _mm_loadl_epi64((const __m128i *)p);
+	__m128i v = load_8_bytes(p);
 
 	return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(v, v));
 }

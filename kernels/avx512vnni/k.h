@@ -4,21 +4,50 @@
 
 #include "kernels/avx512vnni/sums.h"
 
-INLINE __m512i widen(const uint8_t *p, int mask)
+/* Row r's byte is the r-th of sixteen: r in both halves of lane r, for scale6 and min6_pair to add where their sixteen begin. */
+INLINE __m512i row_places(void)
 {
-	return _mm512_and_si512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)), _mm512_set1_epi32(mask));
+	return _mm512_set_epi32(0xf000f, 0xe000e, 0xd000d, 0xc000c, 0xb000b, 0xa000a, 0x90009, 0x80008, 0x70007,
+				0x60006, 0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0);
 }
 
-/* Minimum s of the sixteen rows from the panel's sc[12][16] (quant.h). */
-INLINE __m512i min6(const uint8_t *sc, int s)
+/* Six-bit scales 4h .. 4h + 3 of sixteen rows, bytes [4][16], from the panel's sc[12][16] (quant.h). */
+INLINE __m512i scales6(const uint8_t *sc, int h)
 {
-	if (s < 4)
-		return widen(sc + 16 * (8 + s), 63);
-	const uint8_t *p = sc + 48 * (s - 4);
-	__m512i a = _mm512_srli_epi32(widen(p, 255), 6), b = _mm512_srli_epi32(widen(p + 16, 255), 6),
-		c = _mm512_srli_epi32(widen(p + 32, 255), 6);
+	__m512i first = _mm512_loadu_si512(sc);
 
-	return _mm512_or_si512(a, _mm512_or_si512(_mm512_slli_epi32(b, 2), _mm512_slli_epi32(c, 4)));
+	if (h == 0)
+		return _mm512_and_si512(first, _mm512_set1_epi8(63));
+	return _mm512_or_si512(_mm512_and_si512(_mm512_loadu_si512(sc + 128), _mm512_set1_epi8(15)),
+			       _mm512_and_si512(_mm512_srli_epi16(first, 2), _mm512_set1_epi8(48)));
+}
+
+/* And minima. */
+INLINE __m512i mins6(const uint8_t *sc, int h)
+{
+	__m512i first = _mm512_loadu_si512(sc + 64);
+
+	if (h == 0)
+		return _mm512_and_si512(first, _mm512_set1_epi8(63));
+	return _mm512_or_si512(
+		_mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(sc + 128), 4), _mm512_set1_epi8(15)),
+		_mm512_and_si512(_mm512_srli_epi16(first, 2), _mm512_set1_epi8(48)));
+}
+
+/* Scale s (0..7), a lane a row. */
+INLINE __m512i scale6(const uint8_t *sc, int s)
+{
+	__m512i at = _mm512_add_epi32(row_places(), _mm512_set1_epi32(s % 4 * 16));
+
+	return _mm512_maskz_permutexvar_epi8(0x1111111111111111u, at, scales6(sc, s / 4));
+}
+
+/* Minima 2p and 2p + 1 (p = 0..3), a pair of i16 a row. */
+INLINE __m512i min6_pair(const uint8_t *sc, int p)
+{
+	__m512i at = _mm512_add_epi32(row_places(), _mm512_set1_epi32(p % 2 * 0x200020 + 0x100000));
+
+	return _mm512_maskz_permutexvar_epi8(0x5555555555555555u, at, mins6(sc, p / 2));
 }
 
 /* acc[n] += dw * da * isum - dmin * da * sum of min * sum32: what ends a block of w for the n tokens of x. */
@@ -31,7 +60,7 @@ INLINE void end_block_k45(const size_t n, panel_sums acc, const uint8_t *w, cons
 	for (size_t t = 0; t < n; t++)
 		mins[t] = _mm512_setzero_si512();
 	for (int p = 0; p < 4; p++) {
-		__m512i pair = _mm512_or_si512(min6(sc, 2 * p), _mm512_slli_epi32(min6(sc, 2 * p + 1), 16));
+		__m512i pair = min6_pair(sc, p);
 
 		for (size_t t = 0; t < n; t++)
 			mins[t] = dot2(mins[t], pair, sum32 + ((size_t)p * n + t) * 4);

@@ -21,7 +21,7 @@ INLINE void block_k45(const size_t n, const struct form *f, panel_sums acc, cons
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
 	for (size_t s = 0; s < 8; s++) {
-		__m512i scale = widen(sc + 16 * s, 63);
+		__m512i scale = scale6(sc, (int)s);
 
 		if (n >= PREFETCH_TOKENS)
 			prefetch(w + s * share, share);

@@ -12,26 +12,6 @@ static void decode_scales(const uint8_t s[12], int sc[8], int min[8])
 	}
 }
 
-static void encode_scales(uint8_t s[12], const int sc[8], const int min[8])
-{
-	for (int j = 0; j < 4; j++) {
-		s[j] = (uint8_t)(sc[j] | sc[j + 4] >> 4 << 6);
-		s[j + 4] = (uint8_t)(min[j] | min[j + 4] >> 4 << 6);
-		s[j + 8] = (uint8_t)((sc[j + 4] & 15) | (min[j + 4] & 15) << 4);
-	}
-}
-
-/* From the panel's own arrangement of the same bits (quant.h). */
-static void scales_from_panel(const uint8_t s[12], int sc[8], int min[8])
-{
-	for (int j = 0; j < 8; j++)
-		sc[j] = s[j] & 63;
-	for (int j = 0; j < 4; j++)
-		min[j] = s[8 + j] & 63;
-	for (int t = 0; t < 4; t++)
-		min[4 + t] = s[3 * t] >> 6 | s[3 * t + 1] >> 6 << 2 | s[3 * t + 2] >> 6 << 4;
-}
-
 /* Q4_K: [d][dmin][scales 12][qs 128]; Q5_K: [d][dmin][scales 12][qh 32][qs 128]. */
 static inline void decode_k45(struct k_block *o, const uint8_t *b, bool five)
 {
@@ -60,13 +40,8 @@ static void decode_q5_k(struct k_block *o, const uint8_t *b)
 
 static inline void unpack_k45(uint8_t *block, const uint8_t *src, int r, bool five)
 {
-	int sc[8], min[8];
-	uint8_t s[12];
-
 	src = panel_extract(block, src, r, 2, 2);
-	src = panel_extract(s, src, r, 1, 12);
-	scales_from_panel(s, sc, min);
-	encode_scales(block + 4, sc, min);
+	src = panel_extract(block + 4, src, r, 1, 12);
 	if (five)
 		src = panel_extract(block + 16, src, r, 4, 8);
 	panel_extract(block + (five ? 48 : 16), src, r, 4, 32);

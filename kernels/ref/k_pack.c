@@ -6,41 +6,16 @@
 
 #define ROWS PANEL_ROWS
 
-/* GGUF's twelve scale bytes [12][row] -> the panel's: whole scales in the low six bits, minima 4..7 in the spare ones. */
-static void pack_scales(uint8_t *restrict dst, uint8_t in[12][ROWS])
-{
-	for (int r = 0; r < ROWS; r++) {
-		for (int j = 0; j < 4; j++) {
-			uint8_t sc = in[j][r], min = in[4 + j][r], both = in[8 + j][r];
-
-			dst[j * ROWS + r] = sc & 63;
-			dst[(4 + j) * ROWS + r] = (uint8_t)((both & 15) | sc >> 6 << 4);
-			dst[(8 + j) * ROWS + r] = min & 63;
-		}
-	}
-	/* Minimum 4 + t, two bits at a time, into bits 6 and 7 of bytes 3t .. 3t + 2. */
-	for (int t = 0; t < 4; t++) {
-		for (int r = 0; r < ROWS; r++) {
-			int min = in[8 + t][r] >> 4 | in[4 + t][r] >> 6 << 4;
-
-			for (int j = 0; j < 3; j++)
-				dst[(3 * t + j) * ROWS + r] |= (uint8_t)(min >> 2 * j << 6);
-		}
-	}
-}
-
 /* Q4_K: [d][dmin][scales 12][qs 128]; Q5_K: [d][dmin][scales 12][qh 32][qs 128]. */
 static inline uint8_t *pack_k45(uint8_t *dst, const uint8_t *src, size_t stride, bool five)
 {
-	uint8_t head[16][ROWS];
+	/* The whole head as one square of bytes, then its two f16 as they should be. */
+	uint8_t *rest = panel_interleave(dst, src, stride, 1, 16);
 
-	dst = panel_interleave(dst, src, stride, 2, 2);
-	panel_interleave(head[0], src, stride, 1, 16);
-	pack_scales(dst, head + 4);
-	dst += 12 * ROWS;
+	panel_interleave(dst, src, stride, 2, 2);
 	if (five)
-		dst = panel_interleave(dst, src + 16, stride, 4, 8);
-	return panel_interleave(dst, src + (five ? 48 : 16), stride, 4, 32);
+		rest = panel_interleave(rest, src + 16, stride, 4, 8);
+	return panel_interleave(rest, src + (five ? 48 : 16), stride, 4, 32);
 }
 
 void ref_pack_q4_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)

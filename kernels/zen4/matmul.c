@@ -102,7 +102,7 @@ INLINE void block_q4_k(const size_t n, const struct form *f, panel_sums acc, con
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
 	for (size_t s = 0; s < 8; s++) {
-		__m512i scale = widen(sc + 16 * s, 63), part[ACT_TILE], row = _mm512_setzero_si512();
+		__m512i scale = scale6(sc, (int)s), part[ACT_TILE], row = _mm512_setzero_si512();
 		const uint8_t *q = x + (52 + 32 * s) * n;
 
 		prefetch(w + s * share, share);
