@@ -15,7 +15,7 @@ uint32_t linear_kind(const struct tensor *t)
 	return 1u << quant_info(t->type)->act;
 }
 
-/* Tiles of nearly the same number of rows: a product costs per tile what it unpacks, so 9 rows are 5 and 4, not 8 and 1. */
+/* Full tiles and then a rest: the first pass over weights waits for memory as well, so it should be the one with the most to do. */
 static uint32_t n_tiles(uint32_t n_row)
 {
 	return (n_row + ACT_TILE - 1) / ACT_TILE;
@@ -23,8 +23,8 @@ static uint32_t n_tiles(uint32_t n_row)
 
 static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 {
-	team_range(n_row, (int)n_tiles(n_row), (int)tile, 1, row0, n);
-	*n -= *row0;
+	*row0 = (size_t)tile * ACT_TILE;
+	*n = n_row - *row0 < ACT_TILE ? n_row - *row0 : ACT_TILE;
 }
 
 /* ---- packing ---- */
