@@ -75,7 +75,7 @@ INLINE void half_mxfp4(const int n, __m256 *acc, const uint8_t *panel, const uin
 	__m256i v[8];
 
 	look_up(v, load_table(codes_mxfp4, MXFP4_OFFSET), panel + 16 + 32 * half);
-#pragma GCC unroll 8
+#pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 	for (int t = 0; t < n; t++) {
 		__m256i isum = _mm256_set1_epi32(MXFP4_OFFSET * nsum[t]);
 
@@ -92,6 +92,7 @@ INLINE void half_nl(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	__m256i v[8];
 
 	look_up(v, load_table(codes_iq4, 0), panel + 32 + 32 * half);
+#pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 	for (int t = 0; t < n; t++) {
 		__m256i isum = dot_signed(_mm256_setzero_si256(), v, q + 4 * t, 4 * (size_t)n, _mm256_set1_epi16(1));
 

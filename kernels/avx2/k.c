@@ -79,6 +79,7 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 		if (n > 1 && s % 2 == half)
 			prefetch(panel + s / 2 * share, share);
 		unpack_k45(v, qh, qs, s, five);
+#pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 		for (int t = 0; t < n; t++)
 			isum[t] =
 				dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);

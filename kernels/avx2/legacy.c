@@ -70,6 +70,7 @@ INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uin
 	__m256i v[8];
 
 	unpack(f, v, panel, half);
+#pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 	for (int t = 0; t < n; t++) {
 		__m256i isum = dot_block(f, v, q + 4 * t, 4 * (size_t)n);
 
