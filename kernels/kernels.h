@@ -32,12 +32,13 @@
  * A tile of n (1..ACT_TILE) tokens' activations for a product along n_col, interleaved by token, per k-block in ascending k:
  *   ACT_F32   block of 1:    f32 x[n]
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
- *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]
+ *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]; i32 off[16][n]
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
  * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).
  * cross, of 32 quants: ACT_Q8 -sum q[k] * (q[k+16] + 128), ACT_Q8_K sum 8 * q[k+16] - q[k] * (q[k+16] + 120), over k in 0..15:
  * what a product of two sums leaves of the token alone, where one does for two products (zen4/).
+ * off[s] = -32 * sum of q over k in 16*s..+15: where Q6_K's sum of sub-block s starts, for its unsigned quants are 32 too large.
  * A NaN or infinity makes the block's q unspecified but in range; never undefined behaviour.
  */
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);

@@ -97,7 +97,7 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 			float *d = (float *)block;
 			int16_t *sum32 = (int16_t *)(d + n), *sums16 = sum32 + 8 * n;
 			uint8_t *qt = (uint8_t *)(sums16 + 16 * n) + 4 * t;
-			int32_t *cross = (int32_t *)(block + 308 * n);
+			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
 			__m256 max = _mm256_setzero_ps();
 
 			for (size_t i = 0; i < 256; i += 8)
@@ -117,6 +117,8 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 				pair[0] = (int16_t)first;
 				pair[1] = (int16_t)second;
 				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
+				off[2 * j * n + t] = -32 * first;
+				off[(2 * j + 1) * n + t] = -32 * second;
 				cross[j * n + t] = 8 * second - _mm_extract_epi32(sums, 2);
 				scatter(qt + j * 32 * n, 4 * n, q);
 			}

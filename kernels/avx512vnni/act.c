@@ -24,7 +24,7 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 			__m512 max = _mm512_setzero_ps();
 			float *d = (float *)block;
 			int16_t *s32 = (int16_t *)(d + n), *s16 = s32 + 8 * n;
-			int32_t *cross = (int32_t *)(block + 308 * n);
+			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
 
 			for (size_t i = 0; i < 256; i += 16)
 				max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
@@ -42,6 +42,8 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 				s16[(j * n + t) * 2] = (int16_t)first;
 				s16[(j * n + t) * 2 + 1] = (int16_t)second;
 				s32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
+				off[2 * j * n + t] = -32 * first;
+				off[(2 * j + 1) * n + t] = -32 * second;
 				cross[j * n + t] = 8 * second - _mm_extract_epi32(sums, 2);
 				scatter(block + (52 + 32 * j) * n + 4 * t, 4 * n, low);
 				scatter(block + (68 + 32 * j) * n + 4 * t, 4 * n, high);

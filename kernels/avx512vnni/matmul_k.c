@@ -1,6 +1,6 @@
 /*
  * Products of Q4_K, Q5_K and Q6_K with ACT_Q8_K tiles. Sub-block sums are scaled as integers and meet in one i32 a token and
- * 256-block; the minima (and Q6_K's offset of 32) come from the tile's sums of q by vpdpwssd on pairs.
+ * 256-block; the minima come from the tile's sums of q by vpdpwssd on pairs, and Q6_K's sums start where its offset of 32 puts them.
  */
 #include "kernels/avx512vnni/k.h"
 #include "kernels/matmul.h"
@@ -51,22 +51,12 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 	const float *d = (const float *)x;
-	const uint8_t *sum16 = x + 20 * n, *q = x + 52 * n, *sc = w + 32, *sub = sc + 256;
+	const uint8_t *q = x + 52 * n, *off = x + 340 * n, *sc = w + 32, *sub = sc + 256;
 	__m512i isum[ACT_TILE], part[ACT_TILE];
 
 	(void)f;
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
-	for (size_t p = 0; p < 8; p++) { /* isum = -sum sc * sum16, then * 32 */
-		__m512i s0 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p)));
-		__m512i s1 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 32 * p + 16)));
-		__m512i pair = _mm512_mask_blend_epi16(0xaaaaaaaau, s0, _mm512_slli_epi32(s1, 16));
-
-		for (size_t t = 0; t < n; t++)
-			isum[t] = dot2(isum[t], pair, sum16 + (p * n + t) * 4);
-	}
-	for (size_t t = 0; t < n; t++)
-		isum[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(isum[t], 5));
 	for (size_t s = 0; s < 16; s++) {
 		__m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(sc + 16 * s)));
 		__m512i h = _mm512_loadu_si512(sub + 192 * s);
@@ -81,7 +71,7 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 		if (n >= PREFETCH_TOKENS)
 			prefetch(w + s * 210, 210);
 		for (size_t t = 0; t < n; t++)
-			part[t] = _mm512_setzero_si512();
+			part[t] = load4(off + 4 * (s * n + t));
 		for (size_t j = 0; j < 4; j++)
 			for (size_t t = 0; t < n; t++)
 				part[t] = dot4(part[t], v[j], q + ((s * 4 + j) * n + t) * 4);

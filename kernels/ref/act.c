@@ -93,14 +93,16 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 		float *d = (float *)block;
 		int16_t *sum32 = (int16_t *)(d + n), *sum16 = sum32 + 8 * n;
 		int8_t *qt = (int8_t *)(sum16 + 16 * n), q[256];
-		int32_t *cross = (int32_t *)(qt + 256 * n);
+		int32_t *cross = (int32_t *)(qt + 256 * n), *off = cross + 8 * n;
 
 		for (size_t t = 0; t < n; t++) {
 			d[t] = ref_quantize(q, x + t * x_stride + b * 256, 256, ACT_Q_MAX);
 			for (size_t j = 0; j < 8; j++)
 				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 32 * j, 32);
-			for (size_t j = 0; j < 16; j++)
+			for (size_t j = 0; j < 16; j++) {
 				sum16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 16 * j, 16);
+				off[j * n + t] = -32 * sum(q + 16 * j, 16);
+			}
 			for (size_t j = 0; j < 64; j++)
 				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
 			for (size_t j = 0; j < 8; j++)
