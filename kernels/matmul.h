@@ -25,7 +25,7 @@ INLINE void prefetch(const uint8_t *w, size_t bytes)
 }
 
 /* The same for a single token's activations behind a block of x_bytes: of a long row they do not stay in L1 from one panel to the
- * next, since the panel passes through it. */
+ * next, since the panel passes through it. (Floats, of which a block is one column, are left to the hardware.) */
 INLINE void prefetch_x(const uint8_t *x, size_t x_bytes)
 {
 	for (size_t i = 0; i < x_bytes; i += 64)

@@ -3,6 +3,7 @@
  * one node there is one, and who has computed columns of it adds them at once.
  */
 #include "daemon/model/arch.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 /* A piece of a share-out passes so many bytes of weights through the caches at least: taking one costs a fraction of it. */
@@ -15,16 +16,16 @@ uint32_t linear_kind(const struct tensor *t)
 	return 1u << quant_info(t->type)->act;
 }
 
-/* Full tiles and then a rest: the first pass over weights waits for memory as well, so it should be the one with the most to do. */
 static uint32_t n_tiles(uint32_t n_row)
 {
 	return (n_row + ACT_TILE - 1) / ACT_TILE;
 }
 
+/* Full tiles, then a rest: the first pass over weights waits for memory as well, so it should have the most to do. */
 static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 {
 	*row0 = (size_t)tile * ACT_TILE;
-	*n = n_row - *row0 < ACT_TILE ? n_row - *row0 : ACT_TILE;
+	*n = min_size(n_row - *row0, ACT_TILE);
 }
 
 /* ---- packing ---- */

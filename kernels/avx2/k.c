@@ -71,7 +71,7 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 
 	for (int t = 0; t < n; t++)
 		isum[t] = _mm256_setzero_si256();
-	for (int s = 0; s < 8; s++)
+	for (int s = 0; s < 8; s++) /* not where they are needed: 2 to 6 % */
 		six[s] = scale6(sc, s);
 	for (int s = 0; s < 8; s++) {
 		__m256i scale = pairs_u8(six[s], six[s]), v[8];

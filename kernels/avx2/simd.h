@@ -35,14 +35,14 @@ INLINE __m256i twice(__m256i v)
 	return _mm256_or_si256(_mm256_slli_epi32(v, 16), _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
 }
 
-INLINE __m256i load_u8(const uint8_t *p)
-{
-	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
-}
-
 INLINE __m128i load_8_bytes(const uint8_t *p)
 {
 	return _mm_loadl_epi64((const __m128i *)p);
+}
+
+INLINE __m256i load_u8(const uint8_t *p)
+{
+	return _mm256_cvtepu8_epi32(load_8_bytes(p));
 }
 
 /* The first eight bytes of each -> pairs of i16. */

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#define ACT_Q8_BYTES(n) (48 * (n)) /* f32 d, f32 s, i32 nsum, i8 q[32], i32 cross a token */
-#define ACT_Q8_K_BYTES(n) \
-	(404 * (n)) /* f32 d, i16 sum32[8], i16 sum16[16], i8 q[256], i32 cross[8], i32 off[16] a token */
+/* A block of a tile of n tokens (kernels.h, act_tile_bytes). */
+#define ACT_Q8_BYTES(n)   (48 * (n))
+#define ACT_Q8_K_BYTES(n) (404 * (n))
 
 #define MATMUL_ARGS                                                                                      \
 	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, const struct chunks *k, \
