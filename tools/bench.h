@@ -25,11 +25,17 @@ struct bench_roof {
 	char read_way[48];
 };
 
+/* What it was at one moment, for what was timed just before or after. */
+struct bench_moment {
+	double read_gbps, peak_gmacs;
+};
+
 int bench_limits_open(struct bench_limits *l, const struct pool *weights, enum kernels_isa isa, struct team *t,
 		      uint32_t n_turn, struct error *e);
 void bench_limits_close(struct bench_limits *l);
 void bench_limits_turn(struct bench_limits *l);
-/* After one turn at least. */
+/* Both after one turn at least. One more read, by the way that is best so far, and all workers' multiply-adds. */
+void bench_limits_now(struct bench_limits *l, struct bench_moment *m);
 void bench_limits_roof(const struct bench_limits *l, struct bench_roof *r);
 
 /* ---- bench_team.c ---- */

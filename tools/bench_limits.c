@@ -121,34 +121,59 @@ static double peak_gmacs(struct job *j, int n_worker)
 	return sum * 1e-9;
 }
 
+static double read_gbps(struct job *j, int way)
+{
+	double begin = now_s();
+
+	j->way = ways[way];
+	team_run(j->l->team, read_share, j);
+	return (double)j->l->pool->bytes / (now_s() - begin) / 1e9;
+}
+
 void bench_limits_turn(struct bench_limits *l)
 {
 	static struct job j;
 
 	j.l = l;
-	for (int i = 0; i < LIMIT_WAYS; i++) {
-		double begin = now_s();
-
-		j.way = ways[i];
-		team_run(l->team, read_share, &j);
-		l->read[(size_t)i * l->n_turn + l->n] = (double)l->pool->bytes / (now_s() - begin) / 1e9;
-	}
+	for (int i = 0; i < LIMIT_WAYS; i++)
+		l->read[(size_t)i * l->n_turn + l->n] = read_gbps(&j, i);
 	l->peak[0][l->n] = peak_gmacs(&j, 1);
 	l->peak[1][l->n] = peak_gmacs(&j, team_size(l->team));
 	l->n++;
 }
 
+/* The way of the best median so far. */
+static int best_way(const struct bench_limits *l, double *gbps)
+{
+	int best = 0;
+
+	*gbps = 0;
+	for (int i = 0; i < LIMIT_WAYS; i++) {
+		double x = median(l->read + (size_t)i * l->n_turn, l->n);
+
+		if (x <= *gbps)
+			continue;
+		*gbps = x;
+		best = i;
+	}
+	return best;
+}
+
+void bench_limits_now(struct bench_limits *l, struct bench_moment *m)
+{
+	static struct job j;
+	double median_gbps;
+
+	j.l = l;
+	m->read_gbps = read_gbps(&j, best_way(l, &median_gbps));
+	m->peak_gmacs = peak_gmacs(&j, team_size(l->team));
+}
+
 void bench_limits_roof(const struct bench_limits *l, struct bench_roof *r)
 {
-	memset(r, 0, sizeof(*r));
-	for (size_t i = 0; i < LIMIT_WAYS; i++) {
-		double x = median(l->read + i * l->n_turn, l->n);
+	const struct way *way = &ways[best_way(l, &r->read_gbps)];
 
-		if (x <= r->read_gbps)
-			continue;
-		r->read_gbps = x;
-		snprintf(r->read_way, sizeof(r->read_way), "%d streams, prefetch %zu", ways[i].n_stream, ways[i].ahead);
-	}
+	snprintf(r->read_way, sizeof(r->read_way), "%d streams, prefetch %zu", way->n_stream, way->ahead);
 	r->peak_one_gmacs = median(l->peak[0], l->n);
 	r->peak_gmacs = median(l->peak[1], l->n);
 }

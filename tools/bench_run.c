@@ -95,13 +95,15 @@ double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint3
 	return now_s() - begin;
 }
 
-uint64_t bench_step_bytes(const struct bench_run *b)
+uint64_t bench_step_bytes(const struct bench_run *b, uint32_t depth)
 {
 	const struct weights *w = b->weights;
 	const struct tensor *t = weights_find(w, "token_embd.weight");
+	uint64_t kv = (uint64_t)depth * model_kv_bytes(b->model) / KV_BLOCK;
 
-	return t && weights_find(w, "output.weight") ? w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col)
-						     : w->n_bytes;
+	if (t && weights_find(w, "output.weight"))
+		return kv + w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col);
+	return kv + w->n_bytes;
 }
 
 double bench_step_macs(const struct bench_run *b, uint32_t n_row, uint32_t n_logit)

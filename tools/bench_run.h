@@ -38,8 +38,9 @@ double bench_prefill_s(struct bench_run *b, uint32_t n);
 /* Seconds of n_step tokens for each of n_seq sequences behind `depth` positions, whose KV may hold anything. */
 double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint32_t n_step);
 
-/* Bytes of weights that a step reads: all but an embedding table that is not the output matrix too. */
-uint64_t bench_step_bytes(const struct bench_run *b);
+/* Bytes that a step of one row behind `depth` positions reads: their keys and values, and all weights but an embedding table that
+ * is not the output matrix too. */
+uint64_t bench_step_bytes(const struct bench_run *b, uint32_t depth);
 /* Multiply-adds with weights, of n_row rows of which n_logit have logits. */
 double bench_step_macs(const struct bench_run *b, uint32_t n_row, uint32_t n_logit);
 

@@ -173,7 +173,8 @@ static void json_is_one_line_that_parses(void **state)
 /* What the manual promises by name. */
 static void json_has_what_programs_read(void **state)
 {
-	static const char *const model[] = { "pp_tps", "tg_tps", "weights_bytes", "read_gbps" },
+	static const char *const model[] = { "pp_tps",    "tg_tps",       "weights_bytes", "token_bytes",
+					     "read_gbps", "decode_share", "prefill_share" },
 				 *const ring[] = { "pingpong_ns",     "nop_spin_p50_ns", "nop_spin_p99_ns",
 						   "nop_park_p50_ns", "eventfd_ns",      "first_token_added_p50_us" },
 				 *const answer[] = { "text", "tokens", "prompt_tokens", "end", "tokens_per_second" };
@@ -192,6 +193,41 @@ static void json_has_what_programs_read(void **state)
 		assert_non_null(json_object_get(j, answer[i]));
 	assert_int_equal(json_integer_value(json_object_get(j, "tokens")), 5);
 	json_decref(j);
+}
+
+/* A step reads its context as well as the weights; a share lies between its quarters, a row's time is over the first's. */
+static void model_figures_are_of_what_a_step_does(void **state)
+{
+	static const char *const share[] = { "decode_share", "prefill_share" };
+	json_int_t bytes[3];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char line[128];
+		json_t *j, *rows;
+
+		snprintf(line, sizeof(line), "$G bench model --json -m $MODEL -p 8 -n 2 -r 2 --rows 1,3 -d %zu",
+			 64 * i);
+		j = parse(line);
+		bytes[i] = json_integer_value(json_object_get(j, "token_bytes"));
+		for (size_t k = 0; k < sizeof(share) / sizeof(share[0]); k++) {
+			char low[32], high[32];
+			double x = json_number_value(json_object_get(j, share[k]));
+
+			snprintf(low, sizeof(low), "%s_low", share[k]);
+			snprintf(high, sizeof(high), "%s_high", share[k]);
+			assert_true(json_number_value(json_object_get(j, low)) > 0);
+			assert_true(json_number_value(json_object_get(j, low)) <= x);
+			assert_true(json_number_value(json_object_get(j, high)) >= x);
+		}
+		rows = json_object_get(j, "rows");
+		assert_int_equal(json_array_size(rows), 2);
+		assert_true(json_number_value(json_object_get(json_array_get(rows, 0), "seqs_x")) == 1);
+		assert_true(json_number_value(json_object_get(json_array_get(rows, 1), "prompt_x_roof")) > 0);
+		json_decref(j);
+	}
+	assert_true(bytes[1] > bytes[0]);
+	assert_int_equal(bytes[2] - bytes[1], bytes[1] - bytes[0]);
 }
 
 /* The first is what the others are over, in each round; few rounds have no interval but their range. */
@@ -384,6 +420,7 @@ int main(void)
 					    CASE(a_bad_text_is_a_clear_error),
 					    CASE(json_is_one_line_that_parses),
 					    CASE(json_has_what_programs_read),
+					    CASE(model_figures_are_of_what_a_step_does),
 					    CASE(layouts_are_compared_with_the_first),
 					    CASE(chat_is_plain_when_piped),
 					    CASE(chat_greets_a_terminal),
