@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-#define ACT_TILE     8                       /* tokens per activation tile */
+#define ACT_TILE     12                      /* tokens per activation tile */
 #define LANES        16                      /* virtual lanes of a float reduction */
 #define KV_BLOCK     32                      /* positions per KV block */
 #define ATTN_CHUNK   512                     /* positions per attention partial, aligned by absolute position */

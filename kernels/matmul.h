@@ -90,17 +90,19 @@ INLINE void walk(const int n, block_fn *block, const struct form *f, const uint3
 		walk_panel(n, block, f, len, bytes, x_bytes, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, k);
 }
 
+_Static_assert(ACT_TILE == 12, "WITH_CONSTANT_12");
+
 /* Defines the product `name` of blocks of `len` columns and `bytes` bytes a row; the rest initializes its form. */
 #define MATMUL(...) MATMUL_BY(walk, __VA_ARGS__)
 
 /* The same, by another walk. */
-#define MATMUL_BY(walk, name, block, len, bytes, ...)                                                           \
-	void name(MATMUL_ARGS)                                                                                  \
-	{                                                                                                       \
-		static const struct form form = { __VA_ARGS__ };                                                \
-                                                                                                                \
-		WITH_CONSTANT_8(n_tok, walk, block, &form, len, PANEL_ROWS *(bytes), y, y_stride, w, x_tile, k, \
-				panel0, panel1)                                                                 \
+#define MATMUL_BY(walk, name, block, len, bytes, ...)                                                            \
+	void name(MATMUL_ARGS)                                                                                   \
+	{                                                                                                        \
+		static const struct form form = { __VA_ARGS__ };                                                 \
+                                                                                                                 \
+		WITH_CONSTANT_12(n_tok, walk, block, &form, len, PANEL_ROWS *(bytes), y, y_stride, w, x_tile, k, \
+				 panel0, panel1)                                                                 \
 	}
 
 #endif

@@ -21,11 +21,13 @@ static uint32_t n_tiles(uint32_t n_row)
 	return (n_row + ACT_TILE - 1) / ACT_TILE;
 }
 
-/* Full tiles, then a rest: the first pass over weights waits for memory as well, so it should have the most to do. */
+/* As few tiles as it takes, of equal sizes: a small one costs most of what a full one does. */
 static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 {
-	*row0 = (size_t)tile * ACT_TILE;
-	*n = min_size(n_row - *row0, ACT_TILE);
+	uint32_t n_tile = n_tiles(n_row), each = n_row / n_tile, more = n_row % n_tile;
+
+	*row0 = (size_t)tile * each + min_u32(tile, more);
+	*n = each + (tile < more);
 }
 
 /* ---- packing ---- */

@@ -25,27 +25,34 @@ INLINE void transpose(__m256 row[8])
 	}
 }
 
-void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+/* Tokens [t0, t0 + 8), or fewer, of n: columns [0, n_col), a multiple of 8. */
+INLINE void pack8_f32(float *y, const float *x, size_t x_stride, size_t t0, size_t n, size_t n_col)
 {
 	const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-	const __m256i in = _mm256_cmpgt_epi32(_mm256_set1_epi32(n_tok), lane);
-	size_t n = (size_t)n_tok, k = 0;
-	float *y = dst;
+	const __m256i in = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - t0)), lane);
 
-	if (n == 1) {
-		memcpy(y, x, n_col * sizeof(float));
-		return;
-	}
-	for (; k + 8 <= n_col; k += 8) {
+	for (size_t k = 0; k < n_col; k += 8) {
 		__m256 row[8];
 
 		for (size_t t = 0; t < 8; t++)
-			row[t] = t < n ? _mm256_loadu_ps(x + t * x_stride + k) : _mm256_setzero_ps();
+			row[t] = t0 + t < n ? _mm256_loadu_ps(x + (t0 + t) * x_stride + k) : _mm256_setzero_ps();
 		transpose(row);
 		for (size_t i = 0; i < 8; i++)
-			_mm256_maskstore_ps(y + (k + i) * n, in, row[i]);
+			_mm256_maskstore_ps(y + (k + i) * n + t0, in, row[i]);
 	}
-	ref_act_pack_f32(y + k * n, x + k, x_stride, n_tok, n_col - k);
+}
+
+void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	size_t n = (size_t)n_tok, whole = n_col - n_col % 8;
+
+	if (n == 1) {
+		memcpy(dst, x, n_col * sizeof(float));
+		return;
+	}
+	for (size_t t0 = 0; t0 < n; t0 += 8)
+		pack8_f32(dst, x, x_stride, t0, n, whole);
+	ref_act_pack_f32((float *)dst + whole * n, x + whole, x_stride, n_tok, n_col - whole);
 }
 
 /* Eight groups of four bytes, `step` bytes apart. */

@@ -1,4 +1,4 @@
-/* F32, F16, BF16: lane = output row, one fma a k. Up to six tokens keep both half panels in registers; seven and eight go over the
+/* F32, F16, BF16: lane = output row, one fma a k. Up to six tokens keep both half panels in registers; more go over the
  * panel in two groups, so that a broadcast of an activation serves two fma. */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/sums.h"
@@ -8,6 +8,7 @@ struct form {
 	enum quant_type type;
 };
 
+_Static_assert(ACT_TILE <= 12, "two groups");
 #define TOKENS_MAX 6 /* twelve accumulators, two halves of weights, one activation */
 
 INLINE __m256 load8(const struct form *f, const uint8_t *p)
@@ -40,7 +41,7 @@ INLINE void walk_groups(const int n, block_fn *add, const struct form *f, const 
 			size_t panel0, size_t panel1)
 {
 	const size_t panel_bytes = k->cut[k->n] * bytes, x_bytes = act_block_bytes(len, (size_t)n);
-	const int first = n <= TOKENS_MAX ? n : 4;
+	const int first = n <= TOKENS_MAX ? n : (n + 1) / 2;
 
 	for (size_t p = panel0; p < panel1; p++) {
 		const uint8_t *panel = w + p * panel_bytes;

@@ -53,9 +53,11 @@ INLINE __m256i dot_sums(const __m256i pair[8], const int16_t *sum16, int n, int 
 	return sum;
 }
 
-/* Adds the products of half h of a block to isum[c % 2][t], and collects pairs of minima or (Q3_K) scales. */
-INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m256i pair[8], const uint8_t *panel,
-		     const int8_t *q, const int h, int half)
+#define TOKENS_MAX 8 /* of more, in one go, gcc 12 spills the sums: Q2_K 74-95 GMAC/s instead of 91-105 */
+
+/* Adds the products of half h of a block and tokens [t0, t1) of n to isum[c % 2][t], and collects pairs of minima or (Q3_K) scales. */
+INLINE void dot_half(const int n, const int t0, const int t1, const int bits, __m256i isum[2][ACT_TILE],
+		     __m256i pair[8], const uint8_t *panel, const int8_t *q, const int h, int half)
 {
 	const uint8_t *sc = panel + SC_AT(bits) + 8 * half, *hm = panel + HM_AT + 32 * half,
 		      *qs = panel + QS_AT(bits) + 512 * h + 32 * half;
@@ -63,7 +65,7 @@ INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m
 		PANEL_ROWS * (bits == 3 ? 110 : 84) / 4; /* to fetch: a half's turn comes with every other m */
 
 	for (int m = 0; m < 2; m++) {
-		if (n >= PREFETCH_TOKENS && m == half)
+		if (n >= PREFETCH_TOKENS && m == half && !t0)
 			prefetch(panel + (size_t)(2 * h + m) * share, share);
 #pragma GCC unroll 4
 		for (int c = 0; c < 4; c++) {
@@ -77,7 +79,7 @@ INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m
 			for (int i = 0; i < 4; i++)
 				v[i] = field(bits, load_bytes(qs + (4 * m + i) * 64), load_bytes(hm + (4 * m + i) * 64),
 					     h, c);
-			for (int t = 0; t < n; t++) {
+			for (int t = t0; t < t1; t++) {
 				const int8_t *x = q + 4 * (4 * s * n + t);
 				__m256i part = _mm256_maddubs_epi16(v[0], broadcast4(x));
 
@@ -90,7 +92,8 @@ INLINE void dot_half(const int n, const int bits, __m256i isum[2][ACT_TILE], __m
 	}
 }
 
-INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_block(const int n, const int t0, const int t1, const struct form *f, __m256 *acc, const uint8_t *panel,
+		       const uint8_t *x, int half)
 {
 	const int bits = f->bits;
 	const float *d = (const float *)x;
@@ -99,11 +102,11 @@ INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uin
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[2][ACT_TILE], pair[8];
 
-	for (int t = 0; t < n; t++)
+	for (int t = t0; t < t1; t++)
 		isum[0][t] = isum[1][t] = _mm256_setzero_si256();
-	dot_half(n, bits, isum, pair, panel, q, 0, half);
-	dot_half(n, bits, isum, pair, panel, q, 1, half);
-	for (int t = 0; t < n; t++) {
+	dot_half(n, t0, t1, bits, isum, pair, panel, q, 0, half);
+	dot_half(n, t0, t1, bits, isum, pair, panel, q, 1, half);
+	for (int t = t0; t < t1; t++) {
 		__m256 da = _mm256_set1_ps(d[t]);
 		__m256i sum = _mm256_add_epi32(isum[0][t], _mm256_srai_epi32(isum[1][t], 2));
 		__m256i other = dot_sums(pair, sum16, n, t);
@@ -118,8 +121,13 @@ INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uin
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	half_block(n, f, acc[0], panel, x, 0);
-	half_block(n, f, acc[1], panel, x, 1);
+	const int first = n <= TOKENS_MAX ? n : (n + 1) / 2;
+
+	for (int half = 0; half < 2; half++) {
+		half_block(n, 0, first, f, acc[half], panel, x, half);
+		if (first < n)
+			half_block(n, first, n, f, acc[half], panel, x, half);
+	}
 }
 
 MATMUL(avx2_matmul_q2_k, block, 256, 84, .bits = 2)
