@@ -82,7 +82,8 @@ struct chunks {
 struct kernels {
 	const char *isa;
 
-	/* x[n_tok][x_stride] -> one tile at dst (64-byte aligned); n_tok in 1..ACT_TILE, n_col a multiple of the kind's block. */
+	/* x[n_tok][x_stride] -> one tile, or columns of one, at dst (4-byte aligned); n_tok in 1..ACT_TILE, n_col a multiple of the
+	 * kind's block. */
 	void (*act_pack[ACT_KIND_MAX])(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
 	/*

@@ -32,37 +32,72 @@ static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 
 /* ---- packing ---- */
 
-static void pack_tile(struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
-		      uint32_t tile)
+/* Floats in which it pays to divide what is packed: each worker saves more than a barrier takes. */
+#define PACK_ALONE_MAX 16384u
+
+/* Columns [begin, end) of a tile of n rows at x, stride floats apart. */
+static void pack(const struct model *m, const struct act *a, uint32_t kinds, uint32_t tile, const float *x,
+		 size_t stride, size_t n, size_t begin, size_t end)
 {
-	size_t stride = src->stride, row0, n;
-	const float *x;
+	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
+		if (kinds & (1u << kind))
+			m->k->act_pack[kind](a->tile[kind] + tile * a->tile_bytes[kind] +
+						     act_tile_bytes((enum act_kind)kind, (int)n, begin),
+					     x + begin, stride, (int)n, end - begin);
+}
+
+/* Rows are normed whole, so a worker does whole tiles. */
+static void norm_and_pack(struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
+			  uint32_t tile)
+{
+	size_t row0, n;
 
 	tile_rows(src->n_row, tile, &row0, &n);
-	x = src->x + row0 * stride;
-	if (src->norm) {
-		for (size_t i = 0; i < n; i++) {
-			size_t row = src->row ? src->row[row0 + i] : row0 + i;
+	for (size_t i = 0; i < n; i++) {
+		size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
-			if (s->pending)
-				reduce_add(&m->reduce, s->pending, s->x, row, 0, m->x_stride);
-			m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
-				       m->hp.rms_eps);
-		}
-		x = s->norm;
-		stride = m->x_stride;
+		if (s->pending)
+			reduce_add(&m->reduce, s->pending, s->x, row, 0, m->x_stride);
+		m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
+			       m->hp.rms_eps);
 	}
-	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
-		if (src->kinds & (1u << kind))
-			m->k->act_pack[kind](a->tile[kind] + tile * a->tile_bytes[kind], x, stride, (int)n, src->n_col);
+	pack(m, a, src->kinds, tile, s->norm, m->x_stride, n, 0, src->n_col);
+}
+
+/* What is not normed is divided by columns, most of which their packer has computed. */
+static void pack_columns(const struct model *m, const struct act *a, const struct act_source *src, size_t begin,
+			 size_t end)
+{
+	size_t row0, n;
+
+	for (uint32_t tile = 0; tile < n_tiles(src->n_row); tile++) {
+		tile_rows(src->n_row, tile, &row0, &n);
+		pack(m, a, src->kinds, tile, src->x + row0 * src->stride, src->stride, n, begin, end);
+	}
+}
+
+/* The i-th of n workers' share; of one worker, all. */
+static void pack_share(struct model *m, struct scratch *own, const struct act_source *src, int i, int n)
+{
+	size_t begin, end;
+
+	if (src->norm) {
+		for (uint32_t tile = (uint32_t)i; tile < n_tiles(src->n_row); tile += (uint32_t)n)
+			norm_and_pack(m, own, &own->act, src, tile);
+		own->pending = NULL;
+		return;
+	}
+	team_range(src->n_col, n, i, src->kinds & 1u << ACT_Q8_K ? 256 : 32, &begin, &end);
+	if (begin < end)
+		pack_columns(m, &own->act, src, begin, end);
 }
 
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s)
 {
 	const struct team_node *node = team_node(m->team, worker);
-	uint32_t n_tile = n_tiles(s->n_row), step = (uint32_t)(s->is_own ? node->n : team_size(m->team));
-	uint32_t first = (uint32_t)(s->is_own ? worker - node->first : worker);
-	bool alone = n_tile == 1; /* every worker for itself: cheaper than to meet once more */
+	size_t n_float = (size_t)s->n_row * s->n_col;
+	/* Every worker for itself, where that is cheaper than to meet once more. */
+	bool alone = n_tiles(s->n_row) == 1 && (s->norm || n_float < PACK_ALONE_MAX);
 	struct scratch *own = &m->scratch[worker];
 	struct act *own_act = &own->act;
 
@@ -81,10 +116,12 @@ const struct act *linear_pack(struct model *m, int worker, const struct act_sour
 			own_act->tile[kind] =
 				alone ? own->tile_mem[kind] : m->node[s->is_own ? node->index : 0].tile_mem[kind];
 		}
-	for (uint32_t tile = alone ? 0 : first; tile < n_tile; tile += alone ? 1 : step)
-		pack_tile(m, own, own_act, s, tile);
-	if (s->norm)
-		own->pending = NULL;
+	if (alone)
+		pack_share(m, own, s, 0, 1);
+	else if (s->is_own)
+		pack_share(m, own, s, worker - node->first, node->n);
+	else
+		pack_share(m, own, s, worker, team_size(m->team));
 	profile_lap(PROFILE_NORM);
 	if (!alone)
 		team_barrier(m->team, worker);
