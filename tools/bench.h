@@ -15,6 +15,7 @@ struct bench_limits {
 	struct team *team;
 	const struct pool *pool; /* what is read: the weights, or `own` where they nearly fit the caches */
 	struct pool own;
+	size_t bytes;       /* of it that are read */
 	uint32_t n_turn, n; /* turns to come at most; taken */
 	double *read;       /* [LIMIT_WAYS][n_turn] GB/s (1e9 bytes), all workers */
 	double *peak[2];    /* [n_turn] 1e9 multiply-adds a second: of one worker alone, and of all */

@@ -4,6 +4,8 @@
  * for a minute.
  */
 #include "tools/bench.h"
+
+#include "daemon/util/minmax.h"
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -46,12 +48,14 @@ static int choose_pool(struct bench_limits *l, const struct pool *weights, struc
 	int r;
 
 	l->pool = weights;
+	l->bytes = min_size(weights->bytes, READ_BYTES_MAX);
 	if (weights->bytes >= 4 * cache_bytes() && weights->bytes >= READ_BYTES_MIN)
 		return 0;
 	l->pool = &l->own;
-	r = pool_map(&l->own, own_bytes(), -1, "gyre-bench", e);
+	l->bytes = own_bytes();
+	r = pool_map(&l->own, l->bytes, -1, "gyre-bench", e);
 	if (r == 0)
-		memset(l->own.base, 1, l->own.bytes); /* zero pages might all be the same one */
+		memset(l->own.base, 1, l->bytes); /* zero pages might all be the same one */
 	return r;
 }
 
@@ -93,7 +97,7 @@ static void read_share(void *arg, int worker)
 	struct job *j = arg;
 	size_t begin, end;
 
-	team_range(j->l->pool->bytes, team_size(j->l->team), worker, LIMIT_ALIGN, &begin, &end);
+	team_range(j->l->bytes, team_size(j->l->team), worker, LIMIT_ALIGN, &begin, &end);
 	end -= end % LIMIT_ALIGN;
 	j->sum[worker] ^= j->l->k.read(j->l->pool->base + begin, end - begin, j->way.n_stream, j->way.ahead);
 }
@@ -127,7 +131,7 @@ static double read_gbps(struct job *j, int way)
 
 	j->way = ways[way];
 	team_run(j->l->team, read_share, j);
-	return (double)j->l->pool->bytes / (now_s() - begin) / 1e9;
+	return (double)j->l->bytes / (now_s() - begin) / 1e9;
 }
 
 void bench_limits_turn(struct bench_limits *l)
