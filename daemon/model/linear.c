@@ -47,8 +47,7 @@ static void pack(const struct model *m, const struct act *a, uint32_t kinds, uin
 }
 
 /* Rows are normed whole, so a worker does whole tiles. */
-static void norm_and_pack(struct model *m, struct scratch *s, const struct act *a, const struct act_source *src,
-			  uint32_t tile)
+static void norm_and_pack(struct model *m, struct scratch *s, const struct act_source *src, uint32_t tile)
 {
 	size_t row0, n;
 
@@ -61,7 +60,7 @@ static void norm_and_pack(struct model *m, struct scratch *s, const struct act *
 		m->k->rms_norm(s->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
 			       m->hp.rms_eps);
 	}
-	pack(m, a, src->kinds, tile, s->norm, m->x_stride, n, 0, src->n_col);
+	pack(m, &s->act, src->kinds, tile, s->norm, m->x_stride, n, 0, src->n_col);
 }
 
 /* What is not normed is divided by columns, most of which their packer has computed. */
@@ -83,7 +82,7 @@ static void pack_share(struct model *m, struct scratch *own, const struct act_so
 
 	if (src->norm) {
 		for (uint32_t tile = (uint32_t)i; tile < n_tiles(src->n_row); tile += (uint32_t)n)
-			norm_and_pack(m, own, &own->act, src, tile);
+			norm_and_pack(m, own, src, tile);
 		own->pending = NULL;
 		return;
 	}
@@ -95,9 +94,8 @@ static void pack_share(struct model *m, struct scratch *own, const struct act_so
 const struct act *linear_pack(struct model *m, int worker, const struct act_source *s)
 {
 	const struct team_node *node = team_node(m->team, worker);
-	size_t n_float = (size_t)s->n_row * s->n_col;
 	/* Every worker for itself, where that is cheaper than to meet once more. */
-	bool alone = n_tiles(s->n_row) == 1 && (s->norm || n_float < PACK_ALONE_MAX);
+	bool alone = n_tiles(s->n_row) == 1 && (s->norm || (size_t)s->n_row * s->n_col < PACK_ALONE_MAX);
 	struct scratch *own = &m->scratch[worker];
 	struct act *own_act = &own->act;
 
