@@ -175,7 +175,7 @@ static uint32_t lower_bound(const struct vocab *v, uint32_t lo, uint32_t hi, uin
 }
 
 /* Walks the sorted list as if it were a trie: each byte narrows the range, and a token that ends there heads it. */
-uint32_t added_match(const struct vocab *v, const char *p, size_t n, bool control, uint32_t *id)
+uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id)
 {
 	uint32_t lo = 0, hi = v->n_added, best = 0;
 
@@ -185,7 +185,7 @@ uint32_t added_match(const struct vocab *v, const char *p, size_t n, bool contro
 		hi = lower_bound(v, lo, hi, depth, c + 1);
 		lo = lower_bound(v, lo, hi, depth, c);
 		for (uint32_t i = lo; i < hi && v->token[v->added[i]].n == depth + 1; i++) {
-			if (v->type[v->added[i]] == TOKEN_CONTROL && !control)
+			if (v->type[v->added[i]] == TOKEN_CONTROL && depth >= n_control)
 				continue;
 			*id = v->added[i];
 			best = depth + 1;

@@ -55,6 +55,19 @@ struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s);
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 		   bool parse_special, uint32_t *id, size_t n_id);
 
+/* Bytes [begin, end) of a text. */
+struct text_range {
+	uint32_t begin, end;
+};
+
+/*
+ * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends;
+ * ranges that touch count as one. A control token that is not allowed hides none that is. Nothing else depends on the ranges: pieces
+ * and merges reach across their borders. Otherwise as vocab_tokenize.
+ */
+int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
+			 const struct text_range *control, size_t n_control, uint32_t *id, size_t n_id);
+
 /*
  * The exact bytes of a token in a stream. A control token gives its text if special, else nothing; an id out of range
  * gives nothing. first: the token opens a text, so the space that an SPM vocabulary puts in front is taken off.

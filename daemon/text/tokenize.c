@@ -44,14 +44,32 @@ static int put_text(struct run *run, const char *p, size_t n, bool after_added)
 	return put_bpe(run, p, n);
 }
 
-static int put_all(struct run *run, const char *p, size_t n, bool control)
+/* Walks the ranges beside the text, each once. */
+struct control_walk {
+	const struct text_range *range; /* [n] not yet begun */
+	size_t n;
+	uint32_t from, to; /* touching ranges, taken together */
+};
+
+/* How many bytes at `at`, which never goes back, may make a control token. */
+static size_t control_bytes(struct control_walk *w, size_t at)
+{
+	for (; w->n && (w->to <= at || w->range->begin == w->to); w->n--) {
+		if (w->range->begin != w->to)
+			w->from = w->range->begin;
+		w->to = w->range++->end;
+	}
+	return at >= w->from && at < w->to ? w->to - at : 0;
+}
+
+static int put_all(struct run *run, const char *p, size_t n, struct control_walk control)
 {
 	size_t done = 0, at = 0;
 	bool lead = true; /* SPM's space goes before the text, and before what follows a control token */
 	int r;
 
 	while (at < n) {
-		uint32_t id, len = added_match(run->v, p + at, n - at, control, &id);
+		uint32_t id, len = added_match(run->v, p + at, n - at, control_bytes(&control, at), &id);
 
 		if (!len) {
 			at++;
@@ -65,8 +83,8 @@ static int put_all(struct run *run, const char *p, size_t n, bool control)
 	return put_text(run, p + done, n - done, lead);
 }
 
-int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
-		   bool parse_special, uint32_t *id, size_t n_id)
+int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
+			 const struct text_range *control, size_t n_control, uint32_t *id, size_t n_id)
 {
 	struct run run = { v, s, { id, 0, n_id } };
 	int r;
@@ -75,9 +93,17 @@ int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *t
 		return -EINVAL;
 	if (add_special && v->add_bos && (r = token_out_put(&run.o, (uint32_t)v->bos)))
 		return r;
-	if ((r = put_all(&run, text, n, parse_special)))
+	if ((r = put_all(&run, text, n, (struct control_walk){ control, n_control, 0, 0 })))
 		return r;
 	if (add_special && v->add_eos && (r = token_out_put(&run.o, (uint32_t)v->eos)))
 		return r;
 	return (int)run.o.n;
+}
+
+int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
+		   bool parse_special, uint32_t *id, size_t n_id)
+{
+	const struct text_range all = { 0, UINT32_MAX };
+
+	return vocab_tokenize_mixed(v, s, text, n, add_special, &all, parse_special, id, n_id);
 }

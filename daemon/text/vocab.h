@@ -100,8 +100,8 @@ int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, siz
 int bpe_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
 int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o);
 
-/* Longest added token at p; 0: none. */
-uint32_t added_match(const struct vocab *v, const char *p, size_t n, bool control, uint32_t *id);
+/* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
+uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);
 int added_index(struct vocab *v);
 
 const struct chat_row *chat_recognise(const char *chat_template);

@@ -1,6 +1,6 @@
 /*
- * A vocabulary for the fuzz targets: bytes 0x00…0xff as tokens 0…255, then a few words, of which two are control tokens; spelled
- * as GPT-2 spells bytes, or as SPM's byte tokens.
+ * A vocabulary for the fuzz targets: bytes 0x00…0xff as tokens 0…255, then three control tokens, a user-defined one, and a few
+ * words; spelled as GPT-2 spells bytes, or as SPM's byte tokens.
  */
 #ifndef GYRE_TESTS_FUZZ_BYTES_VOCAB_H
 #define GYRE_TESTS_FUZZ_BYTES_VOCAB_H
@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_WORD 12
+#define N_CONTROL 3
+#define N_WORD    14
 
-static const char *const WORD[N_WORD] = { "<|a|>", "<|ab|>", "ab", "abab", " a", "aa",
-					  "aaaa",  "  ",     "th", "the",  "12", "''" };
+static const char *const WORD[N_WORD] = { "<|a|>", "<|ab|>", "<|a|>b", "<|", "ab",  "abab", " a",
+					  "aa",    "aaaa",   "  ",     "th", "the", "12",   "''" };
 static const char *const MERGE[] = { "a b", "ab ab", "\xc4\xa0 a", "a a", "aa aa", "\xc4\xa0 \xc4\xa0",
 				     "t h", "th e",  "1 2",        "' '" };
 
@@ -67,7 +68,7 @@ static inline struct vocab *bytes_vocab(bool spm)
 			k += strlen(c);
 		}
 		spell[256 + i][k] = 0;
-		type[256 + i] = i < 2 ? 3 : 1;
+		type[256 + i] = i < N_CONTROL ? 3 : i == N_CONTROL ? 4 : 1;
 	}
 	for (uint32_t i = 0; i < 256 + N_WORD; i++) {
 		token[i] = (struct text_span){ spell[i], (uint32_t)strlen(spell[i]) };

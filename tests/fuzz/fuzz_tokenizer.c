@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			struct text_span t = vocab_token_bytes(vocab[k], id[i], false, true);
 
 			if (k == 1 && t.n && t.p[0] == ' ' &&
-			    (at == len || text[at] != ' ' || i == 0 || id[i - 1] == 256 || id[i - 1] == 257))
+			    (at == len || text[at] != ' ' || i == 0 ||
+			     (id[i - 1] >= 256 && id[i - 1] < 256 + N_CONTROL)))
 				t = (struct text_span){ t.p + 1, t.n - 1 }; /* the space that SPM puts in front */
 			if (t.n > len - at || memcmp(text + at, t.p, t.n))
 				abort();
