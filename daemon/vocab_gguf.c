@@ -25,11 +25,11 @@ static int get_string(const struct gguf *g, const char *key, char **z)
 	return *z ? 0 : -ENOMEM;
 }
 
-static int32_t get_id(const struct gguf *g, const char *key)
+static int32_t get_id(const struct gguf *g, const char *key, int32_t otherwise)
 {
 	uint32_t id;
 
-	return !gguf_get_u32(g, key, &id) && id <= INT32_MAX ? (int32_t)id : -1;
+	return !gguf_get_u32(g, key, &id) && id <= INT32_MAX ? (int32_t)id : otherwise;
 }
 
 static bool get_bool(const struct gguf *g, const char *key, bool otherwise)
@@ -89,6 +89,7 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	_cleanup_free_ float *score = NULL;
 	_cleanup_free_ int32_t *type = NULL;
 	struct vocab_source src = { 0 };
+	const struct vocab_defaults *d;
 
 	if (get_string(g, "tokenizer.ggml.model", &model) || get_string(g, "tokenizer.ggml.pre", &pre) ||
 	    get_string(g, "tokenizer.chat_template", &chat_template) ||
@@ -105,14 +106,14 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	src.score = score;
 	src.type = type;
 	src.chat_template = chat_template;
-	src.bos = get_id(g, "tokenizer.ggml.bos_token_id");
-	src.eos = get_id(g, "tokenizer.ggml.eos_token_id");
-	src.eot = get_id(g, "tokenizer.ggml.eot_token_id");
-	src.unk = get_id(g, "tokenizer.ggml.unknown_token_id");
-	src.pad = get_id(g, "tokenizer.ggml.padding_token_id");
-	/* What files leave out: an SPM vocabulary puts bos and a space in front, a byte-level one neither. */
-	src.add_bos = get_bool(g, "tokenizer.ggml.add_bos_token", !strcmp(model, "llama"));
-	src.add_eos = get_bool(g, "tokenizer.ggml.add_eos_token", false);
-	src.add_space_prefix = get_bool(g, "tokenizer.ggml.add_space_prefix", !strcmp(model, "llama"));
+	d = vocab_defaults(model);
+	src.bos = get_id(g, "tokenizer.ggml.bos_token_id", d->bos);
+	src.eos = get_id(g, "tokenizer.ggml.eos_token_id", d->eos);
+	src.eot = get_id(g, "tokenizer.ggml.eot_token_id", -1);
+	src.unk = get_id(g, "tokenizer.ggml.unknown_token_id", d->unk);
+	src.pad = get_id(g, "tokenizer.ggml.padding_token_id", d->pad);
+	src.add_bos = get_bool(g, "tokenizer.ggml.add_bos_token", d->add_bos);
+	src.add_eos = get_bool(g, "tokenizer.ggml.add_eos_token", d->add_eos);
+	src.add_space_prefix = get_bool(g, "tokenizer.ggml.add_space_prefix", d->add_space_prefix);
 	return vocab_new(vocabp, &src, err, err_len);
 }

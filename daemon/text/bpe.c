@@ -1,7 +1,19 @@
-/* Byte-level BPE of one piece: the pair of lowest rank merges first, the leftmost of equals, until no pair merges. */
+/*
+ * Byte-level BPE: a text is split into pieces by pattern, and in each the pair of lowest rank merges first, the leftmost of
+ * equals, until no pair merges.
+ */
+#include "daemon/text/utf8.h"
 #include "daemon/text/vocab.h"
 
+#include <stdio.h>
+
 #define SHORT_MAX 24u /* bytes: nearly all words */
+
+struct run {
+	const struct vocab *v;
+	struct vocab_scratch *s;
+	struct token_out *o;
+};
 
 static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
 {
@@ -38,15 +50,6 @@ static void merge(const struct vocab *v, struct vocab_scratch *s, const struct c
 	if (l->prev != TOKEN_NONE)
 		offer(v, s, l->prev);
 	offer(v, s, c->left);
-}
-
-int bpe_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
-{
-	uint32_t id = n <= v->token_len_max ? vocab_find(v, p, n) : TOKEN_NONE;
-
-	if (id != TOKEN_NONE && (v->pre.ignore_merges || v->whole[id]))
-		return token_out_put(o, id);
-	return bpe_merge(v, s, p, n, o);
 }
 
 /* The same without a heap: for the few symbols of a word, looking at all pairs each time is faster. */
@@ -98,7 +101,8 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 	return r;
 }
 
-int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
+/* n >= 1 */
+static int merge_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
 {
 	uint32_t id[SHORT_MAX];
 
@@ -117,3 +121,84 @@ int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, siz
 	}
 	return n <= SHORT_MAX ? merge_short(v, id, (uint32_t)n, o) : merge_long(v, s, (uint32_t)n, o);
 }
+
+static int put_piece(const struct run *run, const char *p, size_t n)
+{
+	const struct vocab *v = run->v;
+	uint32_t id = n <= v->token_len_max ? vocab_find(v, p, n) : TOKEN_NONE;
+
+	if (id != TOKEN_NONE && (v->pre.ignore_merges || v->whole[id]))
+		return token_out_put(run->o, id);
+	return merge_piece(v, run->s, p, n, run->o);
+}
+
+static int put_split(void *arg, const char *p, size_t n)
+{
+	return put_piece(arg, p, n);
+}
+
+/* The patterns need UTF-8, so a stretch of bytes that is none is a piece of its own. */
+static int bpe_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead,
+		    struct token_out *o)
+{
+	struct run run = { v, s, o };
+	int r = 0;
+
+	(void)lead;
+	for (size_t at = 0, end; !r && at < n; at = end) {
+		size_t len = utf8_char_len(p + at, n - at);
+		bool valid = len > 0;
+
+		for (end = at + (valid ? len : 1); end < n; end += valid ? len : 1) {
+			len = utf8_char_len(p + end, n - end);
+			if ((len > 0) != valid)
+				break;
+		}
+		r = valid ? pre_split(&v->pre, &s->pre, p + at, end - at, put_split, &run)
+			  : put_piece(&run, p + at, end - at);
+	}
+	return r;
+}
+
+/* Finds the tokens that need no merging when a piece is exactly one of them: nearly every word of ordinary text. */
+static int mark_whole(struct vocab *v)
+{
+	struct vocab_scratch *s = vocab_scratch_new(v->token_len_max + 1);
+
+	if (!s)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < v->n_token; i++) {
+		uint32_t id = TOKEN_NONE;
+		struct token_out o = { &id, 0, 1 };
+
+		if (v->token[i].n && (v->type[i] == TOKEN_NORMAL) && vocab_find(v, v->token[i].p, v->token[i].n) == i)
+			v->whole[i] = !merge_piece(v, s, v->token[i].p, v->token[i].n, &o) && id == i;
+	}
+	vocab_scratch_free(s);
+	return 0;
+}
+
+static int bpe_init(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len)
+{
+	int r = pre_init(&v->pre, src->pre ? src->pre : "default");
+
+	if (r)
+		return snprintf(err, err_len,
+				"pre-tokenizer \"%s\" is not known: set tokenizer.ggml.pre to one in daemon/text/pre.c",
+				src->pre),
+		       r;
+	if ((r = vocab_index_merges(v, src->merge, src->n_merge)))
+		return snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again"),
+		       r;
+	return mark_whole(v);
+}
+
+const struct tokenizer tokenizer_bpe = {
+	.model = "gpt2",
+	.defaults = { .bos = -1, .eos = -1, .unk = -1, .pad = -1 },
+	.indexed = 1u << TOKEN_NORMAL | 1u << TOKEN_USER,
+	.byte_type = TOKEN_NORMAL,
+	.spell = bytemap_decode,
+	.init = bpe_init,
+	.text = bpe_text,
+};

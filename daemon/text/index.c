@@ -75,10 +75,10 @@ int vocab_index(struct vocab *v)
 	memset(v->slot, 0xff, ((size_t)v->slot_mask + 1) * sizeof(*v->slot));
 	memset(v->byte_id, 0xff, sizeof(v->byte_id));
 	for (uint32_t id = 0; id < v->n_token; id++)
-		if (v->token[id].n && (v->type[id] == TOKEN_NORMAL || v->type[id] == TOKEN_USER))
+		if (v->token[id].n && (v->kind->indexed >> v->type[id] & 1))
 			insert_token(v, id);
 	for (uint32_t id = 0; id < v->n_token; id++)
-		if (v->token[id].n == 1 && v->type[id] == (v->spm ? TOKEN_BYTE : TOKEN_NORMAL))
+		if (v->token[id].n == 1 && v->type[id] == v->kind->byte_type)
 			v->byte_id[(unsigned char)v->token[id].p[0]] = id;
 	return 0;
 }

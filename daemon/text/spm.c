@@ -8,6 +8,22 @@
 
 #include <string.h>
 
+static const char SPM_SPACE[] = "\xe2\x96\x81";
+
+/* U+2581 stands for a space. */
+static ssize_t spm_spell(char *out, const char *p, size_t n)
+{
+	ssize_t k = 0;
+
+	for (size_t i = 0; i < n; k++) {
+		bool space = n - i >= 3 && !memcmp(p + i, SPM_SPACE, 3);
+
+		out[k] = space ? ' ' : p[i];
+		i += space ? 3 : 1;
+	}
+	return k;
+}
+
 static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
 {
 	const struct symbol *l = &s->symbol[left];
@@ -100,7 +116,8 @@ static int put_stretch(const struct vocab *v, struct vocab_scratch *s, uint32_t 
 	return r;
 }
 
-int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o)
+static int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead,
+		    struct token_out *o)
 {
 	uint32_t all = (uint32_t)(n + lead);
 	int r = 0;
@@ -113,3 +130,14 @@ int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size
 	}
 	return r;
 }
+
+const struct tokenizer tokenizer_spm = {
+	.model = "llama",
+	.defaults = { .add_bos = true, .add_space_prefix = true, .bos = -1, .eos = -1, .unk = -1, .pad = -1 },
+	.indexed = 1u << TOKEN_NORMAL | 1u << TOKEN_USER,
+	.byte_type = TOKEN_BYTE,
+	.is_scored = true,
+	.leads = true,
+	.spell = spm_spell,
+	.text = spm_text,
+};

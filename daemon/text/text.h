@@ -21,7 +21,7 @@ struct text_span {
 
 /* What a model file says about its vocabulary; the caller owns it, vocab_new copies. */
 struct vocab_source {
-	const char *model; /* "gpt2" (byte-level BPE) or "llama" (SPM) */
+	const char *model; /* tokenizer.ggml.model */
 	const char *pre;   /* tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", … NULL: default */
 	uint32_t n_token;
 	const struct text_span *token; /* [n_token] */
@@ -34,8 +34,17 @@ struct vocab_source {
 	const char *chat_template; /* NULL: none */
 };
 
+/* What stands for a key that a model file leaves out, by tokenizer.ggml.model; an id -1: none. */
+struct vocab_defaults {
+	bool add_bos, add_eos, add_space_prefix;
+	int32_t bos, eos, unk, pad;
+};
+
 struct vocab;
 struct vocab_scratch;
+
+/* Never NULL: a tokenizer that is not known has no special tokens and adds nothing. */
+const struct vocab_defaults *vocab_defaults(const char *model);
 
 /* -EINVAL and a message naming the remedy, or -ENOMEM. */
 int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, size_t err_len);

@@ -1,5 +1,4 @@
 /* A whole text: added tokens are cut out first, what lies between them goes to the tokenizer of the model. */
-#include "daemon/text/utf8.h"
 #include "daemon/text/vocab.h"
 
 struct run {
@@ -8,40 +7,11 @@ struct run {
 	struct token_out o;
 };
 
-static int put_piece(void *arg, const char *p, size_t n)
-{
-	struct run *run = arg;
-
-	return bpe_piece(run->v, run->s, p, n, &run->o);
-}
-
-/* The patterns need UTF-8, so a stretch of bytes that is none is a piece of its own. */
-static int put_bpe(struct run *run, const char *p, size_t n)
-{
-	int r = 0;
-
-	for (size_t at = 0, end; !r && at < n; at = end) {
-		size_t len = utf8_char_len(p + at, n - at);
-		bool valid = len > 0;
-
-		for (end = at + (valid ? len : 1); end < n; end += valid ? len : 1) {
-			len = utf8_char_len(p + end, n - end);
-			if ((len > 0) != valid)
-				break;
-		}
-		r = valid ? pre_split(&run->v->pre, &run->s->pre, p + at, end - at, put_piece, run)
-			  : put_piece(run, p + at, end - at);
-	}
-	return r;
-}
-
-static int put_text(struct run *run, const char *p, size_t n, bool after_added)
+static int put_text(struct run *run, const char *p, size_t n, bool lead)
 {
 	if (!n)
 		return 0;
-	if (run->v->spm)
-		return spm_text(run->v, run->s, p, n, after_added && run->v->add_space_prefix, &run->o);
-	return put_bpe(run, p, n);
+	return run->v->kind->text(run->v, run->s, p, n, lead && run->v->add_space_prefix, &run->o);
 }
 
 /* Walks the ranges beside the text, each once. */
@@ -65,7 +35,7 @@ static size_t control_bytes(struct control_walk *w, size_t at)
 static int put_all(struct run *run, const char *p, size_t n, struct control_walk control)
 {
 	size_t done = 0, at = 0;
-	bool lead = true; /* SPM's space goes before the text, and before what follows a control token */
+	bool lead = true; /* the space of SPM goes before the text, and before what follows a control token */
 	int r;
 
 	while (at < n) {

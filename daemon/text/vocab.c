@@ -15,27 +15,12 @@ static const char *const END_TOKEN[] = {
 	"<|return|>",
 };
 
-static const char SPM_SPACE[] = "\xe2\x96\x81";
-
 static int hex_digit(char c)
 {
 	return c >= '0' && c <= '9'   ? c - '0'
 	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
 	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
 				      : -1;
-}
-
-static uint32_t decode_spm(char *out, struct text_span t)
-{
-	uint32_t k = 0;
-
-	for (uint32_t i = 0; i < t.n; k++) {
-		bool space = t.n - i >= 3 && !memcmp(t.p + i, SPM_SPACE, 3);
-
-		out[k] = space ? ' ' : t.p[i];
-		i += space ? 3 : 1;
-	}
-	return k;
 }
 
 /* "<0xE2>" */
@@ -58,9 +43,7 @@ static uint32_t decode(struct vocab *v, char *out, struct text_span t, uint32_t 
 
 	if (v->type[id] == TOKEN_BYTE && decode_byte(out, t))
 		return 1;
-	if (v->type[id] == TOKEN_NORMAL && v->spm)
-		return decode_spm(out, t);
-	if (v->type[id] == TOKEN_NORMAL && (n = bytemap_decode(out, t.p, t.n)) >= 0)
+	if (v->type[id] == TOKEN_NORMAL && (n = v->kind->spell(out, t.p, t.n)) >= 0)
 		return (uint32_t)n;
 	if (v->type[id] == TOKEN_NORMAL)
 		v->type[id] = TOKEN_RAW; /* Command R has U+200D both raw and byte-mapped; merges make the latter */
@@ -81,8 +64,8 @@ static int copy_tokens(struct vocab *v, const struct vocab_source *src)
 	v->type = calloc(src->n_token, 1);
 	v->is_end = calloc(src->n_token, sizeof(bool));
 	v->whole = calloc(src->n_token, sizeof(bool));
-	v->score = v->spm ? calloc(src->n_token, sizeof(float)) : NULL;
-	if (!at || !v->token || !v->type || !v->is_end || !v->whole || (v->spm && !v->score))
+	v->score = v->kind->is_scored ? calloc(src->n_token, sizeof(float)) : NULL;
+	if (!at || !v->token || !v->type || !v->is_end || !v->whole || (v->kind->is_scored && !v->score))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < src->n_token; i++) {
 		int32_t type = src->type ? src->type[i] : TOKEN_NORMAL;
@@ -112,36 +95,18 @@ static void mark_ends(struct vocab *v, const struct vocab_source *src)
 		}
 }
 
-/* Finds the tokens that need no merging when a piece is exactly one of them: nearly every word of ordinary text. */
-static int mark_whole(struct vocab *v)
-{
-	struct vocab_scratch *s = vocab_scratch_new(v->token_len_max + 1);
-
-	if (!s)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < v->n_token; i++) {
-		uint32_t id = TOKEN_NONE;
-		struct token_out o = { &id, 0, 1 };
-
-		if (v->token[i].n && (v->type[i] == TOKEN_NORMAL) && vocab_find(v, v->token[i].p, v->token[i].n) == i)
-			v->whole[i] = !bpe_merge(v, s, v->token[i].p, v->token[i].n, &o) && id == i;
-	}
-	vocab_scratch_free(s);
-	return 0;
-}
-
 static int check(const struct vocab_source *src, char *err, size_t err_len)
 {
 	const int32_t special[] = { src->bos, src->eos, src->eot, src->unk, src->pad };
-	bool spm = src->model && !strcmp(src->model, "llama");
+	const struct tokenizer *kind = tokenizer_find(src->model);
+	char names[256];
 
-	if (!spm && (!src->model || strcmp(src->model, "gpt2")))
+	if (!kind)
 		return snprintf(err, err_len,
-				"tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is gpt2 or "
-				"llama",
-				src->model ? src->model : "(none)"),
+				"tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is %s",
+				src->model ? src->model : "(none)", tokenizer_names(names, sizeof(names))),
 		       -EINVAL;
-	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || (spm && !src->score) ||
+	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || (kind->is_scored && !src->score) ||
 	    src->n_merge > INT32_MAX / 4)
 		return snprintf(err, err_len, "the vocabulary is empty or lacks its scores: convert the model again"),
 		       -EINVAL;
@@ -162,17 +127,7 @@ static int fill(struct vocab *v, const struct vocab_source *src, char *err, size
 		return r;
 	mark_ends(v, src);
 	v->chat = chat_recognise(src->chat_template);
-	if (v->spm)
-		return 0;
-	if ((r = pre_init(&v->pre, src->pre ? src->pre : "default")))
-		return snprintf(err, err_len,
-				"pre-tokenizer \"%s\" is not known: set tokenizer.ggml.pre to one in daemon/text/pre.c",
-				src->pre),
-		       r;
-	if ((r = vocab_index_merges(v, src->merge, src->n_merge)))
-		return snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again"),
-		       r;
-	return mark_whole(v);
+	return v->kind->init ? v->kind->init(v, src, err, err_len) : 0;
 }
 
 int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, size_t err_len)
@@ -185,14 +140,14 @@ int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, 
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	v->spm = !strcmp(src->model, "llama");
+	v->kind = tokenizer_find(src->model);
 	v->n_token = src->n_token;
 	v->bos = src->bos;
 	v->eos = src->eos;
 	v->unk = src->unk;
 	v->add_bos = src->add_bos && src->bos >= 0;
 	v->add_eos = src->add_eos && src->eos >= 0;
-	v->add_space_prefix = src->add_space_prefix;
+	v->add_space_prefix = src->add_space_prefix && v->kind->leads;
 	if ((r = fill(v, src, err, err_len))) {
 		vocab_free(v);
 		return r;
@@ -254,7 +209,7 @@ struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool firs
 	    (!special && (v->type[id] == TOKEN_CONTROL || v->type[id] == TOKEN_UNKNOWN || v->type[id] == TOKEN_UNUSED)))
 		return t;
 	t = v->token[id];
-	if (first && v->spm && v->add_space_prefix && v->type[id] == TOKEN_NORMAL && t.n && t.p[0] == ' ')
+	if (first && v->add_space_prefix && v->type[id] == TOKEN_NORMAL && t.n && t.p[0] == ' ')
 		return (struct text_span){ t.p + 1, t.n - 1 };
 	return t;
 }

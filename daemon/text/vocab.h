@@ -7,6 +7,7 @@
 
 #include "daemon/text/pre.h"
 #include "daemon/text/text.h"
+#include "daemon/text/tokenizer.h"
 
 #include <errno.h>
 
@@ -29,7 +30,7 @@ struct merge_slot {
 };
 
 struct vocab {
-	bool spm;
+	const struct tokenizer *kind;
 	bool add_bos, add_eos, add_space_prefix;
 	int32_t bos, eos, unk;
 	uint32_t n_token;
@@ -38,7 +39,7 @@ struct vocab {
 	char *arena;             /* the bytes of every token */
 	struct text_span *token; /* [n_token] */
 	uint8_t *type;           /* [n_token] enum token_type */
-	float *score;            /* [n_token]; NULL unless spm */
+	float *score;            /* [n_token]; NULL unless kind->is_scored */
 	bool *is_end;            /* [n_token] */
 	bool *whole;             /* [n_token] BPE: merging the token's bytes gives just the token */
 	uint32_t byte_id[256];   /* the token of one byte, TOKEN_NONE if there is none */
@@ -94,11 +95,6 @@ uint32_t vocab_find(const struct vocab *v, const char *p, size_t n);
 const struct merge_slot *vocab_find_merge(const struct vocab *v, uint32_t left, uint32_t right);
 int vocab_index(struct vocab *v);
 int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t n_merge);
-
-/* bpe_piece first looks whether the piece is a token by itself. n >= 1, at most s->max_bytes. */
-int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
-int bpe_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
-int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead, struct token_out *o);
 
 /* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
 uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);
