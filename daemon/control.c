@@ -149,6 +149,21 @@ static void explain_session(int res, char *text, size_t n)
 		snprintf(text, n, "gyred cannot make a session: %s", strerror(-res));
 }
 
+/* The longest token of the vocabulary has to fit what a step may write: who asks for no size gets one that holds it. */
+static int fit_ring(const struct control *c, struct abi_hello *h, char *text, size_t n)
+{
+	uint32_t least = intake_cq_min(&c->d->intake), entries = GYRE_CQ_ENTRIES_DEFAULT;
+
+	while (entries < least)
+		entries *= 2;
+	if (!h->cq_entries)
+		h->cq_entries = entries;
+	if (h->cq_entries >= least)
+		return 0;
+	snprintf(text, n, "the longest token of this model takes a completion ring of %u entries", least);
+	return -EINVAL;
+}
+
 struct census {
 	uint32_t n, n_own; /* of anybody, of the uid */
 };
@@ -200,6 +215,8 @@ static int welcome(struct control *c, struct connection *n)
 	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0)
 		w.res = admit(c, n, w.text, sizeof(w.text));
+	if (w.res == 0)
+		w.res = fit_ring(c, &n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0) {
 		if (!n->in.hello.arena_bytes)
 			n->in.hello.arena_bytes = c->d->intake.geometry.arena_bytes;

@@ -217,6 +217,7 @@ static int open_intake(struct daemon *d, struct error *e)
 	struct intake_options io = { .n_vocab = vocab_size(d->vocab),
 				     .n_ctx = d->engine[0].n_ctx,
 				     .n_draft = c->n_draft,
+				     .n_piece = emit_pieces(d->vocab),
 				     .block_len = KV_BLOCK,
 				     .spin_ns = c->spin_us * 1000ull,
 				     .n_queue = d->n_engine };

@@ -93,13 +93,14 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK };
+	uint32_t n_piece = emit_pieces(o->vocab);
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, c->n_draft };
 	int r;
 
 	e->intake = o->intake;
 	sched_init(&e->sched, &e->kv, &so);
-	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK);
+	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece);
 	emit_init(&e->emit, o->vocab, e->n_ctx);
 	queue_init(&e->queue, o->n_engine > 1);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);

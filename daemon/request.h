@@ -13,6 +13,8 @@
 
 struct session; /* daemon/intake */
 
+#define REQUEST_END_PIECES 2u /* completions at the end of a stream: what was held back, and the last */
+
 #define REQUEST_ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
 
 enum request_state {
@@ -36,6 +38,16 @@ struct sampling {
 	/* From here on only the first n are filled: to clear and copy 3 KB that lie in no cache would take 2 us. */
 	struct gyre_bias bias[GYRE_BIAS_MAX];
 	uint8_t stop[GYRE_STOP_MAX][GYRE_STOP_BYTES_MAX];
+};
+
+/* A stream's text that has not gone out (daemon/emit/hold.h): a stop string may begin in it, or a character is incomplete. */
+struct hold {
+	uint32_t n, n_tail;
+	/* From here on only the first n are filled. */
+	uint8_t byte[GYRE_RESULT_TEXT_BYTES];
+	uint8_t tail
+		[GYRE_STOP_BYTES_MAX]; /* the end of the whole stream, control tokens too, that may begin a stop string */
+	bool is_hidden[GYRE_STOP_BYTES_MAX];
 };
 
 struct request {
@@ -68,13 +80,9 @@ struct request {
 	bool hit_stop;
 	float sum_logprob;
 
-	/* emit: bytes held back (a stop string may begin in them, or a character is incomplete). */
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;
-	uint32_t n_held;
-
-	/* Not cleared for a new request, unlike all above. */
-	uint8_t held[GYRE_STOP_BYTES_MAX + GYRE_RESULT_TEXT_BYTES];
+	struct hold hold; /* emit's; its bytes and what follows are not cleared for a new request, unlike all above */
 	struct sampling sampling; /* intake fills it */
 };
 

@@ -60,7 +60,7 @@ struct request *request_pool_get(struct request_pool *p)
 	index = r->index;
 	token = r->token;
 	block = r->block;
-	memset(r, 0, offsetof(struct request, held));
+	memset(r, 0, offsetof(struct request, hold.byte));
 	r->index = index;
 	r->token = token;
 	r->block = block;

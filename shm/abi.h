@@ -52,7 +52,7 @@ enum gyre_op {
 #define GYRE_SQE_CHAT        0x02u /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
 #define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised */
 #define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended */
-#define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character */
+#define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character, but for GYRE_CQE_HALF */
 #define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
 #define GYRE_SQE_FLAGS       0x3fu
 
@@ -63,6 +63,9 @@ enum gyre_op {
 #define GYRE_CQE_STOP 0x08u /* ended by a stop string or an end token (res = 0), not by max_tokens (res = 0, no STOP) */
 #define GYRE_CQE_PROMPT \
 	0x10u /* last completion of GENERATE and SCORE: index = prompt tokens, token = tokens generated */
+
+#define GYRE_CQE_HALF \
+	0x20u /* WHOLE_CHARS, last completion: its bytes begin a character, inside which the stream ended */
 
 enum gyre_role { GYRE_ROLE_SYSTEM = 0, GYRE_ROLE_USER = 1, GYRE_ROLE_ASSISTANT = 2 };
 
@@ -84,6 +87,9 @@ struct gyre_sqe {
 };
 
 /*
+ * A stop string ends the stream where it begins: in the text as shown, or in that text with the control tokens' own texts in it,
+ * which are not shown without GYRE_SQE_SPECIAL. With GYRE_SQE_IGNORE_EOS it still does.
+ *
  * Per-request options: this header, then n_bias × struct gyre_bias, then n_stop × { u32 n; u8 bytes[n]; pad to 4 }.
  * Zeroes mean "off" throughout: temperature 0 is greedy, top_k 0, top_p 0 or 1, min_p 0, repetition_penalty 0 or 1.
  */
@@ -121,7 +127,9 @@ struct gyre_cqe {
 	uint64_t time_ns; /* CLOCK_MONOTONIC when the token was sampled */
 	uint8_t bytes[GYRE_CQE_INLINE_BYTES];
 };
-/* TOKENIZE completes in pieces: res = ids in this piece, u32[res] at the start of the result slot (GYRE_CQE_EXT); the last has no MORE.
+/* Bytes of a token that one completion has no room for follow in further ones with token -1, as does at the end what was held
+ * back for a stop string that did not come. All bytes of a stream, in order, are those of its completions, the last one's too.
+ * TOKENIZE completes in pieces: res = ids in this piece, u32[res] at the start of the result slot (GYRE_CQE_EXT); the last has no MORE.
  * SCORE: one completion a continuation token like GENERATE's, then the last: logprob = their sum. */
 
 struct gyre_top {

@@ -2,6 +2,7 @@
 #include "daemon/emit/hold.h"
 #include "daemon/intake/session.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
@@ -11,6 +12,15 @@
 #define TOKENIZE_PIECE (GYRE_RESULT_SLOT_BYTES / sizeof(uint32_t))
 
 _Static_assert(GYRE_RESULT_TEXT_BYTES + GYRE_TOP_MAX * sizeof(struct gyre_top) <= GYRE_RESULT_SLOT_BYTES, "slot");
+
+uint32_t emit_pieces(const struct vocab *v)
+{
+	uint32_t longest = 0;
+
+	for (uint32_t i = 0; i < vocab_size(v); i++)
+		longest = max_u32(longest, vocab_token_bytes(v, i, false, true).n);
+	return max_u32(2, (longest + HOLD_PIECE - 1) / HOLD_PIECE);
+}
 
 void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx)
 {
@@ -60,7 +70,7 @@ static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, u
 	}
 }
 
-/* A piece of text without a token: what a token's completion had no room for, or what was held back at the end. */
+/* Text without a token: what a token's completion had no room for, or what was held back at the end. */
 static void emit_piece(struct request *r, const uint8_t *p, uint32_t n)
 {
 	uint8_t *result;
@@ -75,7 +85,6 @@ static void emit_piece(struct request *r, const uint8_t *p, uint32_t n)
 
 static void emit_token(struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p, uint32_t n)
 {
-	uint32_t n_first = n < GYRE_RESULT_TEXT_BYTES ? n : GYRE_RESULT_TEXT_BYTES;
 	uint8_t *result;
 	struct gyre_cqe *cqe = complete(r, &result);
 
@@ -86,31 +95,40 @@ static void emit_token(struct request *r, const struct batch_token *t, uint64_t 
 	cqe->token = t->token;
 	cqe->logprob = t->logprob;
 	cqe->time_ns = time_ns;
-	put_bytes(cqe, result, p, n_first);
+	put_bytes(cqe, result, p, n);
 	if (t->n_top) {
 		cqe->flags |= GYRE_CQE_TOP;
 		cqe->n_top = (uint16_t)t->n_top;
 		memcpy(result + GYRE_RESULT_TEXT_BYTES, t->top, t->n_top * sizeof(t->top[0]));
 	}
-	if (n > n_first)
-		emit_piece(r, p + n_first, n - n_first);
 }
 
+/* Of p[n], what ends no character in its middle. */
+static uint32_t whole(const struct request *r, const uint8_t *p, uint32_t n)
+{
+	return r->flags & GYRE_SQE_WHOLE_CHARS ? hold_char(p, n) : n;
+}
+
+/* What is held goes out; the beginning of a character that will not come, with the last completion, whose flag says so. */
 static void emit_last(struct request *r)
 {
+	uint32_t n = whole(r, r->hold.byte, r->hold.n);
 	struct gyre_cqe *cqe;
+	uint8_t *result;
 
-	if (r->n_held)
-		emit_piece(r, r->held, r->n_held);
-	r->n_held = 0;
-	cqe = complete(r, NULL);
+	if (n)
+		emit_piece(r, r->hold.byte, n);
+	hold_drop(&r->hold, n);
+	cqe = complete(r, &result);
 	if (!cqe)
 		return;
 	cqe->res = r->res;
-	cqe->flags = GYRE_CQE_PROMPT | (r->hit_stop && r->res == 0 ? GYRE_CQE_STOP : 0);
+	cqe->flags =
+		GYRE_CQE_PROMPT | (r->hit_stop && r->res == 0 ? GYRE_CQE_STOP : 0) | (r->hold.n ? GYRE_CQE_HALF : 0);
 	cqe->index = r->n_prompt;
 	cqe->token = (int32_t)(r->op == GYRE_OP_SCORE ? r->n_scored : r->n_emitted);
 	cqe->logprob = r->sum_logprob;
+	put_bytes(cqe, result, r->hold.byte, r->hold.n);
 	r->session->region.daemon->n_cancelled += r->res == -ECANCELED;
 	let_go(r);
 }
@@ -121,22 +139,38 @@ static void end_request(struct request *r, int res)
 	emit_last(r);
 }
 
-/* The bytes of a new token join those held back; what may go out goes. */
+/* The bytes of a new token join those held back, a piece at a time; what may go out goes, the first with the token. */
+static void emit_text(struct request *r, const struct batch_token *t, uint64_t time_ns, struct text_span text,
+		      bool is_hidden)
+{
+	static const struct sampling no_stop;
+	const struct sampling *s = r->op == GYRE_OP_SCORE ? &no_stop : &r->sampling;
+
+	for (uint32_t at = 0, n; at == 0 || (at < text.n && !r->hit_stop); at += n) {
+		uint32_t n_out;
+
+		n = min_u32(text.n - at, GYRE_RESULT_TEXT_BYTES - r->hold.n);
+		n_out = hold_join(&r->hold, s, text.p + at, n, is_hidden, &r->hit_stop);
+		if (r->hit_stop)
+			r->hold.n = n_out; /* the rest is the stop string, or behind it */
+		n_out = whole(r, r->hold.byte, n_out);
+		if (at == 0)
+			emit_token(r, t, time_ns, r->hold.byte, n_out);
+		else if (n_out)
+			emit_piece(r, r->hold.byte, n_out);
+		hold_drop(&r->hold, n_out);
+		if (!text.n)
+			return;
+	}
+}
+
 static void emit_generated(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns)
 {
 	bool is_special = r->flags & GYRE_SQE_SPECIAL;
-	struct text_span text = vocab_token_bytes(e->vocab, (uint32_t)t->token, false, is_special);
-	uint32_t room = sizeof(r->held) - r->n_held, n;
+	struct text_span text = vocab_token_bytes(e->vocab, (uint32_t)t->token, false, true);
+	struct text_span shown = vocab_token_bytes(e->vocab, (uint32_t)t->token, false, is_special);
 
-	n = text.n < room ? text.n : room;
-	memcpy(r->held + r->n_held, text.p, n);
-	r->n_held += n;
-	n = hold_stop(&r->sampling, r->held, r->n_held, &r->hit_stop);
-	if ((r->flags & GYRE_SQE_WHOLE_CHARS) && !r->hit_stop)
-		n = hold_char(r->held, n);
-	emit_token(r, t, time_ns, r->held, n);
-	r->n_held = r->hit_stop ? 0 : r->n_held - n;
-	memmove(r->held, r->held + n, r->n_held);
+	emit_text(r, t, time_ns, text, shown.n < text.n);
 }
 
 static void take_generated(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns)
@@ -158,7 +192,7 @@ static void take_scored(struct emit *e, struct request *r, const struct batch_to
 {
 	struct text_span text = vocab_token_bytes(e->vocab, (uint32_t)t->token, false, true);
 
-	emit_token(r, t, time_ns, (const uint8_t *)text.p, text.n < sizeof(r->held) ? text.n : sizeof(r->held));
+	emit_text(r, t, time_ns, text, false);
 	r->sum_logprob += t->logprob;
 	if (++r->n_scored == r->n_score)
 		end_request(r, 0);

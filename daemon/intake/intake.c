@@ -16,7 +16,7 @@
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
 #define TEXT_BYTES_MIN       65536u
 #define ARENA_ROOM           65536u /* beside the longest prompt: its options, and the next request */
-#define GRANT_MIN            4u     /* a token in two pieces, held-back bytes, the last completion */
+#define PIECES               2u     /* completions for a token's bytes, if no vocabulary says otherwise */
 
 static uint32_t arena_for(uint32_t text_max)
 {
@@ -37,6 +37,7 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	i->n_queue = o->n_queue;
 	i->spin_ns = o->spin_ns;
 	i->n_draft = o->n_draft;
+	i->n_piece = o->n_piece ? o->n_piece : PIECES;
 	i->geometry = (struct geometry){ .n_vocab = o->n_vocab, .n_ctx = o->n_ctx };
 	i->geometry.text_max =
 		o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
@@ -59,6 +60,11 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	if (r < 0)
 		intake_deinit(i);
 	return r;
+}
+
+uint32_t intake_cq_min(const struct intake *i)
+{
+	return i->n_piece + REQUEST_END_PIECES;
 }
 
 void intake_deinit(struct intake *i)
@@ -300,7 +306,7 @@ static void tidy(struct intake *i, struct queue *q)
 /* Has each session's CQ space promised to its requests, oldest first. Those of a client that has gone are done. */
 static void grant_space(struct intake *i, struct queue *q)
 {
-	uint32_t want = GRANT_MIN + 2 * i->n_draft;
+	uint32_t least = i->n_piece + REQUEST_END_PIECES, want = least + i->n_piece * i->n_draft;
 
 	for (uint32_t k = 0; k < q->n_live; k++) {
 		struct request *r = q->live[k];
@@ -312,7 +318,7 @@ static void grant_space(struct intake *i, struct queue *q)
 		if (r->state == REQUEST_DONE)
 			continue;
 		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, want, GRANT_MIN);
+		r->grant = session_promise(r->session, want, least);
 		lock_drop(&r->session->lock);
 	}
 }

@@ -25,13 +25,14 @@ struct intake_stats { /* written at the desk, read by the control thread; relaxe
 
 struct intake_options {
 	uint32_t n_vocab, n_ctx, n_draft, block_len;
+	uint32_t n_piece; /* completions that a token's bytes take at most; 0: 2 */
 	uint64_t spin_ns;
 	struct queue *queue[QUEUE_ENGINE_MAX]; /* of each engine */
 	uint32_t n_queue;
 };
 
 struct intake {
-	_Alignas(64) uint32_t n_queue, n_draft;
+	_Alignas(64) uint32_t n_queue, n_draft, n_piece;
 	uint64_t spin_ns;
 
 	/* The desk, and what belongs to whoever is there. */
@@ -58,6 +59,8 @@ struct intake {
 
 int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd);
 void intake_deinit(struct intake *i);
+/* Entries of a completion ring in which each request of this model can make progress. */
+uint32_t intake_cq_min(const struct intake *i);
 
 /* Control thread. */
 void intake_attach(struct intake *i, struct session *s);

@@ -14,6 +14,8 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 	s->o = *o;
 	if (!s->o.chunk || s->o.chunk > s->o.n_row)
 		s->o.chunk = s->o.n_row;
+	if (!s->o.n_piece)
+		s->o.n_piece = 2;
 }
 
 static void release_blocks(struct sched *s, struct request *r)
@@ -152,9 +154,9 @@ static uint32_t count_logits(const struct request *r, uint32_t n_row)
 }
 
 /* SCORE wants logits of many rows: no more in a step than there is room for, here or in its completion ring. */
-static uint32_t fit_logits(const struct sched_rank *k, uint32_t n_row, uint32_t room)
+static uint32_t fit_logits(const struct sched *s, const struct sched_rank *k, uint32_t n_row, uint32_t room)
 {
-	room = min_u32(room, k->request->grant / 2 - 1);
+	room = min_u32(room, (k->request->grant - REQUEST_END_PIECES) / s->o.n_piece);
 	while (n_row && count_logits(k->request, n_row) > room)
 		n_row -= count_logits(k->request, n_row) - room;
 	return n_row;
@@ -169,7 +171,7 @@ static void add_rows(struct sched *s, struct batch *b, bool want_decode, uint32_
 
 		if (is_decode(r) != want_decode)
 			continue;
-		n = fit_logits(k, min_u32(k->n_row, s->o.n_row - *n_row), b->n_logit_max - *n_logit);
+		n = fit_logits(s, k, min_u32(k->n_row, s->o.n_row - *n_row), b->n_logit_max - *n_logit);
 		if (!n || !r->n_block)
 			continue;
 		r->state = REQUEST_RUNNING;

@@ -17,6 +17,7 @@ struct sched_options {
 	uint32_t chunk;     /* rows of one prompt in one step; 0: n_row */
 	uint32_t n_draft;   /* guesses per stream and step at most */
 	uint32_t block_len; /* positions per KV block */
+	uint32_t n_piece;   /* completions that a token's bytes take at most; 0: 2 */
 };
 
 struct sched_rank {

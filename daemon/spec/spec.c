@@ -5,9 +5,11 @@
 
 #include <string.h>
 
-void spec_init(struct spec *s, uint32_t n_draft, uint32_t n_ctx, uint32_t n_row, uint32_t block_len)
+void spec_init(struct spec *s, uint32_t n_draft, uint32_t n_ctx, uint32_t n_row, uint32_t block_len, uint32_t n_piece)
 {
-	*s = (struct spec){ .n_draft = n_draft, .n_ctx = n_ctx, .n_row = n_row, .block_len = block_len };
+	*s = (struct spec){
+		.n_draft = n_draft, .n_ctx = n_ctx, .n_row = n_row, .block_len = block_len, .n_piece = n_piece
+	};
 }
 
 uint32_t spec_lookup(const int32_t *token, uint32_t n)
@@ -29,7 +31,7 @@ uint32_t spec_lookup(const int32_t *token, uint32_t n)
 static uint32_t room_for(const struct spec *s, const struct request *r)
 {
 	uint32_t covered = r->n_block * s->block_len, n_generated = r->n_token - r->n_prompt;
-	uint32_t n = min_u32(r->n_draft, r->grant / 2 - 2);
+	uint32_t n = min_u32(r->n_draft, (r->grant - REQUEST_END_PIECES) / s->n_piece - 1);
 
 	if (covered <= r->n_token || s->n_ctx <= r->n_token + 1)
 		return 0;

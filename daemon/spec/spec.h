@@ -14,10 +14,11 @@
 struct spec {
 	uint32_t n_draft; /* at most; 0: off */
 	uint32_t n_ctx, n_row, block_len;
+	uint32_t n_piece; /* completions that a token's bytes take at most */
 	uint64_t n_guessed;
 };
 
-void spec_init(struct spec *s, uint32_t n_draft, uint32_t n_ctx, uint32_t n_row, uint32_t block_len);
+void spec_init(struct spec *s, uint32_t n_draft, uint32_t n_ctx, uint32_t n_row, uint32_t block_len, uint32_t n_piece);
 /* Lengthens the decoding sequences of the batch. Guesses go behind their requests' tokens. */
 void spec_draft(struct spec *s, struct batch *b);
 /* Where what follows token[0, n) may be found: an index < n, or n if there is none. */

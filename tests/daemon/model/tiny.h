@@ -16,6 +16,7 @@ struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
 	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
+	uint32_t n_long;           /* bytes of its last token; 0: a short word */
 	const char *chat_template; /* of that vocabulary; NULL: ChatML's mark */
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
@@ -246,7 +247,7 @@ static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 #define TINY_N_KEY_VOCAB 7
 
 /* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
-static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, const char *chat_template)
+static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, const char *chat_template)
 {
 	static const char *const control[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>" };
 	unsigned next = 0;
@@ -263,9 +264,11 @@ static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, const char 
 		tiny_put(f, &(uint32_t){ i >= 256 && i < 259 ? 3 : 1 }, 4);
 	tiny_array(f, "tokenizer.ggml.tokens", 8, n_token);
 	for (uint32_t i = 0; i < n_token; i++) {
-		char word[16];
+		static char word[1 << 16];
 
 		snprintf(word, sizeof(word), "word%u", i);
+		if (n_long && i == n_token - 1)
+			snprintf(word, sizeof(word), "%0*u", (int)n_long, i);
 		if (i < 256)
 			tiny_byte(f, i, &next);
 		else
@@ -308,7 +311,7 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
 	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
 	if (o->n_token)
-		tiny_vocab(&f, o->n_token, o->chat_template ? o->chat_template : "<|im_start|>");
+		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : "<|im_start|>");
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);

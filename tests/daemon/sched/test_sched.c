@@ -139,7 +139,7 @@ static void test_a_used_slot_is_blank(void **state)
 	int32_t *token = r->token;
 
 	(void)state;
-	r->n_held = r->n_emitted = r->n_draft = 9;
+	r->hold.n = r->n_emitted = r->n_draft = 9;
 	r->hit_stop = true;
 	assert_true(request_cancel(r));
 	r->state = REQUEST_DONE;
@@ -151,7 +151,7 @@ static void test_a_used_slot_is_blank(void **state)
 	assert_int_equal(r->index, index);
 	assert_ptr_equal(r->token, token);
 	assert_false(r->hit_stop || request_is_cancelled(r) || r->state || r->op || r->priority);
-	assert_int_equal(r->n_held | r->n_emitted | r->n_draft | r->n_prompt | r->n_block, 0);
+	assert_int_equal(r->hold.n | r->n_emitted | r->n_draft | r->n_prompt | r->n_block, 0);
 }
 
 int main(void)
