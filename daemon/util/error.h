@@ -12,4 +12,9 @@ struct error {
 /* Writes the text (cut to fit, control bytes shown as '?') and returns code. e may be NULL. */
 int error_set(struct error *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same of a system call that failed: "CALL: what the kernel said; the remedy for that". */
+int error_call(struct error *e, int code, const char *call);
+/* What makes a system call that failed with -code work: the words behind the semicolon. */
+const char *error_remedy(int code);
+
 #endif

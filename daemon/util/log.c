@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOG_LINE_MAX 1024
@@ -22,6 +24,17 @@ static void log_flatten(char *s, size_t n)
 			s[i] = ' ';
 }
 
+/* JOURNAL_STREAM is inherited by whoever is started below a service, whatever his stderr is: it names the stream that it means. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == dev && st.st_ino == ino;
+}
+
 __attribute__((format(printf, 2, 0))) static void log_line(enum log_priority priority, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
@@ -29,7 +42,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_priority pri
 	size_t n = 0;
 	int r;
 
-	if (getenv("JOURNAL_STREAM"))
+	if (is_journal())
 		n = (size_t)snprintf(line, sizeof(line), "<%d>", priority);
 	r = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	if (r > 0) {

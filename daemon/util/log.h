@@ -1,6 +1,6 @@
 /*
- * One line per message on stderr. Under systemd (JOURNAL_STREAM is set) each line starts with its priority as "<6>",
- * which the journal takes off again. Any thread; a line is one write(2), so lines never mix.
+ * One line per message on stderr. Where that is the journal (JOURNAL_STREAM names its device and inode) each line starts with its
+ * priority as "<6>", which the journal takes off again. Any thread; a line is one write(2), so lines never mix.
  */
 #ifndef GYRE_DAEMON_UTIL_LOG_H
 #define GYRE_DAEMON_UTIL_LOG_H

@@ -1,9 +1,13 @@
 #include "daemon/util/memory.h"
 
+#include "daemon/util/readfile.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define CACHE_LINE ((size_t)64)
 #define HUGE_PAGE  ((size_t)2 << 20)
@@ -23,4 +27,17 @@ void *memory_array(size_t n, size_t bytes)
 	if (align == HUGE_PAGE)
 		madvise(p, all / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 	return memset(p, 0, all);
+}
+
+size_t memory_address_room(void)
+{
+	struct rlimit l;
+	char text[128];
+	size_t used;
+
+	if (getrlimit(RLIMIT_AS, &l) < 0 || l.rlim_cur == RLIM_INFINITY ||
+	    readfile_str(text, sizeof(text), "", "/proc/self/statm"))
+		return SIZE_MAX;
+	used = strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+	return l.rlim_cur > used ? l.rlim_cur - used : 0;
 }

@@ -38,6 +38,15 @@ void profile_read(const struct profile *p, struct profile_sum *sum)
 	}
 }
 
+uint64_t profile_laps(const struct profile *p)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < PROFILE_PART_MAX; i++)
+		n += __atomic_load_n(&p->n[i], __ATOMIC_RELAXED);
+	return n;
+}
+
 void profile_subtract(struct profile_sum *sum, const struct profile_sum *since)
 {
 	sum->n_row -= since->n_row;

@@ -51,6 +51,8 @@ extern _Thread_local struct profile *profile_mine;
 /* From now on this thread's laps go to p (zeroed memory at first); NULL: nowhere. */
 void profile_attach(struct profile *p);
 void profile_read(const struct profile *p, struct profile_sum *sum);
+/* All laps so far. */
+uint64_t profile_laps(const struct profile *p);
 /* *sum -= *since, a reading taken earlier. */
 void profile_subtract(struct profile_sum *sum, const struct profile_sum *since);
 void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more);
