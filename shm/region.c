@@ -99,7 +99,8 @@ static int create_client(struct region *r)
 	if (r->client_fd < 0)
 		return r->client_fd;
 	res = seal(r->client_fd, F_SEAL_SEAL);
-	return res ? res : map_shared(&r->client, r->client_fd, r->layout.client_bytes, PROT_READ);
+	r->client_mapped = r->layout.arena_off;
+	return res ? res : map_shared(&r->client, r->client_fd, r->client_mapped, PROT_READ);
 }
 
 /* FUTURE_WRITE must come after our own mapping, and makes it the last writable one there can be. */
@@ -175,6 +176,7 @@ int region_attach(struct region *r, int client_fd, int daemon_fd)
 	if (!res) {
 		r->layout.client_bytes = client_bytes;
 		r->layout.daemon_bytes = daemon_bytes;
+		r->client_mapped = client_bytes;
 		res = map_shared(&r->client, client_fd, client_bytes, PROT_READ | PROT_WRITE);
 	}
 	if (!res)
@@ -186,10 +188,26 @@ int region_attach(struct region *r, int client_fd, int daemon_fd)
 	return res;
 }
 
+int region_read_arena(const struct region *r, uint32_t off, void *to, uint32_t n)
+{
+	uint64_t from = (uint64_t)r->layout.arena_off + off;
+
+	for (uint32_t done = 0; done < n;) {
+		ssize_t got = pread(r->client_fd, (uint8_t *)to + done, n - done, (off_t)(from + done));
+
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got == 0)
+			return -EPROTO; /* no file that we made is so short */
+		done += got > 0 ? (uint32_t)got : 0;
+	}
+	return 0;
+}
+
 void region_deinit(struct region *r)
 {
 	if (r->client)
-		munmap(r->client, r->layout.client_bytes);
+		munmap(r->client, r->client_mapped);
 	if (r->daemon)
 		munmap(r->daemon, r->layout.daemon_bytes);
 	if (r->client_fd >= 0)

@@ -1,11 +1,14 @@
 /*
  * The two memfds of a session: made, sized and sealed by the daemon, mapped by both sides with opposite rights.
  *
- *   client region   page | SQEs | arena            client: read+write   daemon: read
+ *   client region   page | SQEs | arena            client: read+write   daemon: read; the arena by pread(2) only
  *   daemon region   page | CQEs | result slots     client: read         daemon: read+write (the only such mapping ever)
  *
  * Sizes are fixed before a descriptor leaves the daemon (SHRINK|GROW|SEAL), so a load through a valid offset can't fault.
  * A client may still punch holes into its own region: those read as zeroes, because the pages are never hugetlb.
+ *
+ * A load from a hole takes a page, on the reader's account: a client that names untouched memory would fill the daemon's. So the
+ * daemon has no mapping of the arena, and reads it with a call that takes none. Page and SQEs are mapped, since they are polled.
  */
 #ifndef GYRE_SHM_REGION_H
 #define GYRE_SHM_REGION_H
@@ -23,6 +26,7 @@ struct region_layout {
 struct region {
 	struct region_layout layout; /* private copy: checked once, never read from shared memory again */
 	int client_fd, daemon_fd;    /* -1: closed */
+	uint32_t client_mapped;      /* bytes of the client region: all, or those before the arena */
 	struct abi_client_page
 		*client; /* the daemon's mapping is PROT_READ: a store there is a SIGSEGV, which is wanted */
 	struct abi_daemon_page *daemon; /* the client's mapping is PROT_READ */
@@ -43,6 +47,18 @@ int region_create(struct region *r, const struct region_layout *l);
  */
 int region_attach(struct region *r, int client_fd, int daemon_fd);
 
+/*
+ * Daemon: copies [off, off + n) of the arena, which the caller has checked to lie inside. Each byte is read once; holes give zeroes
+ * and stay holes. 0 or -errno.
+ */
+int region_read_arena(const struct region *r, uint32_t off, void *to, uint32_t n);
+
+/* Daemon: what a session of this layout may take of its memory and the client's. */
+static inline uint64_t region_bytes(const struct region_layout *l)
+{
+	return (uint64_t)l->client_bytes + l->daemon_bytes;
+}
+
 /* Unmap and close what there is. Accepts a half-built region. */
 void region_deinit(struct region *r);
 
@@ -51,6 +67,7 @@ static inline struct gyre_sqe *region_sqe(const struct region *r)
 	return (struct gyre_sqe *)((uint8_t *)r->client + r->layout.sqe_off);
 }
 
+/* The client's: the daemon reads it with region_read_arena. */
 static inline uint8_t *region_arena(const struct region *r)
 {
 	return (uint8_t *)r->client + r->layout.arena_off;

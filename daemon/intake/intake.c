@@ -180,7 +180,6 @@ enum entry_fate { ENTRY_STAYS, ENTRY_TAKEN, ENTRY_ANSWERED };
 static enum entry_fate take_prompt(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				   const struct geometry *g, const struct sampling *sampling, int *res)
 {
-	const uint8_t *arena = region_arena(&s->region);
 	bool is_long = sqe->data_len > PROMPT_INLINE_MAX;
 	struct prompt_job *job = is_long ? prompt_helper_get(&i->helper) : NULL;
 	struct request *r;
@@ -193,10 +192,14 @@ static enum entry_fate take_prompt(struct intake *i, struct queue *q, struct ses
 	r = request_pool_get(&i->pool);
 	if (!r) /* one that is done has its place until its engine's next plan */
 		return ENTRY_STAYS;
+	/* The one read of the prompt; the client may be writing to it. */
+	*res = region_read_arena(&s->region, sqe->data_off, is_long ? job->data : i->text, sqe->data_len);
+	if (*res < 0) {
+		request_pool_put(&i->pool, r);
+		return ENTRY_ANSWERED;
+	}
 	fill_request(r, s, sqe, sampling);
 	count_request(i, s);
-	/* The one read of the prompt; the client may be writing to it. */
-	memcpy(is_long ? job->data : i->text, arena + sqe->data_off, sqe->data_len);
 	if (!is_long) {
 		prompt_done(i, q, r, prompt_read(&i->reader, r, g, i->text, sqe->data_len, sqe->split));
 		return ENTRY_TAKEN;
@@ -226,8 +229,9 @@ static enum entry_fate read_entry(struct intake *i, struct queue *q, struct sess
 	if (load_acquire(&i->is_closed))
 		return ENTRY_ANSWERED;
 	/* The one read of the options. */
-	memcpy(i->opts, region_arena(&s->region) + sqe->opts_off, sqe->opts_len);
-	*res = validate_options(i->opts, sqe->opts_len, &g, &sampling);
+	*res = region_read_arena(&s->region, sqe->opts_off, i->opts, sqe->opts_len);
+	if (*res == 0)
+		*res = validate_options(i->opts, sqe->opts_len, &g, &sampling);
 	if (*res < 0)
 		return ENTRY_ANSWERED;
 	return take_prompt(i, q, s, sqe, &g, &sampling, res);

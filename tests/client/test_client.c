@@ -89,7 +89,7 @@ static bool answer(struct fake *f, const struct gyre_sqe *sqe, uint32_t *i)
 		cqe->user_data = sqe->user_data;
 		if (*i < n) {
 			cqe->flags = GYRE_CQE_MORE;
-			cqe->bytes[0] = region_arena(&f->region)[sqe->data_off + *i];
+			region_read_arena(&f->region, sqe->data_off + *i, cqe->bytes, 1);
 			cqe->n_bytes = 1;
 		} else if (sqe->opcode == GYRE_OP_TOKENIZE) {
 			cqe->flags = GYRE_CQE_EXT;

@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -88,7 +90,37 @@ static void test_hole_reads_as_zero(void **state)
 	assert_int_equal(fallocate(r->client_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, r->layout.client_bytes),
 			 0);
 	assert_int_equal(r->client->sq_tail, 0);
-	assert_int_equal(region_arena(r)[r->layout.arena_bytes - 1], 0);
+}
+
+static uint64_t n_allocated(const struct region *r)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(r->client_fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* A load from a hole would take a page, on the account of whoever loads: a client could name all of its arena and fill the daemon's. */
+static void test_reading_the_arena_takes_no_page(void **state)
+{
+	struct region *r = *state;
+	uint32_t n = r->layout.arena_bytes;
+	uint8_t *all = malloc(n);
+	uint64_t before = n_allocated(r);
+
+	memset(all, 1, n);
+	assert_int_equal(region_read_arena(r, 0, all, n), 0);
+	for (uint32_t i = 0; i < n; i++)
+		if (all[i])
+			fail_msg("byte %u of a hole is %u", i, all[i]);
+	assert_int_equal(n_allocated(r), before);
+	assert_int_equal(pwrite(r->client_fd, "text", 4, (off_t)r->layout.arena_off + n - 4), 4);
+	assert_int_equal(region_read_arena(r, n - 4, all, 4), 0);
+	assert_memory_equal(all, "text", 4);
+	assert_int_equal(region_read_arena(r, 0, all, 0), 0);
+	/* What is not mapped is loaded from by nobody by mistake. */
+	assert_int_equal(r->client_mapped, r->layout.arena_off);
+	free(all);
 }
 
 static void test_daemon_maps_client_region_read_only(void **state)
@@ -203,6 +235,7 @@ int main(void)
 		WITH_REGION(test_read_only_mapping_stays_so),
 		WITH_REGION(test_sizes_are_final),
 		WITH_REGION(test_hole_reads_as_zero),
+		WITH_REGION(test_reading_the_arena_takes_no_page),
 		WITH_REGION(test_daemon_maps_client_region_read_only),
 		WITH_REGION(test_mode_is_0600),
 		WITH_REGION(test_reopening_is_refused),
