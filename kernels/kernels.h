@@ -163,6 +163,13 @@ struct kernels {
 enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_ZEN4, ISA_MAX };
 uint32_t kernels_available(void);
 
+/* What the levels need of a CPU: names as in /proc/cpuinfo. */
+#define KERNELS_FLAG_MAX 10
+/* Those that this CPU has, a bit each. */
+uint32_t kernels_flags(void);
+/* Which flags the level and those below it need and `flags` lacks: how many, and their names. */
+uint32_t kernels_missing(enum kernels_isa isa, uint32_t flags, const char *name[KERNELS_FLAG_MAX]);
+
 /* Fills *k up to `isa` at most (ISA_MAX: the best). Returns the level chosen. The table is constant afterwards. */
 enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa);
 
