@@ -60,13 +60,31 @@ static size_t buffer_bytes(const struct loader *l)
 	return n - n % DIRECT_ALIGN;
 }
 
+/* A filter may let a ring be made and forbid to use it. */
+static bool ring_open(struct io_uring *ring)
+{
+	int r = io_uring_queue_init(QUEUE_DEPTH, ring, 0);
+	struct io_uring_cqe *cqe;
+
+	if (r < 0)
+		return false;
+	io_uring_prep_nop(io_uring_get_sqe(ring));
+	r = io_uring_submit_and_wait(ring, 1);
+	if (r >= 0 && io_uring_peek_cqe(ring, &cqe) == 0) {
+		io_uring_cqe_seen(ring, cqe);
+		return true;
+	}
+	io_uring_queue_exit(ring);
+	return false;
+}
+
 static int worker_init(struct loader_worker *w, struct loader_team *team)
 {
 	size_t each = buffer_bytes(team->l);
 
 	w->team = team;
 	w->depth = each * QUEUE_DEPTH <= STAGING_MAX ? QUEUE_DEPTH : 1;
-	w->has_ring = !team->l->is_cached && io_uring_queue_init(QUEUE_DEPTH, &w->ring, 0) == 0;
+	w->has_ring = !team->l->is_cached && ring_open(&w->ring);
 	if (!w->has_ring)
 		w->depth = 1;
 	w->staging_bytes = each * w->depth;

@@ -1,6 +1,8 @@
 /*
  * See pool.h. A kind that cannot be had is found out by trying it: the counters of free pages are stale when read, and
- * MADV_POPULATE_WRITE reports the page that is missing as an error, where a touch would be a SIGBUS.
+ * MADV_POPULATE_WRITE reports the page that is missing as an error, where a touch would be a SIGBUS. Kernels before 5.14, and
+ * containers that forbid madvise, have pages touched one by one: by the kernel where one may be missing, since read(2) into it
+ * fails with EFAULT then.
  */
 #include "daemon/weights/pool.h"
 
@@ -12,6 +14,7 @@
 #include "daemon/util/topology.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,9 +28,6 @@
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
 
 #define POPULATE_PIECE (32 * MIB) /* a thread's turn: whole pages of all kinds but 1 GiB, which the kernel sorts out */
-
-/* What a pool leaves to everybody else. */
-#define MEMORY_RESERVE (64 * MIB)
 
 static const struct {
 	const char *name;
@@ -144,9 +144,42 @@ static bool kind_is_huge(enum pool_kind kind)
 struct populate {
 	uint8_t *base;
 	size_t bytes;
+	bool is_huge;
 	_Atomic size_t next;
 	_Atomic int error;
 };
+
+/* A write that leaves what is there: another thread may have written to the page already. */
+static void touch(uint8_t *base, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += kind_table[POOL_4K].page)
+		(void)__atomic_fetch_or(base + at, 0, __ATOMIC_RELAXED);
+}
+
+static int touch_huge(uint8_t *base, size_t bytes)
+{
+	_cleanup_close_ int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	if (zero < 0)
+		return -errno;
+	for (size_t at = 0; at < bytes; at += kind_table[POOL_HUGE_2M].page)
+		if (read(zero, base + at, 1) != 1)
+			return -ENOMEM;
+	return 0;
+}
+
+/* [base, base + bytes) present. is_huge: of hugetlb pages, which may be missing; nothing has been written there yet. */
+static int make_present(uint8_t *base, size_t bytes, bool is_huge)
+{
+	if (!madvise(base, bytes, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EPERM && errno != EACCES)
+		return -errno;
+	if (is_huge)
+		return touch_huge(base, bytes);
+	touch(base, bytes);
+	return 0;
+}
 
 /* A piece at a time from a shared counter. */
 static void populate_pieces(void *arg, int thread)
@@ -158,15 +191,17 @@ static void populate_pieces(void *arg, int thread)
 	while (!p->error && (at = atomic_fetch_add(&p->next, POPULATE_PIECE)) < p->bytes) {
 		size_t n = p->bytes - at < POPULATE_PIECE ? p->bytes - at : POPULATE_PIECE;
 
-		if (madvise(p->base + at, n, MADV_POPULATE_WRITE))
-			p->error = -errno;
+		int r = make_present(p->base + at, n, p->is_huge);
+
+		if (r)
+			p->error = r;
 	}
 }
 
 /* Makes every page present, on several threads: the kernel clears them at a core's speed. */
-static int populate(uint8_t *base, size_t bytes)
+static int populate(uint8_t *base, size_t bytes, bool is_huge)
 {
-	struct populate p = { .base = base, .bytes = bytes };
+	struct populate p = { .base = base, .bytes = bytes, .is_huge = is_huge };
 	size_t n_piece = bytes / POPULATE_PIECE + 1;
 	int n = cpu_default_threads();
 
@@ -191,6 +226,7 @@ static int map_kind(struct pool *p, bool is_present)
 	if (base == MAP_FAILED)
 		return -errno;
 	p->base = base;
+	madvise(base, p->bytes, MADV_DONTDUMP); /* gigabytes that a file has, and what users said */
 	if (p->os_node >= 0) {
 		int r = placement_bind(base, p->bytes, p->os_node);
 
@@ -200,7 +236,7 @@ static int map_kind(struct pool *p, bool is_present)
 	if (p->kind == POOL_THP_MEMFD || p->kind == POOL_THP_ANON)
 		madvise(p->base, p->bytes, MADV_HUGEPAGE);
 	p->is_present = is_present || kind_is_huge(p->kind);
-	return p->is_present ? populate(p->base, p->bytes) : 0;
+	return p->is_present ? populate(p->base, p->bytes, kind_is_huge(p->kind)) : 0;
 }
 
 static int try_kind(struct pool *p, enum pool_kind kind, size_t bytes, int os_node, const char *name, bool is_present)
@@ -264,14 +300,9 @@ static int refuse(size_t bytes, size_t available, int os_node, const char *name,
 /* There is memory enough, and yet no kind of page could be had: `code` is what the last said. */
 static int refuse_limit(int code, size_t bytes, const char *name, struct error *e)
 {
-	if (code == -EMFILE || code == -ENFILE)
-		return error_set(e, code, "pool '%s': no file descriptor is left; raise ulimit -n (LimitNOFILE=)",
-				 name);
-	return error_set(
-		e, code,
-		"pool '%s': %zu MiB cannot be mapped (%s); raise ulimit -v (LimitAS=), or use a smaller model or "
-		"context",
-		name, bytes / MIB + 1, strerror(-code));
+	return error_set(e, code, "pool '%s': %zu MiB cannot be mapped: %s; %s", name, bytes / MIB + 1, strerror(-code),
+			 code == -ENOMEM ? "raise ulimit -v (LimitAS=), or use a smaller model or context"
+					 : error_remedy(code));
 }
 
 static int refuse_node(int code, int os_node, const char *name, struct error *e)
@@ -324,7 +355,7 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 	for (enum pool_kind kind = POOL_HUGE_1G; kind < POOL_KIND_MAX; kind++) {
 		if (!kind_is_worth_trying(kind, bytes))
 			continue;
-		if (!kind_is_huge(kind) && (available < MEMORY_RESERVE || bytes > available - MEMORY_RESERVE))
+		if (!kind_is_huge(kind) && (available < POOL_RESERVE || bytes > available - POOL_RESERVE))
 			continue;
 		r = try_kind(p, kind, bytes, os_node, name, is_present);
 		if (r)
@@ -334,7 +365,7 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 				 huge_page_fix(fix, bytes, os_node));
 		return 0;
 	}
-	if (r && available >= MEMORY_RESERVE && bytes <= available - MEMORY_RESERVE)
+	if (r && available >= POOL_RESERVE && bytes <= available - POOL_RESERVE)
 		return refuse_limit(r, bytes, name, e);
 	return refuse(bytes, available, os_node, name, e);
 }
@@ -351,12 +382,11 @@ int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, st
 
 int pool_suffice(const struct pool *p, uint32_t n, const char *name, struct error *e)
 {
-	size_t available = placement_available("", -1), bytes = MEMORY_RESERVE;
+	size_t available = placement_available("", -1), bytes = POOL_RESERVE;
 
 	for (uint32_t i = 0; i < n; i++)
 		bytes += p[i].is_present ? 0 : p[i].bytes;
-	return bytes <= MEMORY_RESERVE || bytes <= available ? 0
-							     : refuse(bytes - MEMORY_RESERVE, available, -1, name, e);
+	return bytes <= POOL_RESERVE || bytes <= available ? 0 : refuse(bytes - POOL_RESERVE, available, -1, name, e);
 }
 
 int pool_placement(const struct pool *p, size_t *n_page, size_t *n_there)
@@ -401,7 +431,7 @@ int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end
 	size_t from = (size_t)(begin - p->base) / page * page;
 	size_t to = ((size_t)(end - p->base) + page - 1) / page * page;
 
-	return madvise(p->base + from, to - from, MADV_POPULATE_WRITE) ? -errno : 0;
+	return make_present(p->base + from, to - from, false);
 }
 
 int pool_protect(struct pool *p, struct error *e)

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define POOL_RESERVE ((size_t)64 << 20) /* what a pool leaves to everybody else */
+
 enum pool_kind { POOL_NONE, POOL_HUGE_1G, POOL_HUGE_2M, POOL_THP_MEMFD, POOL_THP_ANON, POOL_4K, POOL_KIND_MAX };
 
 struct pool {
