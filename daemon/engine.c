@@ -1,5 +1,7 @@
 #include "daemon/engine.h"
+#include "daemon/kv/fit.h"
 #include "daemon/util/log.h"
+#include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/placement.h"
 #include "shm/atomic.h"
@@ -64,28 +66,107 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 
-/* Blocks of all nodes together take what the configuration gives. */
-static int open_kv(struct engine *e, const struct engine_options *o, struct error *why)
+static size_t count_blocks(uint32_t n_position)
 {
-	size_t bytes = model_kv_bytes(e->model), n_block = (e->n_ctx + KV_BLOCK - 1) / KV_BLOCK;
-	uint32_t n_node = model_n_node(e->model);
-	struct kv_mem mem[NODE_MAX];
+	return (n_position + KV_BLOCK - 1) / KV_BLOCK;
+}
+
+/* What memory there is for blocks: on each node, on all, in the address space. Engines yet to come have their share of it. */
+static uint32_t find_room(const struct engine *e, const struct engine_options *o, struct kv_room *room)
+{
+	uint32_t n = model_n_node(e->model), n_left = o->n_engine - o->index;
+
+	for (uint32_t i = 0; i < n; i++)
+		room[i] = (struct kv_room){ model_kv_block_bytes(e->model, i),
+					    placement_available("", e->layout.node[i].os_node) / n_left };
+	room[n] = (struct kv_room){ model_kv_bytes(e->model), placement_available("", -1) / n_left };
+	room[n + 1] = (struct kv_room){ model_kv_bytes(e->model), memory_address_room() / n_left };
+	return n + 2;
+}
+
+/* 0: it has them; else nothing is left. */
+static int map_blocks(struct engine *e, size_t n, struct error *why)
+{
+	int r = model_map_kv(e->model, &e->layout, n, e->kv_pool, why);
+
+	for (uint32_t i = 0; r < 0 && i < NODE_MAX; i++)
+		pool_unmap(&e->kv_pool[i]);
+	return r;
+}
+
+static int refuse_least(const struct engine *e, size_t bytes, size_t n_least, size_t available, struct error *why)
+{
+	return error_set(
+		why, -ENOMEM,
+		"kv: a pool of only %zu positions takes %.1f MiB and %zu MiB are to stay free, but beside the "
+		"weights %.1f MiB of memory are left (here, in the cgroup, and within ulimit -v); raise the limit "
+		"(MemoryMax=, docker --memory), free memory, or use a smaller model%s",
+		n_least * KV_BLOCK, (double)(n_least * bytes) / (1 << 20), POOL_RESERVE >> 20,
+		(double)available / (1 << 20), model_n_node(e->model) > 1 ? " or fewer --nodes" : "");
+}
+
+/*
+ * Nobody gave a size: four contexts, or what fits beside the weights, with a warning. Huge pages that are set aside count in no
+ * figure of free memory, so the wish is tried before anything is computed.
+ */
+static int map_default(struct engine *e, const struct engine_options *o, size_t *n_block, struct error *why)
+{
+	size_t bytes = model_kv_bytes(e->model), n_context = count_blocks(e->n_ctx), available;
+	size_t n_wanted = KV_CONTEXTS_AUTO * n_context, n_least = min_size(n_context, count_blocks(KV_FIT_LEAST));
+	struct kv_room room[NODE_MAX + 2];
+	uint32_t n_room = find_room(e, o, room);
+	struct error cause;
+
+	available = min_size(room[n_room - 2].available, room[n_room - 1].available);
+	*n_block = kv_fit(n_wanted, n_context, &room[n_room - 1], 1, POOL_RESERVE);
+	if (*n_block == n_wanted && map_blocks(e, *n_block, &cause) == 0)
+		return 0;
+	*n_block = kv_fit(n_wanted, n_context, room, n_room, POOL_RESERVE);
+	while (*n_block >= n_least && map_blocks(e, *n_block, &cause) < 0)
+		*n_block = *n_block / 4 * 3; /* a limit that nothing tells of */
+	if (*n_block < n_least)
+		return refuse_least(e, bytes, n_least, available, why);
+	e->n_ctx = min_u32(e->n_ctx, (uint32_t)(*n_block * KV_BLOCK));
+	log_warn(
+		"kv: %.1f MiB, not the %.1f MiB of %u full contexts: beside the weights %.1f MiB of memory are left; "
+		"raise the "
+		"limit (MemoryMax=, docker --memory, ulimit -v), free memory, or say --kv-type q8_0 or a smaller --ctx",
+		(double)(*n_block * bytes) / (1 << 20), (double)(n_wanted * bytes) / (1 << 20), KV_CONTEXTS_AUTO,
+		(double)available / (1 << 20));
+	return 0;
+}
+
+static int map_configured(struct engine *e, const struct engine_options *o, size_t *n_block, struct error *why)
+{
+	size_t bytes = model_kv_bytes(e->model);
 	struct error cause = { "" };
 	int r;
 
-	n_block = o->config->kv_bytes ? o->config->kv_bytes / bytes : KV_CONTEXTS_AUTO * n_block;
-	if (!n_block)
+	*n_block = o->config->kv_bytes / bytes;
+	if (!*n_block)
 		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", bytes);
-	r = model_map_kv(e->model, &e->layout, n_block, e->kv_pool, &cause);
+	r = map_blocks(e, *n_block, &cause);
+	return r < 0 ? error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text) : 0;
+}
+
+/* Blocks of all nodes together take what the configuration gives. */
+static int open_kv(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	uint32_t n_node = model_n_node(e->model);
+	struct kv_mem mem[NODE_MAX];
+	size_t n_block;
+	int r;
+
+	r = o->config->kv_bytes ? map_configured(e, o, &n_block, why) : map_default(e, o, &n_block, why);
 	if (r < 0)
-		return error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text);
+		return r;
 	for (uint32_t i = 0; i < n_node; i++)
 		mem[i] = model_kv_mem(e->model, i);
 	r = kv_init(&e->kv, mem, n_node, n_block);
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
-		 o->config->kv_type, e->kv.n_block, (double)(n_block * bytes) / (1 << 20),
+		 o->config->kv_type, e->kv.n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
 		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
 	return pool_check(e->kv_pool, n_node, "keys and values", why);
 }

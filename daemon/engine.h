@@ -48,7 +48,7 @@ struct engine_options {
 	const struct vocab *vocab;
 	const struct weights *weights; /* where the layout says */
 	struct intake *intake;
-	uint32_t n_engine; /* of the daemon */
+	uint32_t n_engine, index; /* of the daemon, and which of them it is */
 };
 
 /* Takes all memory; nothing runs yet. 0, or -errno with why, and nothing is left. */
