@@ -1,30 +1,29 @@
 #include "daemon/control.h"
+#include "daemon/budget.h"
 #include "daemon/intake/handshake.h"
+#include "daemon/loop/loop.h"
+#include "daemon/signals.h"
 #include "daemon/stats.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/log.h"
+#include "daemon/util/log_limit.h"
+#include "daemon/util/placement.h"
 #include "shm/doorbell.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <liburing.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define RING_ENTRIES 1024u
 #define CONNECTION_MAX \
 	(INTAKE_SESSION_MAX + 64) /* the surplus: to tell those past the last session why they are refused */
 #define TICK_NS          20000000 /* a draining daemon, a late hello, a failed accept: looked at this often */
 #define HELLO_TIMEOUT_NS 5000000000ull
 
-enum event_kind { EVENT_ACCEPT, EVENT_SIGNAL, EVENT_LEADER, EVENT_TICK, EVENT_CONNECTION };
-
-/* At most one operation of each kind, and of each connection, is under way: the ring always has a free entry. */
-static_assert(CONNECTION_MAX + EVENT_CONNECTION <= RING_ENTRIES, "submission ring");
+/* The loop's slots; a connection's is SLOT_CONNECTION + its index. */
+enum slot { SLOT_ACCEPT, SLOT_SIGNAL, SLOT_LEADER, SLOT_TICK, SLOT_CONNECTION };
 
 struct connection {
 	int fd; /* -1: free; once a session exists, the session's */
@@ -38,65 +37,49 @@ struct connection {
 };
 
 struct control {
-	struct daemon *d;
-	struct io_uring ring;
+	struct daemon *d; /* NULL until it runs */
+	struct loop *loop;
 	int listen_fd, signal_fd;
 	uint64_t leader_count, drain_end_ns;
+	uint64_t session_bytes; /* what all regions may take */
 	bool is_draining, is_done, is_ticking, is_accepting;
 	struct signalfd_siginfo signal;
-	struct __kernel_timespec tick;
+	struct log_limit log_limit;
 	struct connection connection[CONNECTION_MAX];
 };
 
-/* ---- submissions ---- */
-
-static struct io_uring_sqe *get_sqe(struct control *c, enum event_kind kind, uint32_t index)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&c->ring);
-
-	assert(sqe);
-	io_uring_sqe_set_data64(sqe, (uint64_t)index << 8 | kind);
-	return sqe;
-}
-
-/* prep functions clear user_data on some versions: it is set again after them. */
-#define SUBMIT(c, kind, index, prep, ...)                                       \
-	do {                                                                    \
-		struct io_uring_sqe *sqe_ = get_sqe(c, kind, index);            \
-		prep(sqe_, __VA_ARGS__);                                        \
-		io_uring_sqe_set_data64(sqe_, (uint64_t)(index) << 8 | (kind)); \
-	} while (0)
+/* ---- operations ---- */
 
 static void want_accept(struct control *c)
 {
 	c->is_accepting = true;
-	SUBMIT(c, EVENT_ACCEPT, 0, io_uring_prep_accept, c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	loop_accept(c->loop, SLOT_ACCEPT, c->listen_fd);
 }
 
 static void want_signal(struct control *c)
 {
-	SUBMIT(c, EVENT_SIGNAL, 0, io_uring_prep_read, c->signal_fd, &c->signal, sizeof(c->signal), 0);
+	loop_read(c->loop, SLOT_SIGNAL, c->signal_fd, &c->signal, sizeof(c->signal));
 }
 
 static void want_leader(struct control *c)
 {
-	SUBMIT(c, EVENT_LEADER, 0, io_uring_prep_poll_add, c->d->control_fd, POLLIN);
+	loop_poll(c->loop, SLOT_LEADER, c->d->control_fd);
 }
 
 static void want_message(struct control *c, uint32_t i)
 {
 	struct connection *n = &c->connection[i];
 
-	SUBMIT(c, EVENT_CONNECTION, i, io_uring_prep_recv, n->fd, n->in.bytes, sizeof(n->in.bytes), 0);
+	loop_read(c->loop, SLOT_CONNECTION + i, n->fd, n->in.bytes, sizeof(n->in.bytes));
 }
 
-static void want_tick(struct control *c)
+/* The next look around, unless one is to come. */
+static void want_tick(struct control *c, uint64_t ns)
 {
 	if (c->is_ticking)
 		return;
 	c->is_ticking = true;
-	c->tick = (struct __kernel_timespec){ .tv_nsec = TICK_NS };
-	SUBMIT(c, EVENT_TICK, 0, io_uring_prep_timeout, &c->tick, 0, 0);
+	loop_timeout(c->loop, SLOT_TICK, ns);
 }
 
 /* ---- handshake ---- */
@@ -107,7 +90,7 @@ static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 				   .version = GYRE_ABI_VERSION,
 				   .layout_hash = abi_layout_hash() };
 	w->n_vocab = vocab_size(d->vocab);
-	w->n_ctx = d->engine[0].n_ctx;
+	w->n_ctx = daemon_n_ctx(d);
 	w->bos = vocab_bos(d->vocab);
 	w->eos = vocab_eos(d->vocab);
 	w->has_chat = vocab_chat_family(d->vocab) != NULL;
@@ -145,8 +128,12 @@ static void explain_session(int res, char *text, size_t n)
 			 GYRE_SQ_ENTRIES_MAX, GYRE_CQ_ENTRIES_MAX, GYRE_ARENA_BYTES_MIN, GYRE_ARENA_BYTES_MAX);
 	else if (res == -EMFILE || res == -ENFILE)
 		snprintf(text, n, "gyred has no file descriptor left; raise its LimitNOFILE (ulimit -n)");
+	else if (res == -EFBIG)
+		snprintf(text, n,
+			 "gyred may not make a file of that size; ask for smaller rings and a smaller arena, or "
+			 "raise its LimitFSIZE (ulimit -f)");
 	else
-		snprintf(text, n, "gyred cannot make a session: %s", strerror(-res));
+		snprintf(text, n, "gyred cannot make a session: %s; %s", strerror(-res), error_remedy(res));
 }
 
 /* The longest token of the vocabulary has to fit what a step may write: who asks for no size gets one that holds it. */
@@ -207,6 +194,46 @@ static int admit(const struct control *c, const struct connection *n, char *text
 	return -EUSERS;
 }
 
+/* What everybody's regions take, and the uid's. */
+static struct budget_use region_use(const struct control *c, uid_t uid)
+{
+	struct budget_use use = { 0 };
+
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		const struct connection *n = &c->connection[i];
+		uint64_t bytes = n->fd >= 0 && n->session ? region_bytes(&n->session->region.layout) : 0;
+
+		use.all += bytes;
+		use.own += n->peer.uid == uid ? bytes : 0;
+	}
+	return use;
+}
+
+/* Room for the regions that the hello asks for. Sizes that there are none of are session_new's to refuse. */
+static int admit_bytes(const struct control *c, const struct connection *n, char *text, size_t n_text)
+{
+	const struct abi_hello *h = &n->in.hello;
+	struct budget_use use = region_use(c, n->peer.uid);
+	struct abi_hello usual = { 0 };
+	struct region_layout l, ordinary;
+	uint64_t want;
+
+	(void)fit_ring(c, &usual, text, n_text);
+	if (region_layout_init(&l, h->sq_entries, h->cq_entries, h->arena_bytes) < 0 ||
+	    region_layout_init(&ordinary, 0, usual.cq_entries, c->d->intake.geometry.arena_bytes) < 0)
+		return 0;
+	want = region_bytes(&l);
+	if (budget_has_room(c->session_bytes, use, want, region_bytes(&ordinary)))
+		return 0;
+	snprintf(text, n_text,
+		 "%.1f MiB of rings and arena wanted, uid %u has %.1f, all %.1f of gyred's %.1f MiB, and what is left "
+		 "is "
+		 "for others; ask for a smaller arena, close a session, or raise session-bytes",
+		 (double)want / (1 << 20), (unsigned)n->peer.uid, (double)use.own / (1 << 20),
+		 (double)use.all / (1 << 20), (double)c->session_bytes / (1 << 20));
+	return -EDQUOT;
+}
+
 static int welcome(struct control *c, struct connection *n)
 {
 	struct abi_welcome w;
@@ -215,11 +242,13 @@ static int welcome(struct control *c, struct connection *n)
 	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0)
 		w.res = admit(c, n, w.text, sizeof(w.text));
+	if (!n->in.hello.arena_bytes)
+		n->in.hello.arena_bytes = c->d->intake.geometry.arena_bytes;
 	if (w.res == 0)
 		w.res = fit_ring(c, &n->in.hello, w.text, sizeof(w.text));
+	if (w.res == 0)
+		w.res = admit_bytes(c, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
-		if (!n->in.hello.arena_bytes)
-			n->in.hello.arena_bytes = c->d->intake.geometry.arena_bytes;
 		w.res = session_new(&n->session, n->fd, &n->peer, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
@@ -258,21 +287,33 @@ static void close_connection(struct control *c, uint32_t i)
 	n->fd = -1;
 }
 
+static const char accept_failed[] = "connections that could not be accepted", nameless[] = "connections without a peer",
+		  refused[] = "connections refused";
+
+/* Whoever connects can cause these lines as often as he likes. */
+static bool may_log(struct control *c, const char *what, uid_t uid)
+{
+	want_tick(c, HEALTH_LOOK_NS); /* to tell how many more there were */
+	return log_limit_pass(&c->log_limit, what, uid, doorbell_now_ns());
+}
+
 static void on_accept(struct control *c, int fd)
 {
-	struct ucred peer;
+	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
 	struct census now;
 
 	c->is_accepting = false;
 	if (fd < 0) { /* no descriptors or memory left: asking again at once would spin, so the tick does */
-		log_warn("accept: %s", strerror(-fd));
-		want_tick(c);
+		if (may_log(c, accept_failed, peer.uid))
+			log_warn("%s: %s; %s", accept_failed, strerror(-fd), error_remedy(fd));
+		want_tick(c, TICK_NS);
 		return;
 	}
 	want_accept(c);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-		log_warn("a connection whose peer the kernel does not tell is refused: %s", strerror(errno));
+		if (may_log(c, nameless, peer.uid))
+			log_warn("%s: the kernel does not tell whose: %s", nameless, strerror(errno));
 		close(fd);
 		return;
 	}
@@ -284,11 +325,12 @@ static void on_accept(struct control *c, int fd)
 			continue;
 		*n = (struct connection){ .fd = fd, .peer = peer, .since_ns = doorbell_now_ns() };
 		want_message(c, i);
-		want_tick(c);
+		want_tick(c, TICK_NS);
 		return;
 	}
-	log_warn("uid %u has %u of %u connections, the %u left are for others: one more is refused", (unsigned)peer.uid,
-		 now.n_own, CONNECTION_MAX, CONNECTION_MAX - now.n);
+	if (may_log(c, refused, peer.uid))
+		log_warn("%s: uid %u has %u of %u, the %u left are for others", refused, (unsigned)peer.uid, now.n_own,
+			 CONNECTION_MAX, CONNECTION_MAX - now.n);
 	close(fd);
 }
 
@@ -348,8 +390,14 @@ static void on_leader(struct control *c)
 
 static void on_signal(struct control *c, int res)
 {
-	if (res != (int)sizeof(c->signal)) {
+	if (res == -EINTR || res == -EAGAIN) {
 		want_signal(c);
+		return;
+	}
+	if (res != (int)sizeof(c->signal)) {
+		log_error("signals cannot be read (%s): the next one ends this daemon at once",
+			  res < 0 ? strerror(-res) : "end of file");
+		signals_surrender();
 		return;
 	}
 	if (c->is_draining) {
@@ -360,18 +408,15 @@ static void on_signal(struct control *c, int res)
 	c->is_draining = true;
 	c->drain_end_ns = doorbell_now_ns() + c->d->config.drain_seconds * 1000000000ull;
 	intake_close(&c->d->intake);
-	want_tick(c);
+	want_tick(c, TICK_NS);
 	want_signal(c);
 }
 
-static void on_tick(struct control *c)
+/* Those that have not said hello in time are hung up on. true: some may still. */
+static bool look_for_hellos(struct control *c, uint64_t now)
 {
-	uint64_t now = doorbell_now_ns();
 	bool is_waiting = false;
 
-	c->is_ticking = false;
-	if (!c->is_accepting)
-		want_accept(c);
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
 		struct connection *n = &c->connection[i];
 
@@ -381,39 +426,51 @@ static void on_tick(struct control *c)
 		if (now - n->since_ns > HELLO_TIMEOUT_NS)
 			shutdown(n->fd, SHUT_RDWR);
 	}
-	if (c->is_draining) {
-		if (now >= c->drain_end_ns || counter_read32(&c->d->intake.pool.n_live) == 0)
-			c->is_done = true;
-	}
-	if (is_waiting || c->is_draining)
-		want_tick(c);
+	return is_waiting;
 }
 
-static void on_event(struct control *c, uint64_t data, int res)
+static void on_tick(struct control *c)
 {
-	switch ((enum event_kind)(data & 0xff)) {
-	case EVENT_ACCEPT:
-		on_accept(c, res);
+	uint64_t now = doorbell_now_ns();
+	bool is_soon, is_later;
+
+	c->is_ticking = false;
+	if (!c->is_accepting)
+		want_accept(c);
+	is_soon = look_for_hellos(c, now) || c->is_draining;
+	if (c->is_draining && (now >= c->drain_end_ns || counter_read32(&c->d->intake.pool.n_live) == 0))
+		c->is_done = true;
+	for (uint32_t i = 0; i < c->d->n_engine; i++)
+		health_look(&c->d->health[i], &c->d->engine[i], i, now);
+	is_later = log_limit_flush(&c->log_limit, now) || count(c, 0, true).n > 0;
+	if (is_soon || is_later)
+		want_tick(c, is_soon ? TICK_NS : HEALTH_LOOK_NS);
+}
+
+static void on_event(struct control *c, const struct loop_event *ev)
+{
+	switch (ev->slot) {
+	case SLOT_ACCEPT:
+		on_accept(c, ev->res);
 		break;
-	case EVENT_SIGNAL:
-		on_signal(c, res);
+	case SLOT_SIGNAL:
+		on_signal(c, ev->res);
 		break;
-	case EVENT_LEADER:
+	case SLOT_LEADER:
 		on_leader(c);
 		break;
-	case EVENT_TICK:
+	case SLOT_TICK:
 		on_tick(c);
 		break;
-	case EVENT_CONNECTION:
-		on_message(c, (uint32_t)(data >> 8), res);
+	default:
+		on_message(c, ev->slot - SLOT_CONNECTION, ev->res);
 		break;
 	}
 }
 
-static void close_all(struct control *c)
+/* A client's sessions outlive its connection until the engines, which have stopped, let go of them. */
+static void close_connections(struct control *c)
 {
-	io_uring_queue_exit(&c->ring);
-	daemon_stop(c->d);
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
 		struct connection *n = &c->connection[i];
 
@@ -421,53 +478,60 @@ static void close_all(struct control *c)
 			session_free(n->session);
 		else if (n->fd >= 0)
 			close(n->fd);
+		n->session = NULL;
+		n->fd = -1;
 	}
 }
 
-/* Memory may come back, and completions are taken next: no reason to drop every client. */
-static bool is_passing(int r)
-{
-	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
-}
-
-int control_run(struct daemon *d, int listen_fd, int signal_fd, struct error *e)
+int control_open(struct control **cp, int listen_fd, int signal_fd, struct error *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
-	int r;
+	int r, denied;
 
 	if (!c)
 		return error_set(e, -ENOMEM, "no memory");
-	c->d = d;
 	c->listen_fd = listen_fd;
 	c->signal_fd = signal_fd;
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++)
 		c->connection[i].fd = -1;
-	r = io_uring_queue_init(RING_ENTRIES, &c->ring, 0);
+	r = loop_open(&c->loop, SLOT_CONNECTION + CONNECTION_MAX, &denied);
 	if (r < 0) {
 		free(c);
-		return error_set(e, r,
-				 "io_uring: %s; allow it (sysctl kernel.io_uring_disabled=0; seccomp profile of a "
-				 "container), and on Linux before 5.12 let memory be locked (ulimit -l, LimitMEMLOCK=)",
-				 strerror(-r));
+		return error_call(e, r, "neither io_uring nor epoll_create1 can be had: epoll_create1");
 	}
+	if (denied)
+		log_info("control loop: %s (io_uring: %s)", loop_name(c->loop), strerror(-denied));
+	*cp = c;
+	return 0;
+}
+
+struct control *control_close(struct control *c)
+{
+	if (!c)
+		return NULL;
+	c->loop = loop_close(c->loop);
+	close_connections(c);
+	free(c);
+	return NULL;
+}
+
+int control_run(struct control *c, struct daemon *d, struct error *e)
+{
+	struct loop_event ev;
+	int r = 0;
+
+	c->d = d;
+	c->session_bytes = budget_limit(d->config.session_bytes, placement_available("", -1));
 	want_accept(c);
 	want_signal(c);
 	want_leader(c);
-	while (!c->is_done) {
-		struct io_uring_cqe *cqe;
-
-		r = io_uring_submit_and_wait(&c->ring, 1);
-		if (r < 0 && !is_passing(r))
-			break;
-		while (!c->is_done && io_uring_peek_cqe(&c->ring, &cqe) == 0) {
-			uint64_t data = cqe->user_data;
-			int res = cqe->res;
-
-			io_uring_cqe_seen(&c->ring, cqe);
-			on_event(c, data, res);
-		}
+	while (!c->is_done && r >= 0) {
+		r = loop_wait(c->loop, &ev);
+		if (r > 0)
+			on_event(c, &ev);
 	}
-	close_all(c);
-	free(c);
-	return r < 0 && !is_passing(r) ? error_set(e, r, "io_uring: %s", strerror(-r)) : 0;
+	c->loop = loop_close(c->loop); /* nothing may come into what is freed next */
+	daemon_stop(d);
+	close_connections(c);
+	return r < 0 ? error_set(e, r, "%s: %s", "control loop", strerror(-r)) : 0;
 }

@@ -1,10 +1,12 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
 #include "daemon/util/placement.h"
 #include "daemon/vocab_gguf.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -41,6 +43,19 @@ static int make_layout(struct layout *l, const struct topology *t, const struct 
 	return r;
 }
 
+/* Some containers forbid a thread to choose its CPUs, even those that it has. */
+static void relax_pinning(struct layout *l)
+{
+	cpu_set_t set;
+
+	if (!l->is_pinned || sched_getaffinity(0, sizeof(set), &set) < 0 ||
+	    sched_setaffinity(0, sizeof(set), &set) == 0)
+		return;
+	log_warn("threads cannot be pinned (sched_setaffinity: %s), which costs speed; %s", strerror(errno),
+		 error_remedy(-errno));
+	l->is_pinned = false;
+}
+
 /* Each engine's part of the layout. */
 static void divide_layout(struct daemon *d)
 {
@@ -65,11 +80,24 @@ static int open_layout(struct daemon *d, struct error *e)
 	r = make_layout(&d->layout, &t, &d->config, e);
 	if (r < 0)
 		return r;
+	relax_pinning(&d->layout);
 	log_info("threads: %d (%s)%s", l->n_worker, l->why_worker, l->is_pinned ? ", pinned" : "");
 	divide_layout(d);
 	d->engine = memory_array(d->config.n_replica, sizeof(*d->engine));
 	return d->engine ? 0
 			 : error_set(e, -ENOMEM, "no memory for %u replicas; lower --replicas", d->config.n_replica);
+}
+
+static int refuse_isa(enum kernels_isa isa, struct error *e)
+{
+	const char *name[KERNELS_FLAG_MAX];
+	uint32_t n = kernels_missing(isa, kernels_flags(), name);
+	char list[128] = "";
+
+	for (uint32_t i = 0, at = 0; i < n && at < sizeof(list); i++)
+		at += (uint32_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", name[i]);
+	return error_set(e, -EINVAL, "isa: %s needs %s, which this CPU does not have; --isa auto takes the best it has",
+			 kernels_isa_name(isa), list);
 }
 
 static int open_kernels(struct daemon *d, struct error *e)
@@ -81,7 +109,7 @@ static int open_kernels(struct daemon *d, struct error *e)
 	if (isa == ISA_MAX && !is_auto)
 		return error_set(e, -EINVAL, "isa: '%s' is none of auto, ref, avx2, avx512vnni, zen4", name);
 	if (isa != ISA_MAX && !(kernels_available() & (1u << isa)))
-		return error_set(e, -EINVAL, "isa: this CPU has no %s; --isa auto takes the best it has", name);
+		return refuse_isa(isa, e);
 	isa = kernels_select(&d->kernels, isa);
 	if (is_auto && isa == ISA_REF)
 		log_warn("kernels: ref: this CPU has no AVX2, FMA and F16C, and every answer takes many times longer; "
@@ -132,6 +160,7 @@ static bool take_fewer_nodes(struct daemon *d, int code, const struct error *why
 	log_warn("%s; going on with %d node%s", why->text, n, n > 1 ? "s" : "");
 	snprintf(d->layout.why_node, sizeof(d->layout.why_node), "%d node%s: more cannot be had", d->layout.n_node,
 		 d->layout.n_node > 1 ? "s" : ""); /* nobody asked for them */
+	relax_pinning(&d->layout);
 	divide_layout(d);
 	return true;
 }
@@ -202,7 +231,8 @@ static int open_engines(struct daemon *d, struct error *e)
 					    .vocab = d->vocab,
 					    .weights = d->weights[i],
 					    .intake = &d->intake,
-					    .n_engine = d->config.n_replica };
+					    .n_engine = d->config.n_replica,
+					    .index = i };
 
 		r = engine_open(&d->engine[i], &o, e);
 		d->n_engine += r == 0;
@@ -211,11 +241,20 @@ static int open_engines(struct daemon *d, struct error *e)
 	return r;
 }
 
+uint32_t daemon_n_ctx(const struct daemon *d)
+{
+	uint32_t n = d->engine[0].n_ctx;
+
+	for (uint32_t i = 1; i < d->n_engine; i++)
+		n = min_u32(n, d->engine[i].n_ctx);
+	return n;
+}
+
 static int open_intake(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
 	struct intake_options io = { .n_vocab = vocab_size(d->vocab),
-				     .n_ctx = d->engine[0].n_ctx,
+				     .n_ctx = daemon_n_ctx(d),
 				     .n_draft = c->n_draft,
 				     .n_piece = emit_pieces(d->vocab),
 				     .block_len = KV_BLOCK,
@@ -226,6 +265,8 @@ static int open_intake(struct daemon *d, struct error *e)
 	for (uint32_t i = 0; i < d->n_engine; i++)
 		io.queue[i] = &d->engine[i].queue;
 	r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
+	if (r < 0 && r != -ENOMEM)
+		return error_call(e, r, "epoll, eventfd or thread of the intake");
 	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx",
 				 INTAKE_SESSION_MAX + d->n_engine * BATCH_SEQ_MAX, io.n_ctx)
 		     : 0;
@@ -269,7 +310,7 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 	d->intake.epoll_fd = d->intake.wake_fd = -1;
 	d->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->control_fd < 0)
-		return error_set(e, -errno, "eventfd: %s; raise ulimit -n", strerror(errno));
+		return error_call(e, -errno, "eventfd2");
 	r = open_parts(d, e);
 	if (r < 0)
 		daemon_close(d);

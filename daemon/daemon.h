@@ -6,6 +6,7 @@
 #define GYRE_DAEMON_DAEMON_H
 
 #include "daemon/engine.h"
+#include "daemon/health.h"
 
 struct daemon {
 	struct intake intake;
@@ -16,8 +17,9 @@ struct daemon {
 	struct vocab *vocab;
 	struct kernels kernels;
 	struct config config;
-	struct layout layout;                 /* of all workers */
-	struct layout part[QUEUE_ENGINE_MAX]; /* of each engine's */
+	struct layout layout;                   /* of all workers */
+	struct layout part[QUEUE_ENGINE_MAX];   /* of each engine's */
+	struct health health[QUEUE_ENGINE_MAX]; /* the control thread's */
 	char model_name[128];
 
 	int control_fd; /* eventfd: a leader wakes the control thread */
@@ -26,6 +28,8 @@ struct daemon {
 /* Loads the model and takes all memory; nothing runs yet. 0 or -errno with e. */
 int daemon_open(struct daemon *d, const struct config *c, struct error *e);
 void daemon_close(struct daemon *d);
+/* Positions of a sequence on any of its engines. */
+uint32_t daemon_n_ctx(const struct daemon *d);
 /* Starts the leader threads; stop waits for them to finish their steps. */
 int daemon_start(struct daemon *d);
 void daemon_stop(struct daemon *d);

@@ -50,11 +50,16 @@ static int lock_take(const char *name, bool *has_waited, struct error *e)
 	*has_waited = false;
 	for (;;) {
 		_cleanup_close_ int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		bool is_held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 		struct stat mine, named;
 
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		if (fd >= 0 && !is_held && errno == EWOULDBLOCK) {
 			*has_waited = true;
-		if (fd < 0 || (*has_waited && flock(fd, LOCK_EX) < 0) || fstat(fd, &mine) < 0)
+			is_held = flock(fd, LOCK_EX) == 0;
+		}
+		if (fd >= 0 && !is_held)
+			return error_set(e, -errno, "%s: flock: %s; %s", name, strerror(errno), error_remedy(-errno));
+		if (fd < 0 || fstat(fd, &mine) < 0)
 			return error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", name,
 					 strerror(errno));
 		if (lstat(name, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)

@@ -1,51 +1,16 @@
 #include "daemon/control.h"
+#include "daemon/host.h"
 #include "daemon/listen.h"
+#include "daemon/signals.h"
 #include "daemon/util/log.h"
 #include "daemon/util/streams.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
-
-/* Who ignores a signal for us means it: nohup, or a shell without job control that starts us with &. */
-static void add_unless_ignored(sigset_t *set, int number)
-{
-	struct sigaction old;
-
-	if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-		sigaddset(set, number);
-}
-
-static int block_signals(void)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	add_unless_ignored(&set, SIGINT);
-	add_unless_ignored(&set, SIGHUP);
-	/* Before any thread is made, so that all inherit it. */
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-/* A session takes four descriptors; the customary soft limit of 1024 is less than all sessions together. */
-static void raise_file_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	l.rlim_cur = l.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &l);
-}
 
 /*
  * SIGTERM while loading: a thread waits for it, since a read from a slow disk looks at no flag. Nobody has been promised
@@ -76,11 +41,11 @@ static int early_start(struct early *w, struct error *e)
 
 	w->ready_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->ready_fd < 0)
-		return error_set(e, -errno, "eventfd: %s; raise ulimit -n", strerror(errno));
+		return error_call(e, -errno, "eventfd2");
 	r = -pthread_create(&w->thread, NULL, early_main, w);
 	if (r < 0) {
 		close(w->ready_fd);
-		return error_set(e, r, "thread: %s; raise ulimit -u", strerror(-r));
+		return error_call(e, r, "pthread_create");
 	}
 	return 0;
 }
@@ -104,16 +69,18 @@ static int load(struct daemon *d, const struct config *c, const struct listener 
 	return r;
 }
 
-static int serve(const struct config *c, int signal_fd, struct error *e)
+/* Loads, and serves until a signal; "ready" is said when nothing is left that could keep a request from being served. */
+static int run(const struct config *c, const struct listener *l, int signal_fd, struct error *e)
 {
 	static struct daemon d;
 	uint64_t begin = doorbell_now_ns();
-	struct listener l;
-	int r = listen_open(&l, c->socket, e); /* first: it fails fast */
+	struct control *control = NULL;
+	int r = host_check(e);
 
-	if (r < 0)
-		return r;
-	r = load(&d, c, &l, signal_fd, e);
+	if (r == 0)
+		r = control_open(&control, l->fd, signal_fd, e);
+	if (r == 0)
+		r = load(&d, c, l, signal_fd, e);
 	if (r == 0) {
 		r = daemon_start(&d);
 		if (r < 0) {
@@ -122,11 +89,26 @@ static int serve(const struct config *c, int signal_fd, struct error *e)
 		} else {
 			log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
 				 c->socket);
-			r = control_run(&d, l.fd, signal_fd, e);
+			r = control_run(control, &d, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
 		daemon_close(&d);
 	}
+	control_close(control);
+	return r;
+}
+
+static int serve(const struct config *c, struct error *e)
+{
+	int signal_fd = signals_open(e), r;
+	struct listener l;
+
+	if (signal_fd < 0)
+		return signal_fd;
+	r = listen_open(&l, c->socket, e); /* first: it fails fast */
+	if (r < 0)
+		return r;
+	r = run(c, &l, signal_fd, e);
 	listen_close(&l);
 	return r;
 }
@@ -151,8 +133,8 @@ int main(int argc, char **argv)
 		log_error("%s", e.text);
 		return 2;
 	}
-	raise_file_limit();
-	r = serve(&c, block_signals(), &e);
+	host_limits(c.core_dumps);
+	r = serve(&c, &e);
 	if (r < 0) {
 		log_error("%s", e.text);
 		return 1;

@@ -66,10 +66,13 @@ static void put_replicas(struct writer *w, const struct daemon *d)
 	for (uint32_t i = 0; i < d->n_engine; i++) {
 		const struct engine *e = &d->engine[i];
 
-		put(w, "%s{\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,\"kv_blocks_free\":%u}",
+		put(w,
+		    "%s{\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,\"kv_blocks_free\":%u,"
+		    "\"stalled_ms\":%llu,\"stalls\":%llu}",
 		    i ? "," : "", e->layout.n_worker, counter_read32(&e->queue.n_live),
 		    (unsigned long long)queue_load(&e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    counter_read32(&e->kv.n_free));
+		    counter_read32(&e->kv.n_free), (unsigned long long)d->health[i].stalled_ms,
+		    (unsigned long long)d->health[i].n_stall);
 	}
 	put(w, "]");
 }
@@ -91,7 +94,7 @@ size_t stats_write(const struct daemon *d, char *text, size_t n)
 	struct writer w = { text, 0, n };
 
 	put(&w, "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,", GYRE_VERSION, d->kernels.isa,
-	    (uint32_t)d->layout.n_worker, d->engine[0].n_ctx);
+	    (uint32_t)d->layout.n_worker, daemon_n_ctx(d));
 	put_counter(&w, "sessions", &s->n_session);
 	put(&w, "\"live\":%u,", counter_read32(&d->intake.pool.n_live));
 	put_counter(&w, "requests", &s->n_request);

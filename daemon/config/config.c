@@ -31,8 +31,11 @@ static const struct option_row rows[] = {
 	  KIND_U32, FIELD(n_replica), 1, CONFIG_REPLICA_MAX },
 	{ "ctx", "N", "0", "positions of a sequence; 0: the model's, at most 8192", KIND_U32, FIELD(n_ctx), 0,
 	  1u << 20 },
-	{ "kv-bytes", "BYTES", "0", "KV pool of each replica, suffix K, M or G; 0: four full contexts", KIND_BYTES,
-	  FIELD(kv_bytes), 0, UINT64_MAX },
+	{ "kv-bytes", "BYTES", "0", "KV pool of each replica, suffix K, M or G; 0: four full contexts, or what fits",
+	  KIND_BYTES, FIELD(kv_bytes), 0, UINT64_MAX },
+	{ "session-bytes", "BYTES", "0",
+	  "rings and arenas of all clients together, a user half of what others leave; 0: half of the memory left",
+	  KIND_BYTES, FIELD(session_bytes), 0, UINT64_MAX },
 	{ "kv-type", "TYPE", "f16", "how keys and values are stored: f16, or q8_0 in half the bytes", KIND_STRING,
 	  FIELD(kv_type), 0, 0 },
 	{ "batch-rows", "N", "512", "rows of one step", KIND_U32, FIELD(batch_rows), 1, 65536 },
@@ -41,6 +44,8 @@ static const struct option_row rows[] = {
 	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", KIND_U32, FIELD(n_draft), 0, 16 },
 	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32,
 	  FIELD(drain_seconds), 0, 86400 },
+	{ "core-dumps", "0|1", "0", "1: core dumps and debuggers see all of the daemon's memory, prompts too", KIND_U32,
+	  FIELD(core_dumps), 0, 1 },
 	{ "spin-us", "N", "50", "spin this long before sleeping", KIND_U32, FIELD(spin_us), 0, 1000000 },
 };
 

@@ -118,6 +118,7 @@ void desk_wait(struct intake *i, struct queue *q)
 {
 	bool is_here = desk_enter(i);
 
+	store_relaxed(&q->is_waiting, 1);
 	if (!is_here) {
 		store_relaxed(&q->is_idle, 1);
 		fence(); /* we are known to be idle before we look again; pairs with the fence in desk_leave */
@@ -130,5 +131,6 @@ void desk_wait(struct intake *i, struct queue *q)
 		wait_here(i, q);
 		lock_drop(&i->desk); /* without calling anybody: a drain follows */
 	}
+	store_relaxed(&q->is_waiting, 0);
 	(void)queue_is_rung(q);
 }

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CACHE_LINE   64
@@ -296,6 +297,20 @@ const struct team_node *team_node_at(const struct team *t, int i)
 const struct profile *team_profile(const struct team *t, int worker)
 {
 	return &t->worker[worker].profile;
+}
+
+uint64_t team_cpu_ns(const struct team *t)
+{
+	uint64_t ns = 0;
+
+	for (int i = 1; i < t->n_thread; i++) {
+		struct timespec used;
+		clockid_t clock;
+
+		if (pthread_getcpuclockid(t->worker[i].thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
+			ns += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+	}
+	return ns;
 }
 
 void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end)

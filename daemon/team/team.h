@@ -41,6 +41,9 @@ const struct team_node *team_node_at(const struct team *t, int i);
 /* A worker's laps: it is attached to its profile, the caller from its first run on. Waiting at barriers is counted here. */
 const struct profile *team_profile(const struct team *t, int worker);
 
+/* CPU time of all workers but the caller. Any thread. */
+uint64_t team_cpu_ns(const struct team *t);
+
 /* Worker's share [*begin, *end) of n_items, cut at multiples of align (>= 1); shares differ by at most align. */
 void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end);
 

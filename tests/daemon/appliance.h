@@ -24,6 +24,7 @@ struct appliance {
 	char dir[64], model[96], socket[96];
 	struct listener listener;
 	int signal_fd[2]; /* a pipe in place of the signalfd */
+	struct control *loop;
 	pthread_t control;
 };
 
@@ -32,7 +33,7 @@ static inline void *appliance_control(void *arg)
 	struct appliance *a = arg;
 	struct error e = { "" };
 
-	if (control_run(&a->d, a->listener.fd, a->signal_fd[0], &e) < 0) {
+	if (control_run(a->loop, &a->d, &e) < 0) {
 		fprintf(stderr, "control: %s\n", e.text);
 		abort();
 	}
@@ -62,6 +63,7 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 	if (has_leader)
 		assert_int_equal(daemon_start(&a->d), 0);
 	assert_int_equal(pipe(a->signal_fd), 0);
+	assert_int_equal(control_open(&a->loop, a->listener.fd, a->signal_fd[0], &e), 0);
 	assert_int_equal(pthread_create(&a->control, NULL, appliance_control, a), 0);
 }
 
@@ -77,6 +79,7 @@ static inline void appliance_close(struct appliance *a)
 {
 	appliance_signal(a);
 	pthread_join(a->control, NULL);
+	control_close(a->loop);
 	daemon_stop(&a->d);
 	daemon_close(&a->d);
 	listen_close(&a->listener);
