@@ -54,8 +54,16 @@ static bool row_has_logits(const struct request *r, uint32_t pos)
 	return pos + 1 >= r->n_token;
 }
 
+/* What the step before had, and this one may not overwrite: an idle daemon keeps nobody's text. */
+static void wipe(struct batch *b)
+{
+	explicit_bzero(b->token, b->n_row * sizeof(*b->token));
+	explicit_bzero(b->out, b->n_logit * sizeof(*b->out));
+}
+
 void batch_layout(struct batch *b)
 {
+	wipe(b);
 	b->n_row = 0;
 	b->n_logit = 0;
 	for (uint32_t s = 0; s < b->n_seq; s++) {

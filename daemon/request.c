@@ -2,6 +2,7 @@
 #include "daemon/util/minmax.h"
 
 #include <errno.h>
+#include <string.h>
 
 void request_end(struct request *r, int res)
 {
@@ -24,6 +25,16 @@ bool request_cancel(struct request *r)
 bool request_is_cancelled(const struct request *r)
 {
 	return __atomic_load_n(&r->outcome, __ATOMIC_RELAXED) == REQUEST_CANCELLED;
+}
+
+void request_wipe(struct request *r, uint32_t n_ctx)
+{
+	uint32_t n_token = max_u32(r->n_token, r->n_prompt) + REQUEST_DRAFT_MAX; /* guesses lie behind the tokens */
+
+	explicit_bzero(r->token, min_u32(n_token, n_ctx) * sizeof(*r->token));
+	explicit_bzero(&r->hold, sizeof(r->hold));
+	explicit_bzero(r->sampling.bias, r->sampling.n_bias * sizeof(r->sampling.bias[0]));
+	explicit_bzero(r->sampling.stop, r->sampling.n_stop * sizeof(r->sampling.stop[0]));
 }
 
 uint32_t request_rows(const struct request *r)

@@ -15,7 +15,8 @@ struct session; /* daemon/intake */
 
 #define REQUEST_END_PIECES 2u /* completions at the end of a stream: what was held back, and the last */
 
-#define REQUEST_ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
+#define REQUEST_DRAFT_MAX 16u  /* guesses behind its tokens: --draft */
+#define REQUEST_ANSWER    256u /* tokens of an answer: few run up to a larger max_tokens */
 
 enum request_state {
 	REQUEST_FREE,
@@ -91,6 +92,8 @@ void request_end(struct request *r, int res);
 /* Any thread that knows it to be a request. true: it will end with -ECANCELED. false: that is settled already. */
 bool request_cancel(struct request *r);
 bool request_is_cancelled(const struct request *r);
+/* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
+void request_wipe(struct request *r, uint32_t n_ctx);
 /* How many rows it still takes, a stream that may go on for long counting as REQUEST_ANSWER more. Its owner. */
 uint32_t request_rows(const struct request *r);
 

@@ -14,6 +14,7 @@ int request_pool_init(struct request_pool *p, uint32_t n, uint32_t n_ctx, uint32
 	memset(p, 0, sizeof(*p));
 	lock_init(&p->lock, is_shared);
 	p->n = n;
+	p->n_ctx = n_ctx;
 	p->request = calloc(n, sizeof(*p->request));
 	p->token = calloc((size_t)n * n_ctx, sizeof(*p->token));
 	p->block = calloc(n * n_block, sizeof(*p->block));
@@ -69,6 +70,7 @@ struct request *request_pool_get(struct request_pool *p)
 
 void request_pool_put(struct request_pool *p, struct request *r)
 {
+	request_wipe(r, p->n_ctx);
 	r->state = REQUEST_FREE;
 	store_release(&r->outcome, REQUEST_SETTLED); /* one whose client has gone; pairs with request_cancel */
 	lock_take(&p->lock);

@@ -8,6 +8,7 @@
 #include "daemon/queue.h"
 
 struct request_pool {
+	uint32_t n_ctx;
 	uint32_t n, n_live; /* n_live: written under the lock, read by anyone */
 	struct lock lock;
 	struct request *free;    /* under lock */

@@ -217,6 +217,7 @@ static enum entry_fate read_entry(struct intake *i, struct queue *q, struct sess
 				  int *res)
 {
 	struct geometry g = i->geometry;
+	enum entry_fate fate;
 	struct sampling sampling;
 
 	g.arena_bytes = s->region.layout.arena_bytes;
@@ -232,9 +233,12 @@ static enum entry_fate read_entry(struct intake *i, struct queue *q, struct sess
 	*res = region_read_arena(&s->region, sqe->opts_off, i->opts, sqe->opts_len);
 	if (*res == 0)
 		*res = validate_options(i->opts, sqe->opts_len, &g, &sampling);
+	explicit_bzero(i->opts, sqe->opts_len);
 	if (*res < 0)
 		return ENTRY_ANSWERED;
-	return take_prompt(i, q, s, sqe, &g, &sampling, res);
+	fate = take_prompt(i, q, s, sqe, &g, &sampling, res);
+	explicit_bzero(sampling.stop, sampling.n_stop * sizeof(sampling.stop[0]));
+	return fate;
 }
 
 /* false: no room for what it needs; the entry stays in the SQ. */

@@ -1,4 +1,5 @@
 #include "daemon/intake/prompt.h"
+#include "daemon/util/minmax.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,10 +61,10 @@ static int read_text(struct prompt_reader *p, struct request *r, const char *tex
 	int n_id = vocab_tokenize(p->vocab, p->scratch, text, n, add_special, is_special,
 				  (uint32_t *)r->token + r->n_prompt, room);
 
-	if (n_id == -ENOBUFS)
-		return -E2BIG;
-	if (n_id < 0)
-		return n_id;
+	if (n_id < 0) { /* no more ids than bytes, a first and a last */
+		explicit_bzero(r->token + r->n_prompt, min_size(room, n + 2) * sizeof(*r->token));
+		return n_id == -ENOBUFS ? -E2BIG : n_id;
+	}
 	r->n_prompt += (uint32_t)n_id;
 	return n_id;
 }
@@ -76,6 +77,7 @@ static int read_chat(struct prompt_reader *p, struct request *r, const uint8_t *
 	if (n_message < 0)
 		return n_message;
 	bytes = vocab_chat_render(p->vocab, p->message, (size_t)n_message, true, p->rendered, p->rendered_max);
+	p->n_rendered = bytes < 0 ? p->rendered_max : (size_t)bytes;
 	if (bytes < 0)
 		return bytes == -ENOBUFS ? -E2BIG : bytes == -ENOTSUP ? -EOPNOTSUPP : (int)bytes;
 	return read_text(p, r, p->rendered, (size_t)bytes, true, true, n_ctx);
@@ -108,8 +110,8 @@ static int read_tokens(struct request *r, const struct geometry *g, const uint8_
 	return 0;
 }
 
-int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, const uint8_t *data, uint32_t n,
-		uint32_t split)
+static int read_prompt(struct prompt_reader *p, struct request *r, const struct geometry *g, const uint8_t *data,
+		       uint32_t n, uint32_t split)
 {
 	int res;
 
@@ -132,6 +134,19 @@ int prompt_read(struct prompt_reader *p, struct request *r, const struct geometr
 	if (r->op == GYRE_OP_GENERATE && r->n_prompt >= g->n_ctx)
 		return -E2BIG;
 	return 0;
+}
+
+int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, uint8_t *data, uint32_t n,
+		uint32_t split)
+{
+	int res = read_prompt(p, r, g, data, n, split);
+
+	/* Its tokens live as long as the request; the text is nobody's any more. */
+	explicit_bzero(data, n);
+	explicit_bzero(p->rendered, p->n_rendered);
+	p->n_rendered = 0;
+	vocab_scratch_wipe(p->scratch);
+	return res;
 }
 
 /* In turns: a slot that is filled again at once does not keep the others waiting. */

@@ -17,13 +17,14 @@
 struct prompt_reader {
 	const struct vocab *vocab;
 	struct vocab_scratch *scratch;
-	char *rendered; /* [rendered_max] chat messages as the template writes them */
-	size_t rendered_max;
+	char *rendered;                  /* [rendered_max] chat messages as the template writes them */
+	size_t rendered_max, n_rendered; /* n_rendered: bytes to be wiped */
 	struct chat_message message[PROMPT_MESSAGE_MAX];
 };
 
-/* data[n] -> request->token, n_prompt, n_score, as its op and flags say. 0 or -errno for the request. No allocation. */
-int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, const uint8_t *data, uint32_t n,
+/* data[n] -> request->token, n_prompt, n_score, as its op and flags say. 0 or -errno for the request. No allocation. The text is wiped,
+ * here and wherever it was on its way: what a user wrote does not stay. */
+int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, uint8_t *data, uint32_t n,
 		uint32_t split);
 
 enum prompt_job_state { PROMPT_JOB_FREE, PROMPT_JOB_QUEUED, PROMPT_JOB_DONE };

@@ -89,6 +89,7 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 	int r = 0;
 
 	s->n_heap = 0;
+	s->n_used = n > s->n_used ? n : s->n_used;
 	for (uint32_t i = 0; i + 1 < n; i++)
 		offer(v, s, i);
 	while (s->n_heap) {

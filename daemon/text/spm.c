@@ -122,6 +122,7 @@ static int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *
 	uint32_t all = (uint32_t)(n + lead);
 	int r = 0;
 
+	s->n_used = all > s->n_used ? all : s->n_used;
 	s->text[0] = ' ';
 	memcpy(s->text + lead, p, n);
 	for (uint32_t at = 0, end; at < all && !r; at = end) {

@@ -54,6 +54,8 @@ struct vocab *vocab_free(struct vocab *v);
 /* Working memory of one thread, for texts of up to max_bytes (below 64 MiB). NULL: no memory. */
 struct vocab_scratch *vocab_scratch_new(size_t max_bytes);
 struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s);
+/* Nothing of the texts since the last time is left in it. */
+void vocab_scratch_wipe(struct vocab_scratch *s);
 
 /*
  * Text -> ids. parse_special also recognises control tokens in the text (what chat templates write), otherwise only

@@ -189,6 +189,14 @@ struct vocab_scratch *vocab_scratch_new(size_t max_bytes)
 	return s;
 }
 
+void vocab_scratch_wipe(struct vocab_scratch *s)
+{
+	explicit_bzero(s->symbol, s->n_used * sizeof(*s->symbol));
+	explicit_bzero(s->heap, 2 * s->n_used * sizeof(*s->heap));
+	explicit_bzero(s->text, s->n_used);
+	s->n_used = 0;
+}
+
 struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s)
 {
 	if (!s)

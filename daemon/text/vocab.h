@@ -74,6 +74,7 @@ struct vocab_scratch {
 	uint32_t n_heap;
 	char *text; /* [max_bytes + 1] SPM: the text with its leading space */
 	struct pre_scratch pre;
+	size_t n_used; /* bytes of the longest piece or text that the three above have held since they were wiped */
 };
 
 struct token_out {
