@@ -8,6 +8,7 @@
 #include "daemon/util/log.h"
 #include "daemon/util/log_limit.h"
 #include "daemon/util/placement.h"
+#include "shm/atomic.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ struct control {
 	struct loop *loop;
 	int listen_fd, signal_fd;
 	uint64_t leader_count, drain_end_ns;
+	uint64_t n_step;        /* of all engines, at the last look */
 	uint64_t session_bytes; /* what all regions may take */
 	bool is_draining, is_done, is_ticking, is_accepting;
 	struct signalfd_siginfo signal;
@@ -429,6 +431,36 @@ static bool look_for_hellos(struct control *c, uint64_t now)
 	return is_waiting;
 }
 
+/* A client has submitted what nobody has taken yet. What it claims is compared, and no more. */
+static bool has_unread(const struct control *c)
+{
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		const struct session *s = c->connection[i].fd >= 0 ? c->connection[i].session : NULL;
+
+		if (s && load_relaxed(&s->region.client->sq_tail) != load_relaxed(&s->region.daemon->sq_head))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether engines move. Entries that nobody reads may be those of a client that has not rung, so all leaders that wait are rung for
+ * it: if none of them comes, one that should is stuck.
+ */
+static void look_at_engines(struct control *c, uint64_t now)
+{
+	bool is_unread = has_unread(c);
+	uint64_t n_step = 0;
+
+	for (uint32_t i = 0; i < c->d->n_engine; i++)
+		n_step += counter_read(&c->d->engine[i].queue.n_step);
+	if (is_unread)
+		intake_wake(&c->d->intake);
+	for (uint32_t i = 0; i < c->d->n_engine; i++)
+		health_look(&c->d->health[i], &c->d->engine[i], i, is_unread && n_step == c->n_step, now);
+	c->n_step = n_step;
+}
+
 static void on_tick(struct control *c)
 {
 	uint64_t now = doorbell_now_ns();
@@ -440,8 +472,7 @@ static void on_tick(struct control *c)
 	is_soon = look_for_hellos(c, now) || c->is_draining;
 	if (c->is_draining && (now >= c->drain_end_ns || counter_read32(&c->d->intake.pool.n_live) == 0))
 		c->is_done = true;
-	for (uint32_t i = 0; i < c->d->n_engine; i++)
-		health_look(&c->d->health[i], &c->d->engine[i], i, now);
+	look_at_engines(c, now);
 	is_later = log_limit_flush(&c->log_limit, now) || count(c, 0, true).n > 0;
 	if (is_soon || is_later)
 		want_tick(c, is_soon ? TICK_NS : HEALTH_LOOK_NS);

@@ -46,7 +46,7 @@ static void say_moving(struct health *h, uint32_t i, uint64_t now_ns)
 	counter_set(&h->stalled_ms, 0);
 }
 
-void health_look(struct health *h, const struct engine *e, uint32_t i, uint64_t now_ns)
+void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns)
 {
 	uint64_t n_lap, cpu_ns, still_ns, limit_ns;
 
@@ -54,7 +54,7 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, uint64_t 
 		return;
 	n_lap = count_laps(e);
 	cpu_ns = leader_cpu_ns(e) + team_cpu_ns(e->team);
-	if (n_lap != h->n_lap || !h->moved_ns || is_resting(e)) {
+	if (n_lap != h->n_lap || !h->moved_ns || (is_resting(e) && !is_called)) {
 		say_moving(h, i, now_ns);
 		h->n_lap = n_lap;
 		h->moved_ns = now_ns;

@@ -24,7 +24,7 @@ struct health {
 	uint64_t n_stall;    /* counter: how often since the start */
 };
 
-/* Looks at the engine, number i, and logs when it stalls and when it goes on. */
-void health_look(struct health *h, const struct engine *e, uint32_t i, uint64_t now_ns);
+/* Looks at the engine, number i, and logs when it stalls and when it goes on. is_called: it should be up, with nothing of its own to do. */
+void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns);
 
 #endif

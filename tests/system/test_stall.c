@@ -1,0 +1,203 @@
+/*
+ * Why: a daemon that welcomes clients and answers questions about itself while no token moves looks healthy to everybody but its users.
+ * One thread of the real gyred is stopped, by ptrace, as a page that does not come or a host that starves it would: within a second
+ * statistics and log must say which engine stands, and both must say when it goes on.
+ */
+#include "tests/system/tinyd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/ptrace.h>
+
+static struct tinyd d;
+
+/* The thread called `name` that is not the first; 0: none. */
+static pid_t find_thread(const char *name)
+{
+	char path[300], comm[32];
+	struct dirent *e;
+	pid_t found = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)d.pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((e = readdir(dir))) {
+		pid_t tid = atoi(e->d_name);
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)d.pid, (int)tid);
+		if (tid <= 0 || tid == d.pid || !(f = fopen(path, "r")))
+			continue;
+		if (fgets(comm, sizeof(comm), f) && comm[strcspn(comm, "\n")] == '\n' &&
+		    strlen(comm) - 1 == strlen(name) && !strncmp(comm, name, strlen(name)))
+			found = tid;
+		fclose(f);
+	}
+	closedir(dir);
+	return found;
+}
+
+static bool stop_thread(pid_t tid)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
+		return false;
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
+	assert_int_equal(waitpid(tid, &status, __WALL), tid);
+	return true;
+}
+
+static uint64_t stat_of(struct gyre *g, const char *key)
+{
+	static char text[65536];
+	char word[64];
+	const char *at;
+
+	assert_true(gyre_query_stats(g, text, sizeof(text)) > 0);
+	snprintf(word, sizeof(word), "\"%s\":", key);
+	at = strstr(text, word);
+	assert_non_null(at);
+	return strtoull(at + strlen(word), NULL, 10);
+}
+
+/* A stream that goes on for long: its first token has come. */
+static struct gyre *begin_stream(void)
+{
+	const struct gyre_params p = { .cq_entries = 8192 };
+	struct gyre *g = tinyd_connect(&d, &p);
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+	const struct gyre_cqe *cqe;
+
+	assert_int_equal(gyre_prep_generate(g, sqe, "hello", 5, 900), 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	assert_int_equal(gyre_submit(g), 1);
+	assert_int_equal(gyre_wait_cqe(g, &cqe, TINYD_WAIT_NS), 0);
+	gyre_cqe_seen(g, cqe);
+	return g;
+}
+
+static void end_stream(struct gyre *g)
+{
+	const struct gyre_cqe *cqe;
+	bool has_more;
+
+	do {
+		assert_int_equal(gyre_wait_cqe(g, &cqe, TINYD_WAIT_NS), 0);
+		has_more = cqe->flags & GYRE_CQE_MORE;
+		gyre_cqe_seen(g, cqe);
+	} while (has_more);
+	gyre_close(g);
+}
+
+/* Another thread of this kind is stopped while a request is in the works; everybody is told until it goes on. */
+static void stall(const char *thread)
+{
+	pid_t tid = find_thread(thread);
+	struct gyre *watcher = tinyd_connect(&d, NULL), *g;
+	uint64_t ms = 0, n_before = stat_of(watcher, "stalls");
+
+	assert_true(tid > 0);
+	if (!stop_thread(tid)) {
+		printf("skip: ptrace: %s\n", strerror(errno));
+		skip();
+	}
+	/* Submitted after the stop, so that it is in the works for as long as the thread stands. */
+	g = tinyd_connect(&d, NULL);
+	assert_int_equal(gyre_prep_generate(g, gyre_get_sqe(g), "hello", 5, 5), 0);
+	assert_int_equal(gyre_submit(g), 1);
+	for (int i = 0; i < 3000 && !ms; i++) {
+		usleep(10000);
+		ms = stat_of(watcher, "stalled_ms");
+	}
+	if (ms < 700 || !strstr(tinyd_said(&d), "engine 0 makes no progress for"))
+		fail_msg("%s stopped, and stat says %llu ms, the log: %s", thread, (unsigned long long)ms, d.said);
+	assert_int_equal(stat_of(watcher, "stalls"), n_before + 1);
+	for (int i = 0; i < 100 && stat_of(watcher, "stalled_ms") <= ms; i++)
+		usleep(50000); /* it counts on, and is logged once */
+	assert_true(stat_of(watcher, "stalled_ms") > ms);
+	assert_int_equal(ptrace(PTRACE_DETACH, tid, NULL, NULL), 0);
+	end_stream(g);
+	for (int i = 0; i < 3000 && stat_of(watcher, "stalled_ms"); i++)
+		usleep(10000);
+	assert_int_equal(stat_of(watcher, "stalled_ms"), 0);
+	assert_int_equal(stat_of(watcher, "stalls"), n_before + 1);
+	assert_non_null(strstr(tinyd_said(&d), "engine 0 goes on after"));
+	gyre_close(watcher);
+}
+
+static void start(void)
+{
+	char *argv[] = { (char *)"--threads", (char *)"2", (char *)"--core-dumps", (char *)"1", NULL };
+
+	tinyd_start(&d, argv, NULL, NULL); /* core-dumps: or ptrace would take root */
+	tinyd_wait_ready(&d);
+}
+
+static void a_worker_that_stands_is_seen(void **state)
+{
+	(void)state;
+	start();
+	stall("gyred");
+	assert_int_equal(tinyd_stop(&d), 0);
+}
+
+static void a_leader_that_stands_is_seen(void **state)
+{
+	(void)state;
+	start();
+	stall("gyred-leader");
+	assert_int_equal(tinyd_stop(&d), 0);
+}
+
+/* Neither an idle daemon, nor one whose client does not read, stands. */
+static void who_has_nothing_to_do_does_not_stand(void **state)
+{
+	const struct gyre_params p = { .cq_entries = 8 };
+	struct gyre *g, *busy;
+	struct gyre_sqe *sqe;
+
+	(void)state;
+	start();
+	busy = begin_stream();
+	g = tinyd_connect(&d, &p);
+	sqe = gyre_get_sqe(g);
+	assert_int_equal(gyre_prep_generate(g, sqe, "hello", 5, 900), 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	assert_int_equal(gyre_submit(g), 1);
+	end_stream(busy);
+	for (int i = 0; i < 20; i++) { /* paused by its full ring, for many looks */
+		usleep(100000);
+		assert_int_equal(stat_of(g, "stalled_ms"), 0);
+	}
+	assert_int_equal(stat_of(g, "stalls"), 0);
+	gyre_close(g);
+	assert_int_equal(tinyd_stop(&d), 0);
+	assert_null(strstr(tinyd_said(&d), "no progress"));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	tinyd_setup(&d, &tiny_served);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	tinyd_teardown(&d);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_worker_that_stands_is_seen),
+		cmocka_unit_test(a_leader_that_stands_is_seen),
+		cmocka_unit_test(who_has_nothing_to_do_does_not_stand),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
