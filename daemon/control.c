@@ -563,6 +563,7 @@ int control_run(struct control *c, struct daemon *d, struct error *e)
 	}
 	c->loop = loop_close(c->loop); /* nothing may come into what is freed next */
 	daemon_stop(d);
+	log_limit_end(&c->log_limit, doorbell_now_ns());
 	close_connections(c);
 	return r < 0 ? error_set(e, r, "%s: %s", "control loop", strerror(-r)) : 0;
 }

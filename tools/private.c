@@ -55,7 +55,7 @@ static void exec_gyred(const struct private_daemon *p, const struct args *a, int
 	dup2(p->log_fd, STDERR_FILENO);
 	dup2(p->log_fd, STDOUT_FILENO);
 	execlp(path, "gyred", "--model", a->model, "--socket", p->socket, "--threads", threads, "--drain-seconds", "0",
-	       NULL);
+	       "--kv-bytes", a->kv_bytes ? a->kv_bytes : "0", NULL);
 	dprintf(STDERR_FILENO, "cannot start %s: %s; put gyred beside gyre or on the PATH\n", path, strerror(errno));
 	_exit(127);
 }

@@ -45,9 +45,10 @@ enum option_bit {
 	OPT_ROOT = 1u << 26,
 	OPT_NODES = 1u << 27,
 	OPT_HOP = 1u << 28,
+	OPT_KV_BYTES = 1u << 29,
 };
 
-#define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS)
+#define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES)
 #define OPT_SAMPLING (OPT_MAX | OPT_TEMP | OPT_TOP_K | OPT_TOP_P | OPT_MIN_P | OPT_SEED | OPT_STOP)
 
 #define LIST_MAX 64u
@@ -58,7 +59,7 @@ struct list {
 };
 
 struct args {
-	const char *socket, *model, *system, *kv_type, *isa, *root;
+	const char *socket, *model, *system, *kv_type, *kv_bytes, *isa, *root;
 	const char *stop[GYRE_STOP_MAX];
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;

@@ -59,3 +59,10 @@ bool log_limit_flush(struct log_limit *l, uint64_t now_ns)
 	}
 	return is_waiting;
 }
+
+void log_limit_end(struct log_limit *l, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < LOG_LIMIT_SLOT; i++)
+		if (l->slot[i].what)
+			tell(&l->slot[i], now_ns);
+}

@@ -6,8 +6,11 @@
  * GYRE_HOSTILE_ENTRIES: refused entries to send (200,000).
  */
 #include "shm/atomic.h"
+#include "tests/system/memcg.h"
 #include "tests/system/tinyd.h"
 #include "tests/util/hostile.h"
+
+#include <sys/socket.h>
 
 #include <errno.h>
 
@@ -16,84 +19,12 @@
 #define SLACK_BYTES (8ull * MIB) /* stacks, allocator and page tables of a daemon that begins to work */
 
 static struct tinyd d;
-static char group[256]; /* a memory cgroup's folder, "" if none can be made */
-static bool is_v2;
 
 static uint64_t n_entry(void)
 {
 	const char *n = getenv("GYRE_HOSTILE_ENTRIES");
 
 	return n ? strtoull(n, NULL, 10) : 200000;
-}
-
-/* ---- memory cgroups of either version ---- */
-
-static bool write_in(const char *dir, const char *file, const char *text)
-{
-	char path[512];
-	bool is_done;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	is_done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	if (fd >= 0)
-		close(fd);
-	return is_done;
-}
-
-static uint64_t read_in(const char *dir, const char *file)
-{
-	char path[512], text[64] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		fail_msg("%s: %s", path, strerror(errno));
-	close(fd);
-	return strtoull(text, NULL, 10);
-}
-
-static void make_group(void)
-{
-	static const char *const parent[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup", NULL };
-
-	for (int i = 0; parent[i] && !*group; i++) {
-		is_v2 = i == 1;
-		if (is_v2)
-			write_in(parent[i], "cgroup.subtree_control", "+memory");
-		snprintf(group, sizeof(group), "%s/gyre-test-%d", parent[i], (int)getpid());
-		if (mkdir(group, 0755) == 0) {
-			char path[512];
-
-			snprintf(path, sizeof(path), "%s/%s", group, is_v2 ? "memory.max" : "memory.limit_in_bytes");
-			if (access(path, W_OK) == 0)
-				return;
-			rmdir(group);
-		}
-		*group = 0;
-	}
-}
-
-static void enter_group(void *arg)
-{
-	(void)arg;
-	if (*group && !write_in(group, "cgroup.procs", "0"))
-		_exit(126);
-}
-
-static uint64_t group_bytes(void)
-{
-	return read_in(group, is_v2 ? "memory.current" : "memory.usage_in_bytes");
-}
-
-static void limit_group(uint64_t bytes)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
-	assert_true(write_in(group, is_v2 ? "memory.max" : "memory.limit_in_bytes", text));
 }
 
 /* ---- what a process has ---- */
@@ -223,19 +154,19 @@ static void nobody_gets_the_daemon_killed_in_its_cgroup(void **state)
 	struct raw w;
 
 	(void)state;
-	make_group();
-	if (!*group) {
-		puts("skip: no memory cgroup can be made below /sys/fs/cgroup (needs root and a writable hierarchy)");
+	memcg_make();
+	if (!*memcg.dir) {
+		puts(MEMCG_SKIP);
 		skip();
 	}
-	start("2G", enter_group);
+	start("2G", memcg_enter);
 	is_served();
-	before = group_bytes();
-	limit_group(before + 64 * MIB);
+	before = memcg_bytes();
+	memcg_limit(before + 64 * MIB);
 	rss = status_bytes(d.pid, "VmRSS:");
 	open_large(&w);
 	assert_int_equal(attack(&w, n), n);
-	after = group_bytes();
+	after = memcg_bytes();
 	assert_true(tinyd_is_running(&d));
 	if (after > before + SLACK_BYTES)
 		fail_msg("the daemon's cgroup grew from %llu to %llu KiB", (unsigned long long)before >> 10,
@@ -247,7 +178,7 @@ static void nobody_gets_the_daemon_killed_in_its_cgroup(void **state)
 	raw_close(&w);
 	is_served();
 	assert_int_equal(tinyd_stop(&d), 0);
-	rmdir(group);
+	memcg_remove();
 }
 
 /* What is polled is mapped: a hole there is filled by the daemon's look. It is filled once, and holds no more than the ring does. */
@@ -320,6 +251,45 @@ static void a_uid_has_half_of_what_others_leave(void **state)
 	assert_int_equal(tinyd_stop(&d), 0);
 }
 
+/* ---- the log ---- */
+
+static unsigned count_lines(const char *text, const char *words)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		n++;
+	return n;
+}
+
+/* A refusal costs its client nothing: told a line each, it would fill the disk. The first is told, and how many more there were. */
+static void refused_connections_are_counted_not_told_each(void **state)
+{
+	enum { N = 500 };
+	unsigned n_more = 0;
+	const char *more;
+	int fd[N];
+
+	(void)state;
+	start("64M", NULL);
+	for (int i = 0; i < N; i++)
+		fd[i] = raw_connect(d.socket);
+	for (int i = 0; i < N; i++) {
+		char byte;
+
+		if (i >= N - 10) /* those that were refused have been hung up on */
+			assert_true(recv(fd[i], &byte, 1, 0) <= 0);
+	}
+	assert_int_equal(tinyd_stop(&d), 0);
+	assert_int_equal(count_lines(tinyd_said(&d), "connections refused: uid"), 1);
+	assert_int_equal(count_lines(d.said, "connections refused, of uid"), 1);
+	more = strstr(d.said, "connections refused, of uid");
+	assert_int_equal(sscanf(strchr(more, ':'), ": %u more in", &n_more), 1);
+	assert_true(n_more > N / 3);
+	for (int i = 0; i < N; i++)
+		close(fd[i]);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -330,8 +300,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	if (*group)
-		rmdir(group);
+	memcg_remove();
 	tinyd_teardown(&d);
 	return 0;
 }
@@ -343,6 +312,7 @@ int main(void)
 		cmocka_unit_test(nobody_gets_the_daemon_killed_in_its_cgroup),
 		cmocka_unit_test(holes_in_the_ring_cost_the_ring),
 		cmocka_unit_test(a_uid_has_half_of_what_others_leave),
+		cmocka_unit_test(refused_connections_are_counted_not_told_each),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -56,6 +56,8 @@ static inline void tinyd_start(struct tinyd *d, char *const *extra, void (*befor
 	snprintf(gyred, sizeof(gyred), "%s/gyred", build ? build : "build");
 	for (; extra && *extra; extra++)
 		argv[n++] = *extra;
+	if (d->pid > 0 && kill(d->pid, SIGKILL) == 0) /* of a test that failed */
+		waitpid(d->pid, NULL, 0);
 	unlink(d->log);
 	fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
@@ -120,6 +122,7 @@ static inline int tinyd_wait(struct tinyd *d)
 	int status;
 
 	assert_int_equal(waitpid(d->pid, &status, 0), d->pid);
+	d->pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
