@@ -38,7 +38,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all test check bench system system-numa soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all test check bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -123,6 +123,9 @@ system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
 system-numa: all $(BUILD)/tests/system/numa/guest ## gyred on two NUMA nodes, in an emulated machine; skipped with a word without qemu
 	@BUILD=$(BUILD) tools/run-tests tests/system/numa/boot
+HOSTILE_ENTRIES ?= 10000000
+hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries
+	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
 SOAK_SECONDS ?= 600
 SOAK_REPLICAS ?= 1
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon of SOAK_REPLICAS (1) for SOAK_SECONDS (600)
