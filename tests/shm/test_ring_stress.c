@@ -44,8 +44,9 @@ static void ends_init(struct ends *e, uint32_t n_message)
 	/* One address for both sides, so that TSan sees one memory: the client's mapping stands in for the daemon's. */
 	e->client = mmap(NULL, l.client_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, e->region.client_fd, 0);
 	assert_true(e->client != MAP_FAILED);
-	munmap(e->region.client, l.client_bytes);
+	munmap(e->region.client, e->region.client_mapped);
 	e->region.client = e->client;
+	e->region.client_mapped = l.client_bytes;
 	e->n_message = n_message;
 	e->n_bad = 0;
 }
