@@ -14,12 +14,29 @@ static struct jinja_value *refused(struct jinja_scratch *s, struct jinja_value *
 	return u;
 }
 
+/* What every object of Python has and the sandbox keeps from templates. */
+static bool is_internal(const struct jinja_value *name)
+{
+	static const char *const word[] = { "class",   "len", "init", "dict", "doc",  "iter",
+					    "getitem", "str", "repr", "eq",   "hash", "module" };
+
+	if (name->n < 6 || memcmp(name->s.p, "__", 2))
+		return false;
+	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
+		if (name->n == strlen(word[i]) + 4 && !memcmp(name->s.p + 2, word[i], name->n - 4) &&
+		    !memcmp(name->s.p + name->n - 2, "__", 2))
+			return true;
+	return false;
+}
+
 struct jinja_value *jinja_own_attribute(struct jinja_scratch *s, struct jinja_value *v, const struct jinja_value *name)
 {
 	const char *p = name->s.p;
 	const struct jinja_row *row;
 	struct jinja_value *m;
 
+	if (is_internal(name))
+		return refused(s, v, name);
 	if (v->kind == JINJA_LOOP)
 		return jinja_loop_attribute(s, v, p, name->n);
 	if (v->kind == JINJA_NAMESPACE)
@@ -47,6 +64,8 @@ struct jinja_value *jinja_attribute(struct jinja_scratch *s, struct jinja_value 
 {
 	struct jinja_value *found = NULL;
 
+	if (is_internal(name))
+		return refused(s, v, name);
 	if (v->kind == JINJA_UNDEFINED)
 		return jinja_fail_undefined(s, v);
 	if (may_be_method || v->kind != JINJA_DICT)

@@ -30,6 +30,7 @@ static const char *const type_name[JINJA_N_KIND] = {
 	[JINJA_LOOP] = "LoopContext",
 	[JINJA_CYCLER] = "Cycler",
 	[JINJA_JOINER] = "Joiner",
+	[JINJA_SELF] = "TemplateReference",
 };
 
 const char *jinja_type(const struct jinja_value *v)
@@ -44,8 +45,16 @@ static const char *described(const struct jinja_value *v)
 	switch (v->kind) {
 	case JINJA_NONE:
 		return "None";
+	case JINJA_STRING:
+		return v->flags & JINJA_SAFE ? "markupsafe.Markup object" : NULL;
 	case JINJA_NAMESPACE:
 		return "transformers.utils.chat_template_utils.TemplateNamespace object";
+	case JINJA_SELF:
+		return "jinja2.runtime.TemplateReference object";
+	case JINJA_CYCLER:
+		return "jinja2.utils.Cycler object";
+	case JINJA_JOINER:
+		return "jinja2.utils.Joiner object";
 	case JINJA_MACRO:
 		return "jinja2.runtime.Macro object";
 	case JINJA_LOOP:
@@ -111,7 +120,7 @@ bool jinja_truth(const struct jinja_value *v)
 	}
 }
 
-/* Kinds that are equal when their items are: 0 for the rest. */
+/* Values of one family are equal when what they hold is. 0: only to themselves. */
 static int family(const struct jinja_value *v)
 {
 	switch (v->kind) {
@@ -124,9 +133,9 @@ static int family(const struct jinja_value *v)
 	case JINJA_RANGE:
 	case JINJA_KEYS:
 	case JINJA_ITEMS:
-		return v->kind;
+		return v->kind + 1;
 	default:
-		return jinja_is_number(v) ? JINJA_INT : 0;
+		return jinja_is_number(v) ? JINJA_INT + 1 : 0;
 	}
 }
 
@@ -174,7 +183,7 @@ bool jinja_equal(struct jinja_scratch *s, const struct jinja_value *a, const str
 		return !(a->kind == JINJA_FLOAT && isnan(a->f));
 	if (family(a) != family(b) || !family(a))
 		return false;
-	switch (family(a)) {
+	switch (family(a) - 1) {
 	case JINJA_NONE:
 	case JINJA_UNDEFINED:
 		return true;

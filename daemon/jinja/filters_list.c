@@ -161,6 +161,8 @@ static struct jinja_value *filter_xmlattr(struct jinja_scratch *s, struct jinja_
 	struct jinja_build b;
 	struct jinja_value *text;
 
+	if (v->kind == JINJA_UNDEFINED)
+		return jinja_fail_undefined(s, v);
 	if (v->kind != JINJA_DICT)
 		return jinja_fail(s, "'%s' object has no attribute 'items'", jinja_type(v));
 	jinja_build_init(&b, s, 0);

@@ -154,7 +154,7 @@ static int backward(const void *a, const void *b, void *s)
 	return forward(b, a, s);
 }
 
-/* "a,b" sorts by a tuple of two. */
+/* A list of what "a,b" names, of one item if it is no such text: equal ones are not compared further, be they undefined. */
 static struct jinja_value *sort_key(struct jinja_scratch *s, const struct jinja_pick *pick, struct jinja_value *item)
 {
 	const struct jinja_value *path = pick->attribute;
@@ -162,9 +162,9 @@ static struct jinja_value *sort_key(struct jinja_scratch *s, const struct jinja_
 	struct jinja_pick one = *pick;
 	size_t from = 0;
 
-	if (!path || path->kind != JINJA_STRING || !memchr(path->s.p, ',', path->n))
-		return jinja_picked(s, pick, item);
-	key = jinja_sequence(s, JINJA_TUPLE, 0);
+	key = jinja_list(s);
+	if (!path || path->kind != JINJA_STRING)
+		return jinja_list_append(s, key, jinja_picked(s, pick, item));
 	while (key && from <= path->n && jinja_step(s, 1)) {
 		const char *comma = memchr(path->s.p + from, ',', path->n - from);
 		size_t to = comma ? (size_t)(comma - path->s.p) : path->n;
@@ -176,14 +176,16 @@ static struct jinja_value *sort_key(struct jinja_scratch *s, const struct jinja_
 	return key;
 }
 
+typedef struct jinja_value *key_fn(struct jinja_scratch *s, const struct jinja_pick *pick, struct jinja_value *item);
+
 /* Items with their keys, in order. */
 static struct jinja_pair *ordered(struct jinja_scratch *s, const struct jinja_value *list,
-				  const struct jinja_pick *pick, bool reverse)
+				  const struct jinja_pick *pick, key_fn *key, bool reverse)
 {
 	struct jinja_pair *p = jinja_alloc(s, list->n * sizeof(*p));
 
 	for (uint32_t i = 0; p && i < list->n; i++) {
-		p[i].key = sort_key(s, pick, list->l.at[i]);
+		p[i].key = key(s, pick, list->l.at[i]);
 		p[i].value = list->l.at[i];
 		if (!p[i].key || !jinja_step(s, 1))
 			return NULL;
@@ -204,7 +206,7 @@ static struct jinja_value *filter_sort(struct jinja_scratch *s, struct jinja_val
 {
 	struct jinja_pick pick = { .attribute = a->bound[2], .fold = !jinja_arg_true(a->bound[1], false) };
 	struct jinja_value *list = jinja_list_of(s, v);
-	struct jinja_pair *p = list ? ordered(s, list, &pick, jinja_arg_true(a->bound[0], false)) : NULL;
+	struct jinja_pair *p = list ? ordered(s, list, &pick, sort_key, jinja_arg_true(a->bound[0], false)) : NULL;
 
 	return p ? values(s, p, list->n) : NULL;
 }
@@ -223,7 +225,7 @@ static struct jinja_value *filter_dictsort(struct jinja_scratch *s, struct jinja
 	if (v->kind != JINJA_DICT)
 		return jinja_fail(s, "'%s' object has no attribute 'items'", jinja_type(v));
 	list = jinja_dict_items(s, v);
-	p = list && pick.attribute ? ordered(s, list, &pick, jinja_arg_true(a->bound[2], false)) : NULL;
+	p = list && pick.attribute ? ordered(s, list, &pick, jinja_picked, jinja_arg_true(a->bound[2], false)) : NULL;
 	return p ? values(s, p, list->n) : NULL;
 }
 
@@ -293,7 +295,7 @@ static struct jinja_value *filter_groupby(struct jinja_scratch *s, struct jinja_
 				   .otherwise = a->bound[1],
 				   .fold = !jinja_arg_true(a->bound[2], false) };
 	struct jinja_value *list = jinja_list_of(s, v), *to = jinja_list(s);
-	struct jinja_pair *p = list ? ordered(s, list, &pick, false) : NULL;
+	struct jinja_pair *p = list ? ordered(s, list, &pick, jinja_picked, false) : NULL;
 
 	for (uint32_t i = 0, n; p && to && i < list->n; i += n) {
 		for (n = 1; i + n < list->n && jinja_step(s, 1) && jinja_equal(s, p[i].key, p[i + n].key); n++)

@@ -29,6 +29,16 @@ static struct jinja_value *filter_string(struct jinja_scratch *s, struct jinja_v
 	return jinja_str(s, v);
 }
 
+static struct jinja_value *big(struct jinja_scratch *s, double f)
+{
+	char text[400];
+	struct jinja_value *v = jinja_string(s, text, (size_t)snprintf(text, sizeof(text), "%.0f", f), false);
+
+	if (v)
+		v->kind = JINJA_BIG;
+	return v;
+}
+
 static struct jinja_value *filter_int(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
 	int64_t base = jinja_arg_int(s, a->bound[1], 10), i;
@@ -48,7 +58,7 @@ static struct jinja_value *filter_int(struct jinja_scratch *s, struct jinja_valu
 	if (isnan(f) || isinf(f))
 		return a->bound[0] ? a->bound[0] : jinja_int(s, 0);
 	if (f >= 9.3e18 || f <= -9.3e18)
-		return jinja_fail(s, "an integer past 64 bits");
+		return big(s, f);
 	return jinja_int(s, (int64_t)f);
 }
 
@@ -108,7 +118,8 @@ static struct jinja_value *filter_round(struct jinja_scratch *s, struct jinja_va
 		return jinja_fail(s, "type %s doesn't define __round__ method", jinja_type(v));
 	if (up || down) {
 		scale = pow(10, (double)digits);
-		return jinja_float(s, (up ? ceil(jinja_double(v) * scale) : floor(jinja_double(v) * scale)) / scale);
+		return jinja_float(s, ((up ? ceil(jinja_double(v) * scale) : floor(jinja_double(v) * scale)) + 0.0) /
+					      scale);
 	}
 	if (v->kind != JINJA_FLOAT)
 		return digits >= 0 ? jinja_operate(s, OP_ADD, v, jinja_int(s, 0))
@@ -196,7 +207,7 @@ static struct jinja_value *filter_filesizeformat(struct jinja_scratch *s, struct
 	if (bytes == 1)
 		return jinja_word(s, "1 Byte");
 	if (bytes < base) {
-		snprintf(text, sizeof(text), "%.0f Bytes", trunc(bytes));
+		snprintf(text, sizeof(text), "%.0f Bytes", trunc(bytes) + 0.0);
 		return jinja_string(s, text, strlen(text), false);
 	}
 	for (unit = base * base; bytes >= unit && i < 7; i++)

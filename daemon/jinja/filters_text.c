@@ -3,6 +3,7 @@
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/format.h"
+#include "daemon/jinja/number.h"
 #include "daemon/jinja/text.h"
 #include "daemon/jinja/unicode.h"
 #include "daemon/jinja/utf8.h"
@@ -139,21 +140,23 @@ static struct jinja_value *filter_truncate(struct jinja_scratch *s, struct jinja
 {
 	static struct jinja_value dots = { .kind = JINJA_STRING, .n = 3, .s = { "...", NULL } },
 				  space = { .kind = JINJA_STRING, .n = 1, .s = { " ", NULL } };
-	int64_t length = jinja_arg_int(s, a->bound[0], 255), leeway = 5, n_end, at;
+	int64_t length = jinja_arg_int(s, a->bound[0], 255), leeway = 5, n_end, n, at;
 	struct jinja_value *end = a->bound[2] ? jinja_arg_text(s, a->bound[2]) : &dots, *parts[2];
 
 	if (a->bound[3] && a->bound[3]->kind != JINJA_NONE)
 		leeway = jinja_arg_int(s, a->bound[3], 5);
-	v = jinja_arg_text(s, v);
 	n_end = end ? jinja_length(s, end) : 0;
-	if (!v || jinja_failed(s))
+	n = jinja_length(s, v);
+	if (jinja_failed(s))
 		return NULL;
 	if (length < n_end)
 		return jinja_fail(s, "expected length >= %lld, got %lld", (long long)n_end, (long long)length);
 	if (leeway < 0)
 		return jinja_fail(s, "expected leeway >= 0, got %lld", (long long)leeway);
-	if (leeway > INT32_MAX || length > INT32_MAX || jinja_length(s, v) <= length + leeway)
+	if (leeway > INT32_MAX || length > INT32_MAX || n <= length + leeway)
 		return v;
+	if (v->kind != JINJA_STRING)
+		return jinja_arg_text(s, v);
 	parts[0] = jinja_text_part(s, v, 0, head(v, length - n_end));
 	parts[1] = end;
 	if (!parts[0] || !jinja_step(s, v->n / 64))
@@ -264,7 +267,48 @@ static struct jinja_value *filter_format(struct jinja_scratch *s, struct jinja_v
 	return v && given ? jinja_percent(s, v, given) : NULL;
 }
 
-/* Comments and tags go, white space becomes single spaces. Entities are read back by `unescaped`. */
+/* The character that an entity between '&' and ';' is; 0: none that is known here. */
+static uint32_t entity(const char *p, size_t n)
+{
+	static const struct {
+		const char *name;
+		uint32_t c;
+	} known[] = {
+		{ "amp", '&' }, { "lt", '<' }, { "gt", '>' }, { "quot", '"' }, { "apos", '\'' }, { "nbsp", 0xa0 }
+	};
+	int64_t c = 0;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strlen(known[i].name) == n && !memcmp(known[i].name, p, n))
+			return known[i].c;
+	if (n < 2 || *p != '#' ||
+	    !jinja_parse_int(p + 1 + ((p[1] | 32) == 'x'), n - 1 - ((p[1] | 32) == 'x'), (p[1] | 32) == 'x' ? 16 : 10,
+			     &c))
+		return 0;
+	return c > 0 && c <= 0x10ffff && !(c >= 0xd800 && c < 0xe000) ? (uint32_t)c : 0;
+}
+
+static struct jinja_value *unescaped(struct jinja_scratch *s, const struct jinja_value *v)
+{
+	struct jinja_build b;
+
+	jinja_build_init(&b, s, v->n);
+	for (size_t i = 0; i < v->n && jinja_step(s, 1); i++) {
+		size_t n = v->n - i < 12 ? v->n - i : 12;
+		const char *end = v->s.p[i] == '&' ? memchr(v->s.p + i, ';', n) : NULL;
+		uint32_t c = end ? entity(v->s.p + i + 1, (size_t)(end - v->s.p) - i - 1) : 0;
+
+		if (!c) {
+			jinja_add_part(&b, v, i, i + 1);
+			continue;
+		}
+		jinja_add_rune(&b, c, NULL);
+		i = (size_t)(end - v->s.p);
+	}
+	return jinja_built(&b);
+}
+
+/* Comments and tags go, white space becomes single spaces. */
 static struct jinja_value *filter_striptags(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
 	struct jinja_value *text = jinja_str(s, v), *words;
@@ -300,7 +344,8 @@ static struct jinja_value *filter_striptags(struct jinja_scratch *s, struct jinj
 			jinja_add_word(&b, " ");
 		jinja_add_string(&b, words->l.at[k]);
 	}
-	return jinja_built(&b);
+	text = jinja_built(&b);
+	return text ? unescaped(s, text) : NULL;
 }
 
 static const struct jinja_row row[] = {

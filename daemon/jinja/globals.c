@@ -150,13 +150,21 @@ static const struct jinja_row row[] = {
 	{ "lipsum", lipsum, "", 0, ROW_REST | ROW_NAMED },
 };
 
-struct jinja_value *jinja_builtin(struct jinja_scratch *s, const char *p, size_t n)
+static struct jinja_value *function(struct jinja_scratch *s, const struct jinja_row *r)
 {
-	static const struct jinja_table table = { row, sizeof(row) / sizeof(row[0]) };
-	const struct jinja_row *r = jinja_table_find(&table, p, n);
-	struct jinja_value *v = r ? jinja_new_value(s, JINJA_FUNCTION) : NULL;
+	struct jinja_value *v = jinja_new_value(s, JINJA_FUNCTION);
 
 	if (v)
 		v->m.row = r;
 	return v;
+}
+
+struct jinja_value *jinja_builtin(struct jinja_scratch *s, const char *p, size_t n)
+{
+	static const struct jinja_table table = { row, sizeof(row) / sizeof(row[0]) };
+	const struct jinja_row *r = jinja_table_find(&table, p, n);
+
+	if (n == 4 && !memcmp(p, "self", n))
+		return jinja_new_value(s, JINJA_SELF);
+	return r ? function(s, r) : NULL;
 }

@@ -8,6 +8,9 @@ static struct jinja_value *list_index(struct jinja_scratch *s, struct jinja_valu
 {
 	int64_t from = jinja_arg_int(s, a->bound[1], 0), to = jinja_arg_int(s, a->bound[2], v->n);
 
+	v = jinja_list_of(s, v);
+	if (!v)
+		return NULL;
 	from = from < 0 ? (from + v->n < 0 ? 0 : from + v->n) : from;
 	to = to < 0 ? to + v->n : to > v->n ? v->n : to;
 	for (int64_t i = from; i < to && jinja_step(s, 1); i++)
@@ -20,7 +23,8 @@ static struct jinja_value *list_count(struct jinja_scratch *s, struct jinja_valu
 {
 	int64_t n = 0;
 
-	for (uint32_t i = 0; i < v->n && jinja_step(s, 1); i++)
+	v = jinja_list_of(s, v);
+	for (uint32_t i = 0; v && i < v->n && jinja_step(s, 1); i++)
 		n += jinja_equal(s, v->l.at[i], a->bound[0]);
 	return jinja_int(s, n);
 }

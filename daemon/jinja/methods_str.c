@@ -24,6 +24,7 @@ CASE(lower, CASE_LOWER)
 CASE(title, CASE_TITLE)
 CASE(capitalize, CASE_CAPITAL)
 CASE(swapcase, CASE_SWAP)
+CASE(casefold, CASE_FOLD)
 
 #define STRIP(name, left, right)                                                                                    \
 	static struct jinja_value *str_##name(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a) \
@@ -325,7 +326,7 @@ static const struct jinja_row row[] = {
 	{ "title", str_title, "", 0, 0 },
 	{ "capitalize", str_capitalize, "", 0, 0 },
 	{ "swapcase", str_swapcase, "", 0, 0 },
-	{ "casefold", str_lower, "", 0, 0 },
+	{ "casefold", str_casefold, "", 0, 0 },
 	{ "join", str_join, "iterable", 1, 0 },
 	{ "find", str_find, "sub start end", 1, 0 },
 	{ "rfind", str_rfind, "sub start end", 1, 0 },

@@ -87,6 +87,19 @@ static bool hex_escape(const char *at, const char *end, int n, uint32_t *c)
 	return *c <= 0x10ffff;
 }
 
+/*
+ * A character past ASCII behind a backslash: Python has written it as an escape by then, whose backslash the other one escapes.
+ * Such a string is longer than its source.
+ */
+static size_t spelled(const char **q, const char *end, char *to)
+{
+	size_t len;
+	uint32_t c = jinja_utf8_get(*q - 1, (size_t)(end - *q) + 1, &len);
+
+	*q += len - 1;
+	return (size_t)sprintf(to, c < 0x100 ? "x%02x" : c < 0x10000 ? "u%04x" : "U%08x", c);
+}
+
 /* Behind the backslash at *q; the bytes it stands for. */
 static size_t escape(struct jinja_parser *p, const char **q, const char *end, char *to)
 {
@@ -117,8 +130,11 @@ static size_t escape(struct jinja_parser *p, const char **q, const char *end, ch
 		return 0;
 	}
 	to[0] = '\\';
-	to[1] = c;
-	return 2;
+	if ((unsigned char)c < 0x80) {
+		to[1] = c;
+		return 2;
+	}
+	return 1 + spelled(q, end, to + 1);
 }
 
 static size_t unescape(struct jinja_parser *p, const struct jinja_token *t, char *to)
@@ -136,6 +152,9 @@ static size_t unescape(struct jinja_parser *p, const struct jinja_token *t, char
 	return n;
 }
 
+/* Three bytes become ten at the worst: a backslash and a character of two. */
+#define GROWN(n) (4 * (n) + 16)
+
 static struct jinja_node *strings(struct jinja_parser *p)
 {
 	struct jinja_node *n = constant(p, JINJA_STRING);
@@ -147,13 +166,13 @@ static struct jinja_node *strings(struct jinja_parser *p)
 			(struct jinja_value){ .kind = JINJA_STRING, .n = (uint32_t)size, .s = { p->now.p, jinja_all } };
 		return jinja_parse_next(p) ? n : NULL;
 	}
-	to = n ? jinja_keep(p->t, size + 1) : NULL;
+	to = n ? jinja_keep(p->t, GROWN(size)) : NULL;
 	if (!to)
 		return NULL;
 	*n->value = (struct jinja_value){ .kind = JINJA_STRING, .s = { to, jinja_all } };
 	n->value->n = (uint32_t)unescape(p, &p->now, to);
 	while (jinja_parse_next(p) && p->now.type == TOKEN_STRING) {
-		char *longer = jinja_keep(p->t, n->value->n + p->now.n + 1);
+		char *longer = jinja_keep(p->t, n->value->n + GROWN(p->now.n));
 
 		if (!longer)
 			return jinja_parse_fail(p, "no memory for the template");

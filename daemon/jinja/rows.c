@@ -49,6 +49,7 @@ const struct jinja_row *jinja_method_of(const struct jinja_value *v, const char 
 	case JINJA_LIST:
 		return jinja_table_find(&jinja_methods_list, p, n);
 	case JINJA_TUPLE:
+	case JINJA_RANGE:
 		return jinja_table_find(&jinja_methods_tuple, p, n);
 	case JINJA_DICT:
 		return jinja_table_find(&jinja_methods_dict, p, n);

@@ -54,6 +54,20 @@ static bool is_last_sigma(struct jinja_scratch *s, const struct jinja_value *v, 
 	return c && jinja_is_cased(c) && !behind;
 }
 
+/* Folding is, but for a few letters, what becomes of capitals made small again. */
+static int to_fold(uint32_t c, uint32_t as[3])
+{
+	int n = c == 0x131 ? jinja_to_lower(c, as) : jinja_to_upper(c, as);
+
+	for (int i = 0; i < n; i++) {
+		uint32_t low[3];
+
+		if (jinja_to_lower(as[i], low) == 1)
+			as[i] = low[0];
+	}
+	return n;
+}
+
 static void add_case(struct jinja_build *b, const struct jinja_value *v, size_t at, uint32_t c,
 		     int (*to)(uint32_t c, uint32_t as[3]))
 {
@@ -81,6 +95,8 @@ struct jinja_value *jinja_text_case(struct jinja_scratch *s, const struct jinja_
 			to = jinja_to_title;
 		if (how == CASE_SWAP)
 			to = jinja_is_upper(c) ? jinja_to_lower : jinja_to_upper;
+		if (how == CASE_FOLD)
+			to = to_fold;
 		if (how == CASE_TITLE)
 			in_word = jinja_is_cased(c);
 		first = false;
@@ -264,11 +280,8 @@ static struct jinja_value *split_blank(struct jinja_scratch *s, const struct jin
 			i += len;
 		if (i == v->n)
 			break;
-		if (!max--) {
-			struct jinja_value *rest = jinja_text_part(s, v, i, v->n);
-
-			return rest ? jinja_list_append(s, list, jinja_text_strip(s, rest, NULL, false, true)) : NULL;
-		}
+		if (!max--)
+			return jinja_list_append(s, list, jinja_text_part(s, v, i, v->n));
 		for (from = i; i < v->n && !jinja_is_space(jinja_utf8_get(v->s.p + i, v->n - i, &len)); i += len)
 			;
 		list = jinja_list_append(s, list, jinja_text_part(s, v, from, i));
@@ -300,9 +313,7 @@ static struct jinja_value *rsplit_blank(struct jinja_scratch *s, const struct ji
 		if (!to)
 			break;
 		if (!max--) {
-			struct jinja_value *rest = jinja_text_part(s, v, 0, to);
-
-			list = rest ? jinja_list_append(s, list, jinja_text_strip(s, rest, NULL, true, false)) : NULL;
+			list = jinja_list_append(s, list, jinja_text_part(s, v, 0, to));
 			break;
 		}
 		for (end = to; to && !jinja_is_space(before(v, to, &at)); to = at)

@@ -6,7 +6,7 @@
 
 #include "daemon/jinja/build.h"
 
-enum jinja_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_SWAP };
+enum jinja_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_SWAP, CASE_FOLD };
 
 struct jinja_value *jinja_text_case(struct jinja_scratch *s, const struct jinja_value *v, enum jinja_case how);
 struct jinja_value *jinja_text_part(struct jinja_scratch *s, const struct jinja_value *v, size_t from,

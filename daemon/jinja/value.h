@@ -36,6 +36,7 @@ enum jinja_kind {
 	JINJA_LOOP,
 	JINJA_CYCLER,
 	JINJA_JOINER,
+	JINJA_SELF, /* the template itself, which has no blocks and so nothing to ask for */
 	JINJA_N_KIND,
 };
 
