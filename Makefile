@@ -14,7 +14,7 @@ LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The ISA folder is the compiler flag.
 ISA_avx2       := -mavx2 -mfma -mf16c
-ISA_avx512vnni := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi -mprefer-vector-width=512
+ISA_avx512vnni := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 ISA_zen4       := $(ISA_avx512vnni)
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding.
 KERNEL_CFLAGS := -O3

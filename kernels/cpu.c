@@ -21,7 +21,7 @@ uint32_t kernels_available(void)
 	mask |= 1u << ISA_AVX2;
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-	    __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")) {
+	    __builtin_cpu_supports("avx512vnni")) {
 		mask |= 1u << ISA_AVX512VNNI;
 		if (__builtin_cpu_is("amd")) /* no instruction more, but pipes that add beside those that multiply */
 			mask |= 1u << ISA_ZEN4;

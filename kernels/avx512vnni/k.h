@@ -1,15 +1,9 @@
-/* The scales and minima of Q4_K and Q5_K. */
+/* The scales and minima of Q4_K and Q5_K. AVX-512 BW is enough for them: Cascade Lake multiplies by VNNI and has no VBMI, so a byte
+ * goes to its lane by a widening load, or inside its 128 bits. */
 #ifndef GYRE_KERNELS_AVX512VNNI_K_H
 #define GYRE_KERNELS_AVX512VNNI_K_H
 
 #include "kernels/avx512vnni/sums.h"
-
-/* Row r's byte is the r-th of sixteen: r in both halves of lane r, for scale6 and min6_pair to add where their sixteen begin. */
-INLINE __m512i row_places(void)
-{
-	return _mm512_set_epi32(0xf000f, 0xe000e, 0xd000d, 0xc000c, 0xb000b, 0xa000a, 0x90009, 0x80008, 0x70007,
-				0x60006, 0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0);
-}
 
 /* Six-bit scales 4h .. 4h + 3 of sixteen rows, bytes [4][16], from the panel's sc[12][16] (quant.h). */
 INLINE __m512i scales6(const uint8_t *sc, int h)
@@ -34,20 +28,29 @@ INLINE __m512i mins6(const uint8_t *sc, int h)
 		_mm512_and_si512(_mm512_srli_epi16(first, 2), _mm512_set1_epi8(48)));
 }
 
-/* Scale s (0..7), a lane a row. */
-INLINE __m512i scale6(const uint8_t *sc, int s)
+/* The eight scales of a block, for scale6 to widen one at a time. */
+INLINE void unpack_scales6(uint8_t to[8][PANEL_ROWS], const uint8_t *sc)
 {
-	__m512i at = _mm512_add_epi32(row_places(), _mm512_set1_epi32(s % 4 * 16));
-
-	return _mm512_maskz_permutexvar_epi8(0x1111111111111111u, at, scales6(sc, s / 4));
+	_mm512_storeu_si512(to[0], scales6(sc, 0));
+	_mm512_storeu_si512(to[4], scales6(sc, 1));
 }
 
-/* Minima 2p and 2p + 1 (p = 0..3), a pair of i16 a row. */
+/* One of them, a lane a row. */
+INLINE __m512i scale6(const uint8_t of[PANEL_ROWS])
+{
+	return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)of));
+}
+
+/* Minima 2p and 2p + 1 (p = 0..3), a pair of i16 a row: the four bytes of rows 4i .. 4i + 3 of each of four minima meet in the
+ * i-th 128 bits, where a byte can be put anywhere, or left out (-1). */
 INLINE __m512i min6_pair(const uint8_t *sc, int p)
 {
-	__m512i at = _mm512_add_epi32(row_places(), _mm512_set1_epi32(p % 2 * 0x200020 + 0x100000));
+	const __m512i by_four_rows = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+	const __m128i first = _mm_set_epi8(-1, 7, -1, 3, -1, 6, -1, 2, -1, 5, -1, 1, -1, 4, -1, 0);
+	const __m128i second = _mm_set_epi8(-1, 15, -1, 11, -1, 14, -1, 10, -1, 13, -1, 9, -1, 12, -1, 8);
 
-	return _mm512_maskz_permutexvar_epi8(0x5555555555555555u, at, mins6(sc, p / 2));
+	return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(by_four_rows, mins6(sc, p / 2)),
+				   _mm512_broadcast_i32x4(p % 2 ? second : first));
 }
 
 /* acc[n] += dw * da * isum - dmin * da * sum of min * sum32: what ends a block of w for the n tokens of x. */

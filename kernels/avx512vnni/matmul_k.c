@@ -17,11 +17,13 @@ INLINE void block_k45(const size_t n, const struct form *f, panel_sums acc, cons
 	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 8; /* of a sub-block */
 	const uint8_t *q = x + 52 * n, *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
 	__m512i isum[ACT_TILE], part[ACT_TILE];
+	uint8_t scales[8][PANEL_ROWS];
 
+	unpack_scales6(scales, sc);
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
 	for (size_t s = 0; s < 8; s++) {
-		__m512i scale = scale6(sc, (int)s);
+		__m512i scale = scale6(scales[s]);
 
 		if (n >= PREFETCH_TOKENS)
 			prefetch(w + s * share, share);

@@ -97,12 +97,14 @@ INLINE void block_q4_k(const size_t n, const struct form *f, panel_sums acc, con
 	const int32_t *cross = (const int32_t *)(x + 308 * n);
 	const uint8_t *sc = w + 64, *qs = sc + 192;
 	__m512i isum[ACT_TILE], rows = _mm512_setzero_si512();
+	uint8_t scales[8][PANEL_ROWS];
 
 	(void)f;
+	unpack_scales6(scales, sc);
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_setzero_si512();
 	for (size_t s = 0; s < 8; s++) {
-		__m512i scale = scale6(sc, (int)s), part[ACT_TILE], row = _mm512_setzero_si512();
+		__m512i scale = scale6(scales[s]), part[ACT_TILE], row = _mm512_setzero_si512();
 		const uint8_t *q = x + (52 + 32 * s) * n;
 
 		prefetch(w + s * share, share);

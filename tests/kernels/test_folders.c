@@ -1,0 +1,77 @@
+/*
+ * Why it matters: the folder is the promise which CPUs a kernel runs on, and select.c trusts it. One instruction more than the level
+ * has, written or made by the compiler, kills gyred on the CPUs in between: VBMI in avx512vnni/ all of Cascade Lake, which no
+ * machine that runs these tests may be. So the objects are disassembled.
+ */
+#include <regex.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define VBMI   "vperm(b|i2b|t2b)|vpmultishiftqb|vpcompress[bw]|vpexpand[bw]|vpsh[lr]d(v?[wdq])"
+#define AVX512 "%zmm|%k[0-7]|[xy]mm(1[6-9]|2[0-9]|3[01])"
+
+/* What a folder's instructions, as objdump writes them, do not match, and one of it that they do. */
+static const struct folder {
+	const char *name, *never, *some;
+} folders[] = {
+	{ "ref", "%ymm|" AVX512, "mulss" },
+	{ "avx2", AVX512 "|vpdpbusd|vpdpwssd", "vpmaddubsw .*%ymm" },
+	{ "avx512vnni", "\\b(" VBMI "|vdpbf16ps|vpopcnt[bw]|vcvtne2ps2bf16)\\b", "vpdpbusd .*%zmm" },
+	{ "zen4", "\\b(" VBMI ")\\b", "vpdpbusd .*%zmm" },
+};
+
+static void compile(regex_t *re, const char *pattern)
+{
+	assert_int_equal(regcomp(re, pattern, REG_EXTENDED | REG_NOSUB), 0);
+}
+
+static void check_folder(const struct folder *f)
+{
+	const char *build = getenv("BUILD");
+	char line[512], object[512] = "", symbol[256] = "";
+	regex_t never, some;
+	size_t n = 0, n_some = 0;
+	FILE *p;
+
+	snprintf(line, sizeof(line), "objdump -d --no-show-raw-insn %s/obj/kernels/%s/*.o", build ? build : "build",
+		 f->name);
+	p = popen(line, "r");
+	assert_non_null(p);
+	compile(&never, f->never), compile(&some, f->some);
+	while (fgets(line, sizeof(line), p)) {
+		if (line[0] != ' ') {
+			snprintf(strstr(line, "file format") ? object : symbol, sizeof(symbol), "%.250s", line);
+			continue;
+		}
+		n++;
+		n_some += regexec(&some, line, 0, NULL, 0) == 0;
+		if (regexec(&never, line, 0, NULL, 0) == 0)
+			fail_msg("%s/ has an instruction beyond its level: %s%s%s", f->name, object, symbol, line);
+	}
+	pclose(p);
+	regfree(&never), regfree(&some);
+	if (!n || !n_some)
+		fail_msg("%s/: %zu instructions, none of them %s: is objdump (binutils) there, and $BUILD the build?",
+			 f->name, n, f->some);
+}
+
+static void a_folder_keeps_to_its_level(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		check_folder(&folders[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_folder_keeps_to_its_level),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
