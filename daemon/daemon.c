@@ -120,6 +120,20 @@ static int open_kernels(struct daemon *d, struct error *e)
 	return 0;
 }
 
+#define KEY_WARN_MAX 8
+
+/* What a file says beyond what gyre knows of its architecture may change numbers, or not. */
+static void warn_keys(const struct daemon *d)
+{
+	struct gguf_str key;
+	size_t i = 0;
+
+	for (int n = 0; n < KEY_WARN_MAX && model_unknown_key(d->weights[0]->gguf, &i, &key); n++)
+		log_warn("the model's %.*s is not known to this gyre and has no effect: if it changes what the model "
+			 "computes, the answers are wrong",
+			 (int)key.n, key.p);
+}
+
 static void warn_chat(const struct daemon *d)
 {
 	struct gguf_str chat;
@@ -215,7 +229,8 @@ static int open_weights(struct daemon *d, struct error *e)
 			r = load_weights(d, i, e);
 	}
 	if (r == 0)
-		warn_chat(d);
+		warn_keys(d);
+	warn_chat(d);
 	return r;
 }
 

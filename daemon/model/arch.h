@@ -126,6 +126,9 @@ struct model {
 	bool is_split; /* on some node */
 };
 
+/* keys.c: -ENOTSUP with the name of a key that asks for what gyre does not compute. */
+int keys_check(const struct gguf *g, const char *arch, struct error *e);
+
 /* hparams.c: metadata every decoder has. -EINVAL with the key's name. */
 int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 

@@ -72,13 +72,13 @@ static int layer_open(struct model *m, const struct weights *w, uint32_t i, stru
 	return 0;
 }
 
-/* A tensor left over is a part of the model that this code would leave out: biases, experts, adapters. */
+/* A tensor left over is a part of the model that this code would leave out: biases, adapters. */
 static int check_unused(const struct model *m, const struct weights *w, size_t n_used, struct error *e)
 {
 	if (gguf_n_tensor(w->gguf) == n_used)
 		return 0;
 	return error_set(e, -ENOTSUP,
-			 "the file has %zu tensors where a llama of %u layers has %zu: a variant (biases, experts) "
+			 "the file has %zu tensors where a llama of %u layers has %zu: a variant (biases) "
 			 "that gyre does not run",
 			 gguf_n_tensor(w->gguf), m->hp.n_layer, n_used);
 }

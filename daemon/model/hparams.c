@@ -10,6 +10,25 @@
 #define LAYER_MAX 1024u
 #define CTX_MAX   (1u << 24)
 
+/* A number, or one for each layer that is the same for all: -ERANGE otherwise, and then *v is the first. */
+static int get_equal(const struct gguf *g, const char *key, uint32_t *v)
+{
+	struct gguf_arr a;
+	int r = gguf_get_arr(g, key, &a);
+
+	if (r < 0)
+		return gguf_get_u32(g, key, v);
+	if (!a.n || a.type > GGUF_I32)
+		return -EINVAL;
+	if (gguf_arr_int(&a, 0) < 0 || gguf_arr_int(&a, 0) > UINT32_MAX)
+		return -EINVAL;
+	*v = (uint32_t)gguf_arr_int(&a, 0);
+	for (uint64_t i = 1; i < a.n; i++)
+		if (gguf_arr_int(&a, i) != (int64_t)*v)
+			return -ERANGE;
+	return 0;
+}
+
 /* def: what an absent key means; 0: it must be there. */
 static int get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
 		   struct error *e)
@@ -18,13 +37,16 @@ static int get_u32(const struct gguf *g, const char *arch, const char *name, uin
 	int r;
 
 	snprintf(key, sizeof(key), "%s.%s", arch, name);
-	r = gguf_get_u32(g, key, v);
+	r = get_equal(g, key, v);
 	if (r == -ENOENT && def) {
 		*v = def;
 		return 0;
 	}
 	if (r == -ENOENT)
 		return error_set(e, -EINVAL, "the file has no %s: not a complete %s model", key, arch);
+	if (r == -ERANGE)
+		return error_set(e, -ENOTSUP,
+				 "%s differs between layers, which is not supported yet; use another model", key);
 	if (r < 0)
 		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
 	if (*v < 1 || *v > max)
@@ -79,6 +101,9 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, str
 	char key[KEY_BYTES];
 	int r;
 
+	r = keys_check(g, arch, e);
+	if (r < 0)
+		return r;
 	r = get_u32(g, arch, "embedding_length", &hp->n_embd, 0, DIM_MAX, e);
 	if (r < 0)
 		return r;
@@ -91,6 +116,10 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, str
 	r = get_u32(g, arch, "context_length", &hp->n_ctx_train, 0, CTX_MAX, e);
 	if (r < 0)
 		return r;
+	snprintf(key, sizeof(key), "%s.attention.sliding_window", arch);
+	r = gguf_get_u32(g, key, &hp->n_window);
+	if (r < 0 && r != -ENOENT)
+		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
 	snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", arch);
 	if (gguf_get_f32(g, key, &hp->rms_eps) < 0 || !(hp->rms_eps >= 0 && hp->rms_eps < 1))
 		return error_set(e, -EINVAL, "%s is missing or not a number in 0..1", key);

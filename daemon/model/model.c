@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROW_MAX   65536u
 #define LOGIT_MAX 65536u
@@ -139,6 +140,17 @@ static int arch_read(const struct arch **arch, struct hparams *hp, const struct 
 	return hparams_read(hp, g, (*arch)->name, e);
 }
 
+/* A router, or experts as one tensor or each as its own: "blk.0.ffn_gate_inp.weight", "..ffn_up_exps..", "..ffn_up.3.weight". */
+static bool is_of_experts(const struct gguf_tensor *t)
+{
+	char name[GGUF_NAME_MAX + 1];
+	unsigned layer, expert;
+
+	snprintf(name, sizeof(name), "%.*s", (int)t->name.n, t->name.p);
+	return strstr(name, ".ffn_gate_inp.") || strstr(name, "_exps.") ||
+	       sscanf(name, "blk.%u.ffn_%*[a-z].%u.", &layer, &expert) == 2;
+}
+
 int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
 {
 	const struct arch *arch;
@@ -153,6 +165,11 @@ int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct err
 		const struct quant_info *q = quant_info(t->type);
 		enum plan_axis axis = arch->axis(t->name.p, t->name.n);
 
+		if (is_of_experts(t))
+			return error_set(e, -ENOTSUP,
+					 "tensor %.*s: a mixture of experts, which is not supported yet; use a dense "
+					 "model",
+					 (int)t->name.n, t->name.p);
 		if (axis == PLAN_HEAD_K && q)
 			s.head_block = max_u32(s.head_block, q->block_len);
 		if (axis == PLAN_FF_K && q)
@@ -182,11 +199,18 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	if (o->n_ctx > m->hp.n_ctx_train)
 		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u; lower --ctx", o->n_ctx,
 				 m->hp.n_ctx_train);
+	if (m->hp.n_window && o->n_ctx > m->hp.n_window)
+		return error_set(e, -ENOTSUP,
+				 "a context of %u: past %u positions this model attends to a sliding window, which is "
+				 "not supported yet; lower --ctx to %u",
+				 o->n_ctx, m->hp.n_window, m->hp.n_window);
 	m->n_row_max = max_u32(o->n_row_max, o->n_logit_max);
 	m->n_logit_max = o->n_logit_max;
 	m->n_thread = o->n_thread;
 	m->kv_type = o->kv_type;
-	m->n_ctx = o->n_ctx ? o->n_ctx : m->hp.n_ctx_train;
+	m->n_ctx = o->n_ctx                                               ? o->n_ctx
+		   : m->hp.n_window && m->hp.n_window < m->hp.n_ctx_train ? m->hp.n_window
+									  : m->hp.n_ctx_train;
 	return 0;
 }
 

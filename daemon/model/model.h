@@ -18,7 +18,8 @@
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
-	uint32_t n_rot; /* dimensions of a head that rotate */
+	uint32_t n_rot;    /* dimensions of a head that rotate */
+	uint32_t n_window; /* positions a query sees, where no more than these can be had; 0: all */
 	float rms_eps;
 };
 
@@ -26,7 +27,7 @@ struct model_options {
 	uint32_t n_row_max;   /* rows in one step */
 	uint32_t n_logit_max; /* logit rows in one step */
 	uint32_t n_thread;    /* largest team that will run it */
-	uint32_t n_ctx;       /* positions of a sequence at most; 0: n_ctx_train */
+	uint32_t n_ctx;       /* positions of a sequence at most; 0: n_ctx_train, or n_window if that is less */
 	enum kv_type kv_type; /* how K and V are stored */
 };
 
@@ -34,6 +35,9 @@ struct model;
 
 /* How a model's file is divided between nodes: weights_options.plan. -ENOTSUP, -EINVAL: what is wrong with the file. */
 int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+
+/* The next metadata key of the architecture's, from the *i-th, that gyre knows nothing of: it may change numbers. false: none. */
+bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key);
 
 /* The weights, loaded with model_plan, and the kernel table stay the caller's and outlive the model. */
 int model_open(struct model **mp, const struct weights *w, const struct kernels *k, const struct model_options *o,

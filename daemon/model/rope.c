@@ -85,7 +85,8 @@ enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN };
 struct rope_params {
 	enum rope_type type;
 	float base, factor;
-	float beta_fast, beta_slow, attn_factor; /* yarn */
+	float attn_factor;          /* of every rotated element, whatever the type */
+	float beta_fast, beta_slow; /* yarn */
 	uint32_t n_ctx_orig;
 };
 
@@ -146,8 +147,8 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 		float *v, min, max;
 	} want[] = {
 		{ "freq_base", &p->base, 1.5f, 1e15f },
-		{ "scale_linear", &p->factor, 1e-3f, 1e6f },
-		{ "scaling.factor", &p->factor, 1e-3f, 1e6f },
+		{ "scale_linear", &p->factor, 0, 1e6f },
+		{ "scaling.factor", &p->factor, 0, 1e6f },
 		{ "scaling.yarn_beta_fast", &p->beta_fast, 1e-3f, 1e6f },
 		{ "scaling.yarn_beta_slow", &p->beta_slow, 1e-3f, 1e6f },
 		{ "scaling.attn_factor", &p->attn_factor, 1e-3f, 1e3f },
@@ -158,12 +159,16 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 		if (r < 0)
 			return r;
 	}
+	if (p->factor == 0)
+		p->factor = 1; /* as good as absent */
+	if (p->factor < 1e-3f)
+		return error_set(e, -EINVAL, "%s.rope.scaling.factor is not 0 or a number in 0.001..1000000", arch);
 	snprintf(key, sizeof(key), "%s.rope.scaling.original_context_length", arch);
 	r = gguf_get_u32(g, key, &p->n_ctx_orig);
-	if (r == -ENOENT)
+	if (r < 0 && r != -ENOENT)
+		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
+	if (r == -ENOENT || p->n_ctx_orig == 0)
 		p->n_ctx_orig = n_ctx_train;
-	else if (r < 0 || p->n_ctx_orig == 0)
-		return error_set(e, -EINVAL, "%s is not a positive number", key);
 	return read_type(p, g, arch, e);
 }
 
@@ -207,7 +212,7 @@ int rope_init(struct model *m, const struct gguf *g, const char *arch, const flo
 {
 	uint32_t n_pair = m->hp.n_rot / 2;
 	struct rope_params p;
-	double scale = 1;
+	double scale;
 	int r = read_params(&p, g, arch, m->hp.n_ctx_train, e);
 
 	if (r < 0)
@@ -220,8 +225,9 @@ int rope_init(struct model *m, const struct gguf *g, const char *arch, const flo
 	if (!m->cos || !m->sin)
 		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
 				 m->n_ctx);
-	if (p.type == ROPE_YARN)
-		scale = p.attn_factor * (1 + 0.1 * log_f64(p.factor));
+	scale = p.attn_factor;
+	if (p.type == ROPE_YARN && p.factor > 1)
+		scale *= 1 + 0.1 * log_f64(p.factor);
 	for (uint32_t i = 0; i < n_pair; i++) {
 		double f = frequency(&p, m->hp.n_rot, i, freq_factor);
 

@@ -12,6 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A metadata entry as in the file; it takes the place of the one of its name. */
+struct tiny_kv {
+	const char *key;
+	uint32_t type; /* enum gguf_type */
+	const void *value;
+	size_t n;
+};
+
 struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
@@ -23,6 +31,8 @@ struct tiny {
 	const char *bend;  /* a tensor to write one row too short, or NULL */
 	const char *row;   /* a vector to write as a matrix of one row, or NULL */
 	const char *extra; /* a vector of 16 that no llama has, or NULL */
+	const struct tiny_kv *kv;
+	size_t n_kv;
 };
 
 /* What the tests of the whole daemon serve: four types of products, bytes as tokens. */
@@ -56,6 +66,8 @@ struct tiny_tensor {
 
 struct tiny_file {
 	FILE *f;
+	const struct tiny *o;
+	uint64_t n_kv;
 	struct tiny_tensor t[64];
 	size_t n;
 	uint32_t random;
@@ -81,6 +93,10 @@ static inline void tiny_str(struct tiny_file *f, const char *s)
 
 static inline void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
 {
+	for (size_t i = 0; i < f->o->n_kv; i++)
+		if (!strcmp(f->o->kv[i].key, key) && f->o->kv[i].value != v)
+			return;
+	f->n_kv++;
 	tiny_str(f, key);
 	tiny_put(f, &type, 4);
 	tiny_put(f, v, n);
@@ -224,6 +240,7 @@ static inline void tiny_info(struct tiny_file *f)
 
 static inline void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
 {
+	f->n_kv++;
 	tiny_str(f, key);
 	tiny_put(f, &(uint32_t){ 9 }, 4);
 	tiny_put(f, &type, 4);
@@ -244,8 +261,6 @@ static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 	tiny_str(f, spell);
 }
 
-#define TINY_N_KEY_VOCAB 7
-
 /* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
 static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, const char *chat_template)
 {
@@ -253,6 +268,7 @@ static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_
 	unsigned next = 0;
 
 	tiny_key(f, "tokenizer.ggml.model", 8, "\4\0\0\0\0\0\0\0gpt2", 12);
+	f->n_kv++;
 	tiny_str(f, "tokenizer.chat_template");
 	tiny_put(f, &(uint32_t){ 8 }, 4);
 	tiny_str(f, chat_template);
@@ -279,10 +295,9 @@ static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_
 /* 0, or -1 when the file cannot be written. */
 static inline int tiny_write(const char *path, const struct tiny *o)
 {
-	struct tiny_file f = { .f = fopen(path, "wb"), .random = 42 };
+	struct tiny_file f = { .f = fopen(path, "wb"), .o = o, .random = 42 };
 	float eps = 1e-5f;
 	uint32_t version = 3;
-	uint64_t n_kv = 10 + (o->n_token ? TINY_N_KEY_VOCAB : 0);
 
 	if (!f.f)
 		return -1;
@@ -297,10 +312,10 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_put(&f, "GGUF", 4);
 	tiny_put(&f, &version, 4);
 	tiny_put(&f, &f.n, 8);
-	tiny_put(&f, &n_kv, 8);
-	tiny_str(&f, "general.architecture");
-	tiny_put(&f, &(uint32_t){ 8 }, 4);
-	tiny_str(&f, "llama");
+	tiny_put(&f, &f.n_kv, 8); /* corrected below */
+	tiny_key(&f, "general.architecture", 8, "\5\0\0\0\0\0\0\0llama", 13);
+	for (size_t i = 0; i < o->n_kv; i++)
+		tiny_key(&f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
 	tiny_u32(&f, "llama.embedding_length", o->n_embd);
 	tiny_u32(&f, "llama.block_count", o->n_layer);
 	tiny_u32(&f, "llama.feed_forward_length", o->n_ff);
@@ -315,6 +330,8 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);
+	fseek(f.f, 16, SEEK_SET);
+	tiny_put(&f, &f.n_kv, 8);
 	return fclose(f.f);
 }
 

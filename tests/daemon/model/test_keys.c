@@ -1,0 +1,357 @@
+/*
+ * Why: a file's metadata change what a model computes, and a key that is left out in silence makes a model that is subtly another.
+ * Every key that llama.cpp has a name for is here: what gyre obeys must have its logits (tools/golden/keys.py), what it does
+ * not must be refused by name, and what is called harmless must change nothing.
+ */
+#include "tests/daemon/model/golden.h"
+#include "tests/daemon/model/harness.h"
+#include "tests/daemon/model/tiny.h"
+
+#include <unistd.h>
+
+#define N_TOK 24
+#define FROM_F32_KV \
+	4e-3 /* its K and V are f32, ours f16: 2e-3 with these weights (tools/golden/logits.py); a key left out: 0.1 and more */
+
+static char path[64];
+
+/* Scalars and arrays as a file has them. */
+#define KEY_U32(name, v)                                           \
+	{                                                          \
+		"llama." name, GGUF_U32, &(const uint32_t){ v }, 4 \
+	}
+#define KEY_F32(name, v)                                        \
+	{                                                       \
+		"llama." name, GGUF_F32, &(const float){ v }, 4 \
+	}
+#define KEY_BOOL(name, v)                                          \
+	{                                                          \
+		"llama." name, GGUF_BOOL, &(const uint8_t){ v }, 1 \
+	}
+#define KEY_STR(name, text)                                           \
+	{                                                             \
+		"llama." name, GGUF_STR, &(const struct {             \
+			uint64_t n;                                   \
+			char s[sizeof(text) - 1];                     \
+		} __attribute__((packed))){ sizeof(text) - 1, text }, \
+			8 + sizeof(text) - 1                          \
+	}
+
+struct pair {
+	uint32_t type;
+	uint64_t n;
+	uint32_t v[2];
+} __attribute__((packed));
+
+#define KEY_PAIR(name, a, b)                                                                                \
+	{                                                                                                   \
+		"llama." name, GGUF_ARR, &(const struct pair){ GGUF_U32, 2, { a, b } }, sizeof(struct pair) \
+	}
+
+/* Opens the served model with a key more; its error, or "" and the logits of N_TOK tokens. */
+static const char *open_with(const struct tiny_kv *kv, size_t n_kv, const char *extra, uint32_t n_ctx, float *logits)
+{
+	static struct error e;
+	struct weights_options wo = { .plan = model_plan, .n_thread = 1 };
+	struct model_options mo = { HARNESS_ROWS, HARNESS_ROWS, 1, n_ctx, KV_F16 };
+	struct tiny o = tiny_served;
+	struct weights *w = NULL;
+	struct model *m = NULL;
+	struct kernels k;
+	bool is_open;
+
+	o.kv = kv, o.n_kv = n_kv, o.extra = extra;
+	e.text[0] = 0;
+	assert_int_equal(tiny_write(path, &o), 0);
+	kernels_select(&k, ISA_MAX);
+	is_open = weights_load(&w, path, &wo, &e) == 0 && model_open(&m, w, &k, &mo, &e) == 0;
+	assert_int_equal(is_open, e.text[0] == 0);
+	model_close(m);
+	weights_free(w);
+	if (is_open && logits) {
+		int32_t token[N_TOK];
+		struct harness h;
+
+		for (int32_t i = 0; i < N_TOK; i++)
+			token[i] = i * 7;
+		harness_open(&h, path, ISA_MAX, 1, N_TOK);
+		harness_logits(&h, logits, token, N_TOK, N_TOK, 0);
+		harness_close(&h);
+	}
+	return e.text;
+}
+
+static void assert_refused(const struct tiny_kv *kv, const char *why)
+{
+	const char *said = open_with(kv, 1, NULL, 0, NULL);
+
+	if (!strstr(said, kv->key) || !strstr(said, why))
+		fail_msg("%s: not refused by name and with '%s', but: '%s'", kv->key, why, said);
+}
+
+/* Of the arch-prefixed keys of llama.cpp, those that ask for what gyre does not compute, with a value that does. */
+static void what_is_not_computed_is_refused_by_name(void **state)
+{
+	static const char *const number[] = {
+		"attention.clamp_kqv",
+		"attention.max_alibi_bias",
+		"attention.sliding_window_pattern",
+		"attention.scale",
+		"attention.output_scale",
+		"attention.value_scale",
+		"attention.temperature_length",
+		"attention.temperature_scale",
+		"attention.relative_buckets_count",
+		"attention.shared_kv_layers",
+		"attention.recurrent_layers",
+		"attention.q_lora_rank",
+		"attention.kv_lora_rank",
+		"attention.key_length_mla",
+		"attention.value_length_mla",
+		"attention.indexer.head_count",
+		"attention.compress_ratios",
+		"attention.key_length_swa",
+		"attention.value_length_swa",
+		"attn_logit_softcapping",
+		"final_logit_softcapping",
+		"router_logit_softcapping",
+		"logit_scale",
+		"embedding_scale",
+		"residual_scale",
+		"use_parallel_residual",
+		"embedding_length_out",
+		"embedding_length_per_layer_input",
+		"hidden_activation",
+		"swin_norm",
+		"swiglu_clamp_exp",
+		"swiglu_clamp_shexp",
+		"rescale_every_n_layers",
+		"token_shift_count",
+		"full_attention_interval",
+		"num_loops",
+		"n_deepstack_layers",
+		"nextn_predict_layers",
+		"decoder_block_count",
+		"hyper_connection.count",
+		"hash_layer_count",
+		"adapters.count",
+		"rope.dimension_count_swa",
+		"rope.dimension_sections",
+		"rope.freq_base_swa",
+		"rope.scaling.alpha",
+		"rope.scaling.yarn_ext_factor",
+		"rope.scaling.yarn_attn_factor",
+		"rope.scaling.yarn_log_multiplier",
+	};
+	static const char *const experts[] = {
+		"expert_count",
+		"expert_used_count",
+		"expert_shared_count",
+		"expert_feed_forward_length",
+		"expert_shared_feed_forward_length",
+		"expert_chunk_feed_forward_length",
+		"expert_group_count",
+		"expert_group_used_count",
+	};
+	char key[96];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
+		snprintf(key, sizeof(key), "llama.%s", number[i]);
+		assert_refused(&(struct tiny_kv){ key, GGUF_F32, &(float){ 7.5f }, 4 }, "use another model");
+	}
+	for (size_t i = 0; i < sizeof(experts) / sizeof(experts[0]); i++) {
+		snprintf(key, sizeof(key), "llama.%s", experts[i]);
+		assert_refused(&(struct tiny_kv){ key, GGUF_U32, &(uint32_t){ 8 }, 4 }, "mixture of experts");
+	}
+	assert_refused(&(struct tiny_kv)KEY_BOOL("attention.causal", 0), "not 1");
+	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "gelu"), "silu");
+	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.sliding_window_pattern", 0, 1), "not 0");
+	assert_refused(&(struct tiny_kv)KEY_STR("rope.scaling.type", "longrope"), "knows none, linear and yarn");
+}
+
+/* And the same keys where they say what gyre computes anyhow, those that weigh nothing, and one that nobody knows. */
+static void what_changes_nothing_is_taken(void **state)
+{
+	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
+	const struct tiny_kv kv[] = {
+		KEY_BOOL("attention.causal", 1),
+		KEY_F32("attention.clamp_kqv", 0),
+		KEY_F32("logit_scale", 1),
+		KEY_U32("expert_count", 0),
+		KEY_U32("expert_used_count", 0),
+		KEY_F32("expert_weights_scale", 3),
+		KEY_PAIR("rope.dimension_sections", 0, 0),
+		KEY_STR("hidden_activation", "silu"),
+		KEY_F32("rope.scaling.yarn_ext_factor", 1),
+		KEY_STR("tensor_data_layout", "Meta AI original pth"),
+		KEY_BOOL("rope.scaling.finetuned", 1),
+		KEY_U32("pooling_type", 3),
+		KEY_U32("vocab_size", TINY_SERVED_VOCAB),
+		KEY_F32("attention.layer_norm_epsilon", 1),
+		KEY_F32("rope.scaling.factor", 0),
+		KEY_F32("rope.scale_linear", 0),
+		KEY_F32("rope.scaling.attn_factor", 1),
+		KEY_U32("rope.scaling.original_context_length", 0),
+		KEY_U32("attention.sliding_window", TINY_SERVED_CTX),
+		KEY_PAIR("attention.head_count", 4, 4),
+		KEY_PAIR("attention.head_count_kv", 2, 2),
+		KEY_PAIR("feed_forward_length", 128, 128),
+		KEY_U32("something_new", 7),
+	};
+
+	(void)state;
+	assert_string_equal(open_with(NULL, 0, NULL, 0, want), "");
+	for (size_t i = 0; i < sizeof(kv) / sizeof(kv[0]); i++) {
+		memset(got, 0, sizeof(got));
+		if (strcmp(open_with(&kv[i], 1, NULL, 0, got), "") || memcmp(want, got, sizeof(want)))
+			fail_msg("%s makes another model: '%s'", kv[i].key, open_with(&kv[i], 1, NULL, 0, NULL));
+	}
+}
+
+static void what_differs_by_layer_is_refused_by_name(void **state)
+{
+	(void)state;
+	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.head_count", 4, 2), "differs between layers");
+	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.head_count_kv", 2, 4), "differs between layers");
+	assert_refused(&(struct tiny_kv)KEY_PAIR("feed_forward_length", 128, 64), "differs between layers");
+}
+
+/* Inside the window the answer is right; past it there is none. */
+static void a_window_bounds_the_context(void **state)
+{
+	const struct tiny_kv kv = KEY_U32("attention.sliding_window", 256);
+
+	(void)state;
+	assert_string_equal(open_with(&kv, 1, NULL, 256, NULL), "");
+	assert_non_null(strstr(open_with(&kv, 1, NULL, 257, NULL), "lower --ctx to 256"));
+	struct harness h;
+
+	harness_open(&h, path, ISA_MAX, 1, 0);
+	assert_int_equal(model_n_ctx(h.m), 256);
+	harness_close(&h);
+}
+
+static void an_unknown_key_is_told(void **state)
+{
+	const struct tiny_kv kv[] = { KEY_U32("something_new", 7), KEY_U32("vocab_size", 272), KEY_U32("another", 7) };
+	struct gguf_str key;
+	struct error e;
+	struct gguf *g;
+	size_t i = 0;
+
+	(void)state;
+	assert_string_equal(open_with(kv, 3, NULL, 0, NULL), "");
+	assert_int_equal(gguf_open(&g, path, &e), 0);
+	assert_true(model_unknown_key(g, &i, &key) && gguf_str_eq(key, "llama.something_new"));
+	assert_true(model_unknown_key(g, &i, &key) && gguf_str_eq(key, "llama.another"));
+	assert_false(model_unknown_key(g, &i, &key));
+	gguf_close(g);
+}
+
+static void experts_are_named_by_their_tensors(void **state)
+{
+	static const char *const name[] = { "blk.0.ffn_gate_inp.weight", "blk.1.ffn_up_exps.weight",
+					    "blk.0.ffn_down.3.weight" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+		const char *said = open_with(NULL, 0, name[i], 0, NULL);
+
+		if (!strstr(said, name[i]) || !strstr(said, "mixture of experts"))
+			fail_msg("%s: %s", name[i], said);
+	}
+}
+
+/* tests/golden/llama_plain.gguf with keys in front: tools/golden/keys.py does the same. */
+static void write_golden(const struct tiny_kv *kv, size_t n_kv)
+{
+	FILE *base = fopen(GOLDEN "llama_plain.gguf", "rb");
+	struct tiny o = { 0 };
+	struct tiny_file f = { .f = fopen(path, "wb"), .o = &o };
+	static char rest[1 << 18];
+	uint8_t head[24];
+	uint64_t n_fill;
+	size_t n;
+
+	assert_true(base && f.f);
+	assert_int_equal(fread(head, 1, sizeof(head), base), sizeof(head));
+	tiny_put(&f, head, sizeof(head));
+	for (size_t i = 0; i < n_kv; i++)
+		tiny_key(&f, kv[i].key, kv[i].type, kv[i].value, kv[i].n);
+	n_fill = 64 - (size_t)(ftell(f.f) - 24 + 8 + 11 + 4 + 8) % 32;
+	tiny_key(&f, "golden.fill", GGUF_STR, &n_fill, 8);
+	while (n_fill--)
+		tiny_put(&f, "x", 1);
+	while ((n = fread(rest, 1, sizeof(rest), base)) > 0)
+		tiny_put(&f, rest, n);
+	memcpy(&n_fill, head + 16, 8);
+	n_fill += f.n_kv;
+	fseek(f.f, 16, SEEK_SET);
+	tiny_put(&f, &n_fill, 8);
+	assert_int_equal(fclose(f.f), 0);
+	fclose(base);
+}
+
+static const struct {
+	const char *name;
+	struct tiny_kv kv[4];
+	size_t n_kv;
+} golden_case[] = {
+	{ "keys_linear_attn",
+	  { KEY_STR("rope.scaling.type", "linear"), KEY_F32("rope.scaling.factor", 4),
+	    KEY_F32("rope.scaling.attn_factor", 1.5f) },
+	  3 },
+	{ "keys_attn", { KEY_STR("rope.scaling.type", "none"), KEY_F32("rope.scaling.attn_factor", 0.75f) }, 2 },
+	{ "keys_factor_0", { KEY_STR("rope.scaling.type", "linear"), KEY_F32("rope.scaling.factor", 0) }, 2 },
+	{ "keys_yarn_attn",
+	  { KEY_STR("rope.scaling.type", "yarn"), KEY_F32("rope.scaling.factor", 4),
+	    KEY_F32("rope.scaling.attn_factor", 1.5f), KEY_U32("rope.scaling.original_context_length", 16) },
+	  4 },
+	{ "keys_yarn_shrinks",
+	  { KEY_STR("rope.scaling.type", "yarn"), KEY_F32("rope.scaling.factor", 0.5f),
+	    KEY_U32("rope.scaling.original_context_length", 0) },
+	  3 },
+};
+
+static void what_is_obeyed_is_as_llama_cpp_has_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(golden_case) / sizeof(golden_case[0]); i++) {
+		struct golden g;
+		struct harness h;
+		double d;
+		float *out;
+
+		golden_read(&g, golden_case[i].name);
+		out = calloc((size_t)g.n_tok * g.n_vocab, sizeof(float));
+		write_golden(golden_case[i].kv, golden_case[i].n_kv);
+		harness_open(&h, path, ISA_MAX, 2, 0);
+		harness_logits(&h, out, g.token, g.n_tok, g.n_tok, 0);
+		d = distance(out, g.logits, (size_t)g.n_tok * g.n_vocab);
+		print_message("%s: largest difference %.2e of the logit range\n", golden_case[i].name, d);
+		if (!(d <= FROM_F32_KV))
+			fail_msg("%s is %.2e of the range away from llama.cpp's", golden_case[i].name, d);
+		harness_close(&h);
+		free(out), free(g.logits);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_not_computed_is_refused_by_name),
+		cmocka_unit_test(what_changes_nothing_is_taken),
+		cmocka_unit_test(what_differs_by_layer_is_refused_by_name),
+		cmocka_unit_test(a_window_bounds_the_context),
+		cmocka_unit_test(an_unknown_key_is_told),
+		cmocka_unit_test(experts_are_named_by_their_tensors),
+		cmocka_unit_test(what_is_obeyed_is_as_llama_cpp_has_it),
+	};
+	int r;
+
+	snprintf(path, sizeof(path), "/tmp/gyre-test-keys-%d.gguf", (int)getpid());
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return r;
+}
