@@ -1,3 +1,4 @@
+#include "daemon/check.h"
 #include "daemon/control.h"
 #include "daemon/host.h"
 #include "daemon/listen.h"
@@ -129,6 +130,8 @@ int main(int argc, char **argv)
 		puts("gyred " GYRE_VERSION);
 		return 0;
 	}
+	if (r == CONFIG_RUN)
+		r = check_config(&c, "", &e);
 	if (r < 0) {
 		log_error("%s", e.text);
 		return 2;

@@ -1,6 +1,8 @@
 #include "daemon/config/config.h"
 
 #include "daemon/util/layout.h"
+#include "daemon/util/nearest.h"
+#include "daemon/util/number.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -51,50 +53,58 @@ static const struct option_row rows[] = {
 
 #define N_ROW (sizeof(rows) / sizeof(rows[0]))
 
-static int parse_number(const char *s, enum option_kind kind, uint64_t *v)
+static int set_string(char *field, const struct option_row *row, const char *value, struct error *e)
 {
-	char *end;
-	unsigned shift = 0;
+	if (!*value)
+		return error_set(e, -EINVAL, "%s needs a value: %s", row->key, row->argument);
+	if (strlen(value) >= row->size)
+		return error_set(e, -EINVAL, "%s: longer than %zu bytes", row->key, row->size - 1);
+	strcpy(field, value);
+	return 0;
+}
 
-	errno = 0;
-	if (!isdigit((unsigned char)s[0]))
-		return -EINVAL;
-	*v = strtoull(s, &end, 10);
-	if (errno)
-		return -EINVAL;
-	if (kind == KIND_BYTES && *end) {
-		const char *suffix = strchr("KMG", toupper((unsigned char)*end));
+static int set_number(char *field, const struct option_row *row, const char *value, struct error *e)
+{
+	bool is_bytes = row->kind == KIND_BYTES;
+	char range[64];
+	uint64_t v = 0;
+	int r;
 
-		if (!suffix)
-			return -EINVAL;
-		shift = *suffix == 'K' ? 10 : *suffix == 'M' ? 20 : 30;
-		end++;
-	}
-	if (*end || *v > UINT64_MAX >> shift)
-		return -EINVAL;
-	*v <<= shift;
+	if (!*value)
+		return error_set(e, -EINVAL, "%s needs a value: %s", row->key, row->argument);
+	r = is_bytes ? number_bytes(value, &v) : number_whole(value, &v);
+	if (r == -EINVAL && is_bytes)
+		return error_set(e, -EINVAL, "%s: '%s' is no size; write bytes, or a number with K, M, G or T: 512M",
+				 row->key, value);
+	if (r < 0 || v < row->min || v > row->max)
+		return error_set(e, -EINVAL, "%s: '%s' is not a whole number %s", row->key, value,
+				 is_bytes ? "of less than 2^64"
+					  : number_range(range, sizeof(range), row->min, row->max));
+	if (is_bytes)
+		*(uint64_t *)field = v;
+	else
+		*(uint32_t *)field = (uint32_t)v;
 	return 0;
 }
 
 static int set_row(struct config *c, const struct option_row *row, const char *value, struct error *e)
 {
 	char *field = (char *)c + row->offset;
-	uint64_t v;
 
-	if (row->kind == KIND_STRING) {
-		if (strlen(value) >= row->size)
-			return error_set(e, -EINVAL, "%s: longer than %zu bytes", row->key, row->size - 1);
-		strcpy(field, value);
-		return 0;
-	}
-	if (parse_number(value, row->kind, &v) < 0 || v < row->min || v > row->max)
-		return error_set(e, -EINVAL, "%s: '%s' is not a number from %llu to %llu", row->key, value,
-				 (unsigned long long)row->min, (unsigned long long)row->max);
-	if (row->kind == KIND_U32)
-		*(uint32_t *)field = (uint32_t)v;
-	else
-		*(uint64_t *)field = v;
-	return 0;
+	return row->kind == KIND_STRING ? set_string(field, row, value, e) : set_number(field, row, value, e);
+}
+
+static int refuse_unknown(const char *where, const char *kind, const char *word, size_t n, struct error *e)
+{
+	struct nearest near;
+
+	nearest_begin(&near, word, n);
+	for (size_t i = 0; i < N_ROW; i++)
+		nearest_offer(&near, rows[i].key);
+	if (near.best)
+		return error_set(e, -EINVAL, "%sunknown %s '%.*s'; did you mean %s? gyred --help lists them", where,
+				 kind, (int)n, word, near.best);
+	return error_set(e, -EINVAL, "%sunknown %s '%.*s'; gyred --help lists them", where, kind, (int)n, word);
 }
 
 static char *trim(char *s)
@@ -109,37 +119,66 @@ static char *trim(char *s)
 	return s;
 }
 
-static int set_line(struct config *c, char *line, const char *path, int number, struct error *e)
+/* Where a file's line is, and where each key was set in it (0: nowhere): the same key twice is a mistake in one of the two. */
+struct place {
+	const char *path;
+	int line, set[N_ROW];
+};
+
+static int set_key(struct config *c, size_t i, const char *value, struct place *at, struct error *e)
 {
-	char *key = trim(line), *value = strchr(key, '=');
 	struct error why;
+
+	if (at->set[i])
+		return error_set(e, -EINVAL, "%s:%d: %s has been set in line %d", at->path, at->line, rows[i].key,
+				 at->set[i]);
+	at->set[i] = at->line;
+	return set_row(c, &rows[i], value, &why) < 0 ? error_set(e, -EINVAL, "%s:%d: %s", at->path, at->line, why.text)
+						     : 0;
+}
+
+static int set_line(struct config *c, char *line, struct place *at, struct error *e)
+{
+	char *key = trim(line), *value = strchr(key, '='), where[PATH_MAX + 16];
 
 	if (!*key || *key == '#')
 		return 0;
 	if (!value)
-		return error_set(e, -EINVAL, "%s:%d: write key = value", path, number);
+		return error_set(e, -EINVAL, "%s:%d: write key = value", at->path, at->line);
 	*value++ = 0;
 	key = trim(key);
 	for (size_t i = 0; i < N_ROW; i++)
 		if (!strcmp(rows[i].key, key))
-			return set_row(c, &rows[i], trim(value), &why) < 0
-				       ? error_set(e, -EINVAL, "%s:%d: %s", path, number, why.text)
-				       : 0;
-	return error_set(e, -EINVAL, "%s:%d: unknown key '%s'; gyred --help lists them", path, number, key);
+			return set_key(c, i, trim(value), at, e);
+	snprintf(where, sizeof(where), "%s:%d: ", at->path, at->line);
+	return refuse_unknown(where, "key", key, strlen(key), e);
+}
+
+/* getline's n bytes: a NUL among them would hide the rest. */
+static int take_line(struct config *c, char *line, ssize_t n, struct place *at, struct error *e)
+{
+	at->line++;
+	if (strlen(line) != (size_t)n)
+		return error_set(e, -EINVAL, "%s:%d: holds a byte 0; this is no text", at->path, at->line);
+	return set_line(c, line, at, e);
 }
 
 int config_read_file(struct config *c, const char *path, struct error *e)
 {
 	FILE *f = fopen(path, "re");
-	char line[PATH_MAX + 64];
+	struct place at = { .path = path };
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
 	int r = 0;
 
 	if (!f)
 		return error_set(e, -errno, "%s: %s", path, strerror(errno));
-	for (int number = 1; r == 0 && fgets(line, sizeof(line), f); number++)
-		r = set_line(c, line, path, number, e);
+	while (r == 0 && (n = getline(&line, &size, f)) >= 0)
+		r = take_line(c, line, n, &at, e);
 	if (r == 0 && ferror(f)) /* a folder opens, and cannot be read */
 		r = error_set(e, -EIO, "%s: cannot be read: %s", path, strerror(errno));
+	free(line);
 	fclose(f);
 	return r;
 }
@@ -150,41 +189,74 @@ static void set_defaults(struct config *c)
 
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < N_ROW; i++)
-		set_row(c, &rows[i], rows[i].preset, NULL);
+		if (*rows[i].preset)
+			set_row(c, &rows[i], rows[i].preset, NULL);
 	if (runtime && *runtime)
 		snprintf(c->socket, sizeof(c->socket), "%s/gyre.sock", runtime);
 	else
 		strcpy(c->socket, "/run/gyre/gyre.sock");
 }
 
-int config_parse(struct config *c, int argc, char **argv, struct error *e)
+#define OPTION_ROW 256 /* what getopt returns for rows[0] */
+
+static void list_options(struct option *list)
 {
-	struct option long_options[N_ROW + 4] = { { 0 } };
+	for (size_t i = 0; i < N_ROW; i++)
+		*list++ = (struct option){ rows[i].key, required_argument, NULL, OPTION_ROW + (int)i };
+	*list++ = (struct option){ "config", required_argument, NULL, 'c' };
+	*list++ = (struct option){ "help", no_argument, NULL, 'h' };
+	*list++ = (struct option){ "version", no_argument, NULL, 'V' };
+	*list = (struct option){ 0 };
+}
+
+/* What getopt did not take; word: what it has just stepped over, unless that is a cluster of letters. */
+static int refuse_option(int o, const char *word, struct error *e)
+{
+	bool is_flag = optopt == 'h' || optopt == 'V', is_long = !strncmp(word, "--", 2);
+	size_t n = is_long ? strcspn(word + 2, "=") : 0;
+
+	if (o == ':')
+		return error_set(e, -EINVAL, "%s needs a value; gyred --help says which", word);
+	if (is_flag && is_long)
+		return error_set(e, -EINVAL, "--%.*s takes no value", (int)n, word + 2);
+	if (optopt && optopt < OPTION_ROW)
+		return error_set(e, -EINVAL, "unknown option '-%c'; gyred --help lists them", optopt);
+	return refuse_unknown("", "option", word + 2, n, e);
+}
+
+/* One pass over the options: of the files that --config names, or of all others. */
+static int parse_options(struct config *c, int argc, char **argv, bool is_file, struct error *e)
+{
+	struct option list[N_ROW + 4];
 	int o, r = 0;
 
-	set_defaults(c);
-	for (size_t i = 0; i < N_ROW; i++)
-		long_options[i] = (struct option){ rows[i].key, required_argument, NULL, 256 + (int)i };
-	long_options[N_ROW] = (struct option){ "config", required_argument, NULL, 'c' };
-	long_options[N_ROW + 1] = (struct option){ "help", no_argument, NULL, 'h' };
-	long_options[N_ROW + 2] = (struct option){ "version", no_argument, NULL, 'V' };
-	/* The file comes first wherever it stands: two passes over the same options. */
-	for (int pass = 0; pass < 2; pass++) {
-		optind = 0;
-		opterr = 0;
-		while (r >= 0 && (o = getopt_long(argc, argv, "+c:hV", long_options, NULL)) != -1) {
-			if (o == 'h' || o == 'V')
-				return o == 'h' ? CONFIG_HELP : CONFIG_VERSION;
-			if (o == '?' || o == ':')
-				return error_set(e, -EINVAL, "%s: unknown option or no value; gyred --help lists them",
-						 argv[optind - 1]);
-			if (o == 'c' && pass == 0)
-				r = config_read_file(c, optarg, e);
-			else if (o >= 256 && pass == 1)
-				r = set_row(c, &rows[o - 256], optarg, e);
-		}
+	list_options(list);
+	optind = 0;
+	opterr = 0;
+	while (r == 0 && (o = getopt_long(argc, argv, "+:c:hV", list, NULL)) != -1) {
+		if (o == 'h' || o == 'V')
+			return o == 'h' ? CONFIG_HELP : CONFIG_VERSION;
+		if (o == '?' || o == ':')
+			return refuse_option(o, argv[optind - 1], e);
+		if (o == 'c' && !*optarg)
+			return error_set(e, -EINVAL, "--config needs a value: FILE");
+		if (o == 'c' && is_file)
+			r = config_read_file(c, optarg, e);
+		else if (o >= OPTION_ROW && !is_file)
+			r = set_row(c, &rows[o - OPTION_ROW], optarg, e);
 	}
-	if (r < 0)
+	return r;
+}
+
+int config_parse(struct config *c, int argc, char **argv, struct error *e)
+{
+	int r;
+
+	set_defaults(c);
+	r = parse_options(c, argc, argv, true, e); /* the file comes first wherever it stands */
+	if (r == 0)
+		r = parse_options(c, argc, argv, false, e);
+	if (r != 0)
 		return r;
 	if (optind < argc)
 		return error_set(e, -EINVAL, "%s: gyred takes options only; gyred --help lists them", argv[optind]);
