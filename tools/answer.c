@@ -2,11 +2,13 @@
 #include "tools/tool.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_NS 100000000ull
+#define WAIT_NS     100000000ull
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 enum { ID_ANSWER = 1, ID_CANCEL = 2 };
 
@@ -81,19 +83,31 @@ static int append(struct answer *r, const void *bytes, size_t n, FILE *out)
 	return 0;
 }
 
-/* 1: it was the last of the answer. */
-static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out, double begin)
+/* What a completion adds to the text: half a character, in which the answer ended, as the sign for one that is none. */
+static int take_text(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
 {
 	size_t n;
 	const void *bytes = gyre_cqe_bytes(l->g, cqe, &n);
-	int e = append(r, bytes, n, out);
 
-	if (cqe->token >= 0 && r->first_s == 0)
-		r->first_s = now_s() - begin;
+	if (cqe->flags & GYRE_CQE_HALF)
+		return append(r, REPLACEMENT, strlen(REPLACEMENT), out);
+	return append(r, bytes, n, out);
+}
+
+/* 1: it was the last of the answer. */
+static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
+{
+	int e = take_text(l, cqe, r, out);
+
 	if (e < 0)
 		return e;
-	if (cqe->flags & GYRE_CQE_MORE)
+	if (cqe->flags & GYRE_CQE_MORE) {
+		if (cqe->token >= 0)
+			r->last_s = (double)cqe->time_ns * 1e-9;
+		if (r->first_s == 0)
+			r->first_s = r->last_s;
 		return 0;
+	}
 	r->res = cqe->res;
 	r->is_stop = cqe->flags & GYRE_CQE_STOP;
 	if (cqe->flags & GYRE_CQE_PROMPT) {
@@ -106,11 +120,12 @@ static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FI
 int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out,
 		  struct answer *r)
 {
-	double begin = now_s();
 	bool is_ended = false, is_cancelling = false, is_cancelled = false;
-	int e = submit(l, a, data, n, is_chat);
+	int e;
 
 	memset(r, 0, sizeof(*r));
+	r->begin_s = now_s();
+	e = submit(l, a, data, n, is_chat);
 	while (e >= 0 && !(is_ended && is_cancelling == is_cancelled)) {
 		const struct gyre_cqe *cqe;
 
@@ -129,12 +144,11 @@ int answer_stream(struct link *l, const struct args *a, const void *data, size_t
 		else if (e == 0) {
 			if (cqe->user_data == ID_CANCEL)
 				is_cancelled = true;
-			else if ((e = take(l, cqe, r, out, begin)) == 1)
+			else if ((e = take(l, cqe, r, out)) == 1)
 				is_ended = true;
 			gyre_cqe_seen(l->g, cqe);
 		}
 	}
-	r->total_s = now_s() - begin;
 	return e < 0 ? e : 0;
 }
 
@@ -144,16 +158,27 @@ void answer_free(struct answer *r)
 	memset(r, 0, sizeof(*r));
 }
 
-double answer_tokens_per_second(const struct answer *r)
+double answer_first_s(const struct answer *r)
 {
-	return r->n_token > 1 && r->total_s > r->first_s ? (r->n_token - 1) / (r->total_s - r->first_s) : 0;
+	return r->first_s > r->begin_s ? r->first_s - r->begin_s : NAN;
 }
 
+double answer_tokens_per_second(const struct answer *r)
+{
+	return r->n_token > 1 && r->last_s > r->first_s ? (r->n_token - 1) / (r->last_s - r->first_s) : NAN;
+}
+
+/* Rates that there is something to measure for; an answer of one token has none. */
 void answer_print_rates(const struct answer *r)
 {
+	double first = answer_first_s(r), rate = answer_tokens_per_second(r);
+
 	fflush(stdout); /* both may go to the same file */
-	fprintf(stderr,
-		"prompt: %u tokens, first token after %.1f ms (%.1f tok/s)\nanswer: %u tokens in %.2f s (%.1f tok/s)\n",
-		r->n_prompt, r->first_s * 1e3, r->first_s > 0 ? r->n_prompt / r->first_s : 0, r->n_token, r->total_s,
-		answer_tokens_per_second(r));
+	fprintf(stderr, "prompt: %u tokens", r->n_prompt);
+	if (isfinite(first))
+		fprintf(stderr, ", first token after %.1f ms (%.1f tok/s)", first * 1e3, r->n_prompt / first);
+	fprintf(stderr, "\nanswer: %u token%s", r->n_token, r->n_token == 1 ? "" : "s");
+	if (isfinite(rate))
+		fprintf(stderr, ", from the first to the last %.2f s (%.1f tok/s)", r->last_s - r->first_s, rate);
+	fputc('\n', stderr);
 }

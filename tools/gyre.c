@@ -1,6 +1,7 @@
 /* gyre, the command: a table of verbs. Each verb is a file that bears its name. */
 #include "tools/tool.h"
 
+#include "daemon/util/nearest.h"
 #include "daemon/util/streams.h"
 
 #include <errno.h>
@@ -36,31 +37,32 @@ static const struct verb verbs[] = {
 	  "measured in this run.",
 	  OPT_TOPOLOGY | OPT_MODEL | OPT_HOP | OPT_THREADS | OPT_NODES | OPT_ROOT | OPT_JSON, 0, 0, plan_main },
 	{ "bench model", "",
-	  "Speed of a model in this process: prefill, decode, their share of what the machine can read and multiply in "
+	  "Speed of a model in this process.\nPrefill, decode, their share of what the machine can read and multiply "
+	  "in "
 	  "this run, and where the time of a step goes.",
 	  OPT_MODEL | OPT_THREADS | OPT_NODES | OPT_PROMPT_ROWS | OPT_GEN | OPT_DEPTH | OPT_KV_TYPE | OPT_ISA |
 		  OPT_ROWS | OPT_BATCH | OPT_REPEAT | OPT_JSON,
 	  0, 0, bench_model_main },
 	{ "bench team", "",
-	  "Time that workers take to meet at a barrier, and nodes to add up their partial sums, beside a cache line's "
-	  "way "
-	  "there and back between two cores.\nWithout --nodes: on 1, 2, 4 and 8 virtual nodes, as far as there are "
+	  "Time of a barrier and of an all-reduce.\nWhat workers take to meet, and nodes to add up their partial sums, "
+	  "beside a cache line's way there and back between two cores. Without --nodes: on 1, 2, 4 and 8 virtual "
+	  "nodes, as far as there are "
 	  "threads.",
 	  OPT_THREADS | OPT_NODES | OPT_JSON, 0, 0, bench_team_main },
 	{ "bench layouts", "THREADS:NODES...",
-	  "Decode of a model by teams of several layouts, such as 2:1 2:2, in turns within one process.\nEach is "
+	  "Decode of a model by teams of several layouts, in turns.\nAs 2:1 2:2, all within one process. Each is "
 	  "opened anew every round; printed are the medians of the rounds' ratios to the first layout, and the "
 	  "interval that "
 	  "holds the true one in 95 of 100 runs (of fewer than six rounds: all of them).",
 	  OPT_MODEL | OPT_GEN | OPT_DEPTH | OPT_REPEAT | OPT_JSON, 2, -1, bench_layouts_main },
 	{ "bench load", "FILE.gguf",
-	  "How long a model's weights take to load, beside two plain reads of the file by as many threads, into "
+	  "How long a model's weights take to load.\nBeside two plain reads of the file by as many threads, into "
 	  "buffers that are used again and into new memory: with the file in the page cache, and without.",
 	  OPT_THREADS | OPT_REPEAT | OPT_JSON, 1, 1, bench_load_main },
 	{ "bench text", "FILE", "Speed of a model's tokenizer on a text, on one thread.",
 	  OPT_MODEL | OPT_REPEAT | OPT_JSON, 1, 1, bench_text_main },
 	{ "bench ring", "",
-	  "Time that the rings add, beside the bare cache-line and eventfd round trips of the same two cores.",
+	  "Time that the rings add.\nBeside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
 	{ "stat", "",
 	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
@@ -74,11 +76,14 @@ static const struct verb verbs[] = {
 /* The verbs that begin with `first`, "" for all. */
 static int print_usage(FILE *f, const char *first, int code)
 {
-	fputs("usage: gyre VERB [option...] [operand...]\n\n", f);
+	fprintf(f, "usage: gyre %s%sVERB [option...] [operand...]\n\n", first, *first ? " " : "");
 	for (size_t i = 0; i < N_VERB; i++)
 		if (!strncmp(verbs[i].name, first, strlen(first)))
-			fprintf(f, "  %-12s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].text, "\n"), verbs[i].text);
-	fputs("\ngyre VERB --help lists the options. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", f);
+			fprintf(f, "  %-14s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].text, "\n"), verbs[i].text);
+	fputs("\nOptions may stand anywhere; -- ends them. gyre VERB --help lists them.\nExit status: 0 done, 1 "
+	      "failed, "
+	      "2 wrong usage, 3 no daemon.\n",
+	      f);
 	return code;
 }
 
@@ -103,6 +108,37 @@ static bool is_help(const char *word)
 	return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
+/* "bench" alone opens several. */
+static bool is_group(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i < N_VERB; i++)
+		if (!strncmp(verbs[i].name, word, n) && verbs[i].name[n] == ' ')
+			return true;
+	return false;
+}
+
+static int refuse_verb(int argc, char **argv)
+{
+	bool has_two = argc > 2 && is_group(argv[1]);
+	char word[256];
+	struct nearest near;
+
+	if (argv[1][0] == '-')
+		return fail(TOOL_USAGE, "%s: the verb comes first; gyre --help lists them", argv[1]);
+	if (is_group(argv[1]) && (argc == 2 || is_help(argv[2])))
+		return print_usage(argc == 2 ? stderr : stdout, argv[1], argc == 2 ? TOOL_USAGE : TOOL_OK);
+	snprintf(word, sizeof(word), "%s%s%s", argv[1], has_two ? " " : "", has_two ? argv[2] : "");
+	nearest_begin(&near, word, strlen(word));
+	for (size_t i = 0; i < N_VERB; i++)
+		nearest_offer(&near, verbs[i].name);
+	nearest_offer(&near, "bench");
+	if (near.best)
+		return fail(TOOL_USAGE, "no verb '%s'; did you mean %s? gyre --help lists them", word, near.best);
+	return fail(TOOL_USAGE, "no verb '%s'; gyre --help lists them", word);
+}
+
 static int run(int argc, char **argv)
 {
 	const struct verb *v;
@@ -111,19 +147,19 @@ static int run(int argc, char **argv)
 
 	if (argc < 2)
 		return print_usage(stderr, "", TOOL_USAGE);
-	if (is_help(argv[1]) || !strcmp(argv[1], "help"))
+	if (is_help(argv[1]) || (!strcmp(argv[1], "help") && argc == 2))
 		return print_usage(stdout, "", TOOL_OK);
 	if (!strcmp(argv[1], "--version")) {
 		puts("gyre " GYRE_VERSION);
 		return TOOL_OK;
 	}
+	if (!strcmp(argv[1], "help")) { /* as git has it: the words go round, "help run" to "run --help" */
+		memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+		argv[argc - 1] = (char *)"--help";
+	}
 	v = find_verb(argc, argv, &n_word);
-	if (!v && argc == 3 && !strcmp(argv[1], "bench") && is_help(argv[2]))
-		return print_usage(stdout, "bench ", TOOL_OK);
 	if (!v)
-		return fail(TOOL_USAGE, "no verb '%s%s%s'; gyre --help lists them", argv[1],
-			    argc > 2 && !strcmp(argv[1], "bench") ? " " : "",
-			    argc > 2 && !strcmp(argv[1], "bench") ? argv[2] : "");
+		return refuse_verb(argc, argv);
 	r = args_parse(&a, v, argc - n_word, argv + n_word);
 	if (r != TOOL_OK)
 		return r < 0 ? TOOL_OK : r;

@@ -1,11 +1,29 @@
 #include "tools/tool.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_absent(int r)
 {
 	return r == -ENOENT || r == -ECONNREFUSED;
+}
+
+/* Where gyre_connect looks, in its order. */
+static int refuse_absent(const struct args *a)
+{
+	const char *named = getenv("GYRE_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (a->socket)
+		return fail(TOOL_NO_DAEMON, "no gyred on %s: start one, or give --model FILE", a->socket);
+	if (named && *named)
+		return fail(
+			TOOL_NO_DAEMON,
+			"no gyred on %s, which $GYRE_SOCKET names: start one, or give --socket PATH or --model FILE",
+			named);
+	return fail(TOOL_NO_DAEMON,
+		    "no gyred on %s%s/run/gyre/gyre.sock: start one, or give --socket PATH or --model FILE",
+		    runtime && *runtime ? runtime : "", runtime && *runtime ? "/gyre.sock or " : "");
 }
 
 int link_open(struct link *l, const struct args *a)
@@ -22,8 +40,7 @@ int link_open(struct link *l, const struct args *a)
 		if (code != TOOL_OK)
 			return code;
 	} else if (is_absent(r)) {
-		return fail(TOOL_NO_DAEMON, "no gyred on %s: start one, or give --model FILE",
-			    a->socket ? a->socket : "the usual sockets ($GYRE_SOCKET, /run/gyre/gyre.sock)");
+		return refuse_absent(a);
 	} else if (r < 0) {
 		return fail(TOOL_NO_DAEMON, "%s", *why ? why : strerror(-r));
 	}

@@ -2,8 +2,10 @@
 #include "tools/tool.h"
 
 #include "daemon/util/layout.h"
+#include "daemon/util/nearest.h"
+#include "daemon/util/number.h"
 
-#include <errno.h>
+#include <ctype.h>
 #include <getopt.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,7 +23,9 @@ struct row {
 	double min, max;
 };
 
-#define AT(f) offsetof(struct args, f)
+#define AT(f)      offsetof(struct args, f)
+#define OPTION_ROW 256 /* what getopt returns for rows[0] */
+#define OPERAND    1   /* and for what is no option */
 
 static const struct row rows[] = {
 	{ OPT_MODEL, "model", 'm', "FILE",
@@ -82,7 +86,8 @@ static const struct row rows[] = {
 
 static void print_help(const struct verb *v)
 {
-	printf("usage: gyre %s [option...] %s\n\n%s\n\n", v->name, v->operands, v->text);
+	printf("usage: gyre %s [option...] %s\n\n%s\n\nOptions may stand anywhere; -- ends them.\n", v->name,
+	       v->operands, v->text);
 	for (size_t i = 0; i < N_ROW; i++) {
 		char left[40];
 
@@ -96,32 +101,38 @@ static void print_help(const struct verb *v)
 	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", stdout);
 }
 
-static int bad_value(const struct row *r, const char *value)
+static int bad_whole(const struct row *r, const char *value)
 {
-	if (r->kind == KIND_U64)
-		return fail(TOOL_USAGE, "--%s: '%s' is not a whole number", r->name, value);
-	return fail(TOOL_USAGE, "--%s: '%s' is not a number from %g to %g", r->name, value, r->min, r->max);
+	char range[64];
+
+	return fail(TOOL_USAGE, "--%s: '%s' is not a whole number %s", r->name, value,
+		    r->kind == KIND_U64 ? "of less than 2^64"
+					: number_range(range, sizeof(range), (uint64_t)r->min, (uint64_t)r->max));
 }
 
 static int set_number(struct args *a, const struct row *r, const char *value)
 {
-	char *field = (char *)a + r->offset, *end;
+	char *field = (char *)a + r->offset;
+	uint64_t n;
 	double d;
 
-	errno = 0;
-	if (r->kind == KIND_U64) {
-		*(uint64_t *)field = strtoull(value, &end, 10);
-		return errno || end == value || *end || strchr(value, '-') ? bad_value(r, value) : TOOL_OK;
-	}
-	d = strtod(value, &end);
-	if (errno || end == value || *end || !(d >= r->min && d <= r->max))
-		return bad_value(r, value);
 	if (r->kind == KIND_FLOAT) {
+		if (number_real(value, &d) < 0 || !(d >= r->min && d <= r->max))
+			return fail(TOOL_USAGE, "--%s: '%s' is not a number from %.0f to %.0f", r->name, value, r->min,
+				    r->max);
 		*(float *)field = (float)d;
 		return TOOL_OK;
 	}
-	*(uint32_t *)field = (uint32_t)d;
-	return (double)(uint32_t)d == d ? TOOL_OK : bad_value(r, value);
+	if (number_whole(value, &n) < 0)
+		return bad_whole(r, value);
+	if (r->kind == KIND_U64) {
+		*(uint64_t *)field = n;
+		return TOOL_OK;
+	}
+	if ((double)n < r->min || (double)n > r->max)
+		return bad_whole(r, value);
+	*(uint32_t *)field = (uint32_t)n;
+	return TOOL_OK;
 }
 
 /* Numbers and ranges of them, with commas between. */
@@ -132,13 +143,12 @@ static int set_list(struct list *l, const struct row *r, const char *value)
 	char *end;
 
 	for (l->n = 0;; at = end + 1) {
+		if (!isdigit((unsigned char)*at))
+			break;
 		first = last = strtoul(at, &end, 10);
-		if (end != at && *end == '-') {
-			at = end + 1;
-			last = strtoul(at, &end, 10);
-		}
-		if (end == at || (*end && *end != ',') || (double)first < r->min || (double)last > r->max ||
-		    last < first)
+		if (*end == '-' && isdigit((unsigned char)end[1]))
+			last = strtoul(end + 1, &end, 10);
+		if ((*end && *end != ',') || (double)first < r->min || (double)last > r->max || last < first)
 			break;
 		for (; first <= last && l->n < LIST_MAX; first++)
 			l->v[l->n++] = (uint32_t)first;
@@ -147,7 +157,7 @@ static int set_list(struct list *l, const struct row *r, const char *value)
 		if (!*end)
 			return TOOL_OK;
 	}
-	return fail(TOOL_USAGE, "--%s: '%s' is no list of up to %u numbers from %g to %g, such as 1-4,8", r->name,
+	return fail(TOOL_USAGE, "--%s: '%s' is no list of up to %u numbers from %.0f to %.0f, such as 1-4,8", r->name,
 		    value, LIST_MAX, r->min, r->max);
 }
 
@@ -158,12 +168,15 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 		*(bool *)((char *)a + r->offset) = true;
 		return TOOL_OK;
 	case KIND_TEXT:
+		if (!*value && r->bit != OPT_SYSTEM)
+			return fail(TOOL_USAGE, "--%s needs a value: %s", r->name, r->argument);
 		*(const char **)((char *)a + r->offset) = value;
 		return TOOL_OK;
 	case KIND_STOP:
-		if (a->sampling.n_stop == GYRE_STOP_MAX || !*value || strlen(value) > GYRE_STOP_BYTES_MAX)
-			return fail(TOOL_USAGE, "--stop: up to %u strings of 1 to %u bytes", GYRE_STOP_MAX,
-				    GYRE_STOP_BYTES_MAX);
+		if (a->sampling.n_stop == GYRE_STOP_MAX)
+			return fail(TOOL_USAGE, "--stop: more than %u strings", GYRE_STOP_MAX);
+		if (!*value || strlen(value) > GYRE_STOP_BYTES_MAX)
+			return fail(TOOL_USAGE, "--stop: '%s' is not of 1 to %u bytes", value, GYRE_STOP_BYTES_MAX);
 		a->stop[a->sampling.n_stop++] = value;
 		return TOOL_OK;
 	case KIND_LIST:
@@ -175,13 +188,13 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 
 static void list_options(const struct verb *v, struct option *list, char *letters)
 {
-	*letters++ = '+'; /* operands end the options, so that a prompt may hold anything */
+	*letters++ = '-'; /* operands in their order, between options too, whatever POSIXLY_CORRECT says */
 	*letters++ = ':';
 	for (size_t i = 0; i < N_ROW; i++) {
 		if (!((v->options | OPT_HELP) & rows[i].bit))
 			continue;
 		*list++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
-					   256 + (int)i };
+					   OPTION_ROW + (int)i };
 		if (rows[i].letter)
 			*letters++ = rows[i].letter;
 		if (rows[i].letter && rows[i].argument)
@@ -192,12 +205,61 @@ static void list_options(const struct verb *v, struct option *list, char *letter
 
 static const struct row *find_row(const struct verb *v, int o)
 {
-	if (o >= 256)
-		return &rows[o - 256];
+	if (o >= OPTION_ROW)
+		return &rows[o - OPTION_ROW];
 	for (size_t i = 0; i < N_ROW; i++)
 		if (rows[i].letter == o && ((v->options | OPT_HELP) & rows[i].bit))
 			return &rows[i];
 	return NULL;
+}
+
+/* Where else the option is known, NULL: nowhere; and what it may have been meant for. */
+static int refuse_unknown(const struct verb *v, const char *name, size_t n)
+{
+	struct nearest near;
+
+	nearest_begin(&near, name, n);
+	for (size_t i = 0; i < N_ROW; i++) {
+		bool is_mine = (v->options | OPT_HELP) & rows[i].bit;
+
+		if (is_mine)
+			nearest_offer(&near, rows[i].name);
+		else if (strlen(rows[i].name) == n && !strncmp(rows[i].name, name, n))
+			return fail(TOOL_USAGE, "gyre %s takes no --%.*s; gyre %s --help lists what it takes", v->name,
+				    (int)n, name, v->name);
+	}
+	if (near.best)
+		return fail(TOOL_USAGE, "--%.*s is no option; did you mean --%s? (-- ends the options)", (int)n, name,
+			    near.best);
+	return fail(TOOL_USAGE, "--%.*s is no option; gyre %s --help lists them, and -- ends them", (int)n, name,
+		    v->name);
+}
+
+/* What getopt did not take; word: what it has just stepped over, unless that is a cluster of letters. */
+static int refuse_option(const struct verb *v, int o, const char *word)
+{
+	bool is_long = !strncmp(word, "--", 2);
+	size_t n = is_long ? strcspn(word + 2, "=") : 0;
+
+	if (o == ':')
+		return fail(TOOL_USAGE, "%s needs a value; gyre %s --help says which", word, v->name);
+	if (optopt >= OPTION_ROW)
+		return fail(TOOL_USAGE, "--%.*s takes no value", (int)n, word + 2);
+	if (optopt)
+		return fail(TOOL_USAGE, "-%c is no option; gyre %s --help lists them, and -- ends them", optopt,
+			    v->name);
+	return refuse_unknown(v, word + 2, n);
+}
+
+static int check_words(const struct args *a, const struct verb *v)
+{
+	if (a->n_word < v->n_word_min)
+		return fail(TOOL_USAGE, "%s missing; usage: gyre %s [option...] %s",
+			    v->n_word_min - a->n_word == 1 ? "an operand is" : "operands are", v->name, v->operands);
+	if (v->n_word_max >= 0 && a->n_word > v->n_word_max)
+		return fail(TOOL_USAGE, "'%s' is one operand too many; usage: gyre %s [option...] %s",
+			    a->word[v->n_word_max], v->name, v->operands);
+	return TOOL_OK;
 }
 
 int args_parse(struct args *a, const struct verb *v, int argc, char **argv)
@@ -208,23 +270,26 @@ int args_parse(struct args *a, const struct verb *v, int argc, char **argv)
 
 	memset(a, 0, sizeof(*a));
 	list_options(v, list, letters);
+	a->word = argv; /* getopt is past what is written over */
 	optind = 0;
 	opterr = 0;
 	while (r == TOOL_OK && (o = getopt_long(argc, argv, letters, list, NULL)) != -1) {
-		const struct row *row = o == ':' || o == '?' ? NULL : find_row(v, o);
+		const struct row *row;
 
-		if (!row)
-			return fail(TOOL_USAGE, "%s %s; gyre %s --help lists the options", argv[optind - 1],
-				    o == ':' ? "needs a value" : "is no option here", v->name);
+		if (o == OPERAND) {
+			a->word[a->n_word++] = optarg;
+			continue;
+		}
+		if (o == ':' || o == '?')
+			return refuse_option(v, o, argv[optind - 1]);
+		row = find_row(v, o);
 		if (row->bit == OPT_HELP) {
 			print_help(v);
 			return -1;
 		}
 		r = set_row(a, row, optarg);
 	}
-	a->n_word = argc - optind;
-	a->word = argv + optind;
-	if (r == TOOL_OK && (a->n_word < v->n_word_min || (v->n_word_max >= 0 && a->n_word > v->n_word_max)))
-		return fail(TOOL_USAGE, "usage: gyre %s [option...] %s", v->name, v->operands);
-	return r;
+	for (; r == TOOL_OK && optind < argc; optind++) /* behind -- */
+		a->word[a->n_word++] = argv[optind];
+	return r == TOOL_OK ? check_words(a, v) : r;
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/text/utf8.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,11 @@ json_t *json_text(const char *p, size_t n)
 		j = json_stringn(text, size);
 	free(text);
 	return j;
+}
+
+json_t *json_figure(double x)
+{
+	return isfinite(x) ? json_real(x) : json_null();
 }
 
 int print_json(json_t *j)

@@ -29,11 +29,11 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 		answer_print_rates(r);
 	if (!a->json)
 		return TOOL_OK;
-	return print_json(json_pack("{s:o,s:o,s:i,s:i,s:s,s:f,s:f}", "text",
-				    json_text(r->text ? r->text : "", r->n_text), "model",
-				    json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt,
-				    "tokens", (int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
-				    r->first_s * 1e3, "tokens_per_second", answer_tokens_per_second(r)));
+	return print_json(json_pack(
+		"{s:o,s:o,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text), "model",
+		json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt, "tokens",
+		(int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
+		json_figure(answer_first_s(r) * 1e3), "tokens_per_second", json_figure(answer_tokens_per_second(r))));
 }
 
 /* As a chat of one question where the model can, else as it stands. */
@@ -70,9 +70,13 @@ static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 int run_main(const struct args *a)
 {
 	size_t n = 0;
-	char *text = a->n_word ? join_words(a, &n) : read_all(stdin, &n);
 	struct link l;
+	char *text;
 	int code;
+
+	if (!a->n_word && isatty(STDIN_FILENO))
+		fputs("gyre: type the prompt; Ctrl-D on a line of its own ends it\n", stderr);
+	text = a->n_word ? join_words(a, &n) : read_all(stdin, &n);
 
 	if (!text)
 		return fail(TOOL_FAILED, "cannot read the prompt: %s", strerror(errno));

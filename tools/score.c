@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_TOKEN \
-	"there is nothing to score, or nothing before it, or the model has no token for a byte (is it valid UTF-8?)"
+#define NO_CONTEXT    "nothing stands before it: the context is empty, and this model has no token that begins a text"
 #define IN_FLIGHT_MAX 32 /* fills a step; more would take the places of other clients */
 
 struct score {
@@ -97,7 +96,7 @@ static int print_scores(const struct link *l, const struct args *a, const struct
 	for (int i = 0; i < n; i++) {
 		if (s[i].res < 0)
 			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1],
-				    s[i].res == -EINVAL ? NO_TOKEN : link_explain(l, s[i].res));
+				    s[i].res == -EINVAL && !*a->word[0] ? NO_CONTEXT : link_explain(l, s[i].res));
 		if (a->json)
 			json_array_append_new(list,
 					      json_pack("{s:o,s:f,s:i,s:i}", "continuation",
@@ -112,12 +111,24 @@ static int print_scores(const struct link *l, const struct args *a, const struct
 	return code;
 }
 
+/* An empty text has no tokens, and so no probability of its own. */
+static int check_words(const struct args *a)
+{
+	for (int i = 1; i < a->n_word; i++)
+		if (!*a->word[i])
+			return fail(TOOL_USAGE, "continuation %d is empty: there is nothing to score", i);
+	return TOOL_OK;
+}
+
 int score_main(const struct args *a)
 {
 	int n = a->n_word - 1, code, e;
-	struct score *s = calloc((size_t)n, sizeof(*s));
+	struct score *s;
 	struct link l;
 
+	if (check_words(a) != TOOL_OK)
+		return TOOL_USAGE;
+	s = calloc((size_t)n, sizeof(*s));
 	if (!s)
 		return fail(TOOL_FAILED, "no memory for %d continuations", n);
 	code = link_open(&l, a);

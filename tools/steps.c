@@ -1,5 +1,6 @@
 #include "tools/steps.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,25 +86,38 @@ void steps_add(struct steps *sum, const struct steps *s)
 		sum->barrier_ns[i] += s->barrier_ns[i];
 }
 
-void steps_subtract(struct steps *s, const struct steps *since)
+/* Readings scale the same ticks by a clock read anew, so what has not moved may seem to have run backwards by a little. */
+static double grown(double now, double before)
 {
-	profile_subtract(&s->leader, &since->leader);
-	for (int i = 0; i < s->n_worker; i++)
-		s->barrier_ns[i] -= since->barrier_ns[i];
+	return now > before ? now - before : 0;
 }
 
+void steps_subtract(struct steps *s, const struct steps *since)
+{
+	if (s->leader.n[PROFILE_HEAD] < since->leader.n[PROFILE_HEAD] || s->leader.n_row < since->leader.n_row)
+		return; /* they count from the start of another daemon */
+	s->leader.n_row -= since->leader.n_row;
+	for (int i = 0; i < PROFILE_PART_MAX; i++) {
+		s->leader.n[i] -= since->leader.n[i] < s->leader.n[i] ? since->leader.n[i] : s->leader.n[i];
+		s->leader.ns[i] = grown(s->leader.ns[i], since->leader.ns[i]);
+	}
+	for (int i = 0; i < s->n_worker; i++)
+		s->barrier_ns[i] = grown(s->barrier_ns[i], since->barrier_ns[i]);
+}
+
+/* NAN where no step was made: then nothing has a share, or a mean. */
 static double busy_ns(const struct steps *s)
 {
 	double sum = 0;
 
 	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
 		sum += s->leader.ns[i];
-	return sum > 0 ? sum : 1;
+	return sum > 0 && s->leader.n[PROFILE_HEAD] ? sum : NAN;
 }
 
 static double n_pass(const struct steps *s)
 {
-	return s->leader.n[PROFILE_HEAD] ? (double)s->leader.n[PROFILE_HEAD] : 1;
+	return s->leader.n[PROFILE_HEAD] ? (double)s->leader.n[PROFILE_HEAD] : NAN;
 }
 
 /* Two more a step stand outside the layers: after the embedding, and at the end. */
@@ -111,7 +125,7 @@ static double barriers_per_layer(const struct steps *s)
 {
 	double n = (double)s->leader.n[PROFILE_BARRIER] / n_pass(s) - 2;
 
-	return n > 0 && s->n_layer ? n / s->n_layer : 0;
+	return isnan(n) ? n : n > 0 && s->n_layer ? n / s->n_layer : 0;
 }
 
 double steps_own_share(const struct steps *s)
@@ -129,6 +143,10 @@ void steps_print(const struct steps *s)
 {
 	double all = busy_ns(s), n = n_pass(s);
 
+	if (isnan(all)) {
+		puts("  no step was made");
+		return;
+	}
 	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
 		if (s->leader.ns[i] > 0)
 			printf("  %-12s %10.1f us  %5.1f %%\n", profile_part_name((enum profile_part)i),
@@ -147,11 +165,11 @@ json_t *steps_json(const struct steps *s)
 	double all = busy_ns(s);
 
 	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
-		json_object_set_new(share, profile_part_name((enum profile_part)i), json_real(s->leader.ns[i] / all));
+		json_object_set_new(share, profile_part_name((enum profile_part)i), json_figure(s->leader.ns[i] / all));
 	for (int i = 0; i < s->n_worker; i++)
-		json_array_append_new(wait, json_real(s->barrier_ns[i] / all));
-	return json_pack("{s:I,s:f,s:f,s:f,s:f,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",
-			 all * 1e-3 / n_pass(s), "own_share", steps_own_share(s), "rows",
-			 (double)s->leader.n_row / n_pass(s), "barriers_per_layer", barriers_per_layer(s), "share",
-			 share, "barrier_share", wait);
+		json_array_append_new(wait, json_figure(s->barrier_ns[i] / all));
+	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",
+			 json_figure(all * 1e-3 / n_pass(s)), "own_share", json_figure(steps_own_share(s)), "rows",
+			 json_figure((double)s->leader.n_row / n_pass(s)), "barriers_per_layer",
+			 json_figure(barriers_per_layer(s)), "share", share, "barrier_share", wait);
 }

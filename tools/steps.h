@@ -18,8 +18,9 @@ json_t *stats_query(struct gyre *g, int *code);
 int steps_query(struct gyre *g, struct steps *s);
 void steps_read(struct steps *s, const struct team *t, uint32_t n_layer);
 void steps_add(struct steps *sum, const struct steps *s);
+/* What came since. Nothing becomes negative; counters of a daemon that has started anew since then are its own. */
 void steps_subtract(struct steps *s, const struct steps *since);
-/* Idle time is no part of a step. */
+/* Idle time is no part of a step. Where none was made: says so, and null in JSON for each figure of it. */
 void steps_print(const struct steps *s);
 /* Share of the step that is neither the forward pass nor waiting in it: intake, plan, drafts, sampling, emit. */
 double steps_own_share(const struct steps *s);

@@ -114,9 +114,11 @@ struct answer {
 	char *text; /* whole, NUL-terminated */
 	size_t n_text;
 	uint32_t n_prompt, n_token;
-	int res;                 /* of the last completion; -ECANCELED after Ctrl-C */
-	bool is_stop;            /* a stop string or an end token, not the limit */
-	double first_s, total_s; /* from submit to the first token, and to the end */
+	int res;        /* of the last completion; -ECANCELED after Ctrl-C */
+	bool is_stop;   /* a stop string or an end token, not the limit */
+	double begin_s; /* submitted */
+	double first_s,
+		last_s; /* the first and the last token were sampled, by the daemon's clock, which is ours; 0: none was */
 };
 
 /* Sends `data` (text, or chat messages if is_chat), writes the bytes to out as they come (NULL: nowhere). 0 or -errno. */
@@ -124,6 +126,9 @@ int answer_stream(struct link *l, const struct args *a, const void *data, size_t
 		  struct answer *r);
 void answer_free(struct answer *r);
 void answer_print_rates(const struct answer *r);
+/* From submit to the first token. NAN: there was none. */
+double answer_first_s(const struct answer *r);
+/* From the first token to the last. NAN: there are not two of different steps. */
 double answer_tokens_per_second(const struct answer *r);
 /* Ctrl-C from here on ends an answer instead of the program. */
 void answer_catch_interrupt(void);
@@ -136,6 +141,8 @@ bool answer_take_interrupt(void);
 int fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string; each byte that is no UTF-8 (an answer may end inside a character) becomes U+FFFD. */
 json_t *json_text(const char *p, size_t n);
+/* JSON knows no NaN: null. */
+json_t *json_figure(double x);
 /* Takes the reference; one line on stdout. TOOL_OK; NULL: TOOL_FAILED, and said. */
 int print_json(json_t *j);
 double now_s(void);

@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static char output[65536];
 
-/* Runs gyre with `words`, keeps both outputs, returns the exit status. */
-static int gyre(const char *words)
+/* Runs a program with `words`, keeps both outputs, returns the exit status. */
+static int run(const char *program, const char *words)
 {
 	const char *build = getenv("BUILD");
 	char command[1024];
@@ -27,8 +28,8 @@ static int gyre(const char *words)
 	FILE *f;
 	int status;
 
-	snprintf(command, sizeof(command), "env -u XDG_RUNTIME_DIR -u GYRE_SOCKET %s/gyre %s 2>&1 </dev/null",
-		 build ? build : "build", words);
+	snprintf(command, sizeof(command), "env -u XDG_RUNTIME_DIR -u GYRE_SOCKET %s/%s %s 2>&1 </dev/null",
+		 build ? build : "build", program, words);
 	f = popen(command, "r");
 	assert_non_null(f);
 	n = fread(output, 1, sizeof(output) - 1, f);
@@ -36,6 +37,11 @@ static int gyre(const char *words)
 	status = pclose(f);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+static int gyre(const char *words)
+{
+	return run("gyre", words);
 }
 
 static void assert_one_line(void)
@@ -47,8 +53,28 @@ static void assert_one_line(void)
 static void usage_errors_are_2(void **state)
 {
 	static const char *const words[] = { "nosuch",
-					     "bench",
+					     "bench nosuch",
 					     "run --nosuch",
+					     "--json stat",
+					     "run hi --nosuch",
+					     "run hi --depth 3",
+					     "run hi --json=1",
+					     "run hi --max",
+					     "run hi -z",
+					     "run --model '' hi",
+					     "run --socket '' hi",
+					     "run --temp nan hi",
+					     "run --temp 0x1 hi",
+					     "run --top-k -1 hi",
+					     "run --top-k 1e3 hi",
+					     "run --max ' 5' hi",
+					     "run --max 99999999999999999999 hi",
+					     "run --seed 18446744073709551616 hi",
+					     "score a b ''",
+					     "tokenize a b",
+					     "bench model --rows -4 -m x",
+					     "bench model --rows 1- -m x",
+					     "bench model -m x --kv-type q4",
 					     "run --max",
 					     "run --max 0 hi",
 					     "run --max 1.5 hi",
@@ -79,6 +105,85 @@ static void usage_errors_are_2(void **state)
 			fail_msg("gyre %s: %s", words[i], output);
 		assert_one_line();
 		assert_memory_equal(output, "gyre: ", 6);
+	}
+}
+
+/* The remedy is in the line: what is allowed, exactly, or what was meant. */
+static void usage_errors_say_what_to_write(void **state)
+{
+	static const struct {
+		const char *words, *text;
+	} row[] = {
+		{ "run hi --max 0", "gyre: --max: '0' is not a whole number from 1 to 1073741824\n" },
+		{ "run hi --seed x", "gyre: --seed: 'x' is not a whole number of less than 2^64\n" },
+		{ "run hi --temp -1", "gyre: --temp: '-1' is not a number from 0 to 100\n" },
+		{ "plan -m x --hop-ns 0", "gyre: --hop-ns: '0' is not a number from 1 to 1000000\n" },
+		{ "run hi --mx 5", "gyre: --mx is no option; did you mean --max? (-- ends the options)\n" },
+		{ "stat --max 5", "gyre: gyre stat takes no --max; gyre stat --help lists what it takes\n" },
+		{ "score one", "gyre: an operand is missing; usage: gyre score [option...] CONTEXT CONTINUATION...\n" },
+		{ "stat x", "gyre: 'x' is one operand too many; usage: gyre stat [option...] \n" },
+		{ "score a ''", "gyre: continuation 1 is empty: there is nothing to score\n" },
+		{ "benhc", "gyre: no verb 'benhc'; did you mean bench? gyre --help lists them\n" },
+		{ "bench modle", "gyre: no verb 'bench modle'; did you mean bench model? gyre --help lists them\n" },
+		{ "bench model -m x --isa avx3",
+		  "gyre: --isa: 'avx3' is none of ref, avx2, avx512vnni, zen4 that this CPU has\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		assert_int_equal(gyre(row[i].words), 2);
+		assert_string_equal(output, row[i].text);
+	}
+	assert_int_equal(gyre("bench"), 2);
+	assert_non_null(strstr(output, "usage: gyre bench VERB"));
+	assert_non_null(strstr(output, "bench layouts"));
+	assert_null(strstr(output, "doctor"));
+}
+
+/* Before anything is opened: the model is not there, and that is not what is said. */
+static void options_of_gyred_are_checked_first(void **state)
+{
+	static const struct {
+		const char *words, *text;
+	} row[] = { { "--kv-type q4", "kv-type: 'q4' is none of f16, q8_0\n" },
+		    { "--isa avx3", "isa: 'avx3' is none of auto, ref, avx2" },
+		    { "--kv-bytes 900T", "kv-bytes: 900.0 TiB, but this machine has " },
+		    { "--kv-bytes 900T --replicas 2", "kv-bytes: 900.0 TiB a replica, but this machine has " },
+		    { "--config", "--config needs a value" },
+		    { "--config /nonexistent.conf", "/nonexistent.conf: No such file or directory\n" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char words[128];
+
+		snprintf(words, sizeof(words), "--model /nonexistent.gguf --socket /nonexistent/s %s", row[i].words);
+		assert_int_equal(run("gyred", words), 2);
+		assert_one_line();
+		assert_memory_equal(output, row[i].text, strlen(row[i].text));
+	}
+}
+
+static void every_socket_that_was_tried_is_named(void **state)
+{
+	const char *build = getenv("BUILD");
+	char gyre_path[256], words[600];
+	static const struct {
+		const char *environment, *text;
+	} row[] = { { "-u XDG_RUNTIME_DIR -u GYRE_SOCKET", "gyre: no gyred on /run/gyre/gyre.sock: " },
+		    { "-u GYRE_SOCKET XDG_RUNTIME_DIR=/nonexistent",
+		      "gyre: no gyred on /nonexistent/gyre.sock or /run/gyre/gyre.sock: " },
+		    { "GYRE_SOCKET=/nonexistent/s", "gyre: no gyred on /nonexistent/s, which $GYRE_SOCKET names: " } };
+
+	(void)state;
+	if (access("/run/gyre/gyre.sock", F_OK) == 0)
+		skip();
+	snprintf(gyre_path, sizeof(gyre_path), "%s/gyre", build ? build : "build");
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		/* gyre of this build runs env here, which runs it again. */
+		snprintf(words, sizeof(words), "--version >/dev/null; env %s %s stat", row[i].environment, gyre_path);
+		assert_int_equal(gyre(words), 3);
+		assert_one_line();
+		assert_memory_equal(output, row[i].text, strlen(row[i].text));
 	}
 }
 
@@ -207,6 +312,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usage_errors_are_2),
+		cmocka_unit_test(usage_errors_say_what_to_write),
+		cmocka_unit_test(options_of_gyred_are_checked_first),
+		cmocka_unit_test(every_socket_that_was_tried_is_named),
 		cmocka_unit_test(no_daemon_is_3_and_names_the_fix),
 		cmocka_unit_test(missing_model_is_1_in_one_line),
 		cmocka_unit_test(private_daemon_forwards_its_last_words),

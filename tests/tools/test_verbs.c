@@ -122,9 +122,7 @@ static void much_is_no_other_than_little(void **state)
 static void a_bad_text_is_a_clear_error(void **state)
 {
 	static const char *const line[] = { "$G score '' one",
-					    "nothing before it",
-					    "$G score one ''",
-					    "nothing to score",
+					    "nothing stands before it: the context is empty",
 					    "head -c 200000 /dev/zero | tr '\\0' a | $G tokenize",
 					    "longer than the context",
 					    "head -c 2000000 /dev/zero | tr '\\0' a | $G run",
@@ -148,6 +146,69 @@ static json_t *parse(const char *line)
 	if (!j)
 		fail_msg("%s: %s: %s", line, e.text, out);
 	return j;
+}
+
+/* An option is one wherever it stands; behind -- it is text. */
+static void options_stand_anywhere(void **state)
+{
+	static char first[sizeof(out)];
+
+	(void)state;
+	expect("$G run --max 5 hi there", 0);
+	strcpy(first, out);
+	expect("$G run hi --max 5 there", 0);
+	assert_string_equal(out, first);
+	expect("POSIXLY_CORRECT=1 $G run hi there --max 5", 0);
+	assert_string_equal(out, first);
+	expect("$G run --max 5 -- hi --max 6", 0);
+	assert_string_not_equal(out, first);
+	strcpy(first, out);
+	expect("$G run --max 5 'hi --max 6'", 0);
+	assert_string_equal(out, first);
+	expect("$G score a ' b' --json", 0);
+	assert_int_equal(out[0], '[');
+	expect("$G tokenize --ids -- --ids", 0);
+	assert_string_equal(out, "45 45 105 100 115\n");
+	expect("$G inspect $MODEL --json", 0);
+	assert_int_equal(out[0], '{');
+}
+
+/* A rate is of two tokens at least, and of steps that were made. */
+static void what_was_not_measured_is_null(void **state)
+{
+	static const char *const figure[] = { "step_us", "own_share", "rows", "barriers_per_layer" };
+	const char *key;
+	json_t *j = parse("$G run --json --max 1 hello"), *value;
+
+	(void)state;
+	assert_true(json_is_null(json_object_get(j, "tokens_per_second")));
+	assert_true(json_number_value(json_object_get(j, "first_token_ms")) > 0);
+	json_decref(j);
+	expect("$G run --max 1 --verbose hello", 0);
+	assert_non_null(strstr(err, "answer: 1 token\n"));
+	j = parse("$G stat --steps --json");
+	assert_int_equal(json_integer_value(json_object_get(j, "steps")), 0);
+	for (size_t i = 0; i < sizeof(figure) / sizeof(figure[0]); i++)
+		assert_true(json_is_null(json_object_get(j, figure[i])));
+	json_object_foreach(json_object_get(j, "share"), key, value) assert_true(json_is_null(value));
+	assert_true(json_array_size(json_object_get(j, "barrier_share")) > 0);
+	assert_true(json_is_null(json_array_get(json_object_get(j, "barrier_share"), 0)));
+	json_decref(j);
+	expect("$G stat --steps", 0);
+	assert_string_equal(out, "  no step was made\n");
+}
+
+/* By the daemon's stamps: tokens that lie ready before the client looks were not made in no time. A step takes over 10 us. */
+static void a_rate_is_of_the_daemons_making(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		json_t *j = parse("$G run --json --max 2 hello");
+
+		assert_true(json_number_value(json_object_get(j, "tokens_per_second")) > 0);
+		assert_true(json_number_value(json_object_get(j, "tokens_per_second")) < 1e5);
+		json_decref(j);
+	}
 }
 
 static void json_is_one_line_that_parses(void **state)
@@ -416,6 +477,9 @@ static void an_interrupt_ends_the_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { CASE(run_takes_a_prompt_from_anywhere),
+					    CASE(options_stand_anywhere),
+					    CASE(what_was_not_measured_is_null),
+					    CASE(a_rate_is_of_the_daemons_making),
 					    CASE(much_is_no_other_than_little),
 					    CASE(a_bad_text_is_a_clear_error),
 					    CASE(json_is_one_line_that_parses),
