@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the hand-made part of the fuzz corpora: inputs that reach past the first checks. The rest was found by the fuzzers
 (`make fuzz`, then `-merge=1`). Usage: tests/fuzz/seeds.py, from the top folder."""
+import json
 import pathlib
 import struct
 
@@ -69,6 +70,21 @@ def main():
     write("tokenizer", "mixed", bytes([1]) + "I've the 'abab' <|ab|> 12 \u00e9\u4e2d \U0001f600\n\n  th".encode())
     write("tokenizer", "control", bytes([1]) + b"<|a|><|ab|><|a|<|a|>  aaaa")
     write("tokenizer", "long", bytes([255]) + b"aa ab")
+    jinja()
+
+
+def jinja():
+    """What each row of the golden file that is not made by combining says, and the shorter templates, on one conversation."""
+    golden = CORPUS.parents[1] / "golden" / "jinja"
+    variables = {"d": {"a": {"b": 1}, "k": [1, 2]}, "l": [1, 2, 3], "users": [{"name": "Al", "age": 20, "ok": True}, {"name": "Bo", "age": 30}],
+                 "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "<|u|>"},
+                              {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"a": [1, 2.5, None]}}}]}]}
+    head = "{% set d, l, users, messages = x.d, x.l, x.users, x.messages %}"
+    rows = [json.loads(r) for r in (golden / "rows.txt").read_text().split("\n")[1:400]]
+    texts = [r[0] for r in rows if not r[0].startswith("{{ (")]
+    texts += [t for t in (json.loads(r)[2] for r in (golden / "templates.txt").read_text().split("\n") if r) if len(t) < 2500]
+    for k in range(0, len(texts), 4):
+        write("jinja", "seed%03d" % (k // 4), (head + "\n".join(texts[k:k + 4])).encode() + b"\0" + json.dumps(variables).encode())
 
 
 if __name__ == "__main__":
