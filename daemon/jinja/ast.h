@@ -126,6 +126,7 @@ struct jinja_macro {
 struct jinja_name {
 	const char *p;
 	uint32_t n;
+	uint32_t chain; /* while parsing: the next one of its hash, from 1 */
 	bool is_global; /* some scope asks the outside for it */
 	struct jinja_value *value;
 };
@@ -145,7 +146,7 @@ struct jinja {
 	struct jinja_node *root; /* NODE_SCOPE */
 	struct jinja_function function;
 	struct jinja_name *name;
-	uint32_t n_name;
+	uint32_t n_name, name_cap;
 };
 
 /* Cleared memory that lives as long as the template. NULL: none is left. */

@@ -316,7 +316,7 @@ static struct jinja_value *rest(struct jinja_scratch *s, struct jinja_value *v)
 	if (!list)
 		return NULL;
 	list->n = list->l.cap = v->n - v->l.pos;
-	list->l.at = v->l.at + v->l.pos;
+	list->l.at = list->n ? v->l.at + v->l.pos : NULL;
 	v->l.pos = v->n;
 	return list;
 }

@@ -5,8 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-
-#define BUCKETS 1024
+#include <stdlib.h>
 
 void *jinja_parse_fail(struct jinja_parser *p, const char *fmt, ...)
 {
@@ -175,6 +174,23 @@ struct jinja_value *jinja_parse_word(struct jinja_parser *p, const char *at, siz
 	return v;
 }
 
+static bool name_room(struct jinja_parser *p)
+{
+	uint32_t cap = p->t->name_cap ? 2 * p->t->name_cap : 32;
+	struct jinja_name *name;
+
+	if (p->t->n_name < p->t->name_cap)
+		return true;
+	if (p->t->n_name >= JINJA_NAMES_MAX)
+		return jinja_parse_fail(p, "more than %d names", JINJA_NAMES_MAX);
+	name = realloc(p->t->name, cap * sizeof(*name));
+	if (!name)
+		return jinja_parse_fail(p, "no memory for the template");
+	p->t->name = name;
+	p->t->name_cap = cap;
+	return true;
+}
+
 /* The number of a name, made known if it is new. -1: too many. */
 static int64_t name_number(struct jinja_parser *p, const char *at, size_t n)
 {
@@ -183,18 +199,17 @@ static int64_t name_number(struct jinja_parser *p, const char *at, size_t n)
 
 	for (size_t k = 0; k < n; k++)
 		h = (h ^ (unsigned char)at[k]) * 16777619u;
-	h = (h ^ h >> 13) % BUCKETS;
-	for (i = p->bucket[h]; i; i = p->chain[i - 1])
+	h = (h ^ h >> 13) % PARSE_BUCKETS;
+	for (i = p->bucket[h]; i; i = p->t->name[i - 1].chain)
 		if (p->t->name[i - 1].n == n && !memcmp(p->t->name[i - 1].p, at, n))
 			return i - 1;
-	if (p->t->n_name == JINJA_NAMES_MAX) {
-		jinja_parse_fail(p, "more than %d names", JINJA_NAMES_MAX);
+	if (!name_room(p))
 		return -1;
-	}
 	i = p->t->n_name++;
 	to = &p->t->name[i];
-	*to = (struct jinja_name){ .p = at, .n = (uint32_t)n, .value = jinja_parse_word(p, at, n) };
-	p->chain[i] = p->bucket[h];
+	*to = (struct jinja_name){
+		.p = at, .n = (uint32_t)n, .chain = p->bucket[h], .value = jinja_parse_word(p, at, n)
+	};
 	p->bucket[h] = i + 1;
 	return to->value ? (int64_t)i : -1;
 }

@@ -9,14 +9,15 @@
 
 #define PARSE_HEIGHT_MAX 250 /* nested tags, parentheses, and the like; Python's own stack gives out before */
 
+#define PARSE_BUCKETS 256
+
 struct jinja_parser {
 	struct jinja *t;
 	struct jinja_lexer x;
 	struct jinja_token now, next; /* the token to be parsed, and the one behind it */
 	uint32_t depth;
-	uint32_t n_loop;  /* loops around, that break and continue may leave */
-	uint32_t *bucket; /* [BUCKETS] names by hash: number + 1 */
-	uint32_t *chain;  /* [JINJA_NAMES_MAX] */
+	uint32_t n_loop;                /* loops around, that break and continue may leave */
+	uint32_t bucket[PARSE_BUCKETS]; /* names by hash: number + 1 */
 	bool failed;
 };
 

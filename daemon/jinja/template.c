@@ -10,9 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHUNK_BYTES (32u << 10)
+#define CHUNK_BYTES (8u << 10)
 #define SOURCE_MAX  (4u << 20) /* the longest known is 30 KB */
-#define BUCKETS     1024
 
 void *jinja_keep(struct jinja *t, size_t n)
 {
@@ -72,17 +71,13 @@ static bool take_source(struct jinja *t, const char *source, size_t n)
 int jinja_new(struct jinja **tp, const char *source, size_t n, char *err, size_t err_len)
 {
 	_cleanup_(jinja_freep) struct jinja *t = calloc(1, sizeof(*t));
-	_cleanup_free_ uint32_t *bucket = calloc(BUCKETS, sizeof(*bucket)),
-				*chain = calloc(JINJA_NAMES_MAX, sizeof(*chain));
-	struct jinja_parser p = { .t = t, .bucket = bucket, .chain = chain };
+	struct jinja_parser p = { .t = t };
 
 	if (n > SOURCE_MAX) {
 		snprintf(err, err_len, "line 1: a template longer than %u bytes", SOURCE_MAX);
 		return -EINVAL;
 	}
-	if (t)
-		t->name = calloc(JINJA_NAMES_MAX, sizeof(*t->name));
-	if (!t || !t->name || !bucket || !chain || !take_source(t, source, n))
+	if (!t || !take_source(t, source, n))
 		return -ENOMEM;
 	p.x = (struct jinja_lexer){ .p = t->source,
 				    .end = t->source + t->n_source,

@@ -1,6 +1,6 @@
 /*
  * A template, a zero byte, and its variables as JSON. What comes out is text within the limits with ranges in order, or an error that
- * names a line; and the same once more.
+ * names a line; and, for every eighth length, the same once more.
  */
 #include "daemon/jinja/jinja.h"
 
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const struct jinja_limits limits = {
-		.n_step = 20000, .value_bytes = 1u << 20, .output_bytes = 1u << 16, .depth = 30
+		.n_step = 10000, .value_bytes = 1u << 20, .output_bytes = 1u << 16, .depth = 30
 	};
 	static struct jinja_scratch *s;
 	const uint8_t *zero = memchr(data, 0, n);
