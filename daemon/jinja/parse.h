@@ -1,5 +1,5 @@
 /*
- * The parser, in two files: expressions and statements. Recursive descent over Jinja2's grammar, which is given at each function;
+ * The parser: literals, expressions, statements. Recursive descent over Jinja2's grammar, which is given at each function;
  * a tree higher than PARSE_HEIGHT_MAX is refused, so that whoever walks it needs no guard of its own.
  */
 #ifndef GYRE_DAEMON_JINJA_PARSE_H
@@ -28,6 +28,15 @@ struct jinja_node *jinja_parse_tuple(struct jinja_parser *p, bool with_condition
 struct jinja_node *jinja_parse_target(struct jinja_parser *p, bool with_tuple, bool with_namespace, const char *end);
 struct jinja_node *jinja_parse_unary(struct jinja_parser *p, bool with_filter);
 struct jinja_node *jinja_parse_filters(struct jinja_parser *p, struct jinja_node *of, bool begun);
+/* A name, a literal, or something in brackets. */
+struct jinja_node *jinja_parse_primary(struct jinja_parser *p, bool with_namespace);
+/* What may stand behind n. */
+struct jinja_node *jinja_parse_postfix(struct jinja_parser *p, struct jinja_node *n);
+struct jinja_node *jinja_parse_filtered(struct jinja_parser *p, struct jinja_node *n);
+struct jinja_node *jinja_parse_constant(struct jinja_parser *p, enum jinja_kind kind);
+struct jinja_node *jinja_parse_integer(struct jinja_parser *p, const char *at, size_t n);
+struct jinja_node *jinja_parse_real(struct jinja_parser *p, const char *at, size_t n);
+struct jinja_node *jinja_parse_strings(struct jinja_parser *p);
 bool jinja_parse_template(struct jinja_parser *p);
 
 /* Shared by both files. */

@@ -9,7 +9,7 @@
 
 static bool in(const struct run *r, size_t n, uint32_t c)
 {
-	size_t low = 0;
+	size_t low = 0, end = n;
 
 	while (low < n) {
 		size_t mid = (low + n) / 2;
@@ -19,12 +19,10 @@ static bool in(const struct run *r, size_t n, uint32_t c)
 		else
 			n = mid;
 	}
-	/* n is the first run that ends at c or later; where there is none, it is the array's end, which low has reached too */
-	return r[n].first <= c && c <= r[n].last;
+	return low < end && r[low].first <= c && (c - r[low].first) % r[low].step == 0;
 }
 
-/* Each table ends in a run that no character is in. */
-#define IN(table, c) in(table, COUNT(table) - 1, c)
+#define IN(table, c) in(table, COUNT(table), c)
 
 bool jinja_is_printable(uint32_t c)
 {
