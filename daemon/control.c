@@ -410,6 +410,7 @@ static void on_signal(struct control *c, int res)
 	c->is_draining = true;
 	c->drain_end_ns = doorbell_now_ns() + c->d->config.drain_seconds * 1000000000ull;
 	intake_close(&c->d->intake);
+	c->is_done = counter_read32(&c->d->intake.pool.n_live) == 0; /* else the next tick looks */
 	want_tick(c, TICK_NS);
 	want_signal(c);
 }

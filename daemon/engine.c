@@ -96,13 +96,13 @@ static int map_blocks(struct engine *e, size_t n, struct error *why)
 
 static int refuse_least(const struct engine *e, size_t bytes, size_t n_least, size_t available, struct error *why)
 {
-	return error_set(
-		why, -ENOMEM,
-		"kv: a pool of only %zu positions takes %.1f MiB and %zu MiB are to stay free, but beside the "
-		"weights %.1f MiB of memory are left (here, in the cgroup, and within ulimit -v); raise the limit "
-		"(MemoryMax=, docker --memory), free memory, or use a smaller model%s",
-		n_least * KV_BLOCK, (double)(n_least * bytes) / (1 << 20), POOL_RESERVE >> 20,
-		(double)available / (1 << 20), model_n_node(e->model) > 1 ? " or fewer --nodes" : "");
+	return error_set(why, -ENOMEM,
+			 "kv: a pool of only %zu positions takes %.1f MiB and %zu MiB are to stay free, but beside the "
+			 "weights %.1f MiB of memory are left (here, in the cgroup, and within ulimit -v and -d); "
+			 "raise the limit "
+			 "(MemoryMax=, docker --memory), free memory, or use a smaller model%s",
+			 n_least * KV_BLOCK, (double)(n_least * bytes) / (1 << 20), POOL_RESERVE >> 20,
+			 (double)available / (1 << 20), model_n_node(e->model) > 1 ? " or fewer --nodes" : "");
 }
 
 /*
@@ -127,12 +127,12 @@ static int map_default(struct engine *e, const struct engine_options *o, size_t 
 	if (*n_block < n_least)
 		return refuse_least(e, bytes, n_least, available, why);
 	e->n_ctx = min_u32(e->n_ctx, (uint32_t)(*n_block * KV_BLOCK));
-	log_warn(
-		"kv: %.1f MiB, not the %.1f MiB of %u full contexts: beside the weights %.1f MiB of memory are left; "
-		"raise the "
-		"limit (MemoryMax=, docker --memory, ulimit -v), free memory, or say --kv-type q8_0 or a smaller --ctx",
-		(double)(*n_block * bytes) / (1 << 20), (double)(n_wanted * bytes) / (1 << 20), KV_CONTEXTS_AUTO,
-		(double)available / (1 << 20));
+	log_warn("kv: %.1f MiB, not the %.1f MiB of %u full contexts: beside the weights %.1f MiB of memory are left; "
+		 "raise the "
+		 "limit (MemoryMax=, docker --memory, ulimit -v and -d), free memory, or say --kv-type q8_0 or a "
+		 "smaller --ctx",
+		 (double)(*n_block * bytes) / (1 << 20), (double)(n_wanted * bytes) / (1 << 20), KV_CONTEXTS_AUTO,
+		 (double)available / (1 << 20));
 	return 0;
 }
 

@@ -1,8 +1,10 @@
 #include "daemon/util/memory.h"
 
+#include "daemon/util/minmax.h"
 #include "daemon/util/readfile.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,15 +31,24 @@ void *memory_array(size_t n, size_t bytes)
 	return memset(p, 0, all);
 }
 
-size_t memory_address_room(void)
+/* What a limit leaves of which `used` pages are taken. */
+static size_t limit_room(__rlimit_resource_t resource, size_t used)
 {
 	struct rlimit l;
-	char text[128];
-	size_t used;
 
-	if (getrlimit(RLIMIT_AS, &l) < 0 || l.rlim_cur == RLIM_INFINITY ||
-	    readfile_str(text, sizeof(text), "", "/proc/self/statm"))
+	if (getrlimit(resource, &l) < 0 || l.rlim_cur == RLIM_INFINITY)
 		return SIZE_MAX;
-	used = strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+	used *= (size_t)sysconf(_SC_PAGESIZE);
 	return l.rlim_cur > used ? l.rlim_cur - used : 0;
+}
+
+size_t memory_address_room(void)
+{
+	size_t all, data;
+	char text[128];
+
+	if (readfile_str(text, sizeof(text), "", "/proc/self/statm") ||
+	    sscanf(text, "%zu %*u %*u %*u %*u %zu", &all, &data) != 2)
+		return SIZE_MAX;
+	return min_size(limit_room(RLIMIT_AS, all), limit_room(RLIMIT_DATA, data));
 }

@@ -7,7 +7,7 @@
 /* n zeroed elements on their own cache lines, in huge pages where it fills one; free() takes it back. NULL: no memory. */
 void *memory_array(size_t n, size_t bytes);
 
-/* Bytes of address space that RLIMIT_AS leaves this process; SIZE_MAX: no limit. */
+/* Bytes that RLIMIT_AS and RLIMIT_DATA leave this process to map; SIZE_MAX: no limit. */
 size_t memory_address_room(void);
 
 #endif

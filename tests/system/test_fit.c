@@ -87,26 +87,33 @@ static void the_default_fits_its_cgroup(void **state)
 	memcg_remove();
 }
 
+struct limit {
+	int resource;
+	rlim_t n;
+};
+
 static void limit_address_space(void *arg)
 {
-	const rlim_t *n = arg;
+	const struct limit *l = arg;
 
-	if (setrlimit(RLIMIT_AS, &(struct rlimit){ *n, *n }))
+	if (setrlimit((__rlimit_resource_t)l->resource, &(struct rlimit){ l->n, l->n }))
 		_exit(126);
 }
 
 static void the_default_fits_its_address_space(void **state)
 {
-	rlim_t n = 500 * MIB;
+	struct limit l[] = { { RLIMIT_AS, 500 * MIB }, { RLIMIT_DATA, 300 * MIB } };
 
 	(void)state;
 #ifdef GYRE_SANITIZED
 	puts("skip: a sanitizer's shadow takes more address space than there is");
 	skip();
 #endif
-	start(limit_address_space, &n);
-	serves(48, 383, 4096, 8192);
-	assert_non_null(strstr(d.said, "ulimit -v"));
+	for (int i = 0; i < 2; i++) {
+		start(limit_address_space, &l[i]);
+		serves(48, 383, 4096, 8192);
+		assert_non_null(strstr(d.said, "ulimit -v and -d"));
+	}
 }
 
 static int setup(void **state)

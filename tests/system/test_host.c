@@ -226,6 +226,29 @@ static void few_descriptors_are_named(void **state)
 	refuses("RLIMIT_NOFILE", "raise ulimit -n");
 }
 
+static void limit_nobody(void *arg)
+{
+	set_limit(arg);
+	if (setgid(65534) || setuid(65534))
+		_exit(126);
+}
+
+static void few_threads_are_named(void **state)
+{
+	char *argv[] = { (char *)"--threads", (char *)"1", NULL };
+	struct limit l = { RLIMIT_NPROC, 0 };
+
+	(void)state;
+	if (getuid()) {
+		puts("skip: a limit of one thread for a user without others needs root");
+		skip();
+	}
+	assert_int_equal(chmod(d.dir, 0777), 0);
+	assert_int_equal(chmod(d.model, 0644), 0);
+	tinyd_start(&d, argv, limit_nobody, &l);
+	refuses("RLIMIT_NPROC", "pthread_create: Resource temporarily unavailable; raise ulimit -u");
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -247,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_limit_on_files_is_the_asking_clients_error),
 		cmocka_unit_test(a_cpu_limit_is_a_sigterm),
 		cmocka_unit_test(few_descriptors_are_named),
+		cmocka_unit_test(few_threads_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
