@@ -20,6 +20,7 @@ ISA_zen4       := $(ISA_avx512vnni)
 KERNEL_CFLAGS := -O3
 
 LIBS_DAEMON := -luring -lnuma -lpcre2-8 -ljansson -lm
+LIBS_TOOLS  := -ledit
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 
 SHM_SRC    := $(wildcard shm/*.c)
@@ -78,7 +79,7 @@ $(BUILD)/gyred: $(BUILD)/obj/daemon/main.o $(CORE_OBJ)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
 $(BUILD)/gyre: $(call obj,$(TOOLS_SRC) $(CLIENT_SRC)) $(CORE_OBJ)
 	$(if $(V),,@echo LD $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_MALLOC)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) $(LIBS_TOOLS) $(LIBS_MALLOC)
 # One object whose hidden symbols are local, so that the archive, too, defines what gyre.map names and nothing else.
 $(BUILD)/libgyre.a: $(call obj,$(CLIENT_SRC) $(SHM_SRC))
 	@rm -f $@

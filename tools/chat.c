@@ -2,6 +2,8 @@
  * A conversation. The messages so far are kept here, as the chat data of the protocol, and sent whole with every turn. When
  * they no longer fit the context, the oldest question and its answer go.
  */
+#include "tools/editor.h"
+#include "tools/message.h"
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -102,69 +104,143 @@ static int say(struct link *l, const struct args *a, struct talk *t, const char 
 
 static void print_commands(void)
 {
-	puts("/clear  forget what was said\n/bye    leave (so does Ctrl-D)\nCtrl-C  end the answer");
+	puts("/clear  forget what was said\n/bye    leave (so does Ctrl-D)\nCtrl-C  end the answer\n"
+	     "\\       at the end of a line: the message goes on with the next\n"
+	     "\"\"\"     at its beginning: it goes on up to \"\"\" at the end of a line\n"
+	     "A paste is one message, whatever line ends it has; Enter sends it.");
 }
 
-static int loop(struct link *l, const struct args *a, struct talk *t)
+/* A word behind a slash and nothing else: "/usr/bin" and "/bye was said" are messages. */
+static bool is_command(const char *text)
 {
-	bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	char *line = NULL;
-	size_t size = 0;
+	return text[0] == '/' && text[1 + strspn(text + 1, "abcdefghijklmnopqrstuvwxyz?")] == 0;
+}
+
+/* Where messages come from: the editor, or lines as they are. */
+struct source {
+	struct editor *editor; /* NULL: plain */
+	bool is_terminal;      /* plain, but somebody looks */
+	char *line;
+	size_t size;
+};
+
+static enum editor_outcome read_plain(struct source *s, const char *prompt, const char **line, size_t *n)
+{
+	ssize_t got;
+
+	if (s->is_terminal)
+		fputs(prompt, stdout);
+	fflush(stdout);
+	got = getline(&s->line, &s->size, stdin);
+	if (got < 0 && errno == EINTR && answer_take_interrupt()) {
+		clearerr(stdin);
+		putchar('\n');
+		return EDITOR_INTERRUPT;
+	}
+	if (got < 0)
+		return EDITOR_END;
+	if (got >= TTY_LINE_MAX && isatty(STDIN_FILENO)) {
+		editor_refuse_cut();
+		got = 0;
+	}
+	while (got && (s->line[got - 1] == '\n' || s->line[got - 1] == '\r'))
+		got--;
+	s->line[got] = 0;
+	*line = s->line;
+	*n = (size_t)got;
+	return EDITOR_LINE;
+}
+
+/* The next message, whole. EDITOR_END: the last one may be there. */
+static enum editor_outcome read_message(struct source *s, struct message *m)
+{
+	enum editor_outcome o;
+	const char *line;
+	int more = 1;
+
+	message_clear(m);
+	while (more == 1) {
+		const char *prompt = m->has_line || m->is_block ? "... " : ">>> ";
+		size_t n = 0;
+
+		o = s->editor ? editor_read(s->editor, prompt, &line, &n) : read_plain(s, prompt, &line, &n);
+		if (o != EDITOR_LINE)
+			return o;
+		more = message_add(m, line, n);
+	}
+	return more < 0 ? EDITOR_END : EDITOR_LINE;
+}
+
+/* 1: leave. 0, or -errno of a message that could not be sent. */
+static int take_message(struct link *l, const struct args *a, struct talk *t, struct source *s, const struct message *m)
+{
+	bool is_terminal = s->editor || s->is_terminal;
+
+	if (!m->n)
+		return 0;
+	if (!strcmp(m->text, "/bye"))
+		return 1;
+	if (s->editor)
+		editor_remember(s->editor, m->text);
+	if (!strcmp(m->text, "/clear"))
+		drop(t, t->n_system, t->n - t->n_system);
+	else if (!strcmp(m->text, "/help") || !strcmp(m->text, "/?"))
+		print_commands();
+	else if (is_terminal && is_command(m->text))
+		puts("no such command; /help lists them");
+	else
+		return say(l, a, t, m->text, m->n);
+	return 0;
+}
+
+static int loop(struct link *l, const struct args *a, struct talk *t, struct editor *editor)
+{
+	struct source s = { .editor = editor, .is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) };
+	enum editor_outcome o = EDITOR_LINE;
+	struct message m = { 0 };
 	int e = 0;
 
-	while (e == 0) {
-		ssize_t n;
-
-		if (is_terminal)
-			fputs(">>> ", stdout);
-		fflush(stdout);
-		n = getline(&line, &size, stdin);
-		if (n < 0 && errno == EINTR && answer_take_interrupt()) {
-			clearerr(stdin);
-			puts("\n/bye or Ctrl-D leaves");
-			continue;
-		}
-		if (n < 0)
-			break;
-		while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-			line[--n] = 0;
-		if (!strcmp(line, "/bye"))
-			break;
-		if (!strcmp(line, "/clear"))
-			drop(t, t->n_system, t->n - t->n_system);
-		else if (!strcmp(line, "/help") || !strcmp(line, "/?"))
-			print_commands();
-		else if (line[0] == '/' && is_terminal)
-			puts("no such command; /help lists them");
-		else if (n)
-			e = say(l, a, t, line, (size_t)n);
+	while (e == 0 && o != EDITOR_END) {
+		o = read_message(&s, &m);
+		if (o == EDITOR_INTERRUPT)
+			puts("/bye or Ctrl-D leaves");
+		else if (o == EDITOR_LINE || !s.is_terminal) /* a pipe's end ends its last message */
+			e = take_message(l, a, t, &s, &m);
 		answer_take_interrupt();
 	}
-	if (is_terminal)
+	if (s.is_terminal && !s.editor)
 		putchar('\n');
-	free(line);
-	return e;
+	message_clear(&m);
+	free(s.line);
+	return e < 0 ? e : 0;
+}
+
+static int talk(struct link *l, const struct args *a, struct editor *editor)
+{
+	static struct talk t;
+	int e;
+
+	if (!l->info.has_chat)
+		return fail(TOOL_FAILED, "%s has no chat template that gyred knows: use gyre run --raw", l->info.model);
+	e = a->system ? add(&t, GYRE_ROLE_SYSTEM, a->system, strlen(a->system)) : 0;
+	t.n_system = t.n;
+	if (e == 0)
+		e = loop(l, a, &t, editor);
+	drop(&t, 0, t.n);
+	return e == 0 ? TOOL_OK : fail(TOOL_FAILED, "%s", link_explain(l, e));
 }
 
 int chat_main(const struct args *a)
 {
-	static struct talk t;
+	struct editor *editor = editor_open(stdout, !a->no_history); /* first: what is typed meanwhile is not cut */
 	struct link l;
-	int code = link_open(&l, a), e;
+	int code = link_open(&l, a);
 
-	if (code != TOOL_OK)
-		return code;
-	answer_catch_interrupt();
-	if (!l.info.has_chat) {
+	if (code == TOOL_OK) {
+		answer_catch_interrupt();
+		code = talk(&l, a, editor);
 		link_close(&l);
-		return fail(TOOL_FAILED, "%s has no chat template that gyred knows: use gyre run --raw", l.info.model);
 	}
-	e = a->system ? add(&t, GYRE_ROLE_SYSTEM, a->system, strlen(a->system)) : 0;
-	t.n_system = t.n;
-	if (e == 0)
-		e = loop(&l, a, &t);
-	drop(&t, 0, t.n);
-	e = e == 0 ? TOOL_OK : fail(TOOL_FAILED, "%s", link_explain(&l, e));
-	link_close(&l);
-	return e;
+	editor_close(editor);
+	return code;
 }

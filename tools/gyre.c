@@ -14,10 +14,15 @@ static const struct verb verbs[] = {
 	  "Ctrl-C ends the answer (exit status 130).",
 	  OPT_LINK | OPT_SAMPLING | OPT_RAW | OPT_SYSTEM | OPT_VERBOSE | OPT_JSON, 0, -1, run_main },
 	{ "chat", "",
-	  "Talk to the model.\nThe prompt is >>>. /bye or Ctrl-D leaves, /clear forgets, /help lists the commands; "
-	  "Ctrl-C ends the answer only.\n"
-	  "Piped, each line of stdin is a message and no prompt is shown.",
-	  OPT_LINK | OPT_SAMPLING | OPT_SYSTEM | OPT_VERBOSE, 0, 0, chat_main },
+	  "Talk to the model.\nThe prompt is >>>, with emacs keys, history and UTF-8 (~/.editrc changes the keys). "
+	  "/bye or Ctrl-D "
+	  "leaves, /clear forgets, /help lists the commands; Ctrl-C ends the answer only.\n"
+	  "A line that ends in \\ goes on with the next; \"\"\" opens a message of several lines, \"\"\" at the end of "
+	  "one closes "
+	  "it; a paste is one message. What is typed is kept in $XDG_STATE_HOME/gyre/history (~/.local/state), for you "
+	  "alone.\n"
+	  "Piped, each line of stdin is a message (\\ and \"\"\" join lines there, too) and no prompt is shown.",
+	  OPT_LINK | OPT_SAMPLING | OPT_SYSTEM | OPT_NO_HISTORY | OPT_VERBOSE, 0, 0, chat_main },
 	{ "score", "CONTEXT CONTINUATION...",
 	  "Log-probability of each continuation after a context.\nPrints the sum over its tokens (natural logarithm), "
 	  "their number, and the text.",

@@ -51,6 +51,8 @@ static const struct row rows[] = {
 	{ OPT_STOP, "stop", 0, "STR", "end the answer before STR; up to 8 times", KIND_STOP, 0, 0, 0 },
 	{ OPT_SYSTEM, "system", 0, "TEXT", "system message", KIND_TEXT, AT(system), 0, 0 },
 	{ OPT_RAW, "raw", 0, NULL, "continue the text itself: no chat template", KIND_FLAG, AT(raw), 0, 0 },
+	{ OPT_NO_HISTORY, "no-history", 0, NULL, "what is typed is not kept for later sessions", KIND_FLAG,
+	  AT(no_history), 0, 0 },
 	{ OPT_VERBOSE, "verbose", 'v', NULL, "time to first token and rates on stderr", KIND_FLAG, AT(verbose), 0, 0 },
 	{ OPT_IDS, "ids", 0, NULL, "numbers only, without their texts", KIND_FLAG, AT(ids), 0, 0 },
 	{ OPT_PROMPT_ROWS, "prompt", 'p', "N", "tokens of the prompt (default 512)", KIND_U32, AT(n_prompt), 1,

@@ -1,3 +1,4 @@
+#include "tools/editor.h"
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -67,17 +68,66 @@ static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 	return e;
 }
 
+/* Where lines cannot be edited. */
+static int read_plain(char **text, size_t *n)
+{
+	*text = read_all(stdin, n);
+	for (const char *line = *text, *end; line; line = end ? end + 1 : NULL) {
+		end = strchr(line, '\n');
+		if (end && end - line >= TTY_LINE_MAX) {
+			free(*text);
+			return editor_refuse_cut();
+		}
+	}
+	return TOOL_OK;
+}
+
+/* Lines up to Ctrl-D, edited where that is possible. An exit code. */
+static int read_typed(char **text, size_t *n)
+{
+	struct editor *e = editor_open(stderr, false);
+	enum editor_outcome o = EDITOR_LINE;
+	const char *line;
+	size_t len;
+	FILE *f;
+
+	fputs("gyre: type the prompt; Ctrl-D on a line of its own ends it\n", stderr);
+	if (!e)
+		return read_plain(text, n);
+	f = open_memstream(text, n);
+	answer_catch_interrupt();
+	while (f && (o = editor_read(e, "", &line, &len)) == EDITOR_LINE)
+		fprintf(f, "%.*s\n", (int)len, line);
+	editor_close(e);
+	if (f)
+		fclose(f);
+	if (o != EDITOR_INTERRUPT)
+		return TOOL_OK;
+	free(*text);
+	return 130;
+}
+
+static int read_prompt(const struct args *a, char **text, size_t *n)
+{
+	*text = NULL;
+	if (a->n_word)
+		*text = join_words(a, n);
+	else if (isatty(STDIN_FILENO))
+		return read_typed(text, n);
+	else
+		*text = read_all(stdin, n);
+	return TOOL_OK;
+}
+
 int run_main(const struct args *a)
 {
 	size_t n = 0;
 	struct link l;
 	char *text;
-	int code;
+	int code = read_prompt(a, &text, &n);
 
-	if (!a->n_word && isatty(STDIN_FILENO))
-		fputs("gyre: type the prompt; Ctrl-D on a line of its own ends it\n", stderr);
-	text = a->n_word ? join_words(a, &n) : read_all(stdin, &n);
-
+	if (code != TOOL_OK)
+		return code;
 	if (!text)
 		return fail(TOOL_FAILED, "cannot read the prompt: %s", strerror(errno));
 	if (!a->raw && !a->n_word) /* a pipe's final newline is no part of the question */

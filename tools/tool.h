@@ -46,6 +46,7 @@ enum option_bit {
 	OPT_NODES = 1u << 27,
 	OPT_HOP = 1u << 28,
 	OPT_KV_BYTES = 1u << 29,
+	OPT_NO_HISTORY = 1u << 30,
 };
 
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES)
@@ -65,7 +66,7 @@ struct args {
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology;
+	bool json, raw, verbose, ids, steps, topology, no_history;
 	int n_word;
 	char **word; /* what is left: the operands */
 };

@@ -1,0 +1,34 @@
+/*
+ * Lines typed at a terminal: libedit's emacs keys (or what ~/.editrc says), UTF-8, history over sessions. The only file that includes
+ * its header. A paste that the terminal brackets is text, line ends and all, until Enter is pressed; and nothing is cut, since
+ * the kernel's line of 4,095 bytes is never used, not while an answer runs either.
+ *
+ * One at a time. Its signals: SIGWINCH, and SIGTSTP while it reads; a Ctrl-C is left to whoever catches SIGINT.
+ */
+#ifndef GYRE_TOOLS_EDITOR_H
+#define GYRE_TOOLS_EDITOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Where lines are not edited here, the kernel does it, and drops what is beyond so many bytes: it shows by a line of that length. */
+#define TTY_LINE_MAX 4095
+/* Says so. TOOL_FAILED. */
+int editor_refuse_cut(void);
+
+struct editor;
+
+enum editor_outcome { EDITOR_LINE, EDITOR_END, EDITOR_INTERRUPT };
+
+/* stdin, echoed to out. NULL: it is no terminal on which lines can be edited. */
+struct editor *editor_open(FILE *out, bool has_history);
+/* Restores the terminal. NULL does nothing. */
+void editor_close(struct editor *e);
+
+/* *line: n bytes without the line end, valid until the next call. EDITOR_INTERRUPT: answer_take_interrupt() was true. */
+enum editor_outcome editor_read(struct editor *e, const char *prompt, const char **line, size_t *n);
+/* A message that will be there again with the up key, here and in later sessions. */
+void editor_remember(struct editor *e, const char *message);
+
+#endif
