@@ -228,10 +228,11 @@ static int open_weights(struct daemon *d, struct error *e)
 		if (!d->weights[i])
 			r = load_weights(d, i, e);
 	}
-	if (r == 0)
-		warn_keys(d);
+	if (r < 0)
+		return r;
+	warn_keys(d);
 	warn_chat(d);
-	return r;
+	return 0;
 }
 
 static int open_engines(struct daemon *d, struct error *e)
