@@ -128,7 +128,7 @@ static int put_piece(const struct run *run, const char *p, size_t n)
 	const struct vocab *v = run->v;
 	uint32_t id = n <= v->token_len_max ? vocab_find(v, p, n) : TOKEN_NONE;
 
-	if (id != TOKEN_NONE && (v->pre.ignore_merges || v->whole[id]))
+	if (id != TOKEN_NONE && (v->pre.row->ignore_merges || v->whole[id]))
 		return token_out_put(run->o, id);
 	return merge_piece(v, run->s, p, n, run->o);
 }
@@ -181,11 +181,13 @@ static int mark_whole(struct vocab *v)
 
 static int bpe_init(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len)
 {
-	int r = pre_init(&v->pre, src->pre ? src->pre : "default");
+	int r = pre_init(&v->pre, src->pre);
 
 	if (r)
 		return snprintf(err, err_len,
-				"pre-tokenizer \"%s\" is not known: set tokenizer.ggml.pre to one in daemon/text/pre.c",
+				"pre-tokenizer \"%s\" is not known: convert the model again, or set its "
+				"tokenizer.ggml.pre to "
+				"the name of an equal one (daemon/text/pre_table.c)",
 				src->pre),
 		       r;
 	if ((r = vocab_index_merges(v, src->merge, src->n_merge)))

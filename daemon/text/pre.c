@@ -1,8 +1,9 @@
 /*
- * One row per pre-tokenizer. White space is spelled out: PCRE2's \s also takes U+180E, which the tokenizers these
- * vocabularies were trained with do not. A new model family is a new row.
+ * Patterns are compiled once for a vocabulary and matched by each thread with memory of its own; the rows are in pre_table.c.
  */
 #include "daemon/text/pre.h"
+
+#include "daemon/text/utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -13,66 +14,13 @@
 
 #define JIT_STACK_MAX (1u << 20) /* bytes; the patterns here repeat single characters and need none per character */
 
-#define WS          "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define SPACE_TAIL  "[" WS "]+(?![^" WS "])|[" WS "]+"
-#define CONTRACTION "'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])"
-
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+|" SPACE_TAIL
-/* The family that tiktoken's cl100k began; digits is how numbers are cut. */
-#define CL100K(digits)                                                                                 \
-	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*|[" WS \
-		    "]*[\\r\\n]+|" SPACE_TAIL
-#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define O200K(suffix, digits)                                                                                    \
-	"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" suffix \
-	"|" digits "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n/]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL
-
-struct pre_row {
-	const char *names; /* space-separated, with one at either end */
-	const char *pattern[PRE_PATTERN_MAX];
-	bool ignore_merges;
-};
-
-static const struct pre_row PRE[] = {
-	{ " smollm starcoder refact command-r codeshell exaone minerva-7b ", { "\\p{N}", GPT2 }, false },
-	{ " gpt-2 phi-2 mpt olmo jais trillion roberta-bpe gigachat ", { GPT2 }, false },
-	{ " llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral lfm2 ", { CL100K("\\p{N}{1,3}") }, true },
-	{ " dbrx smaug-bpe chatglm-bpe glm4 ", { CL100K("\\p{N}{1,3}") }, false },
-	{ " qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 ", { CL100K("\\p{N}") }, false },
-	{ " gpt-4o llama4 ", { O200K("(?:" CONTRACTION ")?", "\\p{N}{1,3}") }, false },
-	{ " tekken ", { O200K("", "\\p{N}") }, true },
-	{ " deepseek-coder ",
-	  { "[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+",
-	    "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+", "\\p{N}" },
-	  false },
-	{ " deepseek-v3 hunyuan-dense ",
-	  { "\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
-	    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
-	    "?[\\p{P}\\p{S}]+[\\r\\n]*|[" WS "]*[\\r\\n]+|" SPACE_TAIL },
-	  false },
-	{ " falcon ", { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" }, false },
-	{ " default ", { "[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" }, false },
-};
-
-static const struct pre_row *find_row(const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; n && i < sizeof(PRE) / sizeof(PRE[0]); i++)
-		for (const char *at = PRE[i].names; (at = strstr(at, name)); at++)
-			if (at[-1] == ' ' && at[n] == ' ')
-				return &PRE[i];
-	return NULL;
-}
-
 int pre_init(struct pre *pre, const char *name)
 {
-	const struct pre_row *row = find_row(name);
+	const struct pre_row *row = pre_find(name);
 
 	if (!row)
 		return -EINVAL;
-	pre->ignore_merges = row->ignore_merges;
+	pre->row = row;
 	for (int i = 0; i < PRE_PATTERN_MAX && row->pattern[i]; i++) {
 		int error;
 		PCRE2_SIZE at;
@@ -118,14 +66,35 @@ struct splitter {
 	void *arg;
 };
 
+static int split_level(const struct splitter *sp, int level, const char *p, size_t n);
+
+/* 12345 -> 12 345 */
+static int split_threes(const struct splitter *sp, int level, const char *p, size_t n)
+{
+	size_t n_char = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i += utf8_char_len(p + i, n - i))
+		n_char++;
+	for (size_t done = 0, at; !r && done < n; done = at) {
+		at = done;
+		do
+			at += utf8_char_len(p + at, n - at);
+		while (--n_char % 3);
+		r = split_level(sp, level, p + done, at - done);
+	}
+	return r;
+}
+
 /* Levels are at most PRE_PATTERN_MAX deep; match data is read out before descending, so one serves all levels. */
 static int split_level(const struct splitter *sp, int level, const char *p, size_t n)
 {
-	size_t done = 0, at = 0;
+	const bool threes = level + 1 == sp->pre->row->by_three;
+	size_t done = 0;
 
 	if (level == PRE_PATTERN_MAX || !sp->pre->code[level])
 		return sp->piece(sp->arg, p, n);
-	while (at < n) {
+	for (size_t at = 0; at < n;) {
 		int r = pcre2_match(sp->pre->code[level], (PCRE2_SPTR)p, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
 				    sp->s->match_data, sp->s->match_context);
 		size_t from, to;
@@ -138,7 +107,8 @@ static int split_level(const struct splitter *sp, int level, const char *p, size
 		to = pcre2_get_ovector_pointer(sp->s->match_data)[1];
 		if (from > done && (r = split_level(sp, level + 1, p + done, from - done)))
 			return r;
-		if ((r = split_level(sp, level + 1, p + from, to - from)))
+		r = (threes ? split_threes : split_level)(sp, level + 1, p + from, to - from);
+		if (r)
 			return r;
 		at = done = to;
 	}

@@ -7,12 +7,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PRE_PATTERN_MAX 6
 
+struct pre_row {
+	const char *names;                    /* of tokenizer.ggml.pre, a space between two */
+	const char *pattern[PRE_PATTERN_MAX]; /* NULL ends the list */
+	/* The pattern, counted from 1, whose matches are cut into threes of characters, the odd ones first; 0: none. */
+	uint8_t by_three;
+	bool ignore_merges; /* a piece that is a token is that token, whatever the merges say */
+	bool add_bos;       /* where the file does not say */
+};
+
 struct pre {
-	void *code[PRE_PATTERN_MAX]; /* pcre2_code, compiled for the JIT; NULL ends the list */
-	bool ignore_merges;          /* a piece that is a token is that token, whatever the merges say */
+	const struct pre_row *row;
+	void *code[PRE_PATTERN_MAX]; /* pcre2_code, compiled for the JIT */
 };
 
 /* Memory for matching, one per thread. */
@@ -22,6 +32,10 @@ struct pre_scratch {
 
 typedef int pre_piece_fn(void *arg, const char *p, size_t n);
 
+/* NULL and "" are "default". NULL: no row of that name. */
+const struct pre_row *pre_find(const char *name);
+/* Row i, NULL past the last. */
+const struct pre_row *pre_row(uint32_t i);
 /* -EINVAL: no row of that name, or a pattern that PCRE2 refuses. */
 int pre_init(struct pre *pre, const char *name);
 void pre_deinit(struct pre *pre);
