@@ -154,6 +154,8 @@ static void make_vocab(void *arg, const struct gguf *g)
 	struct vocab_made *v = arg;
 
 	v->code = vocab_from_gguf(&v->vocab, g, v->text, sizeof(v->text));
+	if (!v->code && *vocab_warning(v->vocab))
+		log_warn("the model's vocabulary: %s", vocab_warning(v->vocab));
 }
 
 /*

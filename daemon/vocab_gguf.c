@@ -29,14 +29,21 @@ static int32_t get_id(const struct gguf *g, const char *key, int32_t otherwise)
 {
 	uint32_t id;
 
-	return !gguf_get_u32(g, key, &id) && id <= INT32_MAX ? (int32_t)id : otherwise;
+	if (gguf_get_u32(g, key, &id))
+		return otherwise;
+	return id == UINT32_MAX ? -1
+	       : id > INT32_MAX ? INT32_MAX
+				: (int32_t)id; /* -1 by a converter that has no sign */
 }
 
 static bool get_bool(const struct gguf *g, const char *key, bool otherwise)
 {
+	uint32_t i;
 	bool b;
 
-	return gguf_get_bool(g, key, &b) ? otherwise : b;
+	if (!gguf_get_bool(g, key, &b))
+		return b;
+	return gguf_get_u32(g, key, &i) ? otherwise : i != 0;
 }
 
 /* *spans stays NULL, *n 0 if the key is absent. */
@@ -62,11 +69,13 @@ static int get_scores(const struct gguf *g, uint32_t n, float **score)
 {
 	struct gguf_arr a;
 
-	if (gguf_get_arr(g, "tokenizer.ggml.scores", &a) || a.n != n || (a.type != GGUF_F32 && a.type != GGUF_F64))
+	if (gguf_get_arr(g, "tokenizer.ggml.scores", &a))
 		return 0;
+	if (a.n < n || (a.type != GGUF_F32 && a.type != GGUF_F64 && a.type != GGUF_I32))
+		return -EINVAL;
 	*score = calloc(n + 1, sizeof(**score));
 	for (uint32_t i = 0; *score && i < n; i++)
-		(*score)[i] = gguf_arr_f32(&a, i);
+		(*score)[i] = a.type == GGUF_I32 ? (float)gguf_arr_int(&a, i) : gguf_arr_f32(&a, i);
 	return *score ? 0 : -ENOMEM;
 }
 
@@ -74,12 +83,38 @@ static int get_types(const struct gguf *g, uint32_t n, int32_t **type)
 {
 	struct gguf_arr a;
 
-	if (gguf_get_arr(g, "tokenizer.ggml.token_type", &a) || a.n != n || (a.type != GGUF_I32 && a.type != GGUF_U32))
+	if (gguf_get_arr(g, "tokenizer.ggml.token_type", &a))
 		return 0;
+	if (a.n < n || (a.type != GGUF_I32 && a.type != GGUF_U32))
+		return -EINVAL;
 	*type = calloc(n + 1, sizeof(**type));
 	for (uint32_t i = 0; *type && i < n; i++)
 		(*type)[i] = (int32_t)gguf_arr_int(&a, i);
 	return *type ? 0 : -ENOMEM;
+}
+
+static bool is_one_of(const char *z, const char *const *list, size_t n)
+{
+	for (size_t i = 0; z && i < n; i++)
+		if (strcasestr(z, list[i]))
+			return true;
+	return false;
+}
+
+/* What only the name of the model tells: its added tokens' lstrip and rstrip have no key. */
+static int find_strips(const struct gguf *g, struct vocab_source *src)
+{
+	static const char *const phi[] = { "phi-3", "phi3", "phi 3" }, *const masked[] = { "nomic-bert-moe",
+											   "jina-bert-v3" };
+	_cleanup_free_ char *name = NULL, *arch = NULL;
+
+	if (get_string(g, "general.name", &name) || get_string(g, "general.architecture", &arch))
+		return -ENOMEM;
+	/* Phi-4 is of that architecture too, and of another tokenizer. */
+	src->strips_after = is_one_of(name, phi, 3) || (!strcmp(src->model, "llama") && is_one_of(arch, phi, 2));
+	if (is_one_of(arch, masked, 2))
+		src->strips_before = "<mask>";
+	return 0;
 }
 
 int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size_t err_len)
@@ -89,16 +124,18 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	_cleanup_free_ float *score = NULL;
 	_cleanup_free_ int32_t *type = NULL;
 	struct vocab_source src = { 0 };
-	const struct vocab_defaults *d;
+	struct vocab_defaults d;
+	int r;
 
 	if (get_string(g, "tokenizer.ggml.model", &model) || get_string(g, "tokenizer.ggml.pre", &pre) ||
 	    get_string(g, "tokenizer.chat_template", &chat_template) ||
 	    get_spans(g, "tokenizer.ggml.tokens", &token, &src.n_token) ||
-	    get_spans(g, "tokenizer.ggml.merges", &merge, &src.n_merge) || get_scores(g, src.n_token, &score) ||
-	    get_types(g, src.n_token, &type))
+	    get_spans(g, "tokenizer.ggml.merges", &merge, &src.n_merge))
 		return -ENOMEM;
 	if (!model || !token)
 		return refuse(err, err_len, "has no tokenizer");
+	if ((r = get_scores(g, src.n_token, &score)) || (r = get_types(g, src.n_token, &type)))
+		return r == -EINVAL ? refuse(err, err_len, "has scores or types for fewer tokens than there are") : r;
 	src.model = model;
 	src.pre = pre;
 	src.token = token;
@@ -106,14 +143,18 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	src.score = score;
 	src.type = type;
 	src.chat_template = chat_template;
-	d = vocab_defaults(model);
-	src.bos = get_id(g, "tokenizer.ggml.bos_token_id", d->bos);
-	src.eos = get_id(g, "tokenizer.ggml.eos_token_id", d->eos);
+	d = vocab_defaults(model, pre);
+	src.bos = get_id(g, "tokenizer.ggml.bos_token_id", d.bos);
+	src.eos = get_id(g, "tokenizer.ggml.eos_token_id", d.eos);
 	src.eot = get_id(g, "tokenizer.ggml.eot_token_id", -1);
-	src.unk = get_id(g, "tokenizer.ggml.unknown_token_id", d->unk);
-	src.pad = get_id(g, "tokenizer.ggml.padding_token_id", d->pad);
-	src.add_bos = get_bool(g, "tokenizer.ggml.add_bos_token", d->add_bos);
-	src.add_eos = get_bool(g, "tokenizer.ggml.add_eos_token", d->add_eos);
-	src.add_space_prefix = get_bool(g, "tokenizer.ggml.add_space_prefix", d->add_space_prefix);
+	src.eom = get_id(g, "tokenizer.ggml.eom_token_id", -1);
+	src.unk = get_id(g, "tokenizer.ggml.unknown_token_id", d.unk);
+	src.pad = get_id(g, "tokenizer.ggml.padding_token_id", d.pad);
+	src.add_bos = get_bool(g, "tokenizer.ggml.add_bos_token", d.add_bos);
+	src.add_eos = get_bool(g, "tokenizer.ggml.add_eos_token", d.add_eos);
+	src.add_space_prefix = get_bool(g, "tokenizer.ggml.add_space_prefix", d.add_space_prefix);
+	src.strips_before = d.strips_before;
+	if (find_strips(g, &src))
+		return -ENOMEM;
 	return vocab_new(vocabp, &src, err, err_len);
 }

@@ -105,22 +105,25 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 /* n >= 1 */
 static int merge_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
 {
-	uint32_t id[SHORT_MAX];
+	uint32_t id[SHORT_MAX], k = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		uint32_t byte = v->byte_id[(unsigned char)p[i]];
 
-		/* Not the unknown token: SmolLM2's is <|endoftext|>, and the byte would be lost. */
 		if (byte == TOKEN_NONE)
-			return -EINVAL;
+			continue;
 		if (n <= SHORT_MAX)
-			id[i] = byte;
+			id[k] = byte;
 		else
-			s->symbol[i] = (struct symbol){
-				.prev = i - 1, .next = i + 1 < n ? i + 1 : TOKEN_NONE, .id = byte, .len = 1
-			};
+			s->symbol[k] = (struct symbol){ .prev = k - 1, .next = k + 1, .id = byte, .len = 1 };
+		k++;
 	}
-	return n <= SHORT_MAX ? merge_short(v, id, (uint32_t)n, o) : merge_long(v, s, (uint32_t)n, o);
+	if (!k)
+		return 0;
+	if (n <= SHORT_MAX)
+		return merge_short(v, id, k, o);
+	s->symbol[k - 1].next = TOKEN_NONE;
+	return merge_long(v, s, k, o);
 }
 
 static int put_piece(const struct run *run, const char *p, size_t n)
@@ -181,8 +184,12 @@ static int mark_whole(struct vocab *v)
 
 static int bpe_init(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len)
 {
-	int r = pre_init(&v->pre, src->pre);
+	int r;
 
+	if (!src->merge)
+		return snprintf(err, err_len, "the file has no tokenizer.ggml.merges: convert the model again"),
+		       -EINVAL;
+	r = pre_init(&v->pre, src->pre);
 	if (r)
 		return snprintf(err, err_len,
 				"pre-tokenizer \"%s\" is not known: convert the model again, or set its "

@@ -153,7 +153,7 @@ int added_index(struct vocab *v)
 	if (!v->added)
 		return -ENOMEM;
 	for (uint32_t id = 0; id < v->n_token; id++)
-		if (v->token[id].n && (v->type[id] == TOKEN_CONTROL || v->type[id] == TOKEN_USER))
+		if (v->token[id].n && (token_is_control(v->type[id]) || v->type[id] == TOKEN_USER))
 			v->added[v->n_added++] = id;
 	qsort_r(v->added, v->n_added, sizeof(*v->added), compare_bytes, v);
 	return 0;
@@ -185,7 +185,7 @@ uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_co
 		hi = lower_bound(v, lo, hi, depth, c + 1);
 		lo = lower_bound(v, lo, hi, depth, c);
 		for (uint32_t i = lo; i < hi && v->token[v->added[i]].n == depth + 1; i++) {
-			if (v->type[v->added[i]] == TOKEN_CONTROL && depth >= n_control)
+			if (token_is_control(v->type[v->added[i]]) && depth >= n_control)
 				continue;
 			*id = v->added[i];
 			best = depth + 1;

@@ -17,7 +17,9 @@ struct pre_row {
 	/* The pattern, counted from 1, whose matches are cut into threes of characters, the odd ones first; 0: none. */
 	uint8_t by_three;
 	bool ignore_merges; /* a piece that is a token is that token, whatever the merges say */
-	bool add_bos;       /* where the file does not say */
+	/* Where the file does not say: */
+	bool add_bos;
+	const char *strips_before; /* the token that takes the white space in front of it */
 };
 
 struct pre {

@@ -64,6 +64,17 @@
 	"\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}"            \
 	"\\x{1e900}-\\x{1e943}"
 
+/* Punctuation of Hugging Face's pre-tokenizer of that name: ASCII's, and Unicode's as its older table has it. */
+#define PUNCTUATION                                                                                      \
+	"(?:(?!["                                                                                        \
+	"\\x{61d}\\x{9fd}\\x{a76}\\x{c77}\\x{c84}\\x{1b7d}-\\x{1b7e}\\x{2e43}-\\x{2e4f}"                 \
+	"\\x{2e52}-\\x{2e5d}\\x{10ead}\\x{10f55}-\\x{10f59}\\x{10f86}-\\x{10f89}\\x{1144b}-\\x{1144f}"   \
+	"\\x{1145a}-\\x{1145b}\\x{1145d}\\x{11660}-\\x{1166c}\\x{116b9}\\x{1183b}\\x{11944}-\\x{11946}"  \
+	"\\x{119e2}\\x{11a3f}-\\x{11a46}\\x{11a9a}-\\x{11a9c}\\x{11a9e}-\\x{11aa2}\\x{11c41}-\\x{11c45}" \
+	"\\x{11c70}-\\x{11c71}\\x{11ef7}-\\x{11ef8}\\x{11fff}\\x{12ff1}-\\x{12ff2}\\x{16e97}-\\x{16e9a}" \
+	"\\x{16fe2}\\x{1e95e}-\\x{1e95f}"                                                                \
+	"])[\\p{P}!-/:-@\\[-`{-~\\x{166d}\\x{111c9}])"
+
 #define BLOOM " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
 /* Digits with no character of a word behind them; what Oniguruma's \w takes. */
 #define DIGITS_ALONE                                                                                                  \
@@ -81,10 +92,12 @@
 static const struct pre_row PRE[] = {
 	{ .names = "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
 	  .pattern = { "\\p{N}", GPT2 } },
-	{ .names = "gpt-2 phi-2 mpt olmo jais trillion roberta-bpe gigachat jina-es jina-de jina-v1-en jina-v2-es "
-		   "jina-v2-de "
-		   "jina-v2-code a.x-4.0 mellum modern-bert exaone4 granite-docling",
+	{ .names = "gpt-2 phi-2 mpt olmo jais trillion gigachat jina-es jina-de a.x-4.0 mellum exaone4 granite-docling",
 	  .pattern = { GPT2 } },
+	{ .names = "roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code",
+	  .pattern = { GPT2 },
+	  .strips_before = "<mask>" },
+	{ .names = "modern-bert", .pattern = { GPT2 }, .strips_before = "[MASK]" },
 	{ .names = "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
 	  .pattern = { CL100K("\\p{N}{1,3}") },
 	  .ignore_merges = true,
@@ -125,10 +138,9 @@ static const struct pre_row PRE[] = {
 	{ .names = "bloom poro-chat gpt3-finnish", .pattern = { BLOOM } },
 	{ .names = "viking", .pattern = { BLOOM, "\\p{N}" } },
 	{ .names = "chameleon",
-	  .pattern = { "<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]",
-		       GPT2 },
+	  .pattern = { "<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}", PUNCTUATION, GPT2 },
 	  .add_bos = true },
-	{ .names = "falcon", .pattern = { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" } },
+	{ .names = "falcon", .pattern = { PUNCTUATION "++", GPT2, "[0-9][0-9][0-9]" } },
 	{ .names = "default", .pattern = { "[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
 };
 

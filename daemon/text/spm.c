@@ -56,19 +56,30 @@ static void merge(const struct vocab *v, struct vocab_scratch *s, const struct c
 	offer(v, s, c->left);
 }
 
-static int put(const struct vocab *v, const char *p, uint32_t n, struct token_out *o)
+static bool has_bytes(const struct vocab *v, const char *p, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (v->byte_id[(unsigned char)p[i]] == TOKEN_NONE)
+			return false;
+	return true;
+}
+
+/*
+ * A merged symbol, or a character by its bytes; the unknown token for one that has not all of them, once for several in a row.
+ */
+static int put(const struct vocab *v, const char *p, uint32_t n, bool *was_unknown, struct token_out *o)
 {
 	uint32_t id = vocab_find(v, p, n);
+	bool is_unknown = id == TOKEN_NONE && !has_bytes(v, p, n), repeats = is_unknown && *was_unknown;
 	int r = 0;
 
+	*was_unknown = is_unknown;
+	if (is_unknown)
+		return v->unk < 0 || repeats ? 0 : token_out_put(o, (uint32_t)v->unk);
 	if (id != TOKEN_NONE)
 		return token_out_put(o, id);
-	for (uint32_t i = 0; !r && i < n; i++) {
-		id = v->byte_id[(unsigned char)p[i]];
-		if (id == TOKEN_NONE && v->unk < 0)
-			return -EINVAL;
-		r = token_out_put(o, id == TOKEN_NONE ? (uint32_t)v->unk : id);
-	}
+	for (uint32_t i = 0; !r && i < n; i++)
+		r = token_out_put(o, v->byte_id[(unsigned char)p[i]]);
 	return r;
 }
 
@@ -98,7 +109,8 @@ static uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at
 	return at;
 }
 
-static int put_stretch(const struct vocab *v, struct vocab_scratch *s, uint32_t at, uint32_t end, struct token_out *o)
+static int put_stretch(const struct vocab *v, struct vocab_scratch *s, uint32_t at, uint32_t end, bool *was_unknown,
+		       struct token_out *o)
 {
 	uint32_t n_char = split_chars(s, at, end);
 	int r = 0;
@@ -112,7 +124,7 @@ static int put_stretch(const struct vocab *v, struct vocab_scratch *s, uint32_t 
 		merge(v, s, &c);
 	}
 	for (uint32_t i = 0; !r && i != TOKEN_NONE; i = s->symbol[i].next)
-		r = put(v, s->text + s->symbol[i].off, s->symbol[i].len, o);
+		r = put(v, s->text + s->symbol[i].off, s->symbol[i].len, was_unknown, o);
 	return r;
 }
 
@@ -120,6 +132,7 @@ static int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *
 		    struct token_out *o)
 {
 	uint32_t all = (uint32_t)(n + lead);
+	bool was_unknown = false;
 	int r = 0;
 
 	s->n_used = all > s->n_used ? all : s->n_used;
@@ -127,14 +140,14 @@ static int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *
 	memcpy(s->text + lead, p, n);
 	for (uint32_t at = 0, end; at < all && !r; at = end) {
 		end = stretch_end(v, s->text, at, all);
-		r = put_stretch(v, s, at, end, o);
+		r = put_stretch(v, s, at, end, &was_unknown, o);
 	}
 	return r;
 }
 
 const struct tokenizer tokenizer_spm = {
 	.model = "llama",
-	.defaults = { .add_bos = true, .add_space_prefix = true, .bos = -1, .eos = -1, .unk = -1, .pad = -1 },
+	.defaults = { .add_bos = true, .add_space_prefix = true, .bos = 1, .eos = 2, .unk = 0, .pad = -1 },
 	.indexed = 1u << TOKEN_NORMAL | 1u << TOKEN_USER,
 	.byte_type = TOKEN_BYTE,
 	.is_scored = true,

@@ -28,25 +28,31 @@ struct vocab_source {
 	const float *score;            /* NULL or [n_token] */
 	const int32_t *type; /* NULL or [n_token]: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
 	uint32_t n_merge;
-	const struct text_span *merge;   /* [n_merge]: "a b", the first ranks highest */
-	int32_t bos, eos, eot, unk, pad; /* -1: none */
+	const struct text_span *merge;        /* [n_merge]: "a b", the first ranks highest */
+	int32_t bos, eos, eot, eom, unk, pad; /* -1: none */
 	bool add_bos, add_eos, add_space_prefix;
+	bool strips_after;         /* added tokens take the white space behind them */
+	const char *strips_before; /* the token of this text takes the white space in front of it; NULL: none does */
 	const char *chat_template; /* NULL: none */
 };
 
-/* What stands for a key that a model file leaves out, by tokenizer.ggml.model; an id -1: none. */
+/* What stands for a key that a model file leaves out; an id -1: none. */
 struct vocab_defaults {
 	bool add_bos, add_eos, add_space_prefix;
+	const char *strips_before;
 	int32_t bos, eos, unk, pad;
 };
 
 struct vocab;
 struct vocab_scratch;
 
-/* Never NULL: a tokenizer that is not known has no special tokens and adds nothing. */
-const struct vocab_defaults *vocab_defaults(const char *model);
+/* By tokenizer.ggml.model and .pre. A tokenizer that is not known has no special tokens and adds nothing. */
+struct vocab_defaults vocab_defaults(const char *model, const char *pre);
 
-/* -EINVAL and a message naming the remedy, or -ENOMEM. */
+/*
+ * -EINVAL and a message naming the remedy, or -ENOMEM. A special id that no text needs and that is outside the vocabulary counts
+ * as none, with a warning; so does a token whose text tells another type than the file does (a mark that ends a generation).
+ */
 int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, size_t err_len);
 /* NULL does nothing. Returns NULL. */
 struct vocab *vocab_free(struct vocab *v);
@@ -60,8 +66,8 @@ void vocab_scratch_wipe(struct vocab_scratch *s);
 /*
  * Text -> ids. parse_special also recognises control tokens in the text (what chat templates write), otherwise only
  * user-defined ones. add_special adds bos and eos where the model wants them. Returns the number of ids, -ENOBUFS when
- * that is more than n_id, -EINVAL for a text longer than the scratch allows or one this vocabulary cannot spell.
- * No heap allocation. Time is n log n for every input.
+ * that is more than n_id, -EINVAL for a text longer than the scratch allows. A byte that the vocabulary has no token for is
+ * the unknown token where the tokenizer has one, and else left out, as in training. No heap allocation. Time is n log n for every input.
  */
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 		   bool parse_special, uint32_t *id, size_t n_id);
@@ -86,10 +92,13 @@ int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const c
  */
 struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool first, bool special);
 
+/* What is odd about the file and was settled in some way; "": nothing. */
+const char *vocab_warning(const struct vocab *v);
+
 uint32_t vocab_size(const struct vocab *v);
 int32_t vocab_bos(const struct vocab *v);
 int32_t vocab_eos(const struct vocab *v);
-/* eos, eot, <|im_end|>…: every token that ends a generation. */
+/* eos, eot, eom, and every token whose text is known to end a generation (<|im_end|>, </s>, …). */
 bool vocab_is_end(const struct vocab *v, uint32_t id);
 
 /* The recognised family of the model's chat template, NULL if there is none or it is unknown. */

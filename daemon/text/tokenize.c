@@ -1,4 +1,5 @@
 /* A whole text: added tokens are cut out first, what lies between them goes to the tokenizer of the model. */
+#include "daemon/text/utf8.h"
 #include "daemon/text/vocab.h"
 
 struct run {
@@ -32,6 +33,26 @@ static size_t control_bytes(struct control_walk *w, size_t at)
 	return at >= w->from && at < w->to ? w->to - at : 0;
 }
 
+/* How much of the n bytes in front of an added token is left of them. */
+static size_t text_before(const struct vocab *v, uint32_t id, const char *p, size_t n)
+{
+	if (v->strip[id] & STRIP_BEFORE)
+		for (size_t len; (len = utf8_space_before(p, n));)
+			n -= len;
+	return n;
+}
+
+/* How much of the n bytes behind an added token goes with it. */
+static size_t space_after(const struct vocab *v, uint32_t id, const char *p, size_t n)
+{
+	size_t at = 0;
+
+	if (v->strip[id] & STRIP_AFTER)
+		for (size_t len; (len = utf8_space_len(p + at, n - at));)
+			at += len;
+	return at;
+}
+
 static int put_all(struct run *run, const char *p, size_t n, struct control_walk control)
 {
 	size_t done = 0, at = 0;
@@ -45,10 +66,12 @@ static int put_all(struct run *run, const char *p, size_t n, struct control_walk
 			at++;
 			continue;
 		}
-		if ((r = put_text(run, p + done, at - done, lead)) || (r = token_out_put(&run->o, id)))
+		if ((r = put_text(run, p + done, text_before(run->v, id, p + done, at - done), lead)) ||
+		    (r = token_out_put(&run->o, id)))
 			return r;
-		lead = run->v->type[id] == TOKEN_CONTROL;
-		done = at += len;
+		lead = token_is_control(run->v->type[id]);
+		at += len;
+		done = at += space_after(run->v, id, p + at, n - at);
 	}
 	return put_text(run, p + done, n - done, lead);
 }

@@ -1,5 +1,7 @@
 #include "daemon/text/tokenizer.h"
 
+#include "daemon/text/pre.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -28,10 +30,17 @@ char *tokenizer_names(char *out, size_t out_len)
 	return out;
 }
 
-const struct vocab_defaults *vocab_defaults(const char *model)
+struct vocab_defaults vocab_defaults(const char *model, const char *pre)
 {
-	static const struct vocab_defaults none = { .bos = -1, .eos = -1, .unk = -1, .pad = -1 };
+	struct vocab_defaults d = { .bos = -1, .eos = -1, .unk = -1, .pad = -1 };
 	const struct tokenizer *t = tokenizer_find(model);
+	const struct pre_row *row = t == &tokenizer_bpe ? pre_find(pre) : NULL;
 
-	return t ? &t->defaults : &none;
+	if (t)
+		d = t->defaults;
+	if (row)
+		d.add_bos = row->add_bos;
+	if (row)
+		d.strips_before = row->strips_before;
+	return d;
 }

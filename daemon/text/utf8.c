@@ -1,6 +1,7 @@
 #include "daemon/text/utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* The length a lead byte announces and the range its second byte must lie in; 0 for no lead byte. */
 static size_t lead(unsigned char c, unsigned char *lo, unsigned char *hi)
@@ -39,6 +40,37 @@ size_t utf8_char_len(const char *p, size_t n)
 	if (!n)
 		return 0;
 	return agreeing(p, n, &want) >= want ? want : 0;
+}
+
+/* Of a whole character. */
+static bool is_space(const char *p, size_t len)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (len == 1)
+		return u[0] == ' ' || (u[0] >= 0x09 && u[0] <= 0x0d);
+	if (len == 2) /* U+0085, U+00A0 */
+		return u[0] == 0xc2 && (u[1] == 0x85 || u[1] == 0xa0);
+	if (len != 3)
+		return false;
+	if (u[0] == 0xe2 && u[1] == 0x80) /* U+2000 … U+200A, U+2028, U+2029, U+202F */
+		return u[2] <= 0x8a || u[2] == 0xa8 || u[2] == 0xa9 || u[2] == 0xaf;
+	return !memcmp(p, "\xe1\x9a\x80", 3) || !memcmp(p, "\xe2\x81\x9f", 3) || !memcmp(p, "\xe3\x80\x80", 3);
+}
+
+size_t utf8_space_len(const char *p, size_t n)
+{
+	size_t len = utf8_char_len(p, n);
+
+	return is_space(p, len) ? len : 0;
+}
+
+size_t utf8_space_before(const char *p, size_t n)
+{
+	for (size_t len = 1; len <= 3 && len <= n; len++)
+		if (utf8_char_len(p + n - len, len) == len)
+			return is_space(p + n - len, len) ? len : 0;
+	return 0;
 }
 
 size_t utf8_whole(const char *p, size_t n)

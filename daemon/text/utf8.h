@@ -9,6 +9,10 @@
 /* Length of the character at p, 0 if the n bytes there start no valid character. */
 size_t utf8_char_len(const char *p, size_t n);
 
+/* Length of the white space character (Unicode's) that the n bytes at p begin with, or end with; 0: none. */
+size_t utf8_space_len(const char *p, size_t n);
+size_t utf8_space_before(const char *p, size_t n);
+
 /*
  * How many of the n bytes at p form only whole characters: n, less a character cut off at the end. Bytes that can never
  * become a character count as whole, so that a stream never waits for what cannot come.

@@ -7,14 +7,6 @@
 
 #define SCRATCH_BYTES_MAX (64u << 20) /* candidates take 40 bytes per byte of text, and indices stay below 2^32 */
 
-/* Tokens that end a generation in some family, beside the model's own eos and eot. */
-static const char *const END_TOKEN[] = {
-	"<|im_end|>",    "<|eot_id|>",    "<|eom_id|>",          "<|end|>",
-	"<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",     "<|END_OF_TURN_TOKEN|>",
-	"<EOT>",         "<|eot|>",       "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>",
-	"<|return|>",
-};
-
 static int hex_digit(char c)
 {
 	return c >= '0' && c <= '9'   ? c - '0'
@@ -64,16 +56,20 @@ static int copy_tokens(struct vocab *v, const struct vocab_source *src)
 	v->type = calloc(src->n_token, 1);
 	v->is_end = calloc(src->n_token, sizeof(bool));
 	v->whole = calloc(src->n_token, sizeof(bool));
+	v->strip = calloc(src->n_token, 1);
 	v->score = v->kind->is_scored ? calloc(src->n_token, sizeof(float)) : NULL;
-	if (!at || !v->token || !v->type || !v->is_end || !v->whole || (v->kind->is_scored && !v->score))
+	if (!at || !v->token || !v->type || !v->is_end || !v->whole || !v->strip || (v->kind->is_scored && !v->score))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < src->n_token; i++) {
 		int32_t type = src->type ? src->type[i] : TOKEN_NORMAL;
 
 		v->type[i] = type >= TOKEN_NORMAL && type <= TOKEN_BYTE ? (uint8_t)type : TOKEN_NORMAL;
+	}
+	special_marks(v, src);
+	for (uint32_t i = 0; i < src->n_token; i++) {
 		v->token[i] = (struct text_span){ at, decode(v, at, src->token[i], i) };
 		at += v->token[i].n;
-		if (v->score)
+		if (v->score && src->score)
 			v->score[i] =
 				src->score[i] == src->score[i] ? src->score[i] : 0; /* a NaN has no place in an order */
 	}
@@ -82,22 +78,39 @@ static int copy_tokens(struct vocab *v, const struct vocab_source *src)
 
 static void mark_ends(struct vocab *v, const struct vocab_source *src)
 {
-	if (src->eos >= 0)
-		v->is_end[src->eos] = true;
-	if (src->eot >= 0)
-		v->is_end[src->eot] = true;
-	for (uint32_t i = 0; i < v->n_added; i++)
-		for (size_t k = 0; k < sizeof(END_TOKEN) / sizeof(END_TOKEN[0]); k++) {
-			struct text_span t = v->token[v->added[i]];
+	const int32_t end[] = { v->eos, src->eot, src->eom };
 
-			if (t.n == strlen(END_TOKEN[k]) && !memcmp(t.p, END_TOKEN[k], t.n))
-				v->is_end[v->added[i]] = true;
-		}
+	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++)
+		if (end[i] >= 0 && end[i] < (int64_t)v->n_token)
+			v->is_end[end[i]] = true;
+}
+
+/* What no text needs may be anything. */
+static void warn_of_ids(struct vocab *v, const struct vocab_source *src)
+{
+	const struct {
+		const char *name;
+		int32_t id;
+	} special[] = { { "bos", src->bos },
+			{ "end-of-turn", src->eot },
+			{ "end-of-message", src->eom },
+			{ "unknown", src->unk },
+			{ "padding", src->pad } };
+
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		if (special[i].id < -1 || special[i].id >= (int64_t)src->n_token)
+			vocab_warn(v, "the %s token's id %d is outside the vocabulary of %u, and is not used",
+				   special[i].name, special[i].id, src->n_token);
+	if ((src->add_bos && src->bos < 0) || (src->add_eos && src->eos < 0))
+		vocab_warn(v, "the file wants a %s token added and names none", src->bos < 0 ? "bos" : "eos");
 }
 
 static int check(const struct vocab_source *src, char *err, size_t err_len)
 {
-	const int32_t special[] = { src->bos, src->eos, src->eot, src->unk, src->pad };
+	const struct {
+		int32_t id;
+		bool is_used;
+	} special[] = { { src->bos, src->add_bos }, { src->eos, true } };
 	const struct tokenizer *kind = tokenizer_find(src->model);
 	char names[256];
 
@@ -106,15 +119,13 @@ static int check(const struct vocab_source *src, char *err, size_t err_len)
 				"tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is %s",
 				src->model ? src->model : "(none)", tokenizer_names(names, sizeof(names))),
 		       -EINVAL;
-	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || (kind->is_scored && !src->score) ||
-	    src->n_merge > INT32_MAX / 4)
-		return snprintf(err, err_len, "the vocabulary is empty or lacks its scores: convert the model again"),
-		       -EINVAL;
+	if (!src->n_token || src->n_token > INT32_MAX / 4 || !src->token || src->n_merge > INT32_MAX / 4)
+		return snprintf(err, err_len, "the vocabulary is empty: convert the model again"), -EINVAL;
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
-		if (special[i] < -1 || special[i] >= (int64_t)src->n_token)
+		if (special[i].is_used && (special[i].id < -1 || special[i].id >= (int64_t)src->n_token))
 			return snprintf(err, err_len,
 					"special token id %d is outside the vocabulary of %u: convert the model again",
-					special[i], src->n_token),
+					special[i].id, src->n_token),
 			       -EINVAL;
 	return 0;
 }
@@ -125,9 +136,16 @@ static int fill(struct vocab *v, const struct vocab_source *src, char *err, size
 
 	if (r || (r = vocab_index(v)) || (r = added_index(v)))
 		return r;
+	warn_of_ids(v, src);
 	mark_ends(v, src);
+	special_strip(v, src);
 	v->chat = chat_recognise(src->chat_template);
 	return v->kind->init ? v->kind->init(v, src, err, err_len) : 0;
+}
+
+static int32_t id_in(const struct vocab_source *src, int32_t id)
+{
+	return id < (int64_t)src->n_token && id >= 0 ? id : -1;
 }
 
 int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, size_t err_len)
@@ -142,11 +160,11 @@ int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, 
 		return -ENOMEM;
 	v->kind = tokenizer_find(src->model);
 	v->n_token = src->n_token;
-	v->bos = src->bos;
+	v->bos = id_in(src, src->bos);
 	v->eos = src->eos;
-	v->unk = src->unk;
-	v->add_bos = src->add_bos && src->bos >= 0;
-	v->add_eos = src->add_eos && src->eos >= 0;
+	v->unk = id_in(src, src->unk);
+	v->add_bos = src->add_bos && v->bos >= 0;
+	v->add_eos = src->add_eos && v->eos >= 0;
 	v->add_space_prefix = src->add_space_prefix && v->kind->leads;
 	if ((r = fill(v, src, err, err_len))) {
 		vocab_free(v);
@@ -167,6 +185,7 @@ struct vocab *vocab_free(struct vocab *v)
 	free(v->score);
 	free(v->is_end);
 	free(v->whole);
+	free(v->strip);
 	free(v->slot);
 	free(v->merge);
 	free(v->added);
@@ -220,6 +239,11 @@ struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool firs
 	if (first && v->add_space_prefix && v->type[id] == TOKEN_NORMAL && t.n && t.p[0] == ' ')
 		return (struct text_span){ t.p + 1, t.n - 1 };
 	return t;
+}
+
+const char *vocab_warning(const struct vocab *v)
+{
+	return v->warning;
 }
 
 uint32_t vocab_size(const struct vocab *v)

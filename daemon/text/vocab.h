@@ -20,8 +20,18 @@ enum token_type {
 	TOKEN_USER,
 	TOKEN_UNUSED,
 	TOKEN_BYTE,
-	TOKEN_RAW /* ours: a normal token outside GPT-2's byte map; it has its own text and no input makes it */
+	TOKEN_SHOWN, /* ours: a control token whose text is part of an answer */
+	TOKEN_RAW    /* ours: a normal token outside GPT-2's byte map; it has its own text and no input makes it */
 };
+
+/* Whether the white space beside an added token goes with it. */
+enum strip { STRIP_BEFORE = 1, STRIP_AFTER = 2 };
+
+/* Recognised in a text only where that is trusted. */
+static inline bool token_is_control(uint8_t type)
+{
+	return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_SHOWN;
+}
 
 /* Open addressing, at most half full. */
 struct merge_slot {
@@ -41,16 +51,18 @@ struct vocab {
 	uint8_t *type;           /* [n_token] enum token_type */
 	float *score;            /* [n_token]; NULL unless kind->is_scored */
 	bool *is_end;            /* [n_token] */
+	uint8_t *strip;          /* [n_token] enum strip, of added tokens */
 	bool *whole;             /* [n_token] BPE: merging the token's bytes gives just the token */
 	uint32_t byte_id[256];   /* the token of one byte, TOKEN_NONE if there is none */
 	uint32_t *slot;          /* [slot_mask + 1] bytes -> id */
 	uint32_t slot_mask;
 	struct merge_slot *merge; /* [merge_mask + 1] */
 	uint32_t merge_mask;
-	uint32_t *added; /* [n_added] control and user-defined tokens, ascending by bytes */
+	uint32_t *added; /* [n_added] control, unknown and user-defined tokens, ascending by bytes */
 	uint32_t n_added;
 	struct pre pre;
 	const struct chat_row *chat; /* NULL: none recognised */
+	char warning[256];
 };
 
 struct symbol {
@@ -100,6 +112,13 @@ int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t 
 /* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
 uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);
 int added_index(struct vocab *v);
+
+/* Types by text, before tokens are spelled, and which of them end a generation. */
+void special_marks(struct vocab *v, const struct vocab_source *src);
+/* Which added tokens strip. */
+void special_strip(struct vocab *v, const struct vocab_source *src);
+/* Adds a line to v->warning; what has no room is left out. */
+void vocab_warn(struct vocab *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 const struct chat_row *chat_recognise(const char *chat_template);
 

@@ -19,14 +19,15 @@ static const char *const WORD[N_WORD] = { "<|a|>", "<|ab|>", "<|a|>b", "<|", "ab
 static const char *const MERGE[] = { "a b", "ab ab", "\xc4\xa0 a", "a a", "aa aa", "\xc4\xa0 \xc4\xa0",
 				     "t h", "th e",  "1 2",        "' '" };
 
-static inline struct vocab *bytes_vocab(bool spm)
+/* pre: of byte-level BPE */
+static inline struct vocab *bytes_vocab_pre(bool spm, const char *pre)
 {
 	static char spell[256 + N_WORD][16];
 	struct text_span token[256 + N_WORD], merge[sizeof(MERGE) / sizeof(MERGE[0])];
 	int32_t type[256 + N_WORD];
 	float score[256 + N_WORD];
 	struct vocab_source src = { .model = spm ? "llama" : "gpt2",
-				    .pre = "llama-bpe",
+				    .pre = pre,
 				    .chat_template = "<|im_start|>",
 				    .n_token = 256 + N_WORD,
 				    .token = token,
@@ -37,6 +38,7 @@ static inline struct vocab *bytes_vocab(bool spm)
 				    .bos = -1,
 				    .eos = -1,
 				    .eot = -1,
+				    .eom = -1,
 				    .unk = -1,
 				    .pad = -1,
 				    .add_space_prefix = spm };
@@ -79,6 +81,11 @@ static inline struct vocab *bytes_vocab(bool spm)
 	if (vocab_new(&v, &src, err, sizeof(err)))
 		abort();
 	return v;
+}
+
+static inline struct vocab *bytes_vocab(bool spm)
+{
+	return bytes_vocab_pre(spm, "llama-bpe");
 }
 
 #endif

@@ -48,6 +48,7 @@ static struct vocab *vocab_of(const char *chat_template)
 				    .bos = 0,
 				    .eos = 1,
 				    .eot = -1,
+				    .eom = -1,
 				    .unk = -1,
 				    .pad = -1,
 				    .chat_template = chat_template };

@@ -56,7 +56,7 @@ static struct vocab *make(uint32_t n)
 	struct vocab *v;
 	char err[256];
 
-	src.bos = src.eos = src.eot = src.unk = src.pad = -1;
+	src.bos = src.eos = src.eot = src.eom = src.unk = src.pad = -1;
 	src.add_space_prefix = true;
 	if (vocab_new(&v, &src, err, sizeof(err)))
 		fail_msg("%s", err);

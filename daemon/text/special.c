@@ -1,0 +1,189 @@
+/*
+ * What a model file does not say about its added tokens and the tokenizer has to know: marks that end a generation or shape
+ * a prompt are known by their text, whatever type a converter gave them; and which tokens take the white space beside them.
+ */
+#include "daemon/text/vocab.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum mark {
+	MARK_END = 1, /* ends a generation */
+	MARK_CONTROL, /* shapes a prompt */
+	MARK_SHOWN,   /* shapes an answer, and is part of it */
+	MARK_RETURN,  /* ends, and tells that <|end|> does not: only a message of several */
+	MARK_CALL,
+	MARK_FLUSH,
+	MARK_MESSAGE,  /* <|end|> */
+	MARK_RESPONSE, /* ends, and tells that </s> is plain text */
+	MARK_SENTENCE, /* </s> */
+};
+
+static const struct {
+	const char *text;
+	enum mark mark;
+} MARK[] = {
+	{ "<|im_end|>", MARK_END },
+	{ "<|eot_id|>", MARK_END },
+	{ "<|eom_id|>", MARK_END },
+	{ "<|eot|>", MARK_END },
+	{ "<|endoftext|>", MARK_END },
+	{ "<|end_of_text|>", MARK_END },
+	{ "<end_of_turn>", MARK_END },
+	{ "<|END_OF_TURN_TOKEN|>", MARK_END },
+	{ "<end_of_utterance>", MARK_END },
+	{ "<EOT>", MARK_END },
+	{ "_<EOT>", MARK_END },
+	{ "[EOT]", MARK_END },
+	{ "[EOS]", MARK_END },
+	{ "<eos>", MARK_END },
+	{ "<turn|>", MARK_END },
+	{ "[e~[", MARK_END },
+	{ "<｜end▁of▁sentence｜>", MARK_END },
+	{ "<|end▁of▁sentence|>", MARK_END },
+	{ "<|return|>", MARK_RETURN },
+	{ "<|call|>", MARK_CALL },
+	{ "<|calls|>", MARK_CALL },
+	{ "<|flush|>", MARK_FLUSH },
+	{ "<|end|>", MARK_MESSAGE },
+	{ "<|tool_response>", MARK_RESPONSE },
+	{ "</s>", MARK_SENTENCE },
+	/* Filling in the middle: what comes after padding, a repository or a file is another text. */
+	{ "<|fim_pad|>", MARK_END },
+	{ "<fim-pad>", MARK_END },
+	{ "<fim_pad>", MARK_END },
+	{ "<PAD>", MARK_END },
+	{ "[PAD]", MARK_END },
+	{ "<|fim_repo|>", MARK_END },
+	{ "<|repo_name|>", MARK_END },
+	{ "<fim-repo>", MARK_END },
+	{ "<REPO>", MARK_END },
+	{ "<reponame>", MARK_END },
+	{ "<|file_sep|>", MARK_END },
+	{ "<|fim_prefix|>", MARK_CONTROL },
+	{ "<fim-prefix>", MARK_CONTROL },
+	{ "<fim_prefix>", MARK_CONTROL },
+	{ "<｜fim▁begin｜>", MARK_CONTROL },
+	{ "<PRE>", MARK_CONTROL },
+	{ "▁<PRE>", MARK_CONTROL },
+	{ "<|code_prefix|>", MARK_CONTROL },
+	{ "<|prefix|>", MARK_CONTROL },
+	{ "<|fim_suffix|>", MARK_CONTROL },
+	{ "<fim-suffix>", MARK_CONTROL },
+	{ "<fim_suffix>", MARK_CONTROL },
+	{ "<｜fim▁hole｜>", MARK_CONTROL },
+	{ "<SUF>", MARK_CONTROL },
+	{ "▁<SUF>", MARK_CONTROL },
+	{ "<|code_suffix|>", MARK_CONTROL },
+	{ "<|suffix|>", MARK_CONTROL },
+	{ "<|fim_middle|>", MARK_CONTROL },
+	{ "<fim-middle>", MARK_CONTROL },
+	{ "<fim_middle>", MARK_CONTROL },
+	{ "<｜fim▁end｜>", MARK_CONTROL },
+	{ "<MID>", MARK_CONTROL },
+	{ "▁<MID>", MARK_CONTROL },
+	{ "<|code_middle|>", MARK_CONTROL },
+	{ "<|middle|>", MARK_CONTROL },
+	{ "<|channel|>", MARK_SHOWN },
+	{ "<|message|>", MARK_SHOWN },
+	{ "<|start|>", MARK_SHOWN },
+	{ "<|constrain|>", MARK_SHOWN },
+};
+
+#define N_MARK (sizeof(MARK) / sizeof(MARK[0]))
+#define FIRST  "<[_\xe2" /* bytes that marks begin with: nearly no token is compared with them all */
+
+static bool is_text(struct text_span t, const char *z)
+{
+	return t.n == strlen(z) && !memcmp(t.p, z, t.n);
+}
+
+/* 0: none */
+static enum mark mark_of(struct text_span t)
+{
+	if (!t.n || !t.p[0] || !strchr(FIRST, t.p[0]))
+		return 0;
+	for (size_t i = 0; i < N_MARK; i++)
+		if (is_text(t, MARK[i].text))
+			return MARK[i].mark;
+	return 0;
+}
+
+static bool has(unsigned marks, enum mark mark)
+{
+	return marks & 1u << mark;
+}
+
+/* Which marks there are, as bits. */
+static unsigned find_marks(const struct vocab_source *src)
+{
+	unsigned marks = 0;
+
+	for (uint32_t i = 0; i < src->n_token; i++)
+		marks |= 1u << mark_of(src->token[i]);
+	return marks;
+}
+
+/* How the other marks of the vocabulary have it. */
+static enum mark resolve(enum mark mark, unsigned marks)
+{
+	bool is_channelled = has(marks, MARK_CALL) && (has(marks, MARK_RETURN) || has(marks, MARK_FLUSH));
+
+	if (mark == MARK_MESSAGE)
+		return is_channelled ? MARK_SHOWN : MARK_END;
+	if (mark == MARK_SENTENCE)
+		return has(marks, MARK_RESPONSE) ? 0 : MARK_END;
+	return mark == MARK_RETURN || mark == MARK_CALL || mark == MARK_FLUSH || mark == MARK_RESPONSE ? MARK_END
+												       : mark;
+}
+
+void special_marks(struct vocab *v, const struct vocab_source *src)
+{
+	unsigned marks = find_marks(src), n_odd = 0;
+	uint32_t odd = 0;
+
+	for (uint32_t i = 0; i < src->n_token; i++) {
+		enum mark mark = resolve(mark_of(src->token[i]), marks);
+
+		if (!mark)
+			continue;
+		v->is_end[i] = mark == MARK_END;
+		if (v->type[i] != TOKEN_CONTROL && v->type[i] != TOKEN_USER && !n_odd++)
+			odd = i;
+		v->type[i] = mark == MARK_SHOWN ? TOKEN_SHOWN : TOKEN_CONTROL;
+	}
+	if (n_odd)
+		vocab_warn(v,
+			   "token %u \"%.*s\"%s looks like a control token but has another type, and is taken as one",
+			   odd, (int)src->token[odd].n, src->token[odd].p, n_odd > 1 ? " and others" : "");
+}
+
+void special_strip(struct vocab *v, const struct vocab_source *src)
+{
+	static const char *const keeps[] = { "<unk>", "<s>", "<|endoftext|>" };
+
+	for (uint32_t i = 0; i < v->n_added; i++) {
+		struct text_span t = v->token[v->added[i]];
+		bool is_kept = false;
+
+		for (size_t k = 0; k < sizeof(keeps) / sizeof(keeps[0]); k++)
+			is_kept = is_kept || is_text(t, keeps[k]);
+		if (src->strips_after && !is_kept)
+			v->strip[v->added[i]] |= STRIP_AFTER;
+		if (src->strips_before && is_text(t, src->strips_before))
+			v->strip[v->added[i]] |= STRIP_BEFORE;
+	}
+}
+
+void vocab_warn(struct vocab *v, const char *format, ...)
+{
+	size_t at = strlen(v->warning);
+	va_list args;
+
+	if (at && at + 2 < sizeof(v->warning))
+		at += (size_t)snprintf(v->warning + at, sizeof(v->warning) - at, "; ");
+	va_start(args, format);
+	vsnprintf(v->warning + at, sizeof(v->warning) - at, format, args);
+	va_end(args);
+}
