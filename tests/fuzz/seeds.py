@@ -67,9 +67,9 @@ def main():
     write("handshake", "lie_tail", hello() + region([sqe(NOP)], tail=5))
     write("handshake", "lie_head", hello() + region([sqe(NOP)], head=2**31, parked=2))
     write("handshake", "parked", hello() + region([sqe(NOP)] * 4, parked=2))
-    write("tokenizer", "mixed", bytes([1]) + "I've the 'abab' <|ab|> 12 \u00e9\u4e2d \U0001f600\n\n  th".encode())
-    write("tokenizer", "control", bytes([1]) + b"<|a|><|ab|><|a|<|a|>  aaaa")
-    write("tokenizer", "long", bytes([255]) + b"aa ab")
+    write("tokenizer", "mixed", bytes([1, 1]) + "I've the 'abab' <|ab|> 12 \u00e9\u4e2d \U0001f600\n\n  th".encode())
+    write("tokenizer", "control", bytes([1, 6]) + b"<|a|><|ab|><|a|<|a|>  aaaa")
+    write("tokenizer", "long", bytes([255, 0]) + b"aa ab")
     jinja()
 
 
