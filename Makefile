@@ -19,7 +19,7 @@ ISA_zen4       := $(ISA_avx512vnni)
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding.
 KERNEL_CFLAGS := -O3
 
-LIBS_DAEMON := -luring -lnuma -lpcre2-8 -ljansson -lm
+LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lm
 LIBS_TOOLS  := -ledit
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 

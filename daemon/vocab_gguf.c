@@ -46,6 +46,16 @@ static bool get_bool(const struct gguf *g, const char *key, bool otherwise)
 	return gguf_get_u32(g, key, &i) ? otherwise : i != 0;
 }
 
+/* n 0 if the key is absent. */
+static struct text_span get_bytes(const struct gguf *g, const char *key)
+{
+	struct gguf_arr a;
+
+	if (gguf_get_arr(g, key, &a) || (a.type != GGUF_U8 && a.type != GGUF_I8) || a.n > INT32_MAX)
+		return (struct text_span){ "", 0 };
+	return (struct text_span){ (const char *)a.data, (uint32_t)a.n };
+}
+
 /* *spans stays NULL, *n 0 if the key is absent. */
 static int get_spans(const struct gguf *g, const char *key, struct text_span **spans, uint32_t *n)
 {
@@ -132,7 +142,7 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	    get_spans(g, "tokenizer.ggml.tokens", &token, &src.n_token) ||
 	    get_spans(g, "tokenizer.ggml.merges", &merge, &src.n_merge))
 		return -ENOMEM;
-	if (!model || !token)
+	if (!model)
 		return refuse(err, err_len, "has no tokenizer");
 	if ((r = get_scores(g, src.n_token, &score)) || (r = get_types(g, src.n_token, &type)))
 		return r == -EINVAL ? refuse(err, err_len, "has scores or types for fewer tokens than there are") : r;
@@ -150,9 +160,17 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	src.eom = get_id(g, "tokenizer.ggml.eom_token_id", -1);
 	src.unk = get_id(g, "tokenizer.ggml.unknown_token_id", d.unk);
 	src.pad = get_id(g, "tokenizer.ggml.padding_token_id", d.pad);
-	src.add_bos = get_bool(g, "tokenizer.ggml.add_bos_token", d.add_bos);
-	src.add_eos = get_bool(g, "tokenizer.ggml.add_eos_token", d.add_eos);
+	if (d.cls_sep) {
+		src.bos = get_id(g, "tokenizer.ggml.bos_token_id", get_id(g, "tokenizer.ggml.cls_token_id", d.bos));
+		src.eos = get_id(g, "tokenizer.ggml.seperator_token_id", src.eos);
+	}
+	src.add_bos = d.cls_sep || get_bool(g, "tokenizer.ggml.add_bos_token", d.add_bos);
+	src.add_eos = d.cls_sep || get_bool(g, "tokenizer.ggml.add_eos_token", d.add_eos);
 	src.add_space_prefix = get_bool(g, "tokenizer.ggml.add_space_prefix", d.add_space_prefix);
+	src.collapse_space = get_bool(g, "tokenizer.ggml.remove_extra_whitespaces", false);
+	src.lowercase = get_bool(g, "tokenizer.ggml.normalizer.lowercase", d.cls_sep);
+	src.strip_accents = get_bool(g, "tokenizer.ggml.normalizer.strip_accents", src.lowercase);
+	src.charsmap = get_bytes(g, "tokenizer.ggml.precompiled_charsmap");
 	src.strips_before = d.strips_before;
 	if (find_strips(g, &src))
 		return -ENOMEM;

@@ -2,6 +2,7 @@
  * Byte-level BPE: a text is split into pieces by pattern, and in each the pair of lowest rank merges first, the leftmost of
  * equals, until no pair merges.
  */
+#include "daemon/text/unicode.h"
 #include "daemon/text/utf8.h"
 #include "daemon/text/vocab.h"
 
@@ -90,6 +91,7 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 
 	s->n_heap = 0;
 	s->n_used = n > s->n_used ? n : s->n_used;
+	s->symbol[n - 1].next = TOKEN_NONE;
 	for (uint32_t i = 0; i + 1 < n; i++)
 		offer(v, s, i);
 	while (s->n_heap) {
@@ -102,28 +104,57 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 	return r;
 }
 
-/* n >= 1 */
-static int merge_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
+/*
+ * The tokens that the symbols at p begin as: a byte's, or where the tokenizer says so a character's, which falls back to its
+ * bytes'. Returns how many; *len is what they take of the n bytes.
+ */
+static uint32_t first_symbols(const struct vocab *v, const char *p, size_t n, uint32_t *id, size_t *len)
 {
-	uint32_t id[SHORT_MAX], k = 0;
+	uint32_t k = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		uint32_t byte = v->byte_id[(unsigned char)p[i]];
+	*len = v->kind->by_character ? utf8_char_len(p, n) : 0;
+	if (*len && v->lowercase) {
+		char low[4];
+		size_t n_low = utf8_encode(low, unicode_lower(utf8_decode(p, *len)));
 
-		if (byte == TOKEN_NONE)
-			continue;
-		if (n <= SHORT_MAX)
-			id[k] = byte;
-		else
-			s->symbol[k] = (struct symbol){ .prev = k - 1, .next = k + 1, .id = byte, .len = 1 };
-		k++;
+		*id = vocab_find(v, low, n_low);
+		return 1;
+	}
+	if (*len && (*id = vocab_find(v, p, *len)) != TOKEN_NONE)
+		return 1;
+	for (*len = *len ? *len : 1; k < *len; k++)
+		id[k] = v->byte_id[(unsigned char)p[k]];
+	return k;
+}
+
+/* What stands for a byte or a character without a token; TOKEN_NONE: it is left out, as the reference does with bytes. */
+static uint32_t missing(const struct vocab *v)
+{
+	return v->kind->by_character && v->unk >= 0 ? (uint32_t)v->unk : TOKEN_NONE;
+}
+
+int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)
+{
+	uint32_t short_id[SHORT_MAX], k = 0;
+
+	for (size_t at = 0, len; at < n; at += len) {
+		uint32_t id[4], n_id = first_symbols(v, p + at, n - at, id, &len);
+
+		for (uint32_t i = 0; i < n_id; i++) {
+			if (id[i] == TOKEN_NONE)
+				id[i] = missing(v);
+			if (id[i] == TOKEN_NONE)
+				continue;
+			if (n <= SHORT_MAX)
+				short_id[k] = id[i];
+			else
+				s->symbol[k] = (struct symbol){ .prev = k - 1, .next = k + 1, .id = id[i], .len = 1 };
+			k++;
+		}
 	}
 	if (!k)
 		return 0;
-	if (n <= SHORT_MAX)
-		return merge_short(v, id, k, o);
-	s->symbol[k - 1].next = TOKEN_NONE;
-	return merge_long(v, s, k, o);
+	return n <= SHORT_MAX ? merge_short(v, short_id, k, o) : merge_long(v, s, k, o);
 }
 
 static int put_piece(const struct run *run, const char *p, size_t n)
@@ -133,7 +164,7 @@ static int put_piece(const struct run *run, const char *p, size_t n)
 
 	if (id != TOKEN_NONE && (v->pre.row->ignore_merges || v->whole[id]))
 		return token_out_put(run->o, id);
-	return merge_piece(v, run->s, p, n, run->o);
+	return bpe_merge(v, run->s, p, n, run->o);
 }
 
 static int put_split(void *arg, const char *p, size_t n)
@@ -176,10 +207,19 @@ static int mark_whole(struct vocab *v)
 		struct token_out o = { &id, 0, 1 };
 
 		if (v->token[i].n && (v->type[i] == TOKEN_NORMAL) && vocab_find(v, v->token[i].p, v->token[i].n) == i)
-			v->whole[i] = !merge_piece(v, s, v->token[i].p, v->token[i].n, &o) && id == i;
+			v->whole[i] = !bpe_merge(v, s, v->token[i].p, v->token[i].n, &o) && id == i;
 	}
 	vocab_scratch_free(s);
 	return 0;
+}
+
+int bpe_init_merges(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len)
+{
+	int r = vocab_index_merges(v, src->merge, src->n_merge);
+
+	if (r == -EINVAL)
+		snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again");
+	return r ? r : mark_whole(v);
 }
 
 static int bpe_init(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len)
@@ -197,10 +237,7 @@ static int bpe_init(struct vocab *v, const struct vocab_source *src, char *err, 
 				"the name of an equal one (daemon/text/pre_table.c)",
 				src->pre),
 		       r;
-	if ((r = vocab_index_merges(v, src->merge, src->n_merge)))
-		return snprintf(err, err_len, "a merge of the vocabulary is not two tokens: convert the model again"),
-		       r;
-	return mark_whole(v);
+	return bpe_init_merges(v, src, err, err_len);
 }
 
 const struct tokenizer tokenizer_bpe = {

@@ -101,8 +101,8 @@ static int insert_merge(struct vocab *v, struct text_span m, uint32_t rank, char
 
 	if (!space)
 		return -EINVAL;
-	l = bytemap_decode(buf, m.p, (size_t)(space - m.p));
-	r = l < 0 ? -1 : bytemap_decode(buf + l, space + 1, (size_t)(m.p + m.n - space - 1));
+	l = v->kind->spell(buf, m.p, (size_t)(space - m.p));
+	r = l < 0 ? -1 : v->kind->spell(buf + l, space + 1, (size_t)(m.p + m.n - space - 1));
 	if (r < 0)
 		return 0;
 	left = vocab_find(v, buf, (size_t)l);

@@ -8,22 +8,6 @@
 
 #include <string.h>
 
-static const char SPM_SPACE[] = "\xe2\x96\x81";
-
-/* U+2581 stands for a space. */
-static ssize_t spm_spell(char *out, const char *p, size_t n)
-{
-	ssize_t k = 0;
-
-	for (size_t i = 0; i < n; k++) {
-		bool space = n - i >= 3 && !memcmp(p + i, SPM_SPACE, 3);
-
-		out[k] = space ? ' ' : p[i];
-		i += space ? 3 : 1;
-	}
-	return k;
-}
-
 static void offer(const struct vocab *v, struct vocab_scratch *s, uint32_t left)
 {
 	const struct symbol *l = &s->symbol[left];
@@ -99,8 +83,7 @@ static uint32_t split_chars(struct vocab_scratch *s, uint32_t at, uint32_t end)
 	return k;
 }
 
-/* Where a stretch that begins at `at` ends: no merge reaches over a space behind something else if no token has one. */
-static uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n)
+uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n)
 {
 	if (v->spans_words)
 		return n;
@@ -152,6 +135,6 @@ const struct tokenizer tokenizer_spm = {
 	.byte_type = TOKEN_BYTE,
 	.is_scored = true,
 	.leads = true,
-	.spell = spm_spell,
+	.spell = spell_space,
 	.text = spm_text,
 };

@@ -2,9 +2,8 @@
  * Text <-> token ids, and chat messages -> text. Knows no file format: struct vocab_source says what a model file says.
  *
  * A vocab is immutable once made, so any number of threads share one; each brings its own vocab_scratch.
- * Two tokenizers: "gpt2" (byte-level BPE: pattern split, then merges by rank) and "llama" (SPM: merges by score, bytes
- * as fallback). Every input byte reaches a token: invalid UTF-8 is tokenized as bytes, so that tokenizing and writing the
- * bytes of the tokens back gives the text exactly.
+ * Every input byte reaches a token: invalid UTF-8 is tokenized as bytes, so that tokenizing and writing the bytes of the
+ * tokens back gives the text exactly; but "bert" and "t5" rewrite a text before, as they were trained, and lose something.
  */
 #ifndef GYRE_DAEMON_TEXT_TEXT_H
 #define GYRE_DAEMON_TEXT_TEXT_H
@@ -33,13 +32,17 @@ struct vocab_source {
 	bool add_bos, add_eos, add_space_prefix;
 	bool strips_after;         /* added tokens take the white space behind them */
 	const char *strips_before; /* the token of this text takes the white space in front of it; NULL: none does */
-	const char *chat_template; /* NULL: none */
+	bool collapse_space;       /* t5: runs of white space are one, none at the ends */
+	bool lowercase, strip_accents; /* bert */
+	struct text_span charsmap;     /* t5: SentencePiece's precompiled normalizer; n 0: none */
+	const char *chat_template;     /* NULL: none */
 };
 
 /* What stands for a key that a model file leaves out; an id -1: none. */
 struct vocab_defaults {
 	bool add_bos, add_eos, add_space_prefix;
 	const char *strips_before;
+	bool cls_sep; /* cls and sep stand for bos and eos, and always are added */
 	int32_t bos, eos, unk, pad;
 };
 

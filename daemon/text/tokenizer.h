@@ -10,11 +10,14 @@
 struct token_out;
 
 struct tokenizer {
-	const char *model; /* tokenizer.ggml.model */
+	const char *model; /* tokenizer.ggml.model; NULL: chosen by pre alone */
+	const char
+		*pre; /* a gpt2 file with one of these in tokenizer.ggml.pre is this tokenizer; a space around each */
 	struct vocab_defaults defaults;
 	uint32_t indexed;  /* the types vocab_find knows: bits 1 << enum token_type */
 	uint8_t byte_type; /* the type of a token that is one byte, for byte_id */
 	bool is_scored;    /* it needs tokenizer.ggml.scores */
+	bool by_character; /* BPE merges characters, not bytes */
 	bool leads;        /* it can put a space in front of a text */
 	/* A normal token of the file -> out[n], as it appears in text. Returns its length, -1: it is no such spelling. */
 	ssize_t (*spell)(char *out, const char *p, size_t n);
@@ -25,10 +28,11 @@ struct tokenizer {
 		    struct token_out *o);
 };
 
-extern const struct tokenizer tokenizer_bpe, tokenizer_spm;
+extern const struct tokenizer tokenizer_bpe, tokenizer_spm, tokenizer_wordpiece, tokenizer_unigram, tokenizer_rwkv,
+	tokenizer_plamo, tokenizer_gemma, tokenizer_sarvam, tokenizer_words, tokenizer_dna;
 
-/* NULL: no such tokenizer. */
-const struct tokenizer *tokenizer_find(const char *model);
+/* NULL: no such tokenizer. pre may be NULL. */
+const struct tokenizer *tokenizer_find(const char *model, const char *pre);
 /* Their names, "a, b or c". Returns out. */
 char *tokenizer_names(char *out, size_t out_len);
 

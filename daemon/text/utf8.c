@@ -83,3 +83,29 @@ size_t utf8_whole(const char *p, size_t n)
 	}
 	return n;
 }
+
+uint32_t utf8_decode(const char *p, size_t len)
+{
+	uint32_t cp = (unsigned char)p[0];
+
+	if (len == 1)
+		return cp;
+	cp &= 0x7fu >> len;
+	for (size_t i = 1; i < len; i++)
+		cp = cp << 6 | ((unsigned char)p[i] & 0x3f);
+	return cp;
+}
+
+size_t utf8_encode(char *out, uint32_t cp)
+{
+	size_t len = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+
+	if (len == 1) {
+		out[0] = (char)cp;
+		return 1;
+	}
+	for (size_t i = len - 1; i; i--, cp >>= 6)
+		out[i] = (char)(0x80 | (cp & 0x3f));
+	out[0] = (char)(0xf00u >> len | cp);
+	return len;
+}

@@ -5,6 +5,7 @@
 #define GYRE_DAEMON_TEXT_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Length of the character at p, 0 if the n bytes there start no valid character. */
 size_t utf8_char_len(const char *p, size_t n);
@@ -18,5 +19,10 @@ size_t utf8_space_before(const char *p, size_t n);
  * become a character count as whole, so that a stream never waits for what cannot come.
  */
 size_t utf8_whole(const char *p, size_t n);
+
+/* The character of a valid sequence of that length. */
+uint32_t utf8_decode(const char *p, size_t len);
+/* A character up to U+10FFFF -> out[4]. Returns its length. */
+size_t utf8_encode(char *out, uint32_t cp);
 
 #endif

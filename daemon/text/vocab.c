@@ -7,33 +7,12 @@
 
 #define SCRATCH_BYTES_MAX (64u << 20) /* candidates take 40 bytes per byte of text, and indices stay below 2^32 */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
-/* "<0xE2>" */
-static bool decode_byte(char *out, struct text_span t)
-{
-	int hi, lo;
-
-	if (t.n != 6 || memcmp(t.p, "<0x", 3) || t.p[5] != '>')
-		return false;
-	hi = hex_digit(t.p[3]);
-	lo = hex_digit(t.p[4]);
-	*out = (char)(hi << 4 | lo);
-	return hi >= 0 && lo >= 0;
-}
-
 /* Token i as it appears in text. One that no rule decodes is its own text. Returns its length. */
 static uint32_t decode(struct vocab *v, char *out, struct text_span t, uint32_t id)
 {
 	ssize_t n;
 
-	if (v->type[id] == TOKEN_BYTE && decode_byte(out, t))
+	if (v->type[id] == TOKEN_BYTE && spell_byte(out, t.p, t.n))
 		return 1;
 	if (v->type[id] == TOKEN_NORMAL && (n = v->kind->spell(out, t.p, t.n)) >= 0)
 		return (uint32_t)n;
@@ -111,9 +90,14 @@ static int check(const struct vocab_source *src, char *err, size_t err_len)
 		int32_t id;
 		bool is_used;
 	} special[] = { { src->bos, src->add_bos }, { src->eos, true } };
-	const struct tokenizer *kind = tokenizer_find(src->model);
+	const struct tokenizer *kind = tokenizer_find(src->model, src->pre);
 	char names[256];
 
+	if (src->model && (!strcmp(src->model, "none") || !strcmp(src->model, "no_vocab")))
+		return snprintf(err, err_len,
+				"the file has no vocabulary (tokenizer.ggml.model is %s): use one converted with it",
+				src->model),
+		       -EINVAL;
 	if (!kind)
 		return snprintf(err, err_len,
 				"tokenizer \"%s\" is not supported: use a model whose tokenizer.ggml.model is %s",
@@ -158,7 +142,7 @@ int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, 
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	v->kind = tokenizer_find(src->model);
+	v->kind = tokenizer_find(src->model, src->pre);
 	v->n_token = src->n_token;
 	v->bos = id_in(src, src->bos);
 	v->eos = src->eos;
@@ -179,10 +163,13 @@ struct vocab *vocab_free(struct vocab *v)
 	if (!v)
 		return NULL;
 	pre_deinit(&v->pre);
+	trie_deinit(&v->trie);
+	charsmap_deinit(&v->charsmap);
 	free(v->arena);
 	free(v->token);
 	free(v->type);
 	free(v->score);
+	free(v->weight);
 	free(v->is_end);
 	free(v->whole);
 	free(v->strip);
@@ -200,11 +187,12 @@ struct vocab_scratch *vocab_scratch_new(size_t max_bytes)
 	if (!s)
 		return NULL;
 	s->max_bytes = max_bytes;
-	s->symbol = malloc((max_bytes + 1) * sizeof(*s->symbol));
-	s->heap = malloc(2 * (max_bytes + 1) * sizeof(*s->heap));
+	s->arena = malloc((max_bytes + 1) * SCRATCH_PER_BYTE);
 	s->text = malloc(max_bytes + 1);
-	if (!s->symbol || !s->heap || !s->text || pre_scratch_init(&s->pre))
+	if (!s->arena || !s->text || pre_scratch_init(&s->pre))
 		return vocab_scratch_free(s);
+	s->symbol = (struct symbol *)s->arena;
+	s->heap = (struct candidate *)(s->symbol + max_bytes + 1);
 	return s;
 }
 
@@ -213,7 +201,9 @@ void vocab_scratch_wipe(struct vocab_scratch *s)
 	explicit_bzero(s->symbol, s->n_used * sizeof(*s->symbol));
 	explicit_bzero(s->heap, 2 * s->n_used * sizeof(*s->heap));
 	explicit_bzero(s->text, s->n_used);
-	s->n_used = 0;
+	explicit_bzero(scratch_path(s), s->n_place * sizeof(uint32_t));
+	explicit_bzero(scratch_normal(s), s->n_place);
+	s->n_used = s->n_place = 0;
 }
 
 struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s)
@@ -221,8 +211,7 @@ struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s)
 	if (!s)
 		return NULL;
 	pre_scratch_deinit(&s->pre);
-	free(s->symbol);
-	free(s->heap);
+	free(s->arena);
 	free(s->text);
 	free(s);
 	return NULL;

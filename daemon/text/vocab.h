@@ -5,9 +5,12 @@
 #ifndef GYRE_DAEMON_TEXT_VOCAB_H
 #define GYRE_DAEMON_TEXT_VOCAB_H
 
+#include "daemon/text/charsmap.h"
 #include "daemon/text/pre.h"
+#include "daemon/text/spell.h"
 #include "daemon/text/text.h"
 #include "daemon/text/tokenizer.h"
+#include "daemon/text/trie.h"
 
 #include <errno.h>
 
@@ -61,6 +64,12 @@ struct vocab {
 	uint32_t *added; /* [n_added] control, unknown and user-defined tokens, ascending by bytes */
 	uint32_t n_added;
 	struct pre pre;
+	struct trie trie; /* the tokens of a text, of tokenizers that look for all that begin at a place */
+	struct charsmap charsmap;
+	bool collapse_space, lowercase, strip_accents; /* how the text is rewritten before */
+	bool has_bytes;                                /* byte_id has them all */
+	float unknown_score;
+	int32_t *weight;             /* [n_token] PLaMo's integer scores */
 	const struct chat_row *chat; /* NULL: none recognised */
 	char warning[256];
 };
@@ -79,15 +88,44 @@ struct candidate {
 	uint32_t len;  /* bytes it spans: tells a stale candidate */
 };
 
+/* Bytes of working memory per byte of text: the symbols and candidates of merging, or the rewritten text and its path. */
+#define SCRATCH_PER_BYTE (sizeof(struct symbol) + 2 * sizeof(struct candidate))
+/* Places whose best score is kept while a path is sought: longer tokens are refused. */
+#define SCRATCH_RING 4096u
+
 struct vocab_scratch {
 	size_t max_bytes;
-	struct symbol *symbol;  /* [max_bytes + 1] */
-	struct candidate *heap; /* [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
+	char *arena;           /* [max_bytes + 1][SCRATCH_PER_BYTE] one tokenizer's at a time */
+	struct symbol *symbol; /* in the arena, [max_bytes + 1] */
+	struct candidate
+		*heap; /* in the arena, [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
 	uint32_t n_heap;
+	union {
+		double score[SCRATCH_RING];
+		int64_t weight[SCRATCH_RING];
+	} ring;
 	char *text; /* [max_bytes + 1] SPM: the text with its leading space */
 	struct pre_scratch pre;
-	size_t n_used; /* bytes of the longest piece or text that the three above have held since they were wiped */
+	size_t n_used;  /* bytes of the longest piece or text that the three above have held since they were wiped */
+	size_t n_place; /* places of the longest path, likewise */
 };
+
+/* Places of a rewritten text of at most max_bytes: the space in front, what the text grows to, and the end. */
+#define NORMAL_PLACES(max_bytes) ((max_bytes)*CHARSMAP_GROWTH + 2)
+
+_Static_assert(SCRATCH_PER_BYTE >= CHARSMAP_GROWTH * (sizeof(uint32_t) + 1),
+	       "a rewritten text and its path fit the arena");
+
+/* In the arena: [NORMAL_PLACES] tokens, then the rewritten text [NORMAL_PLACES]. */
+static inline uint32_t *scratch_path(struct vocab_scratch *s)
+{
+	return (uint32_t *)s->arena;
+}
+
+static inline char *scratch_normal(struct vocab_scratch *s)
+{
+	return s->arena + NORMAL_PLACES(s->max_bytes) * sizeof(uint32_t);
+}
 
 struct token_out {
 	uint32_t *id;
@@ -108,6 +146,12 @@ uint32_t vocab_find(const struct vocab *v, const char *p, size_t n);
 const struct merge_slot *vocab_find_merge(const struct vocab *v, uint32_t left, uint32_t right);
 int vocab_index(struct vocab *v);
 int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t n_merge);
+
+/* BPE of one piece, n >= 1: its bytes, or its characters, merge; what row init and text of other BPE kinds share. */
+int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
+int bpe_init_merges(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len);
+/* Where what begins at `at` ends: no merge reaches over a space behind something else if no token has one. */
+uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n);
 
 /* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
 uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);

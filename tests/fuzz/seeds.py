@@ -36,6 +36,22 @@ def region(sqes, arena=b"", tail=None, head=0, parked=0, sq=4):
     return struct.pack("<III", len(sqes) if tail is None else tail, head, parked) + body + bytes(sq * 64 - len(body)) + arena
 
 
+def charsmap():
+    """"A" -> "bc", "\u00e9" -> "e", in 256 entries: a leaf's value lies 0x80 from it, and the child of 0xc3 at 0x6b."""
+    unit = [0] * 256
+    unit[0x41], unit[0xc1] = 0x41 | 1 << 8 | 0x80 << 10, 1 << 31 | 0
+    unit[0xc3], unit[0x6b], unit[0xeb] = 0xc3 | 1 << 10, 0xa9 | 1 << 8 | 0x80 << 10, 1 << 31 | 3
+    return struct.pack("<I256I", 1024, *unit) + b"bc\0e\0"
+
+
+def vocab(model, flags, tokens, merges=(), cmap=b"", text=b""):
+    """What fuzz_vocab.c reads; tokens are (type, score byte, spelling)."""
+    b = bytes([model, flags, len(tokens)])
+    b += b"".join(bytes([t, score, len(z)]) + z for t, score, z in tokens)
+    b += bytes([len(merges)]) + b"".join(bytes([len(m)]) + m for m in merges)
+    return b + struct.pack("<H", len(cmap)) + cmap + text
+
+
 def write(target, name, data):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +86,13 @@ def main():
     write("tokenizer", "mixed", bytes([1, 1]) + "I've the 'abab' <|ab|> 12 \u00e9\u4e2d \U0001f600\n\n  th".encode())
     write("tokenizer", "control", bytes([1, 6]) + b"<|a|><|ab|><|a|<|a|>  aaaa")
     write("tokenizer", "long", bytes([255, 0]) + b"aa ab")
+    words = "the then he n to o ab aab a b é e d c bc \u2581 \u2581the \u2581a ing \u4e2d \\n \\x41".split()
+    tokens = [(1, 20 + 3 * i, w.encode()) for i, w in enumerate(words)] + [(3, 9, b"<s>"), (2, 9, b"<unk>"), (4, 9, b"to the")]
+    merges = [b"t h", b"th e", b"\xe2\x96\x81 the", b"a b", b"a ab", b"h e", b"the n"]
+    text = "the then A\u00e9\u00c9 to the  aabab\n\n\u4e2dab <s>\xff".encode() + b"\xff\xe4\xb8 to"
+    for model in range(9):
+        for flags in (0, 1, 9, 0x7f):
+            write("vocab", f"model{model}_{flags:02x}", vocab(model, flags, tokens, merges, charsmap(), text))
     jinja()
 
 
