@@ -164,7 +164,7 @@ enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_ZEN4, ISA_MAX };
 uint32_t kernels_available(void);
 
 /* What the levels need of a CPU: names as in /proc/cpuinfo. */
-#define KERNELS_FLAG_MAX 10
+#define KERNELS_FLAG_MAX 9
 /* Those that this CPU has, a bit each. */
 uint32_t kernels_flags(void);
 /* Which flags the level and those below it need and `flags` lacks: how many, and their names. */

@@ -1,6 +1,6 @@
 /*
- * Why: "this CPU has no avx512vnni" sends its owner to look for a flag that is there. Of a level that needs nine flags the missing ones
- * are named: Cascade Lake has eight of them.
+ * Why: "this CPU has no avx512vnni" sends its owner to look for a flag that is there. Of a level that needs eight flags the missing ones
+ * are named: Skylake-SP lacks one of them.
  */
 #include "kernels/kernels.h"
 
