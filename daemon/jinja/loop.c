@@ -68,6 +68,7 @@ static enum jinja_flow turns(struct jinja_scratch *s, struct jinja_loop *l)
 		if (!jinja_assign(s, l->frame, n->a, item) || !jinja_scope_enter(s, l->frame, n->scope))
 			return FLOW_FAIL;
 		flow = jinja_run(s, l->frame, n->list, n->n_list);
+		l->has_finished |= flow == FLOW_ON;
 	}
 	return jinja_failed(s) ? FLOW_FAIL : FLOW_ON;
 }
@@ -96,7 +97,7 @@ enum jinja_flow jinja_loop_run(struct jinja_scratch *s, struct jinja_frame *arou
 	}
 	if (turns(s, l) == FLOW_FAIL)
 		return FLOW_FAIL;
-	if (l->index0 >= 0 || !n->n_other)
+	if (l->has_finished || !n->n_other)
 		return FLOW_ON;
 	return jinja_scope_enter(s, f, n->else_scope) ? jinja_run(s, f, n->other, n->n_other) : FLOW_FAIL;
 }

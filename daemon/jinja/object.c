@@ -13,6 +13,8 @@ bool jinja_add_object(struct jinja_build *b, const struct jinja_value *v)
 
 	switch (v->kind) {
 	case JINJA_MACRO:
+		if (!n->a)
+			return jinja_add_word(b, "<Macro anonymous>");
 		jinja_add_word(b, "<Macro '");
 		jinja_add(b, n->value->s.p, n->value->n, NULL);
 		return jinja_add_word(b, "'>");

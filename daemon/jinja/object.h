@@ -24,6 +24,7 @@ struct jinja_loop {
 	struct jinja_value *before, *current;
 	struct jinja_value *changed; /* what changed() was last called with */
 	uint32_t depth0;
+	bool has_finished; /* some turn came to its end: else `else` runs, as in Jinja2 also when each was cut short */
 	struct jinja_scratch *s;
 };
 

@@ -328,6 +328,8 @@ x\r\ny\rz\r\n
 
 # White space, where a row is not a line.
 SPACES = [
+    "{% for i in [1,2] %}{% continue %}{% else %}e{% endfor %}|{% for i in [1,2] %}{% if i == 1 %}{% continue %}{% endif %}{% else %}e{% endfor %}",
+    "{% for i in [1,2] %}{% break %}{% else %}e{% endfor %}",
     "{% if true %}\nhello\n{% endif %}\n", "    {% if true %}\n    hello\n    {% endif %}\n", "  {%- if true -%}  \nhello\n  {%- endif -%}  \n",
     "  {{- 'hello' -}}  \n", "a\n  {%+ if true %}x{% endif %}", "a\n  {% if true %}x{% endif %}\n\n b", "a\n\t{{ 1 }}\n", "a \n {# c #} \n b",
     "\n{% if true %}\n  y\n{% endif %}\n", "x\r\ny\rz\r\n", "x\n\n", "{% set x = 'a\r\nb' %}{{ x|length }}", "a\u2003{%- if 1 %}b{% endif -%}\u00a0 c",
