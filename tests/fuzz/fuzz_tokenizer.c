@@ -1,12 +1,13 @@
 /*
  * Any text, for SPM and every pre-tokenizer of BPE: the tokens' bytes are the text, wherever control tokens are allowed. An input
- * that begins with 0xff is repeated up to 64 KiB, so that a case which takes quadratic time trips the fuzzer's time limit.
+ * that begins with 0xff, 0 is repeated up to 16 KiB, so that a case which takes quadratic time trips the fuzzer's time limit.
  */
 #include "daemon/text/pre.h"
 #include "tests/fuzz/bytes_vocab.h"
 
-#define TEXT_MAX (64u << 10)
-#define ROW_MAX  64u
+#define TEXT_MAX   (64u << 10)
+#define REPEAT_MAX (16u << 10)
+#define ROW_MAX    64u
 
 static struct vocab *vocab[1 + ROW_MAX]; /* SPM, then BPE by row */
 static uint32_t n_vocab;
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	if (n < 3 || n > TEXT_MAX)
 		return 0;
-	copies = data[0] < 255 ? 1 : TEXT_MAX / n;
+	copies = data[0] < 255 || data[1] || n > REPEAT_MAX ? 1 : REPEAT_MAX / n;
 	for (size_t i = 0; i < copies; i++, len += n - 2)
 		memcpy(text + len, data + 2, n - 2);
 	k = (data[0] + (uint32_t)n) % n_vocab;
