@@ -10,7 +10,7 @@
 /* jemalloc's; not there in a build with sanitizers, which bring an allocator of their own. */
 int mallctl(const char *name, void *old, size_t *old_n, void *new, size_t new_n) __attribute__((weak));
 
-#define WAIT_NS 60000000000ull
+#define WAIT_NS 300000000000ull
 #define N_LONG  12
 
 static struct appliance a;

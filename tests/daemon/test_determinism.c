@@ -7,7 +7,7 @@
 #include "daemon/util/counter.h"
 #include "tests/daemon/appliance.h"
 
-#define WAIT_NS  60000000000ull
+#define WAIT_NS  300000000000ull
 #define N_PROMPT 540 /* past a chunk of attention */
 #define N_TOKEN  24
 #define N_BATCH  17

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define WAIT_NS 30000000000ull
+#define WAIT_NS 300000000000ull
 #define N_LONG  3000u
 #define IM_END  257u
 

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define WAIT_NS 30000000000ull
+#define WAIT_NS 300000000000ull
 #define N_TOKEN 60
 
 static struct appliance a;
@@ -51,7 +51,7 @@ static uint64_t stat_of(struct gyre *g, const char *key)
 
 static void wait_for(struct gyre *g, const char *key, uint64_t value)
 {
-	for (int i = 0; i < 1000 && stat_of(g, key) != value; i++)
+	for (int i = 0; i < 30000 && stat_of(g, key) != value; i++)
 		usleep(10000);
 	assert_int_equal(stat_of(g, key), value);
 }
@@ -132,7 +132,7 @@ static void expect_end(int fd)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char byte[512];
 
-	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(poll(&p, 1, 300000), 1);
 	assert_true(recv(fd, byte, sizeof(byte), MSG_DONTWAIT) <= 0);
 }
 

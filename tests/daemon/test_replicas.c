@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#define WAIT_NS   60000000000ull
+#define WAIT_NS   300000000000ull
 #define N_TOKEN   24
 #define N_STREAM  5 /* different requests */
 #define N_SESSION 6

@@ -64,7 +64,7 @@ static inline struct gyre *boot_connect(const struct boot *b, const struct gyre_
 	int r = -1;
 
 	params.connect_timeout_ms = 20000; /* gyred listens before it loads */
-	for (int i = 0; i < 200 && r < 0; i++) {
+	for (int i = 0; i < 15000 && r < 0; i++) {
 		r = gyre_connect(&g, b->socket, &params);
 		if (r < 0)
 			usleep(20000);

@@ -42,7 +42,7 @@ static void wait_for_stat(struct gyre *g, const char *want)
 {
 	char text[2048] = "";
 
-	for (int i = 0; i < 200 && !strstr(text, want); i++) {
+	for (int i = 0; i < 15000 && !strstr(text, want); i++) {
 		usleep(20000);
 		assert_true(gyre_query_stats(g, text, sizeof(text)) > 0);
 	}

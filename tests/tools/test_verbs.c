@@ -379,7 +379,7 @@ static void a_private_daemon_outlives_nobody(void **state)
 		"$G run --socket $DIR/none --model $REAL --raw --max 400 'One.\nTwo.\nThree.\n' | head -c 1 >/dev/null"
 	};
 	const char *model = testmodel_path();
-	int before = count_private(), wait_ms = 5000;
+	int before = count_private(), wait_ms = 300000;
 
 	(void)state;
 	if (!model)
@@ -458,7 +458,6 @@ static void inspect_shows_names_that_are_no_text(void **state)
 static void an_interrupt_ends_the_answer(void **state)
 {
 	const char *model = testmodel_path();
-	time_t begin = time(NULL);
 
 	(void)state;
 	if (!model)
@@ -466,10 +465,8 @@ static void an_interrupt_ends_the_answer(void **state)
 	setenv("REAL", model, 1);
 	expect("$G run --socket $DIR/none --model $REAL --raw --max 4000 'Once upon a time' >$DIR/said & p=$!; "
 	       "while ! test -s $DIR/said; do kill -0 $p || exit 9; sleep 0.05; done; kill -INT $p; wait $p; code=$?; "
-	       "rm "
-	       "$DIR/said; exit $code",
+	       "test $(wc -c <$DIR/said) -lt 8000 || code=8; rm $DIR/said; exit $code", /* half of what 4000 tokens are */
 	       130);
-	assert_true(time(NULL) - begin < 30);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

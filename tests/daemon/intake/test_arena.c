@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define WAIT_NS 20000000000ull
+#define WAIT_NS 300000000000ull
 
 static void open_served(struct appliance *a, uint32_t n_ctx)
 {
