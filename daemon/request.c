@@ -1,7 +1,10 @@
 #include "daemon/request.h"
+#include "daemon/text/utf8.h"
 #include "daemon/util/minmax.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 void request_end(struct request *r, int res)
@@ -35,6 +38,40 @@ void request_wipe(struct request *r, uint32_t n_ctx)
 	explicit_bzero(&r->hold, sizeof(r->hold));
 	explicit_bzero(r->sampling.bias, r->sampling.n_bias * sizeof(r->sampling.bias[0]));
 	explicit_bzero(r->sampling.stop, r->sampling.n_stop * sizeof(r->sampling.stop[0]));
+	explicit_bzero(r->why, sizeof(r->why));
+}
+
+/* text[n] -> why: whole characters that fit, '?' for control bytes and what is no UTF-8. */
+static uint32_t copy_words(char *why, const char *text, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0, len; i < n; i += len) {
+		size_t valid = utf8_char_len(text + i, n - i);
+
+		len = valid ? valid : 1;
+		if (len > REQUEST_WHY_MAX - k)
+			break;
+		memcpy(why + k, text + i, len);
+		if (!valid || (unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			why[k] = '?';
+		k += len;
+	}
+	return (uint32_t)k;
+}
+
+int request_explain(struct request *r, int res, const char *fmt, ...)
+{
+	char text[REQUEST_WHY_MAX + 4]; /* a character that begins in time is whole */
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->n_why = copy_words(r->why, text, min_u32((uint32_t)n, sizeof(text) - 1));
+	r->why_res = res;
+	return res;
 }
 
 uint32_t request_rows(const struct request *r)

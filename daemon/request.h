@@ -17,6 +17,7 @@ struct session; /* daemon/intake */
 
 #define REQUEST_DRAFT_MAX 16u  /* guesses behind its tokens: --draft */
 #define REQUEST_ANSWER    256u /* tokens of an answer: few run up to a larger max_tokens */
+#define REQUEST_WHY_MAX   256u /* bytes of the words that a failing request carries */
 
 enum request_state {
 	REQUEST_FREE,
@@ -83,7 +84,12 @@ struct request {
 
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;
+
+	int32_t why_res; /* what `why` explains; 0: nothing */
+	uint32_t n_why;
+
 	struct hold hold; /* emit's; its bytes and what follows are not cleared for a new request, unlike all above */
+	char why[REQUEST_WHY_MAX];
 	struct sampling sampling; /* intake fills it */
 };
 
@@ -94,6 +100,11 @@ bool request_cancel(struct request *r);
 bool request_is_cancelled(const struct request *r);
 /* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
 void request_wipe(struct request *r, uint32_t n_ctx);
+/*
+ * Its owner, before it ends with res: the reason in words, which the last completion carries. Cut to whole characters that fit;
+ * control bytes become '?'. Returns res.
+ */
+int request_explain(struct request *r, int res, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* How many rows it still takes, a stream that may go on for long counting as REQUEST_ANSWER more. Its owner. */
 uint32_t request_rows(const struct request *r);
 

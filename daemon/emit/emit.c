@@ -11,6 +11,7 @@
 
 #define TOKENIZE_PIECE (GYRE_RESULT_SLOT_BYTES / sizeof(uint32_t))
 
+_Static_assert(REQUEST_WHY_MAX <= GYRE_RESULT_TEXT_BYTES, "its words fit a slot");
 _Static_assert(GYRE_RESULT_TEXT_BYTES + GYRE_TOP_MAX * sizeof(struct gyre_top) <= GYRE_RESULT_SLOT_BYTES, "slot");
 
 uint32_t emit_pieces(const struct vocab *v)
@@ -128,7 +129,10 @@ static void emit_last(struct request *r)
 	cqe->index = r->n_prompt;
 	cqe->token = (int32_t)(r->op == GYRE_OP_SCORE ? r->n_scored : r->n_emitted);
 	cqe->logprob = r->sum_logprob;
-	put_bytes(cqe, result, r->hold.byte, r->hold.n);
+	if (r->hold.n || r->res != r->why_res)
+		put_bytes(cqe, result, r->hold.byte, r->hold.n);
+	else
+		put_bytes(cqe, result, (const uint8_t *)r->why, r->n_why);
 	r->session->region.daemon->n_cancelled += r->res == -ECANCELED;
 	let_go(r);
 }
