@@ -36,7 +36,7 @@ FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 Q := $(if $(V),,@)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC))
+CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
 .PHONY: all test check bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
@@ -72,6 +72,14 @@ $(BUILD)/obj/shm/%.o: shm/%.c
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Chat templates that gyred brings along: a file each.
+TEMPLATES := $(sort $(wildcard daemon/text/templates/*.jinja))
+$(BUILD)/obj/templates.c: $(TEMPLATES) tools/embed
+	@mkdir -p $(@D)
+	$(Q)tools/embed $(TEMPLATES) > $@
+$(BUILD)/obj/templates.o: $(BUILD)/obj/templates.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/gyred: $(BUILD)/obj/daemon/main.o $(CORE_OBJ)

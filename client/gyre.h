@@ -49,7 +49,7 @@ struct gyre_info {
 
 /* Builder of GYRE_SQE_CHAT data in the caller's memory. */
 struct gyre_chat {
-	void *data;     /* 4-aligned; arena memory saves a copy */
+	void *data;     /* arena memory saves a copy */
 	size_t size, n; /* capacity, bytes used */
 };
 
@@ -104,8 +104,13 @@ int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre
  */
 void *gyre_arena_alloc(struct gyre *g, size_t n);
 
-/* Append one message. -ENOBUFS: no room. -EINVAL: not 4-aligned, or too long. */
+/* Append one message: sizeof(struct gyre_message) + n bytes up to a multiple of 8. -ENOBUFS: no room. -EINVAL: n of c, or too long. */
 int gyre_chat_append(struct gyre_chat *c, enum gyre_role role, const char *text, size_t n);
+/* The same with members of a JSON object merged in, as struct gyre_message says; either may be NULL with a length of 0. */
+int gyre_chat_append_json(struct gyre_chat *c, enum gyre_role role, const char *text, size_t n, const char *json,
+			  size_t n_json);
+/* Variables of the template, a JSON object: tools, enable_thinking, … Once, before any message; -EINVAL: there are some. */
+int gyre_chat_set_variables(struct gyre_chat *c, const char *json, size_t n_json);
 
 /* Publish the prepared entries: how many. Makes a system call only if the daemon sleeps. -errno: only that call failed. */
 int gyre_submit(struct gyre *g);
@@ -119,7 +124,10 @@ int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_
 /* Give the oldest completion, and its result slot, back. */
 void gyre_cqe_seen(struct gyre *g, const struct gyre_cqe *cqe);
 
-/* The token's bytes (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen. */
+/*
+ * The token's bytes (not NUL-terminated; where res < 0: the reason in words), the top-n pairs, the ids of a TOKENIZE piece; *n of
+ * them. Valid until gyre_cqe_seen.
+ */
 const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 const struct gyre_top *gyre_cqe_top(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 const uint32_t *gyre_cqe_ids(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);

@@ -9,6 +9,7 @@
 
 #define PRIORITY_DEFAULT 128
 #define ARENA_ALIGN      8u
+#define MESSAGE_ALIGN    8u /* struct gyre_message */
 
 static uint32_t padded4(size_t n)
 {
@@ -199,20 +200,41 @@ int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre
 	return 0;
 }
 
+static void put(struct gyre_chat *c, const void *bytes, size_t n)
+{
+	if (n)
+		memcpy((uint8_t *)c->data + c->n, bytes, n);
+	c->n += n;
+}
+
+int gyre_chat_append_json(struct gyre_chat *c, enum gyre_role role, const char *text, size_t n, const char *json,
+			  size_t n_json)
+{
+	static const uint8_t zero[MESSAGE_ALIGN];
+	const struct gyre_message head = { (uint32_t)role, (uint32_t)n, (uint32_t)n_json, 0 };
+	size_t used, padding;
+
+	if (n > GYRE_ARENA_BYTES_MAX || n_json > GYRE_ARENA_BYTES_MAX || c->n % MESSAGE_ALIGN || c->n > c->size)
+		return -EINVAL;
+	used = sizeof(head) + n + n_json;
+	padding = (MESSAGE_ALIGN - used % MESSAGE_ALIGN) % MESSAGE_ALIGN;
+	if (c->size - c->n < used + padding)
+		return -ENOBUFS;
+	put(c, &head, sizeof(head));
+	put(c, text, n);
+	put(c, json, n_json);
+	put(c, zero, padding);
+	return 0;
+}
+
 int gyre_chat_append(struct gyre_chat *c, enum gyre_role role, const char *text, size_t n)
 {
-	const uint32_t head[2] = { (uint32_t)role, (uint32_t)n };
-	uint8_t *at = (uint8_t *)c->data + c->n;
+	return gyre_chat_append_json(c, role, text, n, NULL, 0);
+}
 
-	if (n > GYRE_ARENA_BYTES_MAX || c->n % 4 || c->n > c->size)
-		return -EINVAL;
-	if (c->size - c->n < sizeof(head) + padded4(n))
-		return -ENOBUFS;
-	memcpy(at, head, sizeof(head));
-	memcpy(at + sizeof(head), text, n);
-	memset(at + sizeof(head) + n, 0, padded4(n) - n);
-	c->n += sizeof(head) + padded4(n);
-	return 0;
+int gyre_chat_set_variables(struct gyre_chat *c, const char *json, size_t n_json)
+{
+	return c->n ? -EINVAL : gyre_chat_append_json(c, GYRE_ROLE_VARIABLES, NULL, 0, json, n_json);
 }
 
 /*

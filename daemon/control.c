@@ -95,7 +95,7 @@ static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 	w->n_ctx = daemon_n_ctx(d);
 	w->bos = vocab_bos(d->vocab);
 	w->eos = vocab_eos(d->vocab);
-	w->has_chat = vocab_chat_family(d->vocab) != NULL;
+	w->has_chat = d->chat != NULL;
 	memcpy(w->model, d->model_name, sizeof(w->model));
 }
 

@@ -1,4 +1,6 @@
 #include "daemon/daemon.h"
+#include "daemon/chat_gguf.h"
+#include "daemon/text/chat.h"
 #include "daemon/util/log.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
@@ -134,13 +136,18 @@ static void warn_keys(const struct daemon *d)
 			 (int)key.n, key.p);
 }
 
-static void warn_chat(const struct daemon *d)
+/* A model without a template serves all the same. */
+static int open_chat(struct daemon *d, struct error *e)
 {
-	struct gguf_str chat;
+	struct error why;
+	int r = chat_from_gguf(&d->chat, d->weights[0]->gguf, d->vocab, d->config.chat_template, d->config.chat_date,
+			       &why);
 
-	if (!vocab_chat_family(d->vocab) && gguf_get_str(d->weights[0]->gguf, "tokenizer.chat_template", &chat) == 0)
-		log_warn("the model's chat template is of no known family (daemon/text/chat.c): chat requests are "
-			 "refused");
+	if (r < 0)
+		return error_set(e, r, "%s", why.text);
+	if (*why.text)
+		log_warn("%s", why.text);
+	return 0;
 }
 
 struct vocab_made {
@@ -233,8 +240,7 @@ static int open_weights(struct daemon *d, struct error *e)
 	if (r < 0)
 		return r;
 	warn_keys(d);
-	warn_chat(d);
-	return 0;
+	return open_chat(d, e);
 }
 
 static int open_engines(struct daemon *d, struct error *e)
@@ -274,6 +280,7 @@ static int open_intake(struct daemon *d, struct error *e)
 	struct intake_options io = { .n_vocab = vocab_size(d->vocab),
 				     .n_ctx = daemon_n_ctx(d),
 				     .n_draft = c->n_draft,
+				     .chat = d->chat,
 				     .n_piece = emit_pieces(d->vocab),
 				     .block_len = KV_BLOCK,
 				     .spin_ns = c->spin_us * 1000ull,
@@ -354,6 +361,7 @@ void daemon_close(struct daemon *d)
 		engine_close(&d->engine[--d->n_engine]);
 	free(d->engine);
 	d->engine = NULL;
+	d->chat = chat_free(d->chat);
 	d->vocab = vocab_free(d->vocab);
 	free_weights(d);
 	if (d->control_fd >= 0)

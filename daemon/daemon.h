@@ -15,6 +15,7 @@ struct daemon {
 
 	struct weights *weights[QUEUE_ENGINE_MAX]; /* of each engine; engines whose memory is the same share one */
 	struct vocab *vocab;
+	struct chat *chat; /* NULL: there is no template */
 	struct kernels kernels;
 	struct config config;
 	struct layout layout;                   /* of all workers */

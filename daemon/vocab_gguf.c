@@ -129,7 +129,7 @@ static int find_strips(const struct gguf *g, struct vocab_source *src)
 
 int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size_t err_len)
 {
-	_cleanup_free_ char *model = NULL, *pre = NULL, *chat_template = NULL;
+	_cleanup_free_ char *model = NULL, *pre = NULL;
 	_cleanup_free_ struct text_span *token = NULL, *merge = NULL;
 	_cleanup_free_ float *score = NULL;
 	_cleanup_free_ int32_t *type = NULL;
@@ -138,7 +138,6 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	int r;
 
 	if (get_string(g, "tokenizer.ggml.model", &model) || get_string(g, "tokenizer.ggml.pre", &pre) ||
-	    get_string(g, "tokenizer.chat_template", &chat_template) ||
 	    get_spans(g, "tokenizer.ggml.tokens", &token, &src.n_token) ||
 	    get_spans(g, "tokenizer.ggml.merges", &merge, &src.n_merge))
 		return -ENOMEM;
@@ -152,7 +151,6 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	src.merge = merge;
 	src.score = score;
 	src.type = type;
-	src.chat_template = chat_template;
 	d = vocab_defaults(model, pre);
 	src.bos = get_id(g, "tokenizer.ggml.bos_token_id", d.bos);
 	src.eos = get_id(g, "tokenizer.ggml.eos_token_id", d.eos);

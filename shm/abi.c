@@ -14,6 +14,8 @@ static const uint32_t layout[] = {
 	GYRE_RESULT_TEXT_BYTES,
 	GYRE_TOP_MAX,
 	GYRE_SQE_FLAGS,
+	GYRE_MESSAGE_MAX,
+	GYRE_ROLE_VARIABLES,
 
 	sizeof(struct gyre_sqe),
 	PLACE(gyre_sqe, opcode),
@@ -46,6 +48,12 @@ static const uint32_t layout[] = {
 	PLACE(gyre_options, n_bias),
 	PLACE(gyre_options, n_stop),
 	PLACE(gyre_options, reserved),
+
+	sizeof(struct gyre_message),
+	PLACE(gyre_message, role),
+	PLACE(gyre_message, n_text),
+	PLACE(gyre_message, n_json),
+	PLACE(gyre_message, reserved),
 
 	sizeof(struct gyre_bias),
 	PLACE(gyre_bias, token),

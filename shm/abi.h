@@ -20,7 +20,7 @@
 #define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
 #define GYRE_ABI_MAGIC   0x65727967u /* "gyre" */
-#define GYRE_ABI_VERSION 1u
+#define GYRE_ABI_VERSION 2u
 
 #define GYRE_SQ_ENTRIES_MAX      4096u
 #define GYRE_CQ_ENTRIES_MAX      8192u
@@ -33,9 +33,10 @@
 #define GYRE_RESULT_TEXT_BYTES   512u
 #define GYRE_TOP_MAX             20u
 #define GYRE_CQE_INLINE_BYTES    24u
-#define GYRE_STOP_MAX            8u   /* stop strings a request */
-#define GYRE_STOP_BYTES_MAX      128u /* bytes of one */
-#define GYRE_BIAS_MAX            256u /* logit biases a request */
+#define GYRE_STOP_MAX            8u    /* stop strings a request */
+#define GYRE_STOP_BYTES_MAX      128u  /* bytes of one */
+#define GYRE_BIAS_MAX            256u  /* logit biases a request */
+#define GYRE_MESSAGE_MAX         1024u /* chat messages a request, variables included */
 
 enum gyre_op {
 	GYRE_OP_NOP = 0,
@@ -49,9 +50,9 @@ enum gyre_op {
 
 /* SQE flags */
 #define GYRE_SQE_TOKENS      0x01u /* data is u32 token ids, not text */
-#define GYRE_SQE_CHAT        0x02u /* data is chat messages: { u32 role; u32 n; u8 text[n]; pad to 4 }… */
-#define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised */
-#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended */
+#define GYRE_SQE_CHAT        0x02u /* data is chat messages: struct gyre_message … */
+#define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised; with CHAT: in the messages, too */
+#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended; what a chat template writes stays */
 #define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character, but for GYRE_CQE_HALF */
 #define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
 #define GYRE_SQE_FLAGS       0x3fu
@@ -67,7 +68,30 @@ enum gyre_op {
 #define GYRE_CQE_HALF \
 	0x20u /* WHOLE_CHARS, last completion: its bytes begin a character, inside which the stream ended */
 
-enum gyre_role { GYRE_ROLE_SYSTEM = 0, GYRE_ROLE_USER = 1, GYRE_ROLE_ASSISTANT = 2 };
+enum gyre_role {
+	GYRE_ROLE_SYSTEM = 0,
+	GYRE_ROLE_USER = 1,
+	GYRE_ROLE_ASSISTANT = 2,
+	GYRE_ROLE_TOOL = 3,
+	GYRE_ROLE_DEVELOPER = 4,
+	GYRE_ROLE_VARIABLES = 5, /* no message: its json holds variables of the template */
+};
+
+/*
+ * GYRE_SQE_CHAT: the model's own chat template is run over messages, each this header, text[n_text], json[n_json], zeroes up to a
+ * multiple of 8. The template sees { "role", "content": text } with the members of json, an object, merged in: tool_calls,
+ * tool_call_id, name, reasoning_content, content as a list of parts (then n_text is 0), even another "role". Without text, a
+ * message whose json has tool_calls and no content has none as content.
+ *
+ * GYRE_ROLE_VARIABLES, if there, is the first, without text: tools, documents, add_generation_prompt (true unless given), and
+ * whatever else the template reads: enable_thinking, say. Not for a client to set: messages, and bos_token and its like.
+ * continue_final_message: true has the model go on with the last message: the prompt ends where its content does.
+ */
+struct gyre_message {
+	uint32_t role; /* enum gyre_role */
+	uint32_t n_text, n_json;
+	uint32_t reserved; /* 0 */
+};
 
 struct gyre_sqe {
 	uint8_t opcode;
@@ -117,7 +141,7 @@ struct gyre_bias {
 
 struct gyre_cqe {
 	uint64_t user_data;
-	int32_t res; /* >= 0, or -errno (then the request has ended) */
+	int32_t res; /* >= 0, or -errno: the request has ended, and its bytes, unless GYRE_CQE_HALF, say why in words */
 	uint32_t flags;
 	uint32_t index; /* in the stream; on the last completion: prompt tokens */
 	int32_t token;  /* id; -1: no token; on the last completion: tokens generated */
@@ -183,7 +207,7 @@ struct abi_welcome {
 	uint32_t client_bytes, daemon_bytes;
 	uint32_t n_vocab, n_ctx;
 	int32_t bos, eos;
-	uint32_t has_chat; /* 1: the model has a chat template that gyred knows */
+	uint32_t has_chat; /* 1: there is a chat template: the model's, or one that gyred was given */
 	char model[128];   /* general.name or the file's name */
 	char text[256];
 };
@@ -206,6 +230,7 @@ uint64_t abi_layout_hash(void); /* inside libgyre and gyred; not exported */
 static_assert(sizeof(struct gyre_sqe) == 64, "one cache line");
 static_assert(sizeof(struct gyre_cqe) == 64, "one cache line");
 static_assert(sizeof(struct gyre_options) == 64, "options header");
+static_assert(sizeof(struct gyre_message) == 16, "message header");
 static_assert(sizeof(struct abi_hello) == 48, "hello");
 static_assert(sizeof(struct abi_welcome) == 432, "welcome");
 static_assert(sizeof(struct abi_client_page) == 4096, "one page");

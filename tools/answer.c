@@ -83,6 +83,14 @@ static int append(struct answer *r, const void *bytes, size_t n, FILE *out)
 	return 0;
 }
 
+void answer_take_why(const struct gyre *g, const struct gyre_cqe *cqe, char *why, size_t n)
+{
+	size_t n_byte = 0;
+	const void *bytes = cqe->res < 0 && !(cqe->flags & GYRE_CQE_HALF) ? gyre_cqe_bytes(g, cqe, &n_byte) : NULL;
+
+	snprintf(why, n, "%.*s", (int)n_byte, bytes ? (const char *)bytes : "");
+}
+
 /* What a completion adds to the text: half a character, in which the answer ended, as the sign for one that is none. */
 static int take_text(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
 {
@@ -91,7 +99,7 @@ static int take_text(struct link *l, const struct gyre_cqe *cqe, struct answer *
 
 	if (cqe->flags & GYRE_CQE_HALF)
 		return append(r, REPLACEMENT, strlen(REPLACEMENT), out);
-	return append(r, bytes, n, out);
+	return append(r, bytes, cqe->res < 0 ? 0 : n, out); /* a failure's are its words */
 }
 
 /* 1: it was the last of the answer. */
@@ -109,6 +117,7 @@ static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FI
 		return 0;
 	}
 	r->res = cqe->res;
+	answer_take_why(l->g, cqe, r->why, sizeof(r->why));
 	r->is_stop = cqe->flags & GYRE_CQE_STOP;
 	if (cqe->flags & GYRE_CQE_PROMPT) {
 		r->n_prompt = cqe->index;

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TURN_MAX 512 /* messages kept; the daemon takes no more in one request */
+#define TURN_MAX (GYRE_MESSAGE_MAX - 1) /* messages kept: a request's, but for the variables */
+
+#define MESSAGE_ROOM (sizeof(struct gyre_message) + 8) /* header and padding */
 
 struct turn {
 	enum gyre_role role;
@@ -22,6 +24,7 @@ struct turn {
 struct talk {
 	struct turn turn[TURN_MAX];
 	size_t n, n_system; /* the first n_system are never dropped */
+	char *variables;    /* JSON, or NULL */
 };
 
 static void drop(struct talk *t, size_t first, size_t n)
@@ -49,14 +52,17 @@ static int add(struct talk *t, enum gyre_role role, const char *text, size_t n)
 
 static int pack(const struct talk *t, struct gyre_chat *c)
 {
+	size_t n_json = t->variables ? strlen(t->variables) : 0;
 	int r = 0;
 
-	*c = (struct gyre_chat){ .size = 16 };
+	*c = (struct gyre_chat){ .size = n_json + MESSAGE_ROOM };
 	for (size_t i = 0; i < t->n; i++)
-		c->size += t->turn[i].n + 16;
+		c->size += t->turn[i].n + MESSAGE_ROOM;
 	c->data = malloc(c->size);
 	if (!c->data)
 		return -ENOMEM;
+	if (t->variables)
+		r = gyre_chat_set_variables(c, t->variables, n_json);
 	for (size_t i = 0; i < t->n && r == 0; i++)
 		r = gyre_chat_append(c, t->turn[i].role, t->turn[i].text, t->turn[i].n);
 	return r;
@@ -95,11 +101,12 @@ static int say(struct link *l, const struct args *a, struct talk *t, const char 
 		drop(t, t->n - 1, 1); /* a question without an answer would spoil the next */
 	if (e == 0 && a->verbose)
 		answer_print_rates(&r);
+	if (e < 0 && e != -ECONNRESET && e != -ESHUTDOWN && e != -EPIPE && e != -ENOMEM) {
+		fail(TOOL_FAILED, "%s", *r.why ? r.why : link_explain(l, e));
+		e = 0; /* this message cannot be answered; others can */
+	}
 	answer_free(&r);
-	if (e == 0 || e == -ECONNRESET || e == -ESHUTDOWN || e == -EPIPE || e == -ENOMEM)
-		return e;
-	fail(TOOL_FAILED, "%s", link_explain(l, e)); /* this message cannot be answered; others can */
-	return 0;
+	return e;
 }
 
 static void print_commands(void)
@@ -215,13 +222,16 @@ static int loop(struct link *l, const struct args *a, struct talk *t, struct edi
 	return e < 0 ? e : 0;
 }
 
-static int talk(struct link *l, const struct args *a, struct editor *editor)
+static int talk(struct link *l, const struct args *a, char *variables, struct editor *editor)
 {
 	static struct talk t;
 	int e;
 
 	if (!l->info.has_chat)
-		return fail(TOOL_FAILED, "%s has no chat template that gyred knows: use gyre run --raw", l->info.model);
+		return fail(TOOL_FAILED,
+			    "%s has no chat template: give gyred --chat-template FILE or NAME, or use gyre run --raw",
+			    l->info.model);
+	t.variables = variables;
 	e = a->system ? add(&t, GYRE_ROLE_SYSTEM, a->system, strlen(a->system)) : 0;
 	t.n_system = t.n;
 	if (e == 0)
@@ -234,13 +244,17 @@ int chat_main(const struct args *a)
 {
 	struct editor *editor = editor_open(stdout, !a->no_history); /* first: what is typed meanwhile is not cut */
 	struct link l;
-	int code = link_open(&l, a);
+	char *variables = NULL;
+	int code = variables_make(a, &variables);
 
+	if (code == TOOL_OK)
+		code = link_open(&l, a);
 	if (code == TOOL_OK) {
 		answer_catch_interrupt();
-		code = talk(&l, a, editor);
+		code = talk(&l, a, variables, editor);
 		link_close(&l);
 	}
 	editor_close(editor);
+	free(variables);
 	return code;
 }

@@ -11,8 +11,9 @@ static const struct verb verbs[] = {
 	{ "run", "[PROMPT...]",
 	  "Ask once and print the answer as it comes.\nThe prompt is the operands or, without any, stdin. A model with "
 	  "a chat template gets it as a question, unless --raw.\n"
+	  "With --messages the file's conversation comes first, and a prompt is not needed.\n"
 	  "Ctrl-C ends the answer (exit status 130).",
-	  OPT_LINK | OPT_SAMPLING | OPT_RAW | OPT_SYSTEM | OPT_VERBOSE | OPT_JSON, 0, -1, run_main },
+	  OPT_LINK | OPT_SAMPLING | OPT_RAW | OPT_TALK | OPT_MESSAGES | OPT_VERBOSE | OPT_JSON, 0, -1, run_main },
 	{ "chat", "",
 	  "Talk to the model.\nThe prompt is >>>, with emacs keys, history and UTF-8 (~/.editrc changes the keys). "
 	  "/bye or Ctrl-D "
@@ -22,15 +23,19 @@ static const struct verb verbs[] = {
 	  "it; a paste is one message. What is typed is kept in $XDG_STATE_HOME/gyre/history (~/.local/state), for you "
 	  "alone.\n"
 	  "Piped, each line of stdin is a message (\\ and \"\"\" join lines there, too) and no prompt is shown.",
-	  OPT_LINK | OPT_SAMPLING | OPT_SYSTEM | OPT_NO_HISTORY | OPT_VERBOSE, 0, 0, chat_main },
+	  OPT_LINK | OPT_SAMPLING | OPT_TALK | OPT_NO_HISTORY | OPT_VERBOSE, 0, 0, chat_main },
 	{ "score", "CONTEXT CONTINUATION...",
 	  "Log-probability of each continuation after a context.\nPrints the sum over its tokens (natural logarithm), "
 	  "their number, and the text.",
 	  OPT_LINK | OPT_JSON, 2, -1, score_main },
 	{ "tokenize", "[TEXT]",
 	  "Token ids of a text, or of stdin.\nWith --model the file's vocabulary is read here and no daemon is needed; "
-	  "each id is printed with its text.",
-	  OPT_SOCKET | OPT_MODEL | OPT_IDS | OPT_JSON, 0, 1, tokenize_main },
+	  "each id is printed with its text.\n"
+	  "With --chat the text is a question in the model's chat template, and with --model the prompt is shown "
+	  "before "
+	  "its ids.",
+	  OPT_SOCKET | OPT_MODEL | OPT_CHAT | OPT_TALK | OPT_MESSAGES | OPT_TEMPLATE | OPT_IDS | OPT_JSON, 0, 1,
+	  tokenize_main },
 	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
 	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
 	  0, 0, doctor_main },

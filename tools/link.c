@@ -56,8 +56,7 @@ const char *link_explain(const struct link *l, int res)
 
 	switch (res) {
 	case -EINVAL:
-		return "the model has no token for one of the text's bytes (is it valid UTF-8?), or its chat template "
-		       "refuses such messages";
+		return "gyred finds the request malformed";
 	case -E2BIG:
 	case -EMSGSIZE:
 		snprintf(text, sizeof(text),

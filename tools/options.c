@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP, KIND_LIST };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP, KIND_LIST, KIND_PAIR };
 
 struct row {
-	uint32_t bit;
+	uint64_t bit;
 	const char *name;
 	char letter;
 	const char *argument, *text;
@@ -50,6 +50,23 @@ static const struct row rows[] = {
 	  0 },
 	{ OPT_STOP, "stop", 0, "STR", "end the answer before STR; up to 8 times", KIND_STOP, 0, 0, 0 },
 	{ OPT_SYSTEM, "system", 0, "TEXT", "system message", KIND_TEXT, AT(system), 0, 0 },
+	{ OPT_MESSAGES, "messages", 0, "FILE",
+	  "conversation before the prompt, as OpenAI's JSON (a list of messages, or a request); - is stdin", KIND_TEXT,
+	  AT(messages), 0, 0 },
+	{ OPT_TOOLS, "tools", 0, "FILE", "tools that the model may call, as OpenAI's JSON list", KIND_TEXT, AT(tools),
+	  0, 0 },
+	{ OPT_TEMPLATE_ARG, "template-arg", 0, "KEY=JSON",
+	  "variable of the chat template, such as reasoning_effort=high; up to 16 times", KIND_PAIR, 0, 0, 0 },
+	{ OPT_THINK, "think", 0, NULL, "have the model think first, if its template knows enable_thinking", KIND_FLAG,
+	  AT(think), 0, 0 },
+	{ OPT_NO_THINK, "no-think", 0, NULL, "have it not think", KIND_FLAG, AT(no_think), 0, 0 },
+	{ OPT_CHAT, "chat", 0, NULL, "as a question in the chat template: shows the prompt that the model sees",
+	  KIND_FLAG, AT(chat), 0, 0 },
+	{ OPT_CHAT_TEMPLATE, "chat-template", 0, "FILE",
+	  "with --model: Jinja file, or the name of one that gyred has, in place of the model's", KIND_TEXT,
+	  AT(chat_template), 0, 0 },
+	{ OPT_CHAT_DATE, "chat-date", 0, "DATE", "with --model: what a template that asks is told (default 2024-07-26)",
+	  KIND_TEXT, AT(chat_date), 0, 0 },
 	{ OPT_RAW, "raw", 0, NULL, "continue the text itself: no chat template", KIND_FLAG, AT(raw), 0, 0 },
 	{ OPT_NO_HISTORY, "no-history", 0, NULL, "what is typed is not kept for later sessions", KIND_FLAG,
 	  AT(no_history), 0, 0 },
@@ -180,6 +197,12 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 		if (!*value || strlen(value) > GYRE_STOP_BYTES_MAX)
 			return fail(TOOL_USAGE, "--stop: '%s' is not of 1 to %u bytes", value, GYRE_STOP_BYTES_MAX);
 		a->stop[a->sampling.n_stop++] = value;
+		return TOOL_OK;
+	case KIND_PAIR:
+		if (a->n_template_arg == TEMPLATE_ARG_MAX || !strchr(value, '=') || *value == '=')
+			return fail(TOOL_USAGE, "--%s: up to %u of KEY=JSON, not '%s'", r->name, TEMPLATE_ARG_MAX,
+				    value);
+		a->template_arg[a->n_template_arg++] = value;
 		return TOOL_OK;
 	case KIND_LIST:
 		return set_list((struct list *)((char *)a + r->offset), r, value);

@@ -42,7 +42,16 @@ static void find_gyred(char *path, size_t n)
 
 static void exec_gyred(const struct private_daemon *p, const struct args *a, int keeper)
 {
-	char path[4096], threads[16];
+	char threads[16];
+	const struct {
+		const char *name, *value; /* NULL: gyred's own default */
+	} option[] = { { "--model", a->model },        { "--socket", p->socket },
+		       { "--threads", threads },       { "--drain-seconds", "0" },
+		       { "--kv-bytes", a->kv_bytes },  { "--chat-template", a->chat_template },
+		       { "--chat-date", a->chat_date } };
+	char *argv[2 * sizeof(option) / sizeof(option[0]) + 2] = { (char *)"gyred" };
+	char path[4096];
+	int n = 1;
 	sigset_t none;
 
 	snprintf(threads, sizeof(threads), "%u", a->n_thread);
@@ -54,8 +63,12 @@ static void exec_gyred(const struct private_daemon *p, const struct args *a, int
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(p->log_fd, STDERR_FILENO);
 	dup2(p->log_fd, STDOUT_FILENO);
-	execlp(path, "gyred", "--model", a->model, "--socket", p->socket, "--threads", threads, "--drain-seconds", "0",
-	       "--kv-bytes", a->kv_bytes ? a->kv_bytes : "0", NULL);
+	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
+		if (option[i].value) {
+			argv[n++] = (char *)option[i].name;
+			argv[n++] = (char *)option[i].value;
+		}
+	execvp(path, argv);
 	dprintf(STDERR_FILENO, "cannot start %s: %s; put gyred beside gyre or on the PATH\n", path, strerror(errno));
 	_exit(127);
 }

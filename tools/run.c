@@ -25,7 +25,7 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 	if (res == -ECANCELED)
 		return 130;
 	if (res < 0)
-		return fail(TOOL_FAILED, "%s", link_explain(l, res));
+		return fail(TOOL_FAILED, "%s", *r->why ? r->why : link_explain(l, res));
 	if (a->verbose)
 		answer_print_rates(r);
 	if (!a->json)
@@ -41,25 +41,16 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 {
 	bool is_chat = l->info.has_chat && !a->raw;
-	size_t n_system = a->system ? strlen(a->system) : 0;
-	struct gyre_chat c = { .size = n + n_system + 64 };
+	struct gyre_chat c = { 0 };
 	struct answer r = { 0 };
-	int e = 0;
+	int e = is_chat ? messages_make(a, text, n, &c) : TOOL_OK;
 
+	if (e != TOOL_OK)
+		return e;
 	if (!is_chat && !a->raw)
-		fprintf(stderr,
-			"gyre: %s has no chat template that gyred knows: the text is continued as it stands (--raw)\n",
+		fprintf(stderr, "gyre: %s has no chat template: the text is continued as it stands (--raw)\n",
 			l->info.model);
-	c.data = malloc(c.size);
-	if (!c.data)
-		return fail(TOOL_FAILED, "no memory for a prompt of %zu bytes", n);
-	if (is_chat && a->system)
-		e = gyre_chat_append(&c, GYRE_ROLE_SYSTEM, a->system, n_system);
-	if (is_chat && e == 0)
-		e = gyre_chat_append(&c, GYRE_ROLE_USER, text, n);
-	if (e == 0)
-		e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout,
-				  &r);
+	e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout, &r);
 	if (!a->json && r.n_text && r.text[r.n_text - 1] != '\n')
 		putchar('\n');
 	e = finish(a, l, &r, e);
@@ -107,36 +98,59 @@ static int read_typed(char **text, size_t *n)
 	return 130;
 }
 
+/* --messages needs a chat: nothing else knows what a message is. */
+static int check(const struct args *a, const struct link *l)
+{
+	if (!a->messages)
+		return TOOL_OK;
+	if (a->raw)
+		return fail(TOOL_USAGE, "--messages and --raw exclude each other");
+	return l->info.has_chat ? TOOL_OK
+				: fail(TOOL_FAILED, "%s has no chat template: give gyred --chat-template FILE or NAME",
+				       l->info.model);
+}
+
+/* The operands; without any, stdin, unless messages alone will do. An exit code; *text NULL: nothing. */
 static int read_prompt(const struct args *a, char **text, size_t *n)
 {
+	int code = TOOL_OK;
+
 	*text = NULL;
+	*n = 0;
+	if (a->messages && !a->n_word)
+		return TOOL_OK;
 	if (a->n_word)
 		*text = join_words(a, n);
 	else if (isatty(STDIN_FILENO))
-		return read_typed(text, n);
+		code = read_typed(text, n);
 	else
 		*text = read_all(stdin, n);
-	return TOOL_OK;
+	if (code != TOOL_OK) {
+		*text = NULL; /* freed where it failed */
+		return code;
+	}
+	if (!*text)
+		return fail(TOOL_FAILED, "cannot read the prompt: %s", strerror(errno));
+	if (!a->raw && !a->n_word) /* a pipe's final newline is no part of the question */
+		while (*n && (*text)[*n - 1] == '\n')
+			--*n;
+	return *n ? TOOL_OK : fail(TOOL_USAGE, "the prompt is empty");
 }
 
 int run_main(const struct args *a)
 {
-	size_t n = 0;
 	struct link l;
 	char *text;
+	size_t n;
 	int code = read_prompt(a, &text, &n);
 
-	if (code != TOOL_OK)
-		return code;
-	if (!text)
-		return fail(TOOL_FAILED, "cannot read the prompt: %s", strerror(errno));
-	if (!a->raw && !a->n_word) /* a pipe's final newline is no part of the question */
-		while (n && text[n - 1] == '\n')
-			n--;
-	code = n ? link_open(&l, a) : fail(TOOL_USAGE, "the prompt is empty");
+	if (code == TOOL_OK)
+		code = link_open(&l, a);
 	if (code == TOOL_OK) {
 		answer_catch_interrupt();
-		code = ask(a, &l, text, n);
+		code = check(a, &l);
+		if (code == TOOL_OK)
+			code = ask(a, &l, text, n);
 		link_close(&l);
 	}
 	free(text);

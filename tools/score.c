@@ -12,7 +12,8 @@ struct score {
 	double logprob;
 	uint32_t n_token;
 	int res;
-	bool is_sent; /* and not refused for being one too many */
+	char why[512]; /* gyred's words for it */
+	bool is_sent;  /* and not refused for being one too many */
 };
 
 static int submit_one(struct link *l, const struct args *a, int i)
@@ -56,6 +57,7 @@ static int take_one(struct link *l, struct score *all)
 	} else {
 		s->logprob = (double)cqe->logprob;
 		s->res = cqe->res;
+		answer_take_why(l->g, cqe, s->why, sizeof(s->why));
 		s->is_sent = cqe->res != -EBUSY;
 		r = s->is_sent ? 1 : 2;
 	}
@@ -96,7 +98,9 @@ static int print_scores(const struct link *l, const struct args *a, const struct
 	for (int i = 0; i < n; i++) {
 		if (s[i].res < 0)
 			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1],
-				    s[i].res == -EINVAL && !*a->word[0] ? NO_CONTEXT : link_explain(l, s[i].res));
+				    s[i].res == -EINVAL && !*a->word[0] ? NO_CONTEXT
+				    : *s[i].why                         ? s[i].why
+									: link_explain(l, s[i].res));
 		if (a->json)
 			json_array_append_new(list,
 					      json_pack("{s:o,s:f,s:i,s:i}", "continuation",

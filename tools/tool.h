@@ -49,10 +49,23 @@ enum option_bit {
 	OPT_NO_HISTORY = 1u << 30,
 };
 
-#define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES)
+/* Past what an enum holds. */
+#define OPT_TEMPLATE_ARG  (1ull << 32)
+#define OPT_THINK         (1ull << 33)
+#define OPT_NO_THINK      (1ull << 34)
+#define OPT_CHAT_TEMPLATE (1ull << 35)
+#define OPT_CHAT_DATE     (1ull << 36)
+#define OPT_CHAT          (1ull << 37)
+#define OPT_TOOLS         (1ull << 38)
+#define OPT_MESSAGES      (1ull << 39)
+
+#define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
+#define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
+#define OPT_TALK     (OPT_SYSTEM | OPT_TOOLS | OPT_TEMPLATE_ARG | OPT_THINK | OPT_NO_THINK)
 #define OPT_SAMPLING (OPT_MAX | OPT_TEMP | OPT_TOP_K | OPT_TOP_P | OPT_MIN_P | OPT_SEED | OPT_STOP)
 
-#define LIST_MAX 64u
+#define LIST_MAX         64u
+#define TEMPLATE_ARG_MAX 16u
 
 /* "1-17,32,64" */
 struct list {
@@ -61,19 +74,22 @@ struct list {
 
 struct args {
 	const char *socket, *model, *system, *kv_type, *kv_bytes, *isa, *root;
+	const char *tools, *messages, *chat_template, *chat_date;
 	const char *stop[GYRE_STOP_MAX];
+	const char *template_arg[TEMPLATE_ARG_MAX]; /* KEY=VALUE */
+	uint32_t n_template_arg;
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology, no_history;
+	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat;
 	int n_word;
 	char **word; /* what is left: the operands */
 };
 
 struct verb {
 	const char *name, *operands, *text; /* text: one line, then paragraphs for --help */
-	uint32_t options;                   /* enum option_bit */
+	uint64_t options;                   /* OPT_* */
 	int n_word_min, n_word_max;         /* -1: any */
 	int (*main)(const struct args *a);
 };
@@ -120,12 +136,15 @@ struct answer {
 	double begin_s; /* submitted */
 	double first_s,
 		last_s; /* the first and the last token were sampled, by the daemon's clock, which is ours; 0: none was */
+	char why[512]; /* res < 0: gyred's words, "": none */
 };
 
 /* Sends `data` (text, or chat messages if is_chat), writes the bytes to out as they come (NULL: nowhere). 0 or -errno. */
 int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out,
 		  struct answer *r);
 void answer_free(struct answer *r);
+/* Copies the words of a completion that failed, "" if it has none. */
+void answer_take_why(const struct gyre *g, const struct gyre_cqe *cqe, char *why, size_t n);
 void answer_print_rates(const struct answer *r);
 /* From submit to the first token. NAN: there was none. */
 double answer_first_s(const struct answer *r);
@@ -135,6 +154,16 @@ double answer_tokens_per_second(const struct answer *r);
 void answer_catch_interrupt(void);
 /* Was there a Ctrl-C since the last call? */
 bool answer_take_interrupt(void);
+
+/* ---- messages.c ---- */
+
+/* The variables of --tools, --template-arg, --think: *json is NULL or a JSON object's text, the caller's. An exit code; what failed was printed. */
+int variables_make(const struct args *a, char **json);
+/*
+ * Chat data of all that: variables, --system, the conversation of --messages, and text[n] as a question, NULL: none. The caller
+ * frees c->data. An exit code; what failed was printed.
+ */
+int messages_make(const struct args *a, const char *text, size_t n, struct gyre_chat *c);
 
 /* ---- out.c ---- */
 

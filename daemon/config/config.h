@@ -15,15 +15,17 @@
 struct config {
 	char model[PATH_MAX];
 	char socket[PATH_MAX];
-	char isa[32];           /* "" or "auto": the best this CPU has */
-	char kv_type[16];       /* "f16" or "q8_0" */
-	uint32_t n_thread;      /* 0: one per core, within the cgroup's quota */
-	uint32_t n_node;        /* 0: one per NUMA node with cores and memory */
-	uint32_t n_replica;     /* 1..CONFIG_REPLICA_MAX */
-	uint32_t n_ctx;         /* 0: the model's, at most CONFIG_CTX_AUTO */
-	uint64_t kv_bytes;      /* 0: four full contexts, or what fits */
-	uint64_t session_bytes; /* 0: half of the memory that is left */
-	uint32_t core_dumps;    /* 1: dumps hold everything, prompts too */
+	char isa[32];                 /* "" or "auto": the best this CPU has */
+	char kv_type[16];             /* "f16" or "q8_0" */
+	char chat_template[PATH_MAX]; /* a file, or the name of one of gyred's; "": the model's */
+	char chat_date[16];           /* YYYY-MM-DD */
+	uint32_t n_thread;            /* 0: one per core, within the cgroup's quota */
+	uint32_t n_node;              /* 0: one per NUMA node with cores and memory */
+	uint32_t n_replica;           /* 1..CONFIG_REPLICA_MAX */
+	uint32_t n_ctx;               /* 0: the model's, at most CONFIG_CTX_AUTO */
+	uint64_t kv_bytes;            /* 0: four full contexts, or what fits */
+	uint64_t session_bytes;       /* 0: half of the memory that is left */
+	uint32_t core_dumps;          /* 1: dumps hold everything, prompts too */
 	uint32_t batch_rows, chunk, n_draft, drain_seconds, spin_us;
 };
 

@@ -56,7 +56,7 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	if (r == 0)
 		r = prompt_reader_init(&i->reader, v, i->geometry.text_max);
 	if (r == 0)
-		r = prompt_helper_init(&i->helper, v, i->geometry.text_max, i->wake_fd);
+		r = prompt_helper_init(&i->helper, v, o->chat, i->geometry.text_max, i->wake_fd);
 	if (r < 0)
 		intake_deinit(i);
 	return r;
@@ -180,7 +180,7 @@ enum entry_fate { ENTRY_STAYS, ENTRY_TAKEN, ENTRY_ANSWERED };
 static enum entry_fate take_prompt(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				   const struct geometry *g, const struct sampling *sampling, int *res)
 {
-	bool is_long = sqe->data_len > PROMPT_INLINE_MAX;
+	bool is_long = sqe->data_len > PROMPT_INLINE_MAX || (sqe->flags & GYRE_SQE_CHAT);
 	struct prompt_job *job = is_long ? prompt_helper_get(&i->helper) : NULL;
 	struct request *r;
 

@@ -27,6 +27,7 @@ struct intake_options {
 	uint32_t n_vocab, n_ctx, n_draft, block_len;
 	uint32_t n_piece; /* completions that a token's bytes take at most; 0: 2 */
 	uint64_t spin_ns;
+	const struct chat *chat;               /* NULL: chats are refused */
 	struct queue *queue[QUEUE_ENGINE_MAX]; /* of each engine */
 	uint32_t n_queue;
 };

@@ -6,52 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEMPLATE_BYTES_PER_MESSAGE 64u
-
-int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, uint32_t text_max)
+int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, size_t bytes_max)
 {
 	memset(p, 0, sizeof(*p));
 	p->vocab = v;
-	p->rendered_max = (size_t)text_max + PROMPT_MESSAGE_MAX * TEMPLATE_BYTES_PER_MESSAGE;
-	p->rendered = malloc(p->rendered_max);
-	p->scratch = vocab_scratch_new(p->rendered_max);
-	if (p->rendered && p->scratch)
-		return 0;
-	prompt_reader_deinit(p);
-	return -ENOMEM;
+	p->scratch = vocab_scratch_new(bytes_max);
+	return p->scratch ? 0 : -ENOMEM;
 }
 
 void prompt_reader_deinit(struct prompt_reader *p)
 {
-	free(p->rendered);
 	vocab_scratch_free(p->scratch);
 	memset(p, 0, sizeof(*p));
-}
-
-/* { u32 role; u32 n; u8 text[n]; pad to 4 }… -> message[]. How many, or -EINVAL. */
-static int split_messages(struct prompt_reader *p, const uint8_t *data, uint32_t n)
-{
-	int count = 0;
-
-	while (n) {
-		uint32_t head[2], padded;
-
-		if (n < sizeof(head) || count == PROMPT_MESSAGE_MAX)
-			return -EINVAL;
-		memcpy(head, data, sizeof(head));
-		data += sizeof(head);
-		n -= sizeof(head);
-		if (head[0] > GYRE_ROLE_ASSISTANT || head[1] > n)
-			return -EINVAL;
-		padded = (head[1] + 3) & ~3u;
-		p->message[count].role = (int)head[0];
-		p->message[count++].text = (struct text_span){ (const char *)data, head[1] };
-		if (padded > n)
-			return -EINVAL;
-		data += padded;
-		n -= padded;
-	}
-	return count ? count : -EINVAL;
 }
 
 static int read_text(struct prompt_reader *p, struct request *r, const char *text, size_t n, bool is_first,
@@ -63,24 +29,10 @@ static int read_text(struct prompt_reader *p, struct request *r, const char *tex
 
 	if (n_id < 0) { /* no more ids than bytes, a first and a last */
 		explicit_bzero(r->token + r->n_prompt, min_size(room, n + 2) * sizeof(*r->token));
-		return n_id == -ENOBUFS ? -E2BIG : n_id;
+		return n_id;
 	}
 	r->n_prompt += (uint32_t)n_id;
 	return n_id;
-}
-
-static int read_chat(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t n_ctx)
-{
-	int n_message = split_messages(p, data, n);
-	ssize_t bytes;
-
-	if (n_message < 0)
-		return n_message;
-	bytes = vocab_chat_render(p->vocab, p->message, (size_t)n_message, true, p->rendered, p->rendered_max);
-	p->n_rendered = bytes < 0 ? p->rendered_max : (size_t)bytes;
-	if (bytes < 0)
-		return bytes == -ENOBUFS ? -E2BIG : bytes == -ENOTSUP ? -EOPNOTSUPP : (int)bytes;
-	return read_text(p, r, p->rendered, (size_t)bytes, true, true, n_ctx);
 }
 
 static int read_score(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split,
@@ -102,12 +54,33 @@ static int read_tokens(struct request *r, const struct geometry *g, const uint8_
 	int res = validate_tokens(data, n, g);
 
 	if (res < 0)
-		return res;
+		return request_explain(r, res, "a token id is not below %u, the size of the vocabulary", g->n_vocab);
 	memcpy(r->token, data, n);
 	r->n_prompt = n / 4;
 	if (r->op == GYRE_OP_SCORE)
 		r->n_score = (n - split) / 4;
 	return 0;
+}
+
+static int too_long(struct request *r, const struct geometry *g)
+{
+	return request_explain(r, -E2BIG,
+			       "the prompt has %s%u tokens, and the context %u positions: shorten it, or give gyred a "
+			       "larger --ctx",
+			       r->n_prompt ? "" : "more than ", r->n_prompt ? r->n_prompt : g->n_ctx, g->n_ctx);
+}
+
+/* Its tokens are there: is it one to run? */
+static int check_tokens(struct request *r, const struct geometry *g)
+{
+	if (r->op == GYRE_OP_TOKENIZE)
+		return 0;
+	if (!r->n_prompt)
+		return request_explain(r, -EINVAL, "the prompt is empty");
+	if (r->op == GYRE_OP_SCORE && (!r->n_score || r->n_score == r->n_prompt))
+		return request_explain(r, -EINVAL, "there is %s",
+				       r->n_score ? "nothing before it that it could follow" : "nothing to score");
+	return r->op == GYRE_OP_GENERATE && r->n_prompt >= g->n_ctx ? too_long(r, g) : 0;
 }
 
 static int read_prompt(struct prompt_reader *p, struct request *r, const struct geometry *g, const uint8_t *data,
@@ -119,21 +92,19 @@ static int read_prompt(struct prompt_reader *p, struct request *r, const struct 
 	if (r->flags & GYRE_SQE_TOKENS)
 		res = read_tokens(r, g, data, n, split);
 	else if (r->flags & GYRE_SQE_CHAT)
-		res = read_chat(p, r, data, n, g->n_ctx);
+		res = chat_read(p->chat, p->scratch, r, data, n, g->n_ctx);
 	else if (r->op == GYRE_OP_SCORE)
 		res = read_score(p, r, data, n, split, g->n_ctx);
 	else
 		res = read_text(p, r, (const char *)data, n, true, r->flags & GYRE_SQE_SPECIAL, g->n_ctx);
+	if (res == -ENOBUFS) {
+		r->n_prompt = 0;
+		return too_long(r, g);
+	}
 	if (res < 0)
 		return res;
 	r->n_token = r->n_prompt;
-	if (r->op == GYRE_OP_TOKENIZE)
-		return 0;
-	if (!r->n_prompt || (r->op == GYRE_OP_SCORE && (!r->n_score || r->n_score == r->n_prompt)))
-		return -EINVAL;
-	if (r->op == GYRE_OP_GENERATE && r->n_prompt >= g->n_ctx)
-		return -E2BIG;
-	return 0;
+	return check_tokens(r, g);
 }
 
 int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, uint8_t *data, uint32_t n,
@@ -143,8 +114,6 @@ int prompt_read(struct prompt_reader *p, struct request *r, const struct geometr
 
 	/* Its tokens live as long as the request; the text is nobody's any more. */
 	explicit_bzero(data, n);
-	explicit_bzero(p->rendered, p->n_rendered);
-	p->n_rendered = 0;
 	vocab_scratch_wipe(p->scratch);
 	return res;
 }
@@ -186,7 +155,8 @@ static void *prompt_helper_main(void *arg)
 	}
 }
 
-int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, uint32_t text_max, int wake_fd)
+int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, const struct chat *chat, uint32_t text_max,
+		       int wake_fd)
 {
 	int r;
 
@@ -194,7 +164,10 @@ int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, uint32_t 
 	h->wake_fd = wake_fd;
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->cond, NULL);
-	r = prompt_reader_init(&h->reader, v, text_max);
+	r = prompt_reader_init(&h->reader, v, CHAT_OUTPUT_BYTES(text_max));
+	if (r == 0)
+		r = chat_reader_init(&h->chat, chat, v, text_max);
+	h->reader.chat = &h->chat;
 	for (uint32_t i = 0; i < PROMPT_JOB_MAX && r == 0; i++)
 		if (!(h->job[i].data = malloc(text_max)))
 			r = -ENOMEM;
@@ -219,6 +192,7 @@ void prompt_helper_deinit(struct prompt_helper *h)
 	}
 	for (uint32_t i = 0; i < PROMPT_JOB_MAX; i++)
 		free(h->job[i].data);
+	chat_reader_deinit(&h->chat);
 	prompt_reader_deinit(&h->reader);
 	memset(h, 0, sizeof(*h));
 }

@@ -5,25 +5,25 @@
 #ifndef GYRE_DAEMON_INTAKE_PROMPT_H
 #define GYRE_DAEMON_INTAKE_PROMPT_H
 
+#include "daemon/intake/chat.h"
 #include "daemon/intake/validate.h"
 #include "daemon/text/text.h"
 
 #include <pthread.h>
 
-#define PROMPT_INLINE_MAX  4096u /* bytes that the leader tokenizes itself: tens of microseconds */
-#define PROMPT_JOB_MAX     4u    /* long prompts in the helper's hands; others wait in their SQ */
-#define PROMPT_MESSAGE_MAX 256u  /* chat messages of one prompt */
+#define PROMPT_INLINE_MAX 4096u /* bytes that the leader tokenizes itself: tens of microseconds */
+#define PROMPT_JOB_MAX    4u    /* long prompts in the helper's hands; others wait in their SQ */
 
 struct prompt_reader {
 	const struct vocab *vocab;
 	struct vocab_scratch *scratch;
-	char *rendered;                  /* [rendered_max] chat messages as the template writes them */
-	size_t rendered_max, n_rendered; /* n_rendered: bytes to be wiped */
-	struct chat_message message[PROMPT_MESSAGE_MAX];
+	struct chat_reader *chat; /* the helper's; a leader reads no chats */
 };
 
-/* data[n] -> request->token, n_prompt, n_score, as its op and flags say. 0 or -errno for the request. No allocation. The text is wiped,
- * here and wherever it was on its way: what a user wrote does not stay. */
+/*
+ * data[n] -> request->token, n_prompt, n_score, as its op and flags say. 0, or -errno with words in the request. No allocation. The
+ * text is wiped, here and wherever it was on its way: what a user wrote does not stay.
+ */
 int prompt_read(struct prompt_reader *p, struct request *r, const struct geometry *g, uint8_t *data, uint32_t n,
 		uint32_t split);
 
@@ -40,6 +40,7 @@ struct prompt_job {
 
 struct prompt_helper {
 	struct prompt_reader reader;
+	struct chat_reader chat;
 	struct prompt_job job[PROMPT_JOB_MAX];
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -49,9 +50,12 @@ struct prompt_helper {
 	int wake_fd;   /* the leader's own eventfd */
 };
 
-int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, uint32_t text_max);
+/* For texts of up to bytes_max. */
+int prompt_reader_init(struct prompt_reader *p, const struct vocab *v, size_t bytes_max);
 void prompt_reader_deinit(struct prompt_reader *p);
-int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, uint32_t text_max, int wake_fd);
+/* chat NULL: there is no template. */
+int prompt_helper_init(struct prompt_helper *h, const struct vocab *v, const struct chat *chat, uint32_t text_max,
+		       int wake_fd);
 void prompt_helper_deinit(struct prompt_helper *h);
 
 /* A job whose data the caller fills before prompt_helper_submit; NULL: all are in use. */

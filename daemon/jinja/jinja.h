@@ -53,6 +53,8 @@ struct jinja *jinja_free(struct jinja *t);
 struct jinja_scratch *jinja_scratch_new(const struct jinja_limits *limits);
 struct jinja_scratch *jinja_scratch_free(struct jinja_scratch *s);
 void jinja_scratch_reset(struct jinja_scratch *s);
+/* The same, and nothing stays of what was rendered: its pages go back to the kernel, which clears them. */
+void jinja_scratch_wipe(struct jinja_scratch *s);
 
 /* Values. NULL: the scratch is full (NULL arguments pass through, so that only the last result need be looked at). */
 struct jinja_value *jinja_none(struct jinja_scratch *s);

@@ -95,6 +95,14 @@ void jinja_scratch_reset(struct jinja_scratch *s)
 	s->global = NULL;
 }
 
+void jinja_scratch_wipe(struct jinja_scratch *s)
+{
+	jinja_scratch_reset(s);
+	madvise(s->arena, s->cap + 1, MADV_DONTNEED);
+	madvise(s->out, s->limit.output_bytes + 1, MADV_DONTNEED);
+	explicit_bzero(s->message, sizeof(s->message));
+}
+
 void *jinja_alloc(struct jinja_scratch *s, size_t n)
 {
 	size_t at = s->used;

@@ -1,253 +1,229 @@
-/*
- * Chat templates. Models carry theirs as a Jinja program; nearly all are one of a few formats, so the family is recognised
- * by marks in that program, and the format is data: what stands before and after each role's text. The first row whose
- * marks all occur is the family; one more family is one more row.
- */
-#include "daemon/text/vocab.h"
+/* Making a chat, and running its template. The messages become values in chat_messages.c. */
+#include "daemon/text/chat.h"
+#include "daemon/text/chat_messages.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define CHAT_MARK_MAX 4
+#define TRIAL_BYTES 65536u
 
-/* In the strings of a row: the texts of these tokens of the vocabulary. A BOS at the very front is the tokenizer's to put. */
-#define EOS "\1"
-#define BOS "\2"
-
-struct chat_row {
-	const char *family;
-	const char *mark[CHAT_MARK_MAX];  /* all occur in the template; one that begins with ! does not */
-	const char *before[3], *after[3]; /* by role; before[CHAT_SYSTEM] NULL: the system has no turn of its own */
-	const char *system_open, *join;   /* then its text opens a user's: around it */
-	const char *system_default;       /* NULL: none */
-	const char *generate;
-	bool trim;        /* white space around each text is dropped */
-	bool system_last; /* the system's text opens the last user's turn, not the first */
+struct chat {
+	struct jinja *template, *tool_use; /* tool_use NULL: the same */
+	char *token_text;
+	struct chat_token *token; /* [n_token] */
+	uint32_t n_token;
+	int64_t now;
 };
 
-#define SMOLLM2_SYSTEM "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
-#define QWEN25_SYSTEM  "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-#define QWEN2_SYSTEM   "You are a helpful assistant."
-#define DEEPSEEK_SYSTEM                                                                                                \
-	"You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and " \
-	"you only answer questions related to computer science. For politically sensitive questions, security and "    \
-	"privacy issues, and other non-computer science questions, you will refuse to answer"
-
-#define CHATML(name, second_mark, system)                                                              \
-	{                                                                                              \
-		.family = name, .mark = { "<|im_start|>", "!<|im_sep|>", second_mark },                \
-		.before = { "<|im_start|>system\n", "<|im_start|>user\n", "<|im_start|>assistant\n" }, \
-		.after = { "<|im_end|>\n", "<|im_end|>\n", "<|im_end|>\n" }, .system_default = system, \
-		.generate = "<|im_start|>assistant\n"                                                  \
-	}
-#define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
-#define MISTRAL(name, first_mark, second_mark, open, close, space, last)                                          \
-	{                                                                                                         \
-		.family = name, .mark = { first_mark, second_mark, "eos_token", "!SYSTEM_PROMPT" },               \
-		.before = { NULL, open, space }, .after = { "", close, EOS }, .join = "\n\n", .system_last = last \
-	}
-
-static const struct chat_row CHAT[] = {
-	CHATML("smollm2", SMOLLM2_SYSTEM, SMOLLM2_SYSTEM),
-	CHATML("qwen2.5", QWEN25_SYSTEM, QWEN25_SYSTEM),
-	CHATML("qwen2", QWEN2_SYSTEM, QWEN2_SYSTEM),
-	CHATML("chatml", NULL, NULL),
-	{ .family = "phi4",
-	  .mark = { "<|im_start|>", "<|im_sep|>" },
-	  .before = { "<|im_start|>system<|im_sep|>", "<|im_start|>user<|im_sep|>", "<|im_start|>assistant<|im_sep|>" },
-	  .after = { "<|im_end|>", "<|im_end|>", "<|im_end|>" },
-	  .generate = "<|im_start|>assistant<|im_sep|>" },
-	/* The date is the one that the template falls back to: the model sees a constant, as the numerical contract asks. */
-	{ .family = "llama3.1",
-	  .mark = { "<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date: December 2023", "26 Jul 2024" },
-	  .before = { HEADER("system") "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n",
-		      HEADER("user"), HEADER("assistant") },
-	  .after = { "<|eot_id|>", "<|eot_id|>", "<|eot_id|>" },
-	  .system_default = "",
-	  .generate = HEADER("assistant"),
-	  .trim = true },
-	{ .family = "llama3",
-	  .mark = { "<|start_header_id|>", "<|eot_id|>", "!Cutting Knowledge" },
-	  .before = { HEADER("system"), HEADER("user"), HEADER("assistant") },
-	  .after = { "<|eot_id|>", "<|eot_id|>", "<|eot_id|>" },
-	  .generate = HEADER("assistant"),
-	  .trim = true },
-	{ .family = "gemma",
-	  .mark = { "<start_of_turn>" },
-	  .before = { NULL, "<start_of_turn>user\n", "<start_of_turn>model\n" },
-	  .after = { "", "<end_of_turn>\n", "<end_of_turn>\n" },
-	  .join = "\n\n",
-	  .generate = "<start_of_turn>model\n",
-	  .trim = true },
-	{ .family = "phi3",
-	  .mark = { "<|user|>", "<|assistant|>", "<|end|>" },
-	  .before = { "<|system|>\n", "<|user|>\n", "<|assistant|>\n" },
-	  .after = { "<|end|>\n", "<|end|>\n", "<|end|>\n" },
-	  .generate = "<|assistant|>\n" },
-	{ .family = "zephyr",
-	  .mark = { "<|user|>", "<|assistant|>", "eos_token" },
-	  .before = { "<|system|>\n", "<|user|>\n", "<|assistant|>\n" },
-	  .after = { EOS "\n", EOS "\n", EOS "\n" },
-	  .generate = "<|assistant|>\n" },
-	{ .family = "llama2",
-	  .mark = { "[INST]", "<<SYS>>" },
-	  .before = { NULL, BOS "[INST] ", " " },
-	  .after = { "", " [/INST]", " " EOS },
-	  .system_open = "<<SYS>>\n",
-	  .join = "\n<</SYS>>\n\n",
-	  .trim = true },
-	MISTRAL("mistral-v1", " [INST] ", " [/INST]", " [INST] ", " [/INST]", " ", false),
-	MISTRAL("mistral", "[INST] ", " [/INST]", "[INST] ", " [/INST]", "", false),
-	MISTRAL("mistral-v3", "[INST] ", "[/INST]", "[INST] ", "[/INST]", " ", true),
-	MISTRAL("mistral-tekken", "[INST]", "[/INST]", "[INST]", "[/INST]", "", true),
-	{ .family = "deepseek",
-	  .mark = { "### Instruction:", "### Response:", "<|EOT|>" },
-	  .before = { "", "### Instruction:\n", "### Response:\n" },
-	  .after = { "", "\n", "\n<|EOT|>\n" },
-	  .system_default = DEEPSEEK_SYSTEM "\n",
-	  .generate = "### Response:\n" },
-	{ .family = "alpaca",
-	  .mark = { "### Instruction:", "### Response:" },
-	  .before = { "", "### Instruction:\n", "### Response:\n" },
-	  .after = { "\n\n", "\n\n", "\n\n" },
-	  .generate = "### Response:\n" },
-	{ .family = "vicuna",
-	  .mark = { "USER: ", "ASSISTANT: " },
-	  .before = { "", "USER: ", "ASSISTANT: " },
-	  .after = { "\n\n", "\n", EOS "\n" },
-	  .generate = "ASSISTANT:" },
+struct chat_scratch {
+	struct jinja_scratch *jinja;
+	char *tail;              /* [tail_max] the text that an answer goes on from, with its mark */
+	size_t tail_max, n_tail; /* n_tail: bytes to be wiped */
 };
 
-static bool matches(const char *chat_template, const char *mark)
+static int parse(struct jinja **t, struct text_span text, const char *which, char *err, size_t err_len)
 {
-	return *mark == '!' ? !strstr(chat_template, mark + 1) : strstr(chat_template, mark) != NULL;
+	char why[256] = "";
+	int r = jinja_new(t, text.p, text.n, why, sizeof(why));
+
+	if (r < 0)
+		snprintf(err, err_len, "%s, %s", which, r == -ENOMEM ? "no memory" : why);
+	return r;
 }
 
-const struct chat_row *chat_recognise(const char *chat_template)
+static int copy_tokens(struct chat *c, const struct chat_source *src)
 {
-	for (size_t i = 0; chat_template && i < sizeof(CHAT) / sizeof(CHAT[0]); i++) {
-		bool all = true;
+	size_t bytes = 1;
+	char *at;
 
-		for (int k = 0; k < CHAT_MARK_MAX; k++)
-			all = all && (!CHAT[i].mark[k] || matches(chat_template, CHAT[i].mark[k]));
-		if (all)
-			return &CHAT[i];
+	for (uint32_t i = 0; i < src->n_token; i++)
+		bytes += src->token[i].text.n;
+	c->token_text = at = malloc(bytes);
+	c->token = calloc(src->n_token + 1, sizeof(*c->token));
+	if (!at || !c->token)
+		return -ENOMEM;
+	c->n_token = src->n_token;
+	for (uint32_t i = 0; i < src->n_token; i++) {
+		const struct chat_token *t = &src->token[i];
+
+		if (t->text.n)
+			memcpy(at, t->text.p, t->text.n);
+		c->token[i] = (struct chat_token){ t->name, { at, t->text.n } };
+		at += t->text.n;
 	}
+	return 0;
+}
+
+int chat_new(struct chat **cp, const struct chat_source *src, char *err, size_t err_len)
+{
+	struct chat *c = calloc(1, sizeof(*c));
+	int r = c ? copy_tokens(c, src) : -ENOMEM;
+
+	if (r == 0) {
+		c->now = src->now;
+		r = parse(&c->template, src->text, "chat template", err, err_len);
+	}
+	if (r == 0 && src->tool_use.p)
+		r = parse(&c->tool_use, src->tool_use, "chat template tool_use", err, err_len);
+	if (r < 0) {
+		chat_free(c);
+		return r;
+	}
+	*cp = c;
+	return 0;
+}
+
+struct chat *chat_free(struct chat *c)
+{
+	if (!c)
+		return NULL;
+	jinja_free(c->template);
+	jinja_free(c->tool_use);
+	free(c->token_text);
+	free(c->token);
+	free(c);
 	return NULL;
 }
 
-const char *vocab_chat_family(const struct vocab *v)
+struct chat_scratch *chat_scratch_new(const struct chat *c, size_t text_max)
 {
-	return v->chat ? v->chat->family : NULL;
+	const struct jinja_limits limits = { .n_step = CHAT_STEP_MAX,
+					     .value_bytes = CHAT_VALUE_BYTES(text_max),
+					     .output_bytes = CHAT_OUTPUT_BYTES(text_max),
+					     .depth = CHAT_DEPTH_MAX,
+					     .now = c->now };
+	struct chat_scratch *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->tail_max = text_max + CHAT_MARK_BYTES;
+	s->tail = malloc(s->tail_max);
+	s->jinja = jinja_scratch_new(&limits);
+	return s->tail && s->jinja ? s : chat_scratch_free(s);
 }
 
-struct sink {
-	const struct vocab *v;
-	char *out;
-	size_t n, cap;
-	bool full;
-};
-
-static void put(struct sink *k, const char *p, size_t n)
+struct chat_scratch *chat_scratch_free(struct chat_scratch *s)
 {
-	if (k->full || n > k->cap - k->n) {
-		k->full = true;
-		return;
-	}
-	if (n)
-		memcpy(k->out + k->n, p, n);
-	k->n += n;
+	if (!s)
+		return NULL;
+	jinja_scratch_free(s->jinja);
+	free(s->tail);
+	free(s);
+	return NULL;
 }
 
-static void put_token(struct sink *k, int32_t id)
+void chat_scratch_wipe(struct chat_scratch *s)
 {
-	struct text_span t = vocab_token_bytes(k->v, (uint32_t)id, false, true);
-
-	if (id >= 0)
-		put(k, t.p, t.n);
+	jinja_scratch_wipe(s->jinja);
+	explicit_bzero(s->tail, s->n_tail);
+	s->n_tail = 0;
 }
 
-/* A string of a row; NULL is empty. */
-static void put_text(struct sink *k, const char *z)
+/* What the template sees, but for its messages. */
+static struct jinja_value *make_globals(const struct chat *c, struct jinja_scratch *s,
+					const struct jinja_value *variables, bool goes_on)
 {
-	for (; z && *z; z++) {
-		if (*z == *EOS)
-			put_token(k, vocab_eos(k->v));
-		else if (*z != *BOS)
-			put(k, z, 1);
-		else if (k->n)
-			put_token(k, vocab_bos(k->v));
-	}
+	struct jinja_value *g = jinja_dict(s);
+
+	g = chat_set(s, g, "tools", jinja_none(s));
+	g = chat_set(s, g, "documents", jinja_none(s));
+	g = chat_set(s, g, "add_generation_prompt", jinja_bool(s, !goes_on));
+	if (g && variables)
+		g = jinja_dict_update(s, g, variables);
+	for (uint32_t i = 0; i < c->n_token; i++)
+		g = chat_set(s, g, c->token[i].name, jinja_string(s, c->token[i].text.p, c->token[i].text.n, true));
+	return g;
 }
 
-static bool is_blank(char c)
+/* The prompt ends where the last message's text does: the mark behind it goes, and all that follows. */
+static int cut_at_mark(struct chat_prompt *p, char *err, size_t err_len)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
+	size_t at = p->n;
 
-static void put_body(struct sink *k, const struct chat_row *c, struct text_span t)
-{
-	while (c->trim && t.n && is_blank(t.p[t.n - 1]))
-		t.n--;
-	for (; c->trim && t.n && is_blank(t.p[0]); t.n--)
-		t.p++;
-	put(k, t.p, t.n);
-}
-
-/* system: what opens this message's text in families without a turn for it, else NULL. */
-static void put_message(struct sink *k, const struct chat_row *c, const struct chat_message *m,
-			const struct text_span *system)
-{
-	put_text(k, c->before[m->role]);
-	if (system) {
-		put_text(k, c->system_open);
-		put_body(k, c, *system);
-		put_text(k, c->join);
-	}
-	put_body(k, c, m->text);
-	put_text(k, c->after[m->role]);
-}
-
-/* Which user's message the system's text opens; n if none. */
-static size_t find_host(const struct chat_row *c, const struct chat_message *msg, size_t n)
-{
-	size_t host = n;
-
-	for (size_t i = n; i-- > 0 && !(c->system_last && host < n);)
-		host = msg[i].role == CHAT_USER ? i : host;
-	return host;
-}
-
-static bool is_well_formed(const struct chat_row *c, const struct chat_message *msg, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (msg[i].role < CHAT_SYSTEM || msg[i].role > CHAT_ASSISTANT ||
-		    (i && msg[i].role == CHAT_SYSTEM && !c->before[CHAT_SYSTEM]))
-			return false;
-	return true;
-}
-
-ssize_t vocab_chat_render(const struct vocab *v, const struct chat_message *msg, size_t n_msg, bool add_generation,
-			  char *out, size_t out_len)
-{
-	const struct chat_row *c = v->chat;
-	struct sink k = { .v = v, .out = out, .cap = out_len };
-	bool has_guest;
-	size_t host;
-
-	if (!c)
-		return -ENOTSUP;
-	if (!is_well_formed(c, msg, n_msg))
+	while (at && (p->n - at < strlen(CHAT_MARK) || memcmp(p->text + at, CHAT_MARK, strlen(CHAT_MARK)) != 0))
+		at--;
+	if (p->n - at < strlen(CHAT_MARK) || memcmp(p->text + at, CHAT_MARK, strlen(CHAT_MARK)) != 0) {
+		snprintf(err, err_len,
+			 "continue_final_message: the chat template does not show the last message's text");
 		return -EINVAL;
-	if (n_msg && c->system_default && msg[0].role != CHAT_SYSTEM)
-		put_message(&k, c,
-			    &(struct chat_message){ CHAT_SYSTEM,
-						    { c->system_default, (uint32_t)strlen(c->system_default) } },
-			    NULL);
-	has_guest = n_msg && msg[0].role == CHAT_SYSTEM && !c->before[CHAT_SYSTEM];
-	host = has_guest ? find_host(c, msg, n_msg) : n_msg;
-	for (size_t i = has_guest; i < n_msg; i++)
-		put_message(&k, c, &msg[i], i == host ? &msg[0].text : NULL);
-	if (add_generation)
-		put_text(&k, c->generate);
-	return k.full ? -ENOBUFS : (ssize_t)k.n;
+	}
+	/* A template that trims has taken the space behind the mark; then the text's own goes as well. */
+	if (at + strlen(CHAT_MARK) == p->n || p->text[at + strlen(CHAT_MARK)] != ' ')
+		while (at && strchr(" \t\n\v\f\r", p->text[at - 1]))
+			at--;
+	p->n = at;
+	while (p->n_own && p->own[p->n_own - 1].begin >= at)
+		p->n_own--;
+	return 0;
+}
+
+static int render(const struct chat *c, struct chat_scratch *s, const struct jinja_value *globals, bool has_tools,
+		  struct chat_prompt *out, char *err, size_t err_len)
+{
+	struct jinja_output o;
+	char why[256] = "";
+	int r = jinja_render(has_tools && c->tool_use ? c->tool_use : c->template, s->jinja, globals, &o, why,
+			     sizeof(why));
+
+	if (r < 0) {
+		snprintf(err, err_len, "chat template, %s", why);
+		return r;
+	}
+	*out = (struct chat_prompt){ o.text, o.n, o.range, o.n_range };
+	return 0;
+}
+
+int chat_render(const struct chat *c, struct chat_scratch *s, const struct chat_message *m, size_t n,
+		struct text_span variables, struct chat_prompt *out, char *err, size_t err_len)
+{
+	struct chat_run run = { s->jinja, s->tail, s->tail_max, 0, false, err, err_len };
+	struct jinja_value *v, *list, *globals;
+	int r;
+
+	jinja_scratch_reset(s->jinja);
+	r = chat_read_variables(&run, variables, &v);
+	if (r == 0)
+		r = chat_read_messages(&run, m, n, &list);
+	s->n_tail = run.n_tail;
+	if (r < 0)
+		return r;
+	globals = chat_set(s->jinja, make_globals(c, s->jinja, v, run.goes_on), "messages", list);
+	if (!globals)
+		return chat_is_full(&run);
+	r = render(c, s, globals, chat_has(v, "tools"), out, err, err_len);
+	return r == 0 && run.goes_on ? cut_at_mark(out, err, err_len) : r;
+}
+
+int chat_try(const struct chat *c, char *err, size_t err_len)
+{
+	const struct chat_message hi = { CHAT_USER, { "Hi", 2 }, { NULL, 0 } };
+	struct chat_scratch *s = chat_scratch_new(c, TRIAL_BYTES);
+	struct chat_prompt prompt;
+	int r = s ? chat_render(c, s, &hi, 1, (struct text_span){ NULL, 0 }, &prompt, err, err_len) : -ENOMEM;
+
+	chat_scratch_free(s);
+	return r;
+}
+
+static int put_bos(uint32_t bos, uint32_t *id, int n, size_t n_id)
+{
+	if (n && id[0] == bos)
+		return n;
+	if ((size_t)n == n_id)
+		return -ENOBUFS;
+	memmove(id + 1, id, (size_t)n * sizeof(*id));
+	id[0] = bos;
+	return n + 1;
+}
+
+int chat_tokenize(const struct chat_prompt *p, const struct vocab *v, struct vocab_scratch *s, bool add_bos,
+		  bool is_special, uint32_t *id, size_t n_id)
+{
+	const struct jinja_range all = { 0, UINT32_MAX };
+	int n = vocab_tokenize_mixed(v, s, p->text, p->n, false, is_special ? &all : p->own, is_special ? 1 : p->n_own,
+				     id, n_id);
+
+	return n >= 0 && add_bos && vocab_adds_bos(v) ? put_bos((uint32_t)vocab_bos(v), id, n, n_id) : n;
 }

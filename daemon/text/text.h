@@ -1,5 +1,5 @@
 /*
- * Text <-> token ids, and chat messages -> text. Knows no file format: struct vocab_source says what a model file says.
+ * Text <-> token ids. Knows no file format: struct vocab_source says what a model file says.
  *
  * A vocab is immutable once made, so any number of threads share one; each brings its own vocab_scratch.
  * Every input byte reaches a token: invalid UTF-8 is tokenized as bytes, so that tokenizing and writing the bytes of the
@@ -7,6 +7,8 @@
  */
 #ifndef GYRE_DAEMON_TEXT_TEXT_H
 #define GYRE_DAEMON_TEXT_TEXT_H
+
+#include "daemon/jinja/jinja.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +37,6 @@ struct vocab_source {
 	bool collapse_space;       /* t5: runs of white space are one, none at the ends */
 	bool lowercase, strip_accents; /* bert */
 	struct text_span charsmap;     /* t5: SentencePiece's precompiled normalizer; n 0: none */
-	const char *chat_template;     /* NULL: none */
 };
 
 /* What stands for a key that a model file leaves out; an id -1: none. */
@@ -75,18 +76,14 @@ void vocab_scratch_wipe(struct vocab_scratch *s);
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 		   bool parse_special, uint32_t *id, size_t n_id);
 
-/* Bytes [begin, end) of a text. */
-struct text_range {
-	uint32_t begin, end;
-};
-
 /*
- * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends;
+ * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends: what a
+ * template wrote, say;
  * ranges that touch count as one. A control token that is not allowed hides none that is. Nothing else depends on the ranges: pieces
  * and merges reach across their borders. Otherwise as vocab_tokenize.
  */
 int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
-			 const struct text_range *control, size_t n_control, uint32_t *id, size_t n_id);
+			 const struct jinja_range *control, size_t n_control, uint32_t *id, size_t n_id);
 
 /*
  * The exact bytes of a token in a stream. A control token gives its text if special, else nothing; an id out of range
@@ -101,25 +98,9 @@ const char *vocab_warning(const struct vocab *v);
 uint32_t vocab_size(const struct vocab *v);
 int32_t vocab_bos(const struct vocab *v);
 int32_t vocab_eos(const struct vocab *v);
+/* Does the model want its bos in front of a text? */
+bool vocab_adds_bos(const struct vocab *v);
 /* eos, eot, eom, and every token whose text is known to end a generation (<|im_end|>, </s>, …). */
 bool vocab_is_end(const struct vocab *v, uint32_t id);
-
-/* The recognised family of the model's chat template, NULL if there is none or it is unknown. */
-const char *vocab_chat_family(const struct vocab *v);
-
-enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
-
-struct chat_message {
-	int role; /* enum chat_role */
-	struct text_span text;
-};
-
-/*
- * Messages as the model's own template writes them, with the opening of an answer if add_generation; without bos when
- * vocab_tokenize adds it. Returns the bytes written, -ENOBUFS, -ENOTSUP (unknown template), or -EINVAL (a role out of
- * range, or an order of roles that the template refuses).
- */
-ssize_t vocab_chat_render(const struct vocab *v, const struct chat_message *msg, size_t n_msg, bool add_generation,
-			  char *out, size_t out_len);
 
 #endif

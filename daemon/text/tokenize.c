@@ -17,7 +17,7 @@ static int put_text(struct run *run, const char *p, size_t n, bool lead)
 
 /* Walks the ranges beside the text, each once. */
 struct control_walk {
-	const struct text_range *range; /* [n] not yet begun */
+	const struct jinja_range *range; /* [n] not yet begun */
 	size_t n;
 	uint32_t from, to; /* touching ranges, taken together */
 };
@@ -77,7 +77,7 @@ static int put_all(struct run *run, const char *p, size_t n, struct control_walk
 }
 
 int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
-			 const struct text_range *control, size_t n_control, uint32_t *id, size_t n_id)
+			 const struct jinja_range *control, size_t n_control, uint32_t *id, size_t n_id)
 {
 	struct run run = { v, s, { id, 0, n_id } };
 	int r;
@@ -96,7 +96,7 @@ int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const c
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 		   bool parse_special, uint32_t *id, size_t n_id)
 {
-	const struct text_range all = { 0, UINT32_MAX };
+	const struct jinja_range all = { 0, UINT32_MAX };
 
 	return vocab_tokenize_mixed(v, s, text, n, add_special, &all, parse_special, id, n_id);
 }

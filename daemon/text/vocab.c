@@ -123,7 +123,6 @@ static int fill(struct vocab *v, const struct vocab_source *src, char *err, size
 	warn_of_ids(v, src);
 	mark_ends(v, src);
 	special_strip(v, src);
-	v->chat = chat_recognise(src->chat_template);
 	return v->kind->init ? v->kind->init(v, src, err, err_len) : 0;
 }
 
@@ -243,6 +242,11 @@ uint32_t vocab_size(const struct vocab *v)
 int32_t vocab_bos(const struct vocab *v)
 {
 	return v->bos;
+}
+
+bool vocab_adds_bos(const struct vocab *v)
+{
+	return v->add_bos;
 }
 
 int32_t vocab_eos(const struct vocab *v)

@@ -69,8 +69,7 @@ struct vocab {
 	bool collapse_space, lowercase, strip_accents; /* how the text is rewritten before */
 	bool has_bytes;                                /* byte_id has them all */
 	float unknown_score;
-	int32_t *weight;             /* [n_token] PLaMo's integer scores */
-	const struct chat_row *chat; /* NULL: none recognised */
+	int32_t *weight; /* [n_token] PLaMo's integer scores */
 	char warning[256];
 };
 
@@ -163,8 +162,6 @@ void special_marks(struct vocab *v, const struct vocab_source *src);
 void special_strip(struct vocab *v, const struct vocab_source *src);
 /* Adds a line to v->warning; what has no room is left out. */
 void vocab_warn(struct vocab *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-const struct chat_row *chat_recognise(const char *chat_template);
 
 /* GPT-2's printable stand-ins for bytes: writes the bytes and returns how many, -1 if p is no such text. */
 ssize_t bytemap_decode(char *out, const char *p, size_t n);

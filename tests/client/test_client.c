@@ -425,21 +425,40 @@ static void test_options(void **state)
 	end(&f, g);
 }
 
+/* The layout that a daemon reads: header, text, JSON, zeroes up to a multiple of 8. */
 static void test_chat(void **state)
 {
-	uint32_t space[6];
+	uint32_t space[20];
 	struct gyre_chat c = { .data = space, .size = sizeof(space) };
+	struct gyre_message head;
 
 	(void)state;
 	memset(space, 0xff, sizeof(space));
-	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_USER, "hello", 5), 0);
-	assert_int_equal(c.n, 16);
-	assert_int_equal(space[0], GYRE_ROLE_USER);
-	assert_int_equal(space[1], 5);
-	assert_memory_equal(space + 2, "hello\0\0\0", 8);
-	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_ASSISTANT, "x", 1), -ENOBUFS);
-	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_ASSISTANT, "", 0), 0);
+	assert_int_equal(gyre_chat_set_variables(&c, "{\"a\":1}", 7), 0);
 	assert_int_equal(c.n, 24);
+	memcpy(&head, space, sizeof(head));
+	assert_int_equal(head.role, GYRE_ROLE_VARIABLES);
+	assert_int_equal(head.n_text, 0);
+	assert_int_equal(head.n_json, 7);
+	assert_int_equal(head.reserved, 0);
+	assert_memory_equal(space + 4, "{\"a\":1}", 8);
+	assert_int_equal(gyre_chat_set_variables(&c, "{}", 2), -EINVAL); /* there are some */
+	assert_int_equal(gyre_chat_append_json(&c, GYRE_ROLE_TOOL, "hello", 5, "{}", 2), 0);
+	assert_int_equal(c.n, 48);
+	memcpy(&head, space + 6, sizeof(head));
+	assert_int_equal(head.role, GYRE_ROLE_TOOL);
+	assert_int_equal(head.n_text, 5);
+	assert_int_equal(head.n_json, 2);
+	assert_memory_equal(space + 10, "hello{}", 8);
+	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_USER, "seventeen letters", 17), -ENOBUFS);
+	assert_int_equal(c.n, 48);
+	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_USER, "sixteen letters.", 16), 0);
+	assert_int_equal(c.n, 80);
+	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_USER, "", 0), -ENOBUFS);
+	assert_int_equal(gyre_chat_append_json(&c, GYRE_ROLE_USER, NULL, (size_t)-8, NULL, 0), -EINVAL);
+	assert_int_equal(gyre_chat_append_json(&c, GYRE_ROLE_USER, NULL, 0, NULL, (size_t)-8), -EINVAL);
+	c.n = 4;
+	assert_int_equal(gyre_chat_append(&c, GYRE_ROLE_USER, "", 0), -EINVAL);
 }
 
 static void test_tokenize_ids(void **state)

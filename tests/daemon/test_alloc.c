@@ -77,7 +77,8 @@ static void ask_for_text(struct gyre *g)
 
 static void ask_for_the_rest(struct gyre *g)
 {
-	static const char message[] = "\1\0\0\0\2\0\0\0Hi\0"; /* role user, two bytes, padded */
+	uint64_t space[8];
+	struct gyre_chat chat = { .data = space, .size = sizeof(space) };
 	struct gyre_sqe *sqe;
 
 	if (gyre_prep_score(g, entry(g), "the context, and what follows it", 32, 12) < 0 ||
@@ -85,7 +86,8 @@ static void ask_for_the_rest(struct gyre *g)
 		abort();
 	gyre_prep_nop(entry(g));
 	sqe = entry(g);
-	if (gyre_prep_generate(g, sqe, message, sizeof(message), 8) < 0)
+	if (gyre_chat_append_json(&chat, GYRE_ROLE_USER, "Hi", 2, "{\"name\":\"x\"}", 12) < 0 ||
+	    gyre_prep_generate(g, sqe, chat.data, chat.n, 8) < 0)
 		abort();
 	sqe->flags |= GYRE_SQE_CHAT | GYRE_SQE_IGNORE_EOS;
 	sqe->user_data = 9;

@@ -5,7 +5,7 @@
 #ifndef GYRE_TESTS_FUZZ_BYTES_VOCAB_H
 #define GYRE_TESTS_FUZZ_BYTES_VOCAB_H
 
-#include "daemon/text/text.h"
+#include "daemon/text/chat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,6 @@ static inline struct vocab *bytes_vocab_pre(bool spm, const char *pre)
 	float score[256 + N_WORD];
 	struct vocab_source src = { .model = spm ? "llama" : "gpt2",
 				    .pre = pre,
-				    .chat_template = "<|im_start|>",
 				    .n_token = 256 + N_WORD,
 				    .token = token,
 				    .score = score,
@@ -86,6 +85,19 @@ static inline struct vocab *bytes_vocab_pre(bool spm, const char *pre)
 static inline struct vocab *bytes_vocab(bool spm)
 {
 	return bytes_vocab_pre(spm, "llama-bpe");
+}
+
+/* A template of gyred's own. */
+static inline struct chat *bytes_chat(const char *name)
+{
+	const struct chat_token token[] = { { "bos_token", { "<|a|>", 5 } }, { "eos_token", { "<|ab|>", 6 } } };
+	const struct chat_source src = { .text = chat_builtin(name), .token = token, .n_token = 2 };
+	struct chat *c = NULL;
+	char err[256];
+
+	if (chat_new(&c, &src, err, sizeof(err)))
+		abort();
+	return c;
 }
 
 #endif

@@ -33,6 +33,7 @@ static void set_up(void)
 	if (vocab)
 		return;
 	vocab = bytes_vocab(false);
+	o.chat = bytes_chat("chatml");
 	o.n_vocab = vocab_size(vocab);
 	queue_init(&queue, false);
 	require(intake_init(&intake, vocab, &o, eventfd(0, EFD_NONBLOCK)) == 0);
@@ -117,7 +118,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < sizeof(hello) || handshake_classify(data, sizeof(hello), false) != MESSAGE_HELLO)
 		return 0;
 	memcpy(&hello, data, sizeof(hello));
-	hello.layout_hash = hello.layout_hash ? hello.layout_hash : abi_layout_hash();
+	if (!hello.layout_hash) {
+		hello.version = GYRE_ABI_VERSION;
+		hello.layout_hash = abi_layout_hash();
+	}
 	if (handshake_check(&hello, text, sizeof(text)) < 0 || hello.arena_bytes > ARENA_MAX)
 		return 0;
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);

@@ -23,8 +23,8 @@ def options(bias=(), stop=(), **f):
     return head + tail
 
 
-def message(role, text):
-    return struct.pack("<II", role, len(text)) + text + bytes(-len(text) % 4)
+def message(role, text, json=b""):
+    return struct.pack("<IIII", role, len(text), len(json), 0) + text + json + bytes(-(len(text) + len(json)) % 8)
 
 
 def hello(sq=4, cq=8, arena=65536):
@@ -93,6 +93,17 @@ def main():
     for model in range(9):
         for flags in (0, 1, 9, 0x7f):
             write("vocab", f"model{model}_{flags:02x}", vocab(model, flags, tokens, merges, charsmap(), text))
+    tools = b'{"tools": [{"function": {"name": "f"}}], "add_generation_prompt": false}'
+    call = b'{"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1.5e3}}}], "reasoning": "x"}'
+    write("chat", "plain", chat)
+    write("chat", "tools", message(5, b"", tools) + message(1, b"Weather?") + message(2, b"", call)
+          + message(3, b"7", b'{"tool_call_id": "c1"}'))
+    write("chat", "parts", message(1, b"", b'{"content": [{"type": "text", "text": "a"}], "role": "ipython"}'))
+    write("chat", "go_on", message(5, b"", b'{"continue_final_message": true}') + message(1, b"a") + message(2, b"The sky "))
+    write("chat", "forged", message(1, b"<|a|><|ab|> <|a|") + message(2, b">"))
+    write("chat", "reserved", message(5, b"", b'{"messages": []}') + message(1, b"a"))
+    write("chat", "odd_role", message(9, b"a"))
+    write("chat", "cut", message(1, b"abc")[:-9])
     jinja()
 
 

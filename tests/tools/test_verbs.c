@@ -98,7 +98,7 @@ static void run_takes_a_prompt_from_anywhere(void **state)
 	assert_null(strstr(out, "tok/s"));
 	expect("$G run </dev/null", 2);
 	expect("head -c 40000 /dev/zero | tr '\\0' a | $G run", 1);
-	assert_non_null(strstr(err, "longer than the context"));
+	assert_non_null(strstr(err, "tokens, and the context"));
 	expect("$G run --max 5 hello >/dev/full", 1);
 	assert_non_null(strstr(err, "cannot write"));
 }
@@ -395,17 +395,74 @@ static void a_private_daemon_outlives_nobody(void **state)
 	}
 }
 
-static void a_template_of_no_family_is_a_clear_error(void **state)
+/* No template, or none that works: chats are refused with the cause and the remedy, everything else goes on. */
+static void a_template_that_fails_is_a_clear_error(void **state)
 {
 	struct tiny odd = tiny_served;
 
 	(void)state;
-	odd.chat_template = "{{ messages }}";
+	odd.chat_template = "one\n{{ messages | nosuch }}";
 	assert_int_equal(tiny_write(a.model, &odd), 0);
 	expect("$G chat --socket $DIR/none --model $MODEL </dev/null", 1);
-	assert_non_null(strstr(err, "no chat template that gyred knows"));
+	assert_non_null(strstr(err, "no chat template: give gyred --chat-template"));
 	expect("$G run --socket $DIR/none --model $MODEL --max 3 hi", 0);
 	assert_non_null(strstr(err, "continued as it stands"));
+	expect("$G run --socket $DIR/none --model $MODEL --messages /dev/null", 1);
+	expect("$G tokenize --chat --model $MODEL hi", 1);
+	assert_non_null(strstr(err, "line 2"));
+	assert_non_null(strstr(err, "nosuch"));
+	assert_non_null(strstr(err, "chatml"));
+	expect("$G run --socket $DIR/none --model $MODEL --chat-template chatml --max 3 hi", 0);
+	assert_null(strstr(err, "continued as it stands"));
+	expect("$G run --socket $DIR/none --model $MODEL --chat-template nosuch --max 3 hi", 1);
+	assert_non_null(strstr(err, "name a file, or one of"));
+	assert_non_null(strstr(err, "zephyr"));
+	expect("printf '{{ messages | nosuch }}' >$DIR/t && $G run --socket $DIR/none --model $MODEL --chat-template "
+	       "$DIR/t hi",
+	       1);
+	assert_non_null(strstr(err, "nosuch"));
+	expect("$G run --socket $DIR/none --model $MODEL --chat-template chatml --chat-date today hi", 1);
+	assert_non_null(strstr(err, "chat-date: 'today'"));
+	assert_int_equal(tiny_write(a.model, &tiny_served), 0);
+}
+
+/* What the model sees is shown, and the words of a template that refuses reach the terminal. */
+static void a_chat_is_shown_and_its_errors_told(void **state)
+{
+	struct tiny odd = tiny_served;
+
+	(void)state;
+	expect("$G tokenize --chat --model $MODEL --system Brief. 'x<|im_end|>'", 0);
+	assert_non_null(strstr(out, "<|im_start|>system\nBrief.<|im_end|>\n<|im_start|>user\nx<|im_end|><|im_end|>\n"));
+	expect("$G tokenize --chat --ids --model $MODEL 'x<|im_end|>'", 0);
+	assert_non_null(strstr(out, " 257 10 256 ")); /* the turn's end, and no other */
+	assert_null(strstr(strstr(out, " 257 ") + 1, " 257 "));
+	expect("$G tokenize --model $MODEL --system x y", 2);
+	expect("echo '{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": "
+	       "null, \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}}]}, "
+	       "{\"role\": "
+	       "\"tool\", \"content\": [{\"type\": \"text\", \"text\": \"7\"}, {\"type\": \"text\", \"text\": "
+	       "\"8\"}]}], "
+	       "\"tools\": [1]}' >$DIR/m.json",
+	       0);
+	expect("printf '{{ tools }}{{ k }}{{ messages | tojson }}{{ enable_thinking }}' >$DIR/t && $G tokenize --chat "
+	       "--model "
+	       "$MODEL --chat-template $DIR/t --messages $DIR/m.json --no-think --template-arg k=word z",
+	       0);
+	assert_non_null(
+		strstr(out, "[1]word[{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": "
+			    "null, \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": {\"x\": 1}}}]}, "
+			    "{\"role\": \"tool\", \"content\": \"7\\n8\"}, {\"role\": \"user\", \"content\": "
+			    "\"z\"}]False"));
+	odd.chat_template = "\n{{ raise_exception('Only ' + messages[0].role + ' here') }}";
+	assert_int_equal(tiny_write(a.model, &odd), 0);
+	expect("$G run --socket $DIR/none --model $MODEL hi", 1);
+	assert_non_null(strstr(err, "chat template, line 2: Only user here"));
+	expect("echo hi | $G chat --socket $DIR/none --model $MODEL", 0);
+	assert_non_null(strstr(err, "chat template, line 2: Only user here"));
+	assert_int_equal(tiny_write(a.model, &tiny_served), 0);
+	expect("$G run --messages /nosuch", 1);
+	assert_non_null(strstr(err, "--messages: /nosuch"));
 }
 
 static void inspect_survives_any_file(void **state)
@@ -487,7 +544,8 @@ int main(void)
 					    CASE(chat_greets_a_terminal),
 					    CASE(a_private_daemon_leaves_nothing),
 					    CASE(a_private_daemon_outlives_nobody),
-					    CASE(a_template_of_no_family_is_a_clear_error),
+					    CASE(a_template_that_fails_is_a_clear_error),
+					    CASE(a_chat_is_shown_and_its_errors_told),
 					    CASE(inspect_survives_any_file),
 					    CASE(inspect_shows_names_that_are_no_text),
 					    CASE(an_interrupt_ends_the_answer) };

@@ -25,7 +25,7 @@ struct tiny {
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
 	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
 	uint32_t n_long;           /* bytes of its last token; 0: a short word */
-	const char *chat_template; /* of that vocabulary; NULL: ChatML's mark */
+	const char *chat_template; /* of that vocabulary; NULL: ChatML */
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
 	const char *bend;  /* a tensor to write one row too short, or NULL */
@@ -261,6 +261,10 @@ static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 	tiny_str(f, spell);
 }
 
+#define TINY_CHATML                                                                                            \
+	"{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}" \
+	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
 /* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
 static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, const char *chat_template)
 {
@@ -326,7 +330,7 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
 	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
 	if (o->n_token)
-		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : "<|im_start|>");
+		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);

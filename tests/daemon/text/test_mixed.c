@@ -47,7 +47,8 @@ static int teardown(void **state)
 }
 
 /* How many of the control token there are. */
-static int count(const struct vocab *v, const char *text, const struct text_range *range, size_t n_range, uint32_t want)
+static int count(const struct vocab *v, const char *text, const struct jinja_range *range, size_t n_range,
+		 uint32_t want)
 {
 	uint32_t id[TEXT_MAX];
 	int n = 0, n_id = vocab_tokenize_mixed(v, scratch, text, strlen(text), false, range, n_range, id, TEXT_MAX);
@@ -58,9 +59,9 @@ static int count(const struct vocab *v, const char *text, const struct text_rang
 	return n;
 }
 
-#define COUNT(text, want, ...)                                            \
-	count(vocab[k], text, (const struct text_range[]){ __VA_ARGS__ }, \
-	      sizeof((const struct text_range[]){ __VA_ARGS__ }) / sizeof(struct text_range), want)
+#define COUNT(text, want, ...)                                             \
+	count(vocab[k], text, (const struct jinja_range[]){ __VA_ARGS__ }, \
+	      sizeof((const struct jinja_range[]){ __VA_ARGS__ }) / sizeof(struct jinja_range), want)
 
 static void test_control_tokens_lie_inside_a_range(void **state)
 {
@@ -107,7 +108,7 @@ static void test_all_and_none_are_the_simple_rules(void **state)
 
 	(void)state;
 	for (int round = 0; round < 20000; round++) {
-		const struct text_range all = { 0, TEXT_MAX };
+		const struct jinja_range all = { 0, TEXT_MAX };
 		const struct vocab *v = vocab[round & 1];
 		bool special = round & 2;
 		char text[TEXT_MAX];
@@ -130,7 +131,7 @@ static void test_borders_cut_nothing(void **state)
 	(void)state;
 	for (int round = 0; round < 20000; round++) {
 		const struct vocab *v = vocab[round & 1];
-		struct text_range range[RANGE_MAX];
+		struct jinja_range range[RANGE_MAX];
 		char text[TEXT_MAX];
 		size_t n = rng(60), n_range = 0;
 		int n_id;

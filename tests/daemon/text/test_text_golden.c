@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "daemon/text/text.h"
+#include "daemon/chat_gguf.h"
+#include "daemon/text/chat.h"
 #include "daemon/vocab_gguf.h"
 #include "daemon/weights/gguf.h"
 #include "tests/util/testmodel.h"
@@ -22,6 +23,7 @@
 #define TEXT_MAX 65536
 
 static struct vocab *vocab;
+static struct chat *chat;
 static struct vocab_scratch *scratch;
 static char text[TEXT_MAX], hex[2 * TEXT_MAX + 2];
 static uint32_t want[TEXT_MAX], got[TEXT_MAX];
@@ -39,6 +41,8 @@ static int setup(void **state)
 	assert_int_equal(gguf_open(&g, path, &e), 0);
 	if (vocab_from_gguf(&vocab, g, err, sizeof(err)))
 		fprintf(stderr, "%s\n", err);
+	else if (chat_from_gguf(&chat, g, vocab, NULL, NULL, &e) != CHAT_MADE)
+		fprintf(stderr, "%s\n", e.text);
 	gguf_close(g);
 	scratch = vocab_scratch_new(TEXT_MAX);
 	return vocab && scratch ? 0 : -1;
@@ -47,6 +51,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	chat_free(chat);
 	vocab_free(vocab);
 	vocab_scratch_free(scratch);
 	return 0;
@@ -169,15 +174,20 @@ static void test_chat_has_the_default_system(void **state)
 	static const char expected[] =
 		"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 		"<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
-	const struct chat_message m = { CHAT_USER, { "Hi", 2 } };
+	const struct chat_message m = { CHAT_USER, { "Hi", 2 }, { NULL, 0 } };
+	struct chat_scratch *s;
+	struct chat_prompt p;
+	char err[256];
 
 	(void)state;
 	if (!vocab)
 		skip();
-	assert_string_equal(vocab_chat_family(vocab), "smollm2");
-	assert_int_equal(vocab_chat_render(vocab, &m, 1, true, text, sizeof(text)), strlen(expected));
-	assert_memory_equal(text, expected, strlen(expected));
-	assert_int_equal(vocab_chat_render(vocab, &m, 1, true, text, 20), -ENOBUFS);
+	assert_non_null(chat);
+	s = chat_scratch_new(chat, TEXT_MAX);
+	assert_int_equal(chat_render(chat, s, &m, 1, (struct text_span){ NULL, 0 }, &p, err, sizeof(err)), 0);
+	assert_int_equal(p.n, strlen(expected));
+	assert_memory_equal(p.text, expected, strlen(expected));
+	chat_scratch_free(s);
 }
 
 int main(void)
