@@ -68,28 +68,34 @@ struct splitter {
 
 static int split_level(const struct splitter *sp, int level, const char *p, size_t n);
 
-/* 12345 -> 12 345 */
-static int split_threes(const struct splitter *sp, int level, const char *p, size_t n)
+/* What the next level makes of the bytes from *done to `to`, which is *done then. */
+static int pass_on(const struct splitter *sp, int level, const char *p, size_t *done, size_t to)
+{
+	size_t from = *done;
+
+	*done = to;
+	return to > from ? split_level(sp, level + 1, p + from, to - from) : 0;
+}
+
+/* 12345 -> 12 345: cuts in front of threes that are counted from the end. */
+static int cut_threes(const struct splitter *sp, int level, const char *p, size_t *done, size_t from, size_t to)
 {
 	size_t n_char = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < n; i += utf8_char_len(p + i, n - i))
+	for (size_t at = from; at < to; at += utf8_char_len(p + at, to - at))
 		n_char++;
-	for (size_t done = 0, at; !r && done < n; done = at) {
-		at = done;
-		do
-			at += utf8_char_len(p + at, n - at);
-		while (--n_char % 3);
-		r = split_level(sp, level, p + done, at - done);
-	}
+	for (size_t at = from; !r && at < to; at += utf8_char_len(p + at, to - at))
+		if (n_char-- % 3 == 0)
+			r = pass_on(sp, level, p, done, at);
 	return r;
 }
 
 /* Levels are at most PRE_PATTERN_MAX deep; match data is read out before descending, so one serves all levels. */
 static int split_level(const struct splitter *sp, int level, const char *p, size_t n)
 {
-	const bool threes = level + 1 == sp->pre->row->by_three;
+	const struct pre_row *row = sp->pre->row;
+	bool has_threes = level + 1 == row->by_three, is_isolated = !has_threes || !row->only_threes;
 	size_t done = 0;
 
 	if (level == PRE_PATTERN_MAX || !sp->pre->code[level])
@@ -97,22 +103,20 @@ static int split_level(const struct splitter *sp, int level, const char *p, size
 	for (size_t at = 0; at < n;) {
 		int r = pcre2_match(sp->pre->code[level], (PCRE2_SPTR)p, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
 				    sp->s->match_data, sp->s->match_context);
-		size_t from, to;
+		size_t from;
 
 		if (r == PCRE2_ERROR_NOMATCH)
 			break;
 		if (r < 0)
 			return -EINVAL;
 		from = pcre2_get_ovector_pointer(sp->s->match_data)[0];
-		to = pcre2_get_ovector_pointer(sp->s->match_data)[1];
-		if (from > done && (r = split_level(sp, level + 1, p + done, from - done)))
+		at = pcre2_get_ovector_pointer(sp->s->match_data)[1];
+		if ((is_isolated && (r = pass_on(sp, level, p, &done, from))) ||
+		    (has_threes && (r = cut_threes(sp, level, p, &done, from, at))) ||
+		    (is_isolated && (r = pass_on(sp, level, p, &done, at))))
 			return r;
-		r = (threes ? split_threes : split_level)(sp, level + 1, p + from, to - from);
-		if (r)
-			return r;
-		at = done = to;
 	}
-	return done < n ? split_level(sp, level + 1, p + done, n - done) : 0;
+	return pass_on(sp, level, p, &done, n);
 }
 
 int pre_split(const struct pre *pre, struct pre_scratch *s, const char *p, size_t n, pre_piece_fn *piece, void *arg)

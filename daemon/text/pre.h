@@ -16,6 +16,7 @@ struct pre_row {
 	const char *pattern[PRE_PATTERN_MAX]; /* NULL ends the list */
 	/* The pattern, counted from 1, whose matches are cut into threes of characters, the odd ones first; 0: none. */
 	uint8_t by_three;
+	bool only_threes;   /* in front of threes is the only place where that pattern cuts */
 	bool ignore_merges; /* a piece that is a token is that token, whatever the merges say */
 	/* Where the file does not say: */
 	bool add_bos;

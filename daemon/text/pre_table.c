@@ -76,9 +76,10 @@
 	"])[\\p{P}!-/:-@\\[-`{-~\\x{166d}\\x{111c9}])"
 
 #define BLOOM " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
-/* Digits with no character of a word behind them; what Oniguruma's \w takes. */
-#define DIGITS_ALONE                                                                                                  \
-	"(?<!\\p{Nd})\\p{Nd}++(?![\\p{L}\\p{M}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1" \
+/* Digits with no character of a word behind them; what Oniguruma's \w takes (of numbers only Latin-1's). */
+#define DIGITS_ALONE                                                                                                 \
+	"(?<!\\p{Nd})\\p{Nd}++(?![\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\p{L}\\p{M}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}" \
+	"\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1"                                                                      \
 	"f169}\\x{1f170}-\\x{1f189}])"
 #define AFMOE_ASIAN                                                                                                  \
 	"[\\x{4e00}-\\x{9fff}\\x{3400}-\\x{4dbf}\\x{f900}-\\x{faff}\\x{3040}-\\x{30ff}\\x{ff65}-\\x{ff9f}\\x{2f00}-" \
@@ -134,7 +135,7 @@ static const struct pre_row PRE[] = {
 		       "(?<![" WS "])[" WS "]+\\z", DEEPSEEK_CJK, "\\p{N}+" } },
 	{ .names = "deepseek-v3 hunyuan-dense joyai-llm", .pattern = { "\\p{N}{1,3}", KANJI_KANA, DEEPSEEK_V3 } },
 	{ .names = "afmoe", .pattern = { "\\p{N}+", AFMOE_ASIAN, DEEPSEEK_V3 }, .by_three = 1 },
-	{ .names = "superbpe", .pattern = { "\\p{N}+", "\\p{Nd}+" }, .by_three = 2 },
+	{ .names = "superbpe", .pattern = { "\\p{N}+", "\\p{Nd}+" }, .by_three = 2, .only_threes = true },
 	{ .names = "bloom poro-chat gpt3-finnish", .pattern = { BLOOM } },
 	{ .names = "viking", .pattern = { BLOOM, "\\p{N}" } },
 	{ .names = "chameleon",

@@ -79,7 +79,7 @@ TEXTS = [
     "int main(void)\n{\n\treturn a/b; // c\n}\n/*\n//\n", "camelCase HTTPServer ABCdef XMLhttp ǅabcǅ ÉCOLE École iPhone", "日本語のテキスト、です。汉字12繁體〇々 中 a中b ㄅㄆ", "한국어 텍스트 ㄱㄴ。“引”…—：；", "ไทยภาษา 12 ລາວ မြန်မာ ខ្មែរ",
     "नमस्ते दुनिया हिन्दी। বাংলা", "cafe\u0301 e\u0301\u0302x \u0301 \u0301\u0301", "👩\u200d👩\u200d👧 👍🏽🏳️\u200d🌈 🇩🇪!!\n", "x\u00a0y\u3000\u3000z\u0085\u0085 a\u2028b\u2029\u202f\u205f c\u180ed", "https://example.com/a?b=c&d=%20#e user@x.org",
     "!!!???\n\n...\r\n'''\"\"\"``` $$+<=>^~|", "<sentinel:12> IMGIMGABCZ IMGIMGQ", " " * 37 + "x" + "\n" * 5 + " " * 700, "\u200b\u200d\ufeff\u00ad x\u0000\u0001y", "Привет, мир! Ελληνικά ß ﬆ ŉ ⓐⓑ 1ⓐ", "a.b,c!d?e…f。g，h、i।j۔k،l(m|n)", "a b c  d e\nf g", "\ufffd\ue000\U0010ffff\u0378",
-    "⹜〉᙭ 𑇉؋ a⹗b", "豈更 ⼀⼁ 〡〢 ⺀ ㌀ ｱｲｳ ＡＢＣ １２３", "don't DON'T don’t 'tis ''s'S", "\t\tif x:\r\n\t\t    pass\r\n", "𐐀𐐁 𝒜𝒷 ℝℂ ª º ǅ ʰ", "a'sb'lld 've're", " 's\n'\n 're", "e" * 40 + "É" * 20 + "é" * 20,
+    "᪀⒄ 1²345½ 12345½ 6580597¹x 12¼ 123", "⹜〉᙭ 𑇉؋ a⹗b", "豈更 ⼀⼁ 〡〢 ⺀ ㌀ ｱｲｳ ＡＢＣ １２３", "don't DON'T don’t 'tis ''s'S", "\t\tif x:\r\n\t\t    pass\r\n", "𐐀𐐁 𝒜𝒷 ℝℂ ª º ǅ ʰ", "a'sb'lld 've're", " 's\n'\n 're", "e" * 40 + "É" * 20 + "é" * 20,
 ]
 
 
