@@ -150,7 +150,8 @@ bench: all ## speed of the default model, of the team and of the rings
 
 run: ## install what is missing, build, fetch the default model, ask it a question through the rings
 	tools/setup
-	$(MAKE) --no-print-directory all
+	@echo "building with $$(nproc) jobs: some three minutes of CPU time in all"
+	+$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) all
 	tools/fetch-model
 	BUILD=$(BUILD) tools/run-demo $(MODEL)
 

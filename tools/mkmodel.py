@@ -9,9 +9,13 @@ Types that the gguf package cannot quantize (the K types, IQ4) get random blocks
 Needs numpy and gguf (pip install numpy gguf).
 """
 import argparse
+import sys
 
-import gguf
-import numpy as np
+try:
+    import gguf
+    import numpy as np
+except ImportError as e:
+    sys.exit(f"mkmodel.py: {e.name} is missing: pip install numpy gguf (in a venv: python3 -m venv DIR; DIR/bin/pip install numpy gguf)")
 
 from blocks import block_size, random_blocks
 
