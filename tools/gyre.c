@@ -69,8 +69,12 @@ static const struct verb verbs[] = {
 	  "How long a model's weights take to load.\nBeside two plain reads of the file by as many threads, into "
 	  "buffers that are used again and into new memory: with the file in the page cache, and without.",
 	  OPT_THREADS | OPT_REPEAT | OPT_JSON, 1, 1, bench_load_main },
-	{ "bench text", "FILE", "Speed of a model's tokenizer on a text, on one thread.",
-	  OPT_MODEL | OPT_REPEAT | OPT_JSON, 1, 1, bench_text_main },
+	{ "bench text", "[FILE]",
+	  "Speed of a model's tokenizer on a text, on one thread.\nWith --messages: of its chat template on that "
+	  "conversation, and "
+	  "of tokenizing the prompt.",
+	  OPT_MODEL | OPT_REPEAT | OPT_MESSAGES | OPT_TOOLS | OPT_TEMPLATE_ARG | OPT_TEMPLATE | OPT_JSON, 0, 1,
+	  bench_text_main },
 	{ "bench ring", "",
 	  "Time that the rings add.\nBeside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
