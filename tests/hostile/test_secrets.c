@@ -150,24 +150,32 @@ static void say_everything(void)
 {
 	struct gyre *g = tinyd_connect(&d, NULL);
 	struct gyre_sqe *sqe;
-	char *text = text_of(600), message[256];
-	size_t n = 0;
-	const struct {
-		uint32_t role, n;
-	} head = { GYRE_ROLE_USER, N_SECRET };
+	uint64_t space[64];
+	struct gyre_chat chat = { .data = space, .size = sizeof(space) };
+	char *text = text_of(600), json[256];
 
 	learn_ids(g);
 	assert_int_equal(ask(g, 100, (const char[]){ "Xq7vKzW2pL9m" }, GYRE_SQE_IGNORE_EOS), 0);
 	ask(g, 900, NULL, 0);
 	assert_int_equal(ask(g, 20000, NULL, 0), -E2BIG); /* by the helper */
-	memcpy(message, &head, sizeof(head));
-	memcpy(message + sizeof(head), secret, N_SECRET);
-	n = sizeof(head) + (N_SECRET + 3) / 4 * 4;
+	snprintf(json, sizeof(json), "{\"reasoning_content\": \"%.*s\"}", (int)N_SECRET, secret);
+	assert_int_equal(gyre_chat_set_variables(&chat, "{\"continue_final_message\": true}", 32), 0);
+	assert_int_equal(
+		gyre_chat_append_json(&chat, GYRE_ROLE_ASSISTANT, (const char *)secret, N_SECRET, json, strlen(json)),
+		0);
 	sqe = gyre_get_sqe(g);
-	assert_int_equal(gyre_prep_generate(g, sqe, message, n, 4), 0);
+	assert_int_equal(gyre_prep_generate(g, sqe, chat.data, chat.n, 4), 0);
 	sqe->flags |= GYRE_SQE_CHAT;
 	assert_int_equal(gyre_submit(g), 1);
-	read_to_end(g);
+	assert_int_equal(read_to_end(g), 0);
+	snprintf(json, sizeof(json), "{\"role\": 7, \"x\": \"%.*s\"}", (int)N_SECRET, secret); /* refused */
+	chat.n = 0;
+	assert_int_equal(gyre_chat_append_json(&chat, GYRE_ROLE_USER, NULL, 0, json, strlen(json)), 0);
+	sqe = gyre_get_sqe(g);
+	assert_int_equal(gyre_prep_generate(g, sqe, chat.data, chat.n, 4), 0);
+	sqe->flags |= GYRE_SQE_CHAT;
+	assert_int_equal(gyre_submit(g), 1);
+	assert_int_equal(read_to_end(g), -EINVAL);
 	sqe = gyre_get_sqe(g);
 	assert_int_equal(gyre_prep_score(g, sqe, text, 600, 300), 0);
 	assert_int_equal(gyre_submit(g), 1);
