@@ -24,7 +24,7 @@ struct batch_seq {
 struct batch_token {
 	uint32_t seq; /* index into seq[] */
 	int32_t token;
-	float logprob;
+	float logprob; /* not finite: the row's numbers are none, and its request ends */
 	uint32_t n_top;
 	struct gyre_top top[GYRE_TOP_MAX];
 };
@@ -57,6 +57,10 @@ struct batch {
 	uint32_t logit_stride; /* n_vocab up to a multiple of 16 */
 	uint32_t n_range;
 	struct logit_range *range; /* [n_logit_max][n_range]: written with the logits, while they are in L1 */
+
+	/* The first layer in which the keys or values of a row are not finite whose logits are not either; n_layer: in none, so the fault
+	 * is behind them; -1: there is no such row. */
+	int32_t fault_layer;
 
 	uint32_t n_token;        /* sample -> emit */
 	struct batch_token *out; /* [n_logit_max], in order of seq */

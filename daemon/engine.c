@@ -28,17 +28,21 @@ static void size_step(const struct engine_options *o, uint32_t *n_row, uint32_t 
 	*n_logit = min_u32(BATCH_SEQ_MAX, max_u32(fit, LOGIT_ROW_MIN));
 }
 
-/* What the model was trained on, as far as nobody has asked for more. */
+/* What the model was trained on and its window has room for, as far as nobody has asked for more. */
 static uint32_t default_ctx(const struct gguf *g)
 {
-	uint32_t n_train = 0;
+	uint32_t n_train = 0, n_window = 0;
 	struct gguf_str arch;
 	char key[160];
 
 	if (gguf_get_str(g, "general.architecture", &arch) == 0 && arch.n < 100) {
 		snprintf(key, sizeof(key), "%.*s.context_length", (int)arch.n, arch.p);
 		gguf_get_u32(g, key, &n_train);
+		snprintf(key, sizeof(key), "%.*s.attention.sliding_window", (int)arch.n, arch.p);
+		gguf_get_u32(g, key, &n_window);
 	}
+	if (n_window)
+		n_train = min_u32(n_train, n_window);
 	return n_train && n_train < CONFIG_CTX_AUTO ? n_train : CONFIG_CTX_AUTO;
 }
 
@@ -182,7 +186,7 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 	e->intake = o->intake;
 	sched_init(&e->sched, &e->kv, &so);
 	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece);
-	emit_init(&e->emit, o->vocab, e->n_ctx);
+	emit_init(&e->emit, o->vocab, e->n_ctx, model_hparams(e->model)->n_layer);
 	queue_init(&e->queue, o->n_engine > 1);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);
 	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;

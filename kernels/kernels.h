@@ -39,7 +39,8 @@
  * cross, of 32 quants: ACT_Q8 -sum q[k] * (q[k+16] + 128), ACT_Q8_K sum 8 * q[k+16] - q[k] * (q[k+16] + 120), over k in 0..15:
  * what a product of two sums leaves of the token alone, where one does for two products (zen4/).
  * off[s] = -32 * sum of q over k in 16*s..+15: where Q6_K's sum of sub-block s starts, for its unsigned quants are 32 too large.
- * A NaN or infinity makes the block's q unspecified but in range; never undefined behaviour.
+ * A NaN or infinity makes the block's q unspecified but in range, never undefined behaviour, and d a NaN or infinity, so that what is
+ * multiplied with the block is none either and the fault shows in the logits.
  */
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
 

@@ -141,7 +141,9 @@ struct gyre_bias {
 
 struct gyre_cqe {
 	uint64_t user_data;
-	int32_t res; /* >= 0, or -errno: the request has ended, and its bytes, unless GYRE_CQE_HALF, say why in words */
+	/* >= 0, or -errno: the request has ended, and its bytes, unless GYRE_CQE_HALF, say why in words. -EDOM: the model gave a NaN or
+	 * an infinity. */
+	int32_t res;
 	uint32_t flags;
 	uint32_t index; /* in the stream; on the last completion: prompt tokens */
 	int32_t token;  /* id; -1: no token; on the last completion: tokens generated */

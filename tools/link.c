@@ -65,6 +65,9 @@ const char *link_explain(const struct link *l, int res)
 		return text;
 	case -ENOSPC:
 		return "the request exceeds gyred's KV memory; give it a larger --kv-bytes";
+	case -EDOM:
+		return "the model gave a NaN or an infinity: its file is damaged (download or quantize it again), or a "
+		       "logit bias bans every token; gyred's log has more";
 	case -EBUSY:
 		return "gyred has no room for another request; try again";
 	case -ESHUTDOWN:

@@ -2,11 +2,14 @@
 #include "daemon/emit/hold.h"
 #include "daemon/intake/session.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/log.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TOKENIZE_PIECE (GYRE_RESULT_SLOT_BYTES / sizeof(uint32_t))
@@ -23,9 +26,9 @@ uint32_t emit_pieces(const struct vocab *v)
 	return max_u32(2, (longest + HOLD_PIECE - 1) / HOLD_PIECE);
 }
 
-void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx)
+void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx, uint32_t n_layer)
 {
-	*e = (struct emit){ .vocab = v, .n_ctx = n_ctx };
+	*e = (struct emit){ .vocab = v, .n_ctx = n_ctx, .n_layer = n_layer };
 }
 
 /* Locks the session of r: what is written from now on is to be flushed at the end of the step. */
@@ -143,6 +146,27 @@ static void end_request(struct request *r, int res)
 	emit_last(r);
 }
 
+#define FAULT_LOG_NS 1000000000ull /* a line a second at most: a broken model ends every request */
+
+/* What the operator can do something about; the client has its -EDOM. */
+static void log_fault(struct emit *e, const struct batch *b, uint32_t n)
+{
+	char where[64] = "of single tokens alone";
+
+	e->n_fault += n;
+	if (e->fault_log_ns && b->time_ns - e->fault_log_ns < FAULT_LOG_NS)
+		return;
+	e->fault_log_ns = b->time_ns;
+	if (b->fault_layer >= 0)
+		snprintf(where, sizeof(where), "first seen in the keys and values of layer %d", b->fault_layer);
+	if (b->fault_layer == (int32_t)e->n_layer)
+		snprintf(where, sizeof(where), "it began behind the keys and values of the last layer");
+	log_error(
+		"a request ended because the model gave a NaN or an infinity: %s; %llu such so far; if this model does "
+		"it again its file is damaged: download or quantize it again",
+		where, (unsigned long long)e->n_fault);
+}
+
 /* The bytes of a new token join those held back, a piece at a time; what may go out goes, the first with the token. */
 static void emit_text(struct request *r, const struct batch_token *t, uint64_t time_ns, struct text_span text,
 		      bool is_hidden)
@@ -242,6 +266,8 @@ static void count_rows(const struct batch *b)
 
 void emit_batch(struct emit *e, struct batch *b)
 {
+	uint32_t n_fault = 0;
+
 	e->n_touched = 0;
 	count_rows(b);
 	for (uint32_t i = 0; i < b->n_ended; i++) {
@@ -260,13 +286,19 @@ void emit_batch(struct emit *e, struct batch *b)
 		if (r->state != REQUEST_RUNNING)
 			continue; /* ended by an earlier token of this step */
 		begin(e, r);
-		if (r->op == GYRE_OP_SCORE)
+		if (!isfinite(b->out[i].logprob)) {
+			end_request(r, -EDOM);
+			n_fault++;
+		} else if (r->op == GYRE_OP_SCORE) {
 			take_scored(e, r, &b->out[i], b->time_ns);
-		else
+		} else {
 			take_generated(e, r, &b->out[i], b->time_ns);
+		}
 		finish(r);
 	}
 	for (uint32_t i = 0; i < e->n_touched; i++)
 		session_flush(e->touched[i]);
+	if (n_fault)
+		log_fault(e, b, n_fault);
 	profile_lap(PROFILE_EMIT);
 }

@@ -13,17 +13,19 @@
 
 struct emit {
 	const struct vocab *vocab;
-	uint32_t n_ctx;
+	uint32_t n_ctx, n_layer;
 	uint32_t n_touched;
 	struct session *touched[EMIT_SESSION_MAX]; /* to be flushed at the end of the step */
 	uint64_t n_token;
+	uint64_t n_fault; /* requests that ended because their numbers were none */
+	uint64_t fault_log_ns;
 };
 
 /* Completions that a token's bytes take at most, at least 2: a request that runs is granted these for each token of a step, and
  * REQUEST_END_PIECES more. */
 uint32_t emit_pieces(const struct vocab *v);
 
-void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx);
+void emit_init(struct emit *e, const struct vocab *v, uint32_t n_ctx, uint32_t n_layer);
 void emit_batch(struct emit *e, struct batch *b);
 
 #endif

@@ -171,6 +171,9 @@ void linear_share(struct share *s, const struct model *m, int worker, const stru
  * barrier and the next linear_pack of x. */
 void linear_residual(struct model *m, int worker, const struct tensor *w, const float *src, size_t src_stride);
 
+/* fault.c: batch->fault_layer. */
+void fault_find(const struct model *m, struct batch *b);
+
 /* attention.c */
 void attention_plan(struct model *m);
 /* A node's head sets. false: no memory. */

@@ -379,5 +379,6 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 	m->n_run++;
 	attention_plan(m);
 	team_run(t, forward, m);
+	fault_find(m, b);
 	profile_rows(b->n_row);
 }

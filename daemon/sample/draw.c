@@ -230,6 +230,7 @@ void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, 
 		return;
 	order_begin(&s->order, r->logits, r->block_max, n_vocab,
 		    floor_of_first(r, logit_n_range(n_vocab), r->sampling->n_top, s->weight));
-	while (out->n_top < r->sampling->n_top && order_next(&s->order, &id))
+	/* Tokens that the caller has banned come last. */
+	while (out->n_top < r->sampling->n_top && order_next(&s->order, &id) && isfinite(r->logits[id]))
 		out->top[out->n_top++] = (struct gyre_top){ id, r->logits[id] - w.max - log_sum };
 }

@@ -105,10 +105,10 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 			int16_t *sum32 = (int16_t *)(d + n), *sums16 = sum32 + 8 * n;
 			uint8_t *qt = (uint8_t *)(sums16 + 16 * n) + 4 * t;
 			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
-			__m256 max = _mm256_setzero_ps();
+			__m256i max = _mm256_setzero_si256();
 
 			for (size_t i = 0; i < 256; i += 8)
-				max = max_abs(max, _mm256_loadu_ps(row + i));
+				max = max_abs(max, row + i);
 			float amax = max_lane(max);
 			__m256 id = inverse(amax, ACT_Q_MAX);
 

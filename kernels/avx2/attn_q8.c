@@ -134,7 +134,7 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 							       kv_part_block(v, b).p + 2 * slot),
 						       max[i]);
 	for (int i = 0; i < n; i++) {
-		float m = max_lane(max[i]);
+		float m = max_lane(_mm256_castps_si256(max[i]));
 
 		w->scale[i] = m / ATTN_WEIGHT_MAX;
 		inv[i] = _mm256_set1_ps(m > ATTN_WEIGHT_MIN ? ATTN_WEIGHT_MAX / m : 0.0f);

@@ -4,18 +4,19 @@
 
 #include "kernels/avx2/simd.h"
 
-/* max(amax, |x|); a NaN in x loses, as in fmaxf. */
-INLINE __m256 max_abs(__m256 amax, __m256 x)
+/* max(amax, |x|) as integers: NaN above infinity above all else. */
+INLINE __m256i max_abs(__m256i amax, const float *x)
 {
-	return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), amax);
+	return _mm256_max_epi32(_mm256_and_si256(_mm256_loadu_si256((const __m256i *)x), _mm256_set1_epi32(INT32_MAX)),
+				amax);
 }
 
-INLINE float max_lane(__m256 v)
+INLINE float max_lane(__m256i v)
 {
-	__m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+	__m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 
-	m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+	m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+	return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
 }
 
 INLINE __m256 inverse(float amax, float q_max)
@@ -41,10 +42,10 @@ INLINE __m256i quantize32(const float *x, __m256 id, float q_max)
 /* 32 floats -> 32 i8; returns d. */
 INLINE float quantize_block(__m256i *q, const float *x, float q_max)
 {
-	__m256 max = _mm256_setzero_ps();
+	__m256i max = _mm256_setzero_si256();
 
 	for (size_t i = 0; i < 32; i += 8)
-		max = max_abs(max, _mm256_loadu_ps(x + i));
+		max = max_abs(max, x + i);
 	float amax = max_lane(max);
 
 	*q = quantize32(x, inverse(amax, q_max), q_max);

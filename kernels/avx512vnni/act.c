@@ -21,14 +21,14 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 		const float *row = x + t * x_stride;
 
 		for (size_t b = 0; b < n_col / 256; b++, block += ACT_Q8_K_BYTES(n), row += 256) {
-			__m512 max = _mm512_setzero_ps();
+			__m512i max = _mm512_setzero_si512();
 			float *d = (float *)block;
 			int16_t *s32 = (int16_t *)(d + n), *s16 = s32 + 8 * n;
 			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
 
 			for (size_t i = 0; i < 256; i += 16)
-				max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
-			float amax = _mm512_reduce_max_ps(max);
+				max = _mm512_max_epi32(max, abs_bits(_mm512_loadu_ps(row + i)));
+			float amax = max_lane(max);
 			__m512 id = _mm512_set1_ps(quantize_inverse(amax, ACT_Q_MAX));
 
 			d[t] = amax / ACT_Q_MAX;

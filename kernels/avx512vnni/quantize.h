@@ -6,6 +6,19 @@
 
 #include <immintrin.h>
 
+/* |x| as integers, which order as the floats do, with infinity above them and NaN above that. */
+static inline __m512i abs_bits(__m512 x)
+{
+	return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MAX));
+}
+
+static inline float max_lane(__m512i bits)
+{
+	__m128i m = _mm_set1_epi32(_mm512_reduce_max_epi32(bits));
+
+	return _mm_cvtss_f32(_mm_castsi128_ps(m));
+}
+
 static inline float quantize_inverse(float amax, float q_max)
 {
 	return amax > ACT_AMAX_MIN ? q_max / amax : 0.0f;
@@ -23,9 +36,7 @@ static inline __m128i quantize16(__m512 x, __m512 id, float q_max)
 /* 32 floats -> 32 i8; returns d. */
 static inline float quantize32(__m256i *q, __m512 a, __m512 b, float q_max)
 {
-	/* maxps returns its second operand for a NaN, which so never wins. */
-	__m512 max = _mm512_max_ps(_mm512_abs_ps(b), _mm512_max_ps(_mm512_abs_ps(a), _mm512_setzero_ps()));
-	float amax = _mm512_reduce_max_ps(max);
+	float amax = max_lane(_mm512_max_epi32(abs_bits(a), abs_bits(b)));
 	__m512 id = _mm512_set1_ps(quantize_inverse(amax, q_max));
 
 	*q = _mm256_set_m128i(quantize16(b, id, q_max), quantize16(a, id, q_max));

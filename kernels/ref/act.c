@@ -1,6 +1,8 @@
 /* Activation tiles: see act_tile_bytes in kernels.h for the layout and the quantization rule. */
 #include "kernels/ref/ref.h"
 
+#include "kernels/f16.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -31,10 +33,15 @@ void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, siz
  * NaN and infinity, which have no right answer but must not be undefined. */
 float ref_quantize(int8_t *q, const float *x, int len, float q_max)
 {
-	float amax = 0.0f;
+	uint32_t top = 0;
 
-	for (int i = 0; i < len; i++)
-		amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* a NaN never wins; fmaxf would let a signalling one */
+	/* As integers, which order as the floats do, with infinity above them and NaN above that: so d tells of both. */
+	for (int i = 0; i < len; i++) {
+		uint32_t bits = f32_bits(x[i]) & 0x7fffffff;
+
+		top = bits > top ? bits : top;
+	}
+	float amax = f32_from_bits(top);
 	float id = amax > ACT_AMAX_MIN ? q_max / amax : 0.0f;
 	for (int i = 0; i < len; i++) {
 		float v = rintf(x[i] * id);

@@ -33,6 +33,9 @@ struct tiny {
 	const char *extra; /* a vector of 16 that no llama has, or NULL */
 	const struct tiny_kv *kv;
 	size_t n_kv;
+	const char *
+		bad; /* a tensor with a NaN: of a vector the first number, else the scale of row bad_row's first block; or NULL */
+	uint32_t bad_row;
 };
 
 /* What the tests of the whole daemon serve: four types of products, bytes as tokens. */
@@ -202,6 +205,7 @@ static inline void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 {
 	const struct quant_info *q = quant_info(t->type);
 	uint64_t n = (t->n_row ? t->n_row : 1) * t->n_col / q->block_len;
+	bool is_bad = f->o->bad && !strcmp(f->o->bad, t->name);
 	uint8_t block[512];
 
 	while (ftell(f->f) % 32)
@@ -213,6 +217,8 @@ static inline void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 
 			memcpy(block, &x, 4);
 		}
+		if (is_bad && i == f->o->bad_row * (t->n_col / q->block_len))
+			memcpy(block, t->n_row ? "\x00\x7e" : "\x00\x00\xc0\x7f", t->n_row ? 2 : 4);
 		tiny_put(f, block, q->block_bytes);
 	}
 }
