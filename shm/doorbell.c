@@ -40,7 +40,7 @@ int doorbell_wake_client(const struct abi_client_page *client, struct abi_daemon
 	parked = load_relaxed(&client->parked);
 	if (parked == GYRE_PARKED_FUTEX)
 		syscall(SYS_futex, &daemon->cq_tail, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-	return parked == GYRE_PARKED_SOCKET;
+	return parked <= GYRE_PARKED_SOCKET ? (int)parked : GYRE_PARKED_SPIN;
 }
 
 bool doorbell_is_needed(const struct abi_daemon_page *daemon)

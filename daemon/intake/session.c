@@ -124,6 +124,6 @@ void session_flush(struct session *s)
 		cq_producer_commit(&s->cq);
 	lock_drop(&s->lock);
 	/* Never blocking: if the buffer is full, the client has unread wake-ups already. */
-	if (is_touched && doorbell_wake_client(s->region.client, s->region.daemon) == 1)
+	if (is_touched && doorbell_wake_client(s->region.client, s->region.daemon) == GYRE_PARKED_SOCKET)
 		(void)!send(s->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -97,7 +97,7 @@ static bool answer(struct fake *f, const struct gyre_sqe *sqe, uint32_t *i)
 			memcpy(result, (uint32_t[]){ 11, 22 }, 8);
 		}
 		cq_producer_commit(&f->cq);
-		if (doorbell_wake_client(f->region.client, f->region.daemon))
+		if (doorbell_wake_client(f->region.client, f->region.daemon) == GYRE_PARKED_SOCKET)
 			send(f->conn_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	return true;
