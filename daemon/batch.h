@@ -17,6 +17,7 @@ struct batch_seq {
 	const uint32_t *block; /* its KV blocks; cover [0, n_past + n_row) */
 	uint32_t n_past;       /* position of its first row */
 	uint32_t row0, n_row;
+	uint32_t n_spare; /* guesses there may be behind these rows */
 	uint32_t n_draft; /* of these rows, the last n_draft are guesses to be verified */
 };
 

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+_Static_assert(CONFIG_UID_MAX == USER_OUTRANK_MAX, "all of them are told");
 _Static_assert(CONFIG_REPLICA_MAX == QUEUE_ENGINE_MAX, "an engine for each replica");
 
 static void name_model(struct daemon *d)
@@ -289,6 +290,8 @@ static int open_intake(struct daemon *d, struct error *e)
 
 	for (uint32_t i = 0; i < d->n_engine; i++)
 		io.queue[i] = &d->engine[i].queue;
+	io.n_outrank = c->outrank.n;
+	memcpy(io.outrank, c->outrank.uid, sizeof(io.outrank));
 	r = intake_init(&d->intake, d->vocab, &io, d->control_fd);
 	if (r < 0 && r != -ENOMEM)
 		return error_call(e, r, "epoll, eventfd or thread of the intake");

@@ -179,7 +179,7 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 {
 	const struct config *c = o->config;
 	uint32_t n_piece = emit_pieces(o->vocab);
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece };
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece, c->share };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, c->n_draft };
 	int r;
 

@@ -64,6 +64,7 @@ void queue_take(struct queue *q)
 	store_relaxed(&q->n_inbox, 0);
 	lock_drop(&q->lock);
 	for (uint32_t n = q->n_live; r; counter_set32(&q->n_live, ++n)) {
+		r->arrival = r->ticket = ++q->n_ticket;
 		q->live[n] = r;
 		r = r->next;
 	}

@@ -11,12 +11,14 @@
 
 #define QUEUE_ENGINE_MAX  8u   /* engines of a daemon */
 #define QUEUE_SESSION_MAX 512u /* each has one request that nobody else can take */
+_Static_assert(QUEUE_SESSION_MAX == USER_MAX, "a slot for each session's user");
 #define QUEUE_REQUEST_MAX (QUEUE_SESSION_MAX + QUEUE_ENGINE_MAX * BATCH_SEQ_MAX)
 
 /* What a step touches lies together: the pass before has pushed it out of the caches, and each line is 0.1 us. */
 struct queue {
 	_Alignas(64) struct request *done;  /* reaped, linked by next: intake gives them back to the pool */
 	uint64_t n_step, n_park;            /* counters of its leader's */
+	uint64_t n_ticket;                  /* tickets given out; the leader's */
 	uint64_t load;                      /* atomic: rows to come of everything in here (request_rows) */
 	struct request *inbox, **inbox_end; /* under lock */
 	uint32_t n_inbox;                   /* atomic; written under lock */

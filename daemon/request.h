@@ -6,12 +6,11 @@
 #ifndef GYRE_DAEMON_REQUEST_H
 #define GYRE_DAEMON_REQUEST_H
 
+#include "daemon/user.h"
 #include "shm/abi.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct session; /* daemon/intake */
 
 #define REQUEST_END_PIECES 2u /* completions at the end of a stream: what was held back, and the last */
 
@@ -27,6 +26,9 @@ enum request_state {
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
 	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back and returns it to the pool */
 };
+
+/* Of the pool: one that its session keeps for it, or one of those that all share. */
+enum request_place { REQUEST_NOWHERE, REQUEST_OWN_PLACE, REQUEST_SHARED_PLACE };
 
 enum request_outcome { REQUEST_OPEN, REQUEST_CANCELLED, REQUEST_SETTLED };
 
@@ -53,17 +55,24 @@ struct hold {
 };
 
 struct request {
-	struct request *next;    /* in a list: of the free ones, an inbox, those that are done */
-	struct session *session; /* there until the request is back in the pool, even if the client has gone */
-	uint32_t index;          /* in the pool */
+	struct request *next;            /* in a list: of the free ones, an inbox, those that are done */
+	struct request *older, *younger; /* of the same session, under its lock */
+	struct session *session;         /* there until the request is back in the pool, even if the client has gone */
+	uint32_t index;                  /* in the pool */
 	enum request_state state;
 	uint32_t outcome;  /* atomic: enum request_outcome */
 	uint32_t load;     /* what its queue counts for it */
 	uint8_t op, flags; /* GYRE_OP_*, GYRE_SQE_* */
 	uint16_t priority;
-	uint32_t uid;   /* of the peer: fairness */
-	uint32_t grant; /* completions that its CQ keeps room for, in this step; 0: paused */
+	struct user *user; /* whose share it is served from */
+	bool is_above;     /* it goes before other users' requests */
+	uint8_t place;     /* enum request_place */
+	uint32_t grant;    /* completions that its CQ keeps room for, in this step; 0: paused */
 	uint64_t user_data, deadline_ns, arrival_ns;
+	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
+	uint64_t arrival, ticket;
+	uint32_t n_turn; /* sched: rows of its prompt since then */
+	uint32_t seat;   /* sched: where it is in the batch, if it is */
 	uint32_t max_tokens;
 
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */

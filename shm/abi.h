@@ -96,7 +96,7 @@ struct gyre_message {
 struct gyre_sqe {
 	uint8_t opcode;
 	uint8_t flags;
-	uint16_t priority;   /* 0 highest; 128 default by libgyre; up to 255 */
+	uint16_t priority;   /* among requests of its user: 0 highest; 128 default by libgyre; up to 255 */
 	uint32_t max_tokens; /* GENERATE: 0 = up to the context */
 	uint64_t user_data;
 	uint32_t data_off; /* in the arena */

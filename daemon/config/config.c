@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { KIND_STRING, KIND_U32, KIND_BYTES };
+enum option_kind { KIND_STRING, KIND_U32, KIND_BYTES, KIND_UIDS };
 
 struct option_row {
 	const char *key, *argument, *preset, *text;
@@ -45,7 +45,14 @@ static const struct option_row rows[] = {
 	{ "chat-date", "DATE", "2024-07-26", "what a chat template that asks for the date is told", KIND_STRING,
 	  FIELD(chat_date), 0, 0 },
 	{ "batch-rows", "N", "512", "rows of one step", KIND_U32, FIELD(batch_rows), 1, 65536 },
-	{ "chunk", "N", "0", "rows of one prompt in a step; 0: batch-rows", KIND_U32, FIELD(chunk), 0, 65536 },
+	{ "chunk", "N", "0", "rows of one prompt in a step at most; 0: as many as its user may have", KIND_U32,
+	  FIELD(chunk), 0, 65536 },
+	{ "share-rows", "N", "0",
+	  "rows of a user in a step that others share, and a quarter of a lone user's prompt rows; 0: measured",
+	  KIND_U32, FIELD(share), 0, 65536 },
+	{ "priority-uids", "UIDS", "",
+	  "such as 0,1000: their priorities below 128 go before everybody's, not only their own", KIND_UIDS,
+	  FIELD(outrank), 0, 0 },
 	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2, avx512vnni or zen4", KIND_STRING, FIELD(isa), 0, 0 },
 	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", KIND_U32, FIELD(n_draft), 0, 16 },
 	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32,
@@ -91,10 +98,32 @@ static int set_number(char *field, const struct option_row *row, const char *val
 	return 0;
 }
 
+/* "0,1000"; nothing: nobody. */
+static int set_uids(struct config_uids *u, const char *key, const char *value, struct error *e)
+{
+	u->n = 0;
+	while (*value) {
+		char *end = NULL;
+		unsigned long uid = isdigit((unsigned char)*value) ? strtoul(value, &end, 10) : UINT32_MAX;
+
+		if (uid >= UINT32_MAX || (*end && *end != ',') || (*end && !end[1]))
+			return error_set(e, -EINVAL,
+					 "%s: '%s': write numbers with commas between them, as in 0,1000 (id -u NAME)",
+					 key, value);
+		if (u->n == CONFIG_UID_MAX)
+			return error_set(e, -EINVAL, "%s: more than %u", key, CONFIG_UID_MAX);
+		u->uid[u->n++] = (uint32_t)uid;
+		value = *end ? end + 1 : end;
+	}
+	return 0;
+}
+
 static int set_row(struct config *c, const struct option_row *row, const char *value, struct error *e)
 {
 	char *field = (char *)c + row->offset;
 
+	if (row->kind == KIND_UIDS)
+		return set_uids((struct config_uids *)field, row->key, value, e);
 	return row->kind == KIND_STRING ? set_string(field, row, value, e) : set_number(field, row, value, e);
 }
 

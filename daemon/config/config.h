@@ -12,6 +12,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONFIG_UID_MAX 16u /* USER_OUTRANK_MAX */
+
+struct config_uids {
+	uint32_t n, uid[CONFIG_UID_MAX];
+};
+
 struct config {
 	char model[PATH_MAX];
 	char socket[PATH_MAX];
@@ -26,7 +32,8 @@ struct config {
 	uint64_t kv_bytes;            /* 0: four full contexts, or what fits */
 	uint64_t session_bytes;       /* 0: half of the memory that is left */
 	uint32_t core_dumps;          /* 1: dumps hold everything, prompts too */
-	uint32_t batch_rows, chunk, n_draft, drain_seconds, spin_us;
+	uint32_t batch_rows, chunk, share, n_draft, drain_seconds, spin_us;
+	struct config_uids outrank; /* users whose priorities count across users */
 };
 
 #define CONFIG_CTX_AUTO    8192u

@@ -60,7 +60,7 @@ static struct gyre_cqe *complete(struct request *r, uint8_t **result)
 static void let_go(struct request *r)
 {
 	r->state = REQUEST_DONE;
-	counter_set32(&r->session->n_held, r->session->n_held - 1);
+	session_leave_place(r->session, r);
 }
 
 static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, uint32_t n)

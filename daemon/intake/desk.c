@@ -30,7 +30,7 @@ void desk_leave(struct intake *i, const struct queue *q)
 /* A session that can be served: it has entries, and they are not waiting for CQ space. */
 static bool has_work(struct intake *i)
 {
-	if (load_acquire(&i->has_mail) || prompt_helper_finished(&i->helper))
+	if (load_acquire(&i->has_mail) || helper_finished(&i->helper))
 		return true;
 	for (uint32_t k = 0; k < i->n_session; k++) {
 		struct session *s = i->session[k];

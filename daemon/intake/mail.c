@@ -7,6 +7,8 @@
 /* Under mail_lock: nobody knows s any more but the control thread. */
 static void give_back(struct intake *i, struct session *s)
 {
+	if (s->user)
+		user_put(s->user);
 	s->next = i->detached;
 	i->detached = s;
 	(void)!write(i->control_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
@@ -54,12 +56,39 @@ struct session *intake_take_detached(struct intake *i)
 	return s;
 }
 
+/* Into, and out of, the circle of its user's sessions. */
+static void link_session(struct intake *i, struct session *s)
+{
+	struct user *u = s->user = user_get(&i->users, s->uid);
+
+	s->before = s->after = s;
+	if (u->turn) {
+		s->after = u->turn;
+		s->before = u->turn->before;
+		s->before->after = s->after->before = s;
+	}
+	u->turn = s; /* a newcomer is looked at next */
+	i->n_user += !u->n_session++;
+}
+
+static void unlink_session(struct intake *i, struct session *s)
+{
+	struct user *u = s->user;
+
+	s->before->after = s->after;
+	s->after->before = s->before;
+	if (u->turn == s)
+		u->turn = s->after == s ? NULL : s->after;
+	i->n_user -= !--u->n_session;
+}
+
 static void admit_session(struct intake *i, struct session *s)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
 
 	s->slot = i->n_session;
 	i->session[i->n_session++] = s;
+	link_session(i, s);
 	if (epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, s->doorbell_fd, &ev) < 0)
 		session_break(s);
 }
@@ -77,6 +106,10 @@ static void drop_session(struct intake *i, struct session *s)
 	epoll_ctl(i->epoll_fd, EPOLL_CTL_DEL, s->doorbell_fd, NULL);
 	i->session[s->slot] = i->session[--i->n_session];
 	i->session[s->slot]->slot = s->slot;
+	unlink_session(i, s);
+	if (s->job)
+		helper_put(&i->helper, s->job);
+	s->job = NULL;
 	if (is_last_ref(s))
 		give_back(i, s);
 }
@@ -103,6 +136,10 @@ void mail_let_go(struct intake *i, struct request *r)
 {
 	struct session *s = r->session;
 
+	lock_take(&s->lock);
+	session_leave_place(s, r);
+	session_unlink(s, r);
+	lock_drop(&s->lock);
 	request_pool_put(&i->pool, r);
 	if (!is_last_ref(s))
 		return;

@@ -113,9 +113,38 @@ struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t
 	return cqe;
 }
 
-void session_flush(struct session *s)
+void session_link(struct session *s, struct request *r)
+{
+	r->older = s->youngest;
+	r->younger = NULL;
+	if (r->older)
+		r->older->younger = r;
+	s->youngest = r;
+}
+
+void session_unlink(struct session *s, struct request *r)
+{
+	if (r->younger)
+		r->younger->older = r->older;
+	else
+		s->youngest = r->older;
+	if (r->older)
+		r->older->younger = r->younger;
+}
+
+void session_leave_place(struct session *s, struct request *r)
+{
+	if (r->place == REQUEST_OWN_PLACE)
+		__atomic_store_n(&s->has_own, 0, __ATOMIC_RELAXED);
+	else if (r->place == REQUEST_SHARED_PLACE)
+		__atomic_fetch_sub(&r->user->n_extra, 1, __ATOMIC_RELAXED);
+	r->place = REQUEST_NOWHERE;
+}
+
+bool session_flush(struct session *s)
 {
 	bool is_touched;
+	int is_parked;
 
 	lock_take(&s->lock);
 	is_touched = s->is_touched;
@@ -124,6 +153,8 @@ void session_flush(struct session *s)
 		cq_producer_commit(&s->cq);
 	lock_drop(&s->lock);
 	/* Never blocking: if the buffer is full, the client has unread wake-ups already. */
-	if (is_touched && doorbell_wake_client(s->region.client, s->region.daemon) == GYRE_PARKED_SOCKET)
+	is_parked = is_touched ? doorbell_wake_client(s->region.client, s->region.daemon) : 0;
+	if (is_parked == GYRE_PARKED_SOCKET)
 		(void)!send(s->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return is_parked;
 }

@@ -10,6 +10,7 @@
 #ifndef GYRE_DAEMON_INTAKE_SESSION_H
 #define GYRE_DAEMON_INTAKE_SESSION_H
 
+#include "daemon/request.h"
 #include "daemon/util/lock.h"
 #include "shm/region.h"
 #include "shm/ring.h"
@@ -30,14 +31,20 @@ struct session {
 	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
 	bool is_paused; /* intake's: it has entries that wait for CQ space */
 
+	/* Intake's, once it is in its table. */
+	struct user *user;
+	struct session *before, *after; /* of the same user, in a circle */
+	struct helper_job *job;         /* the entry at the head: a long prompt, not all of which has been copied yet */
+
 	/* Under the lock, as are the live counters of the daemon page. What each step uses lies together. */
 	struct cq_producer cq;
 	uint32_t n_promised; /* CQ entries kept for requests of steps under way */
 	bool is_touched;     /* reserved entries wait for session_flush */
 	uint32_t is_gone;    /* atomic, without the lock: nobody reads the CQ any more */
 	struct lock lock;
-	uint32_t n_held; /* requests whose last completion has not been written; looked at without the lock */
-	uint32_t n_ref;  /* atomic, without the lock: intake's, until the client has gone, and one of each request */
+	struct request *youngest; /* its requests, from the last one taken */
+	uint32_t has_own;         /* atomic: a request of it is in its own place; looked at without the lock */
+	uint32_t n_ref; /* atomic, without the lock: intake's, until the client has gone, and one of each request */
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
@@ -59,7 +66,13 @@ void session_unpromise(struct session *s, uint32_t n);
 /* The next completion, or NULL: no space. *result may be NULL. Published by session_flush. */
 struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t **result);
 
-/* Publishes what session_complete gave out, to whomever, and wakes the client if it is parked. Takes the lock. */
-void session_flush(struct session *s);
+/* A request of it comes in, and goes back to the pool. */
+void session_link(struct session *s, struct request *r);
+void session_unlink(struct session *s, struct request *r);
+/* The place of r in the pool is another's to take. Once is enough. */
+void session_leave_place(struct session *s, struct request *r);
+
+/* Publishes what session_complete gave out, to whomever, and wakes the client if it is parked: true. Takes the lock. */
+bool session_flush(struct session *s);
 
 #endif

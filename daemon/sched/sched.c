@@ -1,4 +1,5 @@
-#include "daemon/sched/sched.h"
+#include "daemon/sched/blocks.h"
+#include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
@@ -6,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ENDED_SHARE 16u /* ends of a user's that are told in a step that it shares: TOKENIZE copies a KiB for each */
 
 void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 {
@@ -18,23 +21,16 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 		s->o.n_piece = 2;
 }
 
-static void release_blocks(struct sched *s, struct request *r)
-{
-	while (r->n_block)
-		kv_put(s->kv, r->block[--r->n_block]);
-	r->n_past = 0;
-}
-
-static bool is_eligible(const struct request *r)
-{
-	return r->state == REQUEST_WAITING || r->state == REQUEST_RUNNING;
-}
+/* ---- what there is ---- */
 
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
 	uint64_t now = q->n_live ? batch_now_ns() : 0; /* an idle turn reads no clock */
+	uint32_t most = s->n_who > 1 ? ENDED_SHARE : BATCH_SEQ_MAX;
 
+	for (uint32_t i = 0; i < s->n_who; i++)
+		s->user[s->who[i].item].n_ended = 0;
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
@@ -47,94 +43,26 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 		else if (is_eligible(r) && n_block > s->kv->n_block)
 			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
 		if (r->state == REQUEST_ENDED || r->state == REQUEST_DONE)
-			release_blocks(s, r);
-		if (r->state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX) /* else in the next step */
+			blocks_release(s, r);
+		if (r->state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
+		    s->user[r->user->index].n_ended++ < most) /* else in the next step */
 			b->ended[b->n_ended++] = r;
 	}
 	queue_reap(q);
 }
 
-/* Insertion: the list is nearly in order already, and qsort may allocate. */
-static void sort_by_key(struct sched_rank *rank, uint32_t n)
+/* Each block of the pool is free, or held by one live request. */
+static void check_blocks(const struct sched *s, const struct queue *q)
 {
-	for (uint32_t i = 1; i < n; i++) {
-		struct sched_rank v = rank[i];
-		uint32_t k = i;
+	uint64_t n = 0;
 
-		for (; k > 0 && rank[k - 1].key > v.key; k--)
-			rank[k] = rank[k - 1];
-		rank[k] = v;
-	}
+	for (uint32_t i = 0; i < q->n_live; i++)
+		n += q->live[i]->n_block;
+	if (kv_check(s->kv, n) < 0)
+		abort();
 }
 
-/* key = priority | how many of the same uid and priority came before | arrival. */
-static void rank_requests(struct sched *s, const struct queue *q)
-{
-	s->n_rank = 0;
-	for (uint32_t i = 0; i < q->n_live; i++) {
-		struct request *r = q->live[i];
-		uint64_t turn = 0;
-
-		if (!is_eligible(r) || !r->grant)
-			continue;
-		for (uint32_t k = 0; k < s->n_rank; k++)
-			turn += s->rank[k].request->uid == r->uid && s->rank[k].request->priority == r->priority;
-		s->rank[s->n_rank++] = (struct sched_rank){ r, (uint64_t)r->priority << 32 | turn << 16 | i, 0 };
-	}
-	sort_by_key(s->rank, s->n_rank);
-}
-
-static void preempt(struct sched *s, struct request *r)
-{
-	release_blocks(s, r);
-	r->state = REQUEST_WAITING;
-	counter_add(&s->n_preempted, 1);
-}
-
-/* A paused holder first (it makes no progress with them), else the last in order behind rank[i]. */
-static struct request *find_victim(struct sched *s, const struct queue *q, uint32_t i)
-{
-	for (uint32_t k = s->n_rank; k-- > i + 1;)
-		if (s->rank[k].request->n_block)
-			return s->rank[k].request;
-	for (uint32_t k = q->n_live; k-- > 0;)
-		if (is_eligible(q->live[k]) && !q->live[k]->grant && q->live[k]->n_block)
-			return q->live[k];
-	return NULL;
-}
-
-/* Blocks for positions [0, n); as many as can be had. */
-static void cover(struct sched *s, const struct queue *q, uint32_t i, uint32_t n)
-{
-	struct request *r = s->rank[i].request;
-
-	while (r->n_block * s->o.block_len < n) {
-		struct request *victim;
-
-		if (kv_alloc(s->kv, &r->block[r->n_block]) == 0) {
-			r->n_block++;
-			continue;
-		}
-		victim = find_victim(s, q, i);
-		if (!victim)
-			return;
-		preempt(s, victim);
-	}
-}
-
-/* In order of rank, so that who is served first also gets blocks first. */
-static void take_blocks(struct sched *s, const struct queue *q)
-{
-	for (uint32_t i = 0; i < s->n_rank; i++) {
-		struct request *r = s->rank[i].request;
-		uint32_t want = min_u32(r->n_token - r->n_past, s->o.chunk);
-		uint32_t room;
-
-		cover(s, q, i, r->n_past + want);
-		room = r->n_block * s->o.block_len;
-		s->rank[i].n_row = room > r->n_past ? min_u32(want, room - r->n_past) : 0;
-	}
-}
+/* ---- rows ---- */
 
 static bool is_decode(const struct request *r)
 {
@@ -154,59 +82,133 @@ static uint32_t count_logits(const struct request *r, uint32_t n_row)
 }
 
 /* SCORE wants logits of many rows: no more in a step than there is room for, here or in its completion ring. */
-static uint32_t fit_logits(const struct sched *s, const struct sched_rank *k, uint32_t n_row, uint32_t room)
+static uint32_t fit_logits(const struct sched *s, const struct request *r, uint32_t n_row, uint32_t room)
 {
-	room = min_u32(room, (k->request->grant - REQUEST_END_PIECES) / s->o.n_piece);
-	while (n_row && count_logits(k->request, n_row) > room)
-		n_row -= count_logits(k->request, n_row) - room;
+	room = min_u32(room, (r->grant - REQUEST_END_PIECES) / s->o.n_piece);
+	while (n_row && count_logits(r, n_row) > room)
+		n_row -= count_logits(r, n_row) - room;
 	return n_row;
 }
 
-static void add_rows(struct sched *s, struct batch *b, bool want_decode, uint32_t *n_row, uint32_t *n_logit)
+/* As many rows of r as its user's share, the step and the pool have room for. */
+static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t most)
 {
-	for (uint32_t i = 0; i < s->n_rank && b->n_seq < BATCH_SEQ_MAX; i++) {
-		struct sched_rank *k = &s->rank[i];
-		struct request *r = k->request;
-		uint32_t n;
+	const struct sched_user *u = &s->user[r->user->index];
+	uint32_t n = min_u32(min_u32(r->n_token - r->n_past, most), min_u32(u->n_row, s->o.n_row - s->n_row)), room;
 
-		if (is_decode(r) != want_decode)
-			continue;
-		n = fit_logits(s, k, min_u32(k->n_row, s->o.n_row - *n_row), b->n_logit_max - *n_logit);
-		if (!n || !r->n_block)
-			continue;
-		r->state = REQUEST_RUNNING;
-		if (r->n_past < r->n_prompt)
-			counter_add(&s->n_token_prompt, min_u32(n, r->n_prompt - r->n_past));
-		b->seq[b->n_seq++] =
-			(struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
-		*n_row += n;
-		*n_logit += count_logits(r, n);
+	n = fit_logits(s, r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
+	if (!n)
+		return 0;
+	blocks_cover(s, q, b, r, r->n_past + n);
+	room = r->n_block * s->o.block_len;
+	return room > r->n_past ? min_u32(n, room - r->n_past) : 0;
+}
+
+static void add_rows(struct sched *s, struct queue *q, struct batch *b, struct request *r, uint32_t n)
+{
+	struct sched_user *u = &s->user[r->user->index];
+	uint32_t n_logit = count_logits(r, n);
+
+	r->seat = b->n_seq;
+	b->seq[b->n_seq++] = (struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
+	s->n_row += n;
+	s->n_logit += n_logit;
+	u->n_row -= n;
+	u->n_logit -= n_logit;
+	u->n_seat--;
+	r->n_turn += n;
+	if (is_decode(r) || r->n_turn >= s->o.n_row) {
+		r->n_turn = 0;
+		r->ticket = ++q->n_ticket;
 	}
 }
 
-/* Each block of the pool is free, or held by one live request. */
-static void check_blocks(const struct sched *s, const struct queue *q)
+/* Of a user's share, a quarter is for prompts, if it has any: so its streams do not keep its own newcomers out. */
+static uint32_t held_back(const struct sched *s, uint32_t n)
 {
-	uint64_t n = 0;
+	return n > 1 ? max_u32(n / 4, 1) : s->n_plan & 1;
+}
 
-	for (uint32_t i = 0; i < q->n_live; i++)
-		n += q->live[i]->n_block;
-	if (kv_check(s->kv, n) < 0)
-		abort();
+/* One user's streams, or its prompts, in its order. */
+static void serve(struct sched *s, struct queue *q, struct batch *b, struct sched_user *u, bool want_decode)
+{
+	uint32_t most = want_decode ? 1 : s->o.chunk, left = want_decode ? UINT32_MAX : turn_prompt_rows(s);
+	uint32_t keep_row = 0, keep_seat = 0;
+
+	if (want_decode && u->n_prompt) {
+		keep_row = held_back(s, u->n_row);
+		keep_seat = held_back(s, u->n_seat);
+	}
+	for (uint32_t i = u->first; i < u->first + u->n_rank && b->n_seq < BATCH_SEQ_MAX; i++) {
+		struct request *r = q->live[s->rank[i].item];
+		uint32_t n;
+
+		if (u->n_row <= keep_row || u->n_seat <= keep_seat)
+			break;
+		if (is_decode(r) != want_decode)
+			continue;
+		n = fit_rows(s, q, b, r, min_u32(most, left));
+		left -= n;
+		if (n)
+			add_rows(s, q, b, r, n);
+	}
+}
+
+static void serve_all(struct sched *s, struct queue *q, struct batch *b, bool want_decode)
+{
+	for (uint32_t i = 0; i < s->n_user; i++)
+		serve(s, q, b, &s->user[s->who[i].item], want_decode);
+}
+
+/* Guesses that its user's share has room for, behind its own rows. */
+static uint32_t spare_rows(struct sched *s, const struct batch_seq *k)
+{
+	struct sched_user *u = &s->user[k->request->user->index];
+	uint32_t n = is_decode(k->request) ? min_u32(s->o.n_draft, u->n_row) : 0;
+
+	u->n_row -= n;
+	return n;
+}
+
+/* Those that keep their rows: a user that gave blocks up may have lost some. */
+static void close_batch(struct sched *s, struct batch *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		struct batch_seq *k = &b->seq[n];
+		struct request *r = b->seq[i].request;
+
+		*k = b->seq[i];
+		if (!k->n_row)
+			continue;
+		n++;
+		k->n_spare = spare_rows(s, k);
+		r->state = REQUEST_RUNNING;
+		if (r->n_past < r->n_prompt)
+			counter_add(&s->n_token_prompt, min_u32(k->n_row, r->n_prompt - r->n_past));
+	}
+	b->n_seq = n;
 }
 
 bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint32_t n_row = 0, n_logit = 0;
-
+	turn_measure(s, b->n_row, b->forward_ns);
 	settle(s, q, b);
-	rank_requests(s, q);
-	take_blocks(s, q);
+	turn_take_census(s, q);
+	blocks_choose_grower(s, q);
+	turn_sort(s, q);
+	blocks_set_limits(s);
+	turn_share_step(s, b->n_logit_max);
 	if (GYRE_CHECK)
 		check_blocks(s, q);
-	b->n_seq = 0;
-	add_rows(s, b, true, &n_row, &n_logit);
-	add_rows(s, b, false, &n_row, &n_logit);
+	s->n_plan++;
+	s->n_row = s->n_logit = b->n_seq = 0;
+	serve_all(s, q, b, true);
+	serve_all(s, q, b, false);
+	close_batch(s, b);
+	turn_note_served(s, b);
+	s->is_stuck |= s->n_rank && !b->n_seq;
 	batch_layout(b);
 	b->n_token = 0;
 	profile_lap(PROFILE_PLAN);

@@ -1,10 +1,12 @@
 /*
  * Which rows ride in the next step. Continuous batching: every running stream gets its row first, then prompts are read
- * in chunks within the step's row budget. Order of service: priority, then turns between uids, then arrival.
+ * in chunks. Rows, seats, logit rows and KV blocks are divided between the users that want them (README.md has the bounds);
+ * within a user priority orders, then turns.
  *
- * KV blocks are taken as positions are reached. When the pool is short, the last in that order gives its blocks up and is
- * recomputed later; by the numerical contract its stream does not change. The first in order can always be served, so
- * there is no deadlock. Owner: the leader thread. Nothing here allocates after sched_init.
+ * KV blocks are taken as positions are reached. When the pool is short, the user that holds most beyond its share gives up what
+ * it took last; that is recomputed later, and by the numerical contract no stream changes. Within its share a user's first request
+ * can always be served, and each user in turn may outgrow it, so there is no deadlock. Owner: the leader thread. Nothing here
+ * allocates after sched_init; planning takes O(live) and a sort of what is nearly sorted.
  */
 #ifndef GYRE_DAEMON_SCHED_SCHED_H
 #define GYRE_DAEMON_SCHED_SCHED_H
@@ -14,24 +16,50 @@
 
 struct sched_options {
 	uint32_t n_row;     /* rows of one step */
-	uint32_t chunk;     /* rows of one prompt in one step; 0: n_row */
+	uint32_t chunk;     /* rows of one prompt in one step; 0: as many as there is room for */
 	uint32_t n_draft;   /* guesses per stream and step at most */
 	uint32_t block_len; /* positions per KV block */
 	uint32_t n_piece;   /* completions that a token's bytes take at most; 0: 2 */
+	uint32_t share; /* rows of a user in a step that it shares; 0: as many as take as long as a step of one row */
 };
 
+/* What is sorted: live requests, users. */
 struct sched_rank {
-	struct request *request;
-	uint64_t key;   /* smaller is served first */
-	uint32_t n_row; /* rows its blocks have room for in this step; 0: none */
+	uint64_t key;  /* smaller is served first */
+	uint32_t item; /* index into queue.live, or of the user */
+};
+
+/* A user in this engine. But for `turn`, of this step. */
+struct sched_user {
+	uint64_t turn;                   /* when it was last served: a number, not a time */
+	uint32_t n_live, n_ended;        /* requests; those whose end is told in this step */
+	uint32_t n_block, n_limit;       /* KV blocks it holds, and up to how many it may take from others */
+	uint32_t first, n_rank;          /* its part of rank[] */
+	uint32_t n_prompt;               /* of these, how many have more than one row to run */
+	uint32_t oldest;                 /* in live: its first request by priority and arrival */
+	uint32_t n_row, n_seat, n_logit; /* what is left of its share in this step */
+	bool is_above;
 };
 
 struct sched {
 	struct kv *kv;
 	struct sched_options o;
-	uint32_t n_rank;
-	struct sched_rank rank[QUEUE_REQUEST_MAX];
-	uint64_t n_preempted, n_token_prompt;
+	uint64_t n_preempted, n_token_prompt; /* n_preempted: blocks taken back */
+	uint64_t n_plan, n_turn;
+	uint64_t one_ns, row_ns; /* measured: a step of one row; a row of a step of many */
+
+	/* Of this step. */
+	uint32_t n_rank, n_user; /* requests that may run; users that have one */
+	uint32_t n_above;        /* users that go before others */
+	uint32_t n_who;          /* users with any request: of who[], the first n_user may run */
+	uint32_t n_row, n_logit; /* taken so far */
+	struct sched_rank rank[QUEUE_REQUEST_MAX], who[USER_MAX], spare[QUEUE_REQUEST_MAX];
+	struct sched_user user[USER_MAX];
+
+	/* The request whose user may hold more blocks than its share until it ends. 0: none. */
+	uint64_t grower;
+	uint32_t grower_user, grower_need;
+	bool is_stuck; /* and nobody could run beside it: it may have all */
 };
 
 void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o);

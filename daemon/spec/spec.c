@@ -58,7 +58,7 @@ void spec_draft(struct spec *s, struct batch *b)
 		if (!r->n_draft)
 			r->n_draft = 1;
 		from = spec_lookup(r->token, r->n_token);
-		n = min_u32(min_u32(room_for(s, r), r->n_token - from), min_u32(left, s->n_draft));
+		n = min_u32(min_u32(room_for(s, r), r->n_token - from), min_u32(left, q->n_spare));
 		memcpy(r->token + r->n_token, r->token + from, n * sizeof(*r->token));
 		q->n_draft = n;
 		q->n_row += n;

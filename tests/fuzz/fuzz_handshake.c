@@ -64,7 +64,7 @@ static void drain(void)
 			if (r->state != REQUEST_DONE) /* a client that has gone */
 				check_request(r);
 			r->state = REQUEST_DONE;
-			r->session->n_held--; /* as emit does */
+			session_leave_place(r->session, r); /* as emit does */
 		}
 		queue_reap(&queue);
 	} while (queue.done || intake.pool.n_live);

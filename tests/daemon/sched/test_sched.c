@@ -16,12 +16,13 @@ static struct queue q;
 static struct batch b;
 static struct kv kv;
 static struct sched s;
+static struct user user;
 static _Alignas(64) uint8_t mem[4 * 64];
 static const struct kv_mem node = { mem, 1, 64 };
 
 static int setup(void **state)
 {
-	struct sched_options o = { .n_row = 64, .block_len = 32 };
+	struct sched_options o = { .n_row = 64, .block_len = 32, .share = 64 };
 
 	(void)state;
 	assert_int_equal(request_pool_init(&pool, 8, N_CTX, 32, false), 0);
@@ -46,6 +47,7 @@ static struct request *add(uint32_t n_prompt, uint16_t priority)
 {
 	struct request *r = request_pool_get(&pool);
 
+	r->user = &user;
 	r->op = GYRE_OP_GENERATE;
 	r->n_prompt = r->n_token = n_prompt;
 	r->priority = priority;

@@ -1,0 +1,192 @@
+#include "daemon/intake/helper.h"
+#include "daemon/intake/session.h"
+#include "shm/atomic.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static bool is_in_hand(const struct helper *h, const struct user *u)
+{
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		if (load_relaxed(&h->job[i].state) == HELPER_JOB_READING && h->job[i].user == u)
+			return true;
+	return false;
+}
+
+static bool is_before(const struct helper *h, const struct helper_job *a, const struct helper_job *b)
+{
+	uint64_t turn_a = h->turn[a->user->index], turn_b = h->turn[b->user->index];
+
+	return turn_a != turn_b ? turn_a < turn_b : a->number < b->number;
+}
+
+struct helper_job *helper_choose(struct helper *h, bool is_short)
+{
+	struct helper_job *best = NULL;
+
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++) {
+		struct helper_job *job = &h->job[i];
+
+		/* Pairs with the store in helper_submit. */
+		if (load_acquire(&job->state) != HELPER_JOB_QUEUED || (is_short && job->n > HELPER_SHORT_BYTES))
+			continue;
+		if (!is_in_hand(h, job->user) && (!best || is_before(h, job, best)))
+			best = job;
+	}
+	return best;
+}
+
+static struct helper_job *wait_for_job(struct helper *h, bool is_short)
+{
+	struct helper_job *job;
+
+	pthread_mutex_lock(&h->lock);
+	while (!(job = helper_choose(h, is_short)) && !h->is_stopping)
+		pthread_cond_wait(&h->cond, &h->lock);
+	if (job) {
+		store_relaxed(&job->state, HELPER_JOB_READING);
+		h->turn[job->user->index] = ++h->n_turn;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return job;
+}
+
+static void finish_job(struct helper *h, struct helper_job *job)
+{
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&h->lock);
+	store_release(&job->state, HELPER_JOB_DONE); /* pairs with the load in helper_finished */
+	__atomic_fetch_add(&h->n_done, 1, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&h->cond); /* its user's next */
+	pthread_mutex_unlock(&h->lock);
+	(void)!write(h->wake_fd, &one, sizeof(one));
+}
+
+/* Nobody waits for the text of a request that has been cancelled, or whose client has gone. */
+static int read_job(struct helper_thread *t, struct helper_job *job)
+{
+	if (!request_is_cancelled(job->request) && !load_acquire(&job->request->session->is_gone))
+		return prompt_read(&t->reader, job->request, &job->geometry, job->data, job->n, job->sqe.split);
+	explicit_bzero(job->data, job->n);
+	return -ECANCELED;
+}
+
+static void *helper_main(void *arg)
+{
+	struct helper_thread *t = arg;
+	struct helper_job *job;
+
+	pthread_setname_np(pthread_self(), "gyred-text");
+	if (!t->is_short)
+		setpriority(PRIO_PROCESS, (id_t)gettid(), HELPER_NICE);
+	while ((job = wait_for_job(t->helper, t->is_short))) {
+		job->res = read_job(t, job);
+		job->n = 0; /* it has been wiped */
+		finish_job(t->helper, job);
+	}
+	return NULL;
+}
+
+static int start_thread(struct helper *h, uint32_t i, const struct vocab *v, const struct chat *chat, uint32_t text_max)
+{
+	struct helper_thread *t = &h->thread[i];
+	int r;
+
+	t->helper = h;
+	t->is_short = i < HELPER_SHORT;
+	r = prompt_reader_init(&t->reader, v, CHAT_OUTPUT_BYTES(text_max));
+	if (r == 0)
+		r = chat_reader_init(&t->chat, chat, v, text_max);
+	t->reader.chat = &t->chat;
+	if (r == 0)
+		r = -pthread_create(&t->thread, NULL, helper_main, t);
+	t->is_running = r == 0;
+	return r;
+}
+
+int helper_init(struct helper *h, const struct vocab *v, const struct chat *chat, uint32_t text_max, int wake_fd)
+{
+	int r = 0;
+
+	memset(h, 0, sizeof(*h));
+	h->wake_fd = wake_fd;
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->cond, NULL);
+	for (uint32_t i = 0; i < HELPER_JOB_MAX && r == 0; i++)
+		if (!(h->job[i].data = malloc(text_max)))
+			r = -ENOMEM;
+	for (uint32_t i = 0; i < HELPER_THREAD_MAX && r == 0; i++)
+		r = start_thread(h, i, v, chat, text_max);
+	if (r < 0)
+		helper_deinit(h);
+	return r;
+}
+
+void helper_deinit(struct helper *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->is_stopping = true;
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->lock);
+	for (uint32_t i = 0; i < HELPER_THREAD_MAX; i++) {
+		if (h->thread[i].is_running)
+			pthread_join(h->thread[i].thread, NULL);
+		chat_reader_deinit(&h->thread[i].chat);
+		prompt_reader_deinit(&h->thread[i].reader);
+	}
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		free(h->job[i].data);
+	memset(h, 0, sizeof(*h));
+}
+
+struct helper_job *helper_get(struct helper *h, struct user *u)
+{
+	struct helper_job *job = NULL;
+	uint32_t n_free = 0, n_own = 0;
+
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		if (load_relaxed(&h->job[i].state) == HELPER_JOB_FREE) {
+			job = &h->job[i];
+			n_free++;
+		} else {
+			n_own += h->job[i].user == u;
+		}
+	if (!job || n_free <= n_own)
+		return NULL;
+	job->user = u;
+	job->n = 0;
+	store_relaxed(&job->state, HELPER_JOB_FILLING);
+	return job;
+}
+
+void helper_submit(struct helper *h, struct helper_job *job)
+{
+	pthread_mutex_lock(&h->lock);
+	job->number = ++h->n_job;
+	store_release(&job->state, HELPER_JOB_QUEUED); /* pairs with the load in helper_choose */
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->lock);
+}
+
+struct helper_job *helper_finished(struct helper *h)
+{
+	if (!load_acquire(&h->n_done))
+		return NULL;
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		if (load_acquire(&h->job[i].state) == HELPER_JOB_DONE) /* pairs with the store in finish_job */
+			return &h->job[i];
+	return NULL;
+}
+
+void helper_put(struct helper *h, struct helper_job *job)
+{
+	if (load_relaxed(&job->state) == HELPER_JOB_DONE)
+		__atomic_fetch_sub(&h->n_done, 1, __ATOMIC_RELAXED);
+	explicit_bzero(job->data, job->n);
+	explicit_bzero(job->sampling.stop, job->sampling.n_stop * sizeof(job->sampling.stop[0]));
+	store_relaxed(&job->state, HELPER_JOB_FREE);
+}

@@ -1,0 +1,165 @@
+#include "daemon/sched/blocks.h"
+#include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
+
+/* ---- limits ---- */
+
+static uint32_t need_of(const struct sched *s, const struct request *r)
+{
+	return (r->n_token + s->o.block_len - 1) / s->o.block_len;
+}
+
+static uint32_t count_sharers(const struct sched *s)
+{
+	return s->n_above ? s->n_above : s->n_user;
+}
+
+/* Is it still there to grow? A paused one gives its turn up: its client decides when it goes on. */
+static bool is_growing(struct sched *s, const struct queue *q)
+{
+	if (!s->grower || !is_sharing(s, s->grower_user))
+		return false;
+	for (uint32_t i = 0; i < s->n_rank; i++)
+		if (q->live[s->rank[i].item]->arrival == s->grower) {
+			s->grower_need = need_of(s, q->live[s->rank[i].item]);
+			return true;
+		}
+	return false;
+}
+
+/* Users in turn: the first behind the last one whose oldest request needs more than a share. */
+static void pass_turn(struct sched *s, const struct queue *q)
+{
+	uint32_t share = s->kv->n_block / count_sharers(s), best = USER_MAX;
+
+	for (uint32_t i = 0; i < s->n_user; i++) {
+		uint32_t user = s->who[i].item, away = (user - s->grower_user - 1) % USER_MAX;
+		const struct request *r = q->live[s->user[user].oldest];
+
+		if (!is_sharing(s, user) || need_of(s, r) <= share || away >= best)
+			continue;
+		best = away;
+		s->grower = r->arrival;
+		s->grower_need = need_of(s, r);
+	}
+	if (s->grower)
+		s->grower_user = (s->grower_user + 1 + best) % USER_MAX;
+}
+
+void blocks_choose_grower(struct sched *s, const struct queue *q)
+{
+	if (count_sharers(s) > 1 && is_growing(s, q))
+		return;
+	s->grower = 0;
+	s->is_stuck = false;
+	if (count_sharers(s) > 1)
+		pass_turn(s, q);
+}
+
+/* The limits of all sum up to the pool at most: who is below its limit when no block is free finds somebody above. */
+void blocks_set_limits(struct sched *s)
+{
+	uint32_t n = s->kv->n_block, n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0, growth = share;
+
+	if (s->grower) {
+		growth = max_u32(share, min_u32(s->grower_need, s->is_stuck ? n : max_u32(n / 2, 1)));
+		share = (n - growth) / (n_sharer - 1);
+	}
+	for (uint32_t i = 0; i < s->n_user; i++) {
+		uint32_t user = s->who[i].item;
+		bool is_grower = s->grower && user == s->grower_user;
+
+		s->user[user].n_limit = is_grower ? growth : is_sharing(s, user) ? share : 0;
+	}
+}
+
+/* ---- taking ---- */
+
+/* Its rows of this batch would read what it has lost. */
+static void drop_rows(struct sched *s, struct batch *b, const struct request *r)
+{
+	struct batch_seq *q = &b->seq[r->seat];
+
+	if (r->seat >= b->n_seq || q->request != r)
+		return;
+	s->n_row -= q->n_row;
+	q->n_row = 0;
+}
+
+static void give_up_block(struct sched *s, struct batch *b, struct request *r)
+{
+	drop_rows(s, b, r);
+	kv_put(s->kv, r->block[--r->n_block]);
+	s->user[r->user->index].n_block--;
+	r->n_past = min_u32(r->n_past, r->n_block * s->o.block_len);
+	if (!r->n_block)
+		r->state = REQUEST_WAITING;
+	counter_add(&s->n_preempted, 1);
+}
+
+void blocks_release(struct sched *s, struct request *r)
+{
+	while (r->n_block)
+		kv_put(s->kv, r->block[--r->n_block]);
+	r->n_past = 0;
+}
+
+/* The user furthest above its limit, other than `but`. */
+static struct sched_user *find_richest(struct sched *s, const struct sched_user *but)
+{
+	struct sched_user *best = NULL;
+
+	for (uint32_t i = 0; i < s->n_who; i++) {
+		struct sched_user *u = &s->user[s->who[i].item];
+
+		if (u == but || u->n_block <= u->n_limit)
+			continue;
+		if (!best || u->n_block - u->n_limit > best->n_block - best->n_limit)
+			best = u;
+	}
+	return best;
+}
+
+/* Of a user's requests that come after `key`: a paused holder (it makes no progress with them), or else the last. */
+static struct request *find_last(const struct sched *s, const struct queue *q, const struct sched_user *u, uint64_t key)
+{
+	struct request *last = NULL;
+
+	for (uint32_t i = q->n_live; i-- > 0;) {
+		struct request *r = q->live[i];
+
+		if (&s->user[r->user->index] != u || !is_eligible(r) || !r->n_block)
+			continue;
+		if (!r->grant)
+			return r;
+		if (block_key(s, r) > key && (!last || block_key(s, r) > block_key(s, last)))
+			last = r;
+	}
+	return last;
+}
+
+static struct request *find_victim(struct sched *s, const struct queue *q, const struct request *r)
+{
+	struct sched_user *u = &s->user[r->user->index];
+	struct sched_user *other = u->n_block < u->n_limit ? find_richest(s, u) : NULL;
+	struct request *victim = other ? find_last(s, q, other, 0) : NULL;
+
+	return victim ? victim : find_last(s, q, u, block_key(s, r));
+}
+
+void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
+{
+	while (r->n_block * s->o.block_len < n) {
+		struct request *victim;
+
+		if (kv_alloc(s->kv, &r->block[r->n_block]) == 0) {
+			r->n_block++;
+			s->user[r->user->index].n_block++;
+			continue;
+		}
+		victim = find_victim(s, q, r);
+		if (!victim)
+			return;
+		give_up_block(s, b, victim);
+	}
+}

@@ -1,0 +1,35 @@
+/*
+ * Who may hold how many KV blocks, and who gives some up. Between users: equal limits, one of them in turn a larger one; whoever is
+ * below its limit may take from whoever is furthest above. Within a user: who came first, by priority, takes from who came last.
+ */
+#ifndef GYRE_DAEMON_SCHED_BLOCKS_H
+#define GYRE_DAEMON_SCHED_BLOCKS_H
+
+#include "daemon/sched/sched.h"
+
+/* After the census: chooses who may outgrow its share, if anybody has to. */
+void blocks_choose_grower(struct sched *s, const struct queue *q);
+/* Each user's limit for this step. */
+void blocks_set_limits(struct sched *s);
+/* Blocks for positions [0, n) of r; as many as can be had. Who gives some up may lose its rows of this batch. */
+void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
+void blocks_release(struct sched *s, struct request *r);
+
+/* Users whose requests go before those of others share the pool among them. */
+static inline bool is_sharing(const struct sched *s, uint32_t user)
+{
+	return !s->n_above || s->user[user].is_above;
+}
+
+static inline bool is_eligible(const struct request *r)
+{
+	return r->state == REQUEST_WAITING || r->state == REQUEST_RUNNING;
+}
+
+/* The order in which requests of a user have a right to blocks: smaller comes first. */
+static inline uint64_t block_key(const struct sched *s, const struct request *r)
+{
+	return r->arrival == s->grower ? 1 : (uint64_t)(r->priority + 1) << 48 | r->arrival;
+}
+
+#endif

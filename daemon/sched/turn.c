@@ -1,0 +1,182 @@
+#include "daemon/sched/turn.h"
+#include "daemon/sched/blocks.h"
+#include "daemon/util/minmax.h"
+
+#include <string.h>
+
+#define SHARE_MIN \
+	8u /* rows: even where one takes long, as few as these take no longer each than those of large steps */
+#define ALONE     4u /* shares of prompt rows in a step of one user: what a newcomer waits for */
+#define FEW_ROWS  2u
+#define MANY_ROWS 32u
+
+#define KEY_USER     55 /* of a request's key: user, is not the one that grows, priority, ticket */
+#define KEY_GROWS    54
+#define KEY_PRIORITY 46
+#define KEY_BELOW    63 /* of a user's: does not outrank others, when it was served */
+
+_Static_assert(USER_MAX <= 1u << (64 - KEY_USER), "a user in a key");
+
+/* ---- a share ---- */
+
+/* The least, slowly forgotten: other processes and long contexts only add to it. */
+static void note_least(uint64_t *least, uint64_t ns)
+{
+	uint64_t old = *least + *least / 64 + 1;
+
+	*least = *least && old < ns ? old : ns;
+}
+
+void turn_measure(struct sched *s, uint32_t n_row, uint64_t forward_ns)
+{
+	if (n_row && n_row <= FEW_ROWS)
+		note_least(&s->one_ns, forward_ns);
+	else if (n_row >= MANY_ROWS)
+		note_least(&s->row_ns, forward_ns / n_row);
+}
+
+/* Rows of a user in a step that it shares. */
+static uint32_t share_rows(const struct sched *s)
+{
+	uint64_t n = s->o.share ? s->o.share : SHARE_MIN;
+
+	if (!s->o.share && s->one_ns && s->row_ns && s->one_ns / s->row_ns > n)
+		n = s->one_ns / s->row_ns;
+	return n < s->o.n_row ? (uint32_t)n : s->o.n_row;
+}
+
+uint32_t turn_prompt_rows(const struct sched *s)
+{
+	return min_u32(ALONE * share_rows(s), s->o.n_row);
+}
+
+/* Who outranks others takes what it wants. A part of nothing is one: what a step then has no room for comes in turn. */
+void turn_share_step(struct sched *s, uint32_t n_logit_max)
+{
+	for (uint32_t i = 0; i < s->n_user; i++) {
+		struct sched_user *u = &s->user[s->who[i].item];
+		uint32_t n = u->is_above ? 1 : s->n_user;
+
+		u->n_row = max_u32(s->o.n_row / n, 1);
+		if (n > 1)
+			u->n_row = min_u32(u->n_row, share_rows(s));
+		u->n_seat = max_u32(BATCH_SEQ_MAX / n, 1);
+		u->n_logit = max_u32(n_logit_max / n, 1);
+	}
+}
+
+/* ---- the census ---- */
+
+static void count_in(struct sched *s, const struct queue *q, uint32_t i)
+{
+	const struct request *r = q->live[i];
+	struct sched_user *u = &s->user[r->user->index];
+
+	u->n_block += r->n_block;
+	if (!is_eligible(r) || !r->grant)
+		return;
+	if (!u->n_rank++ || r->priority < q->live[u->oldest]->priority)
+		u->oldest = i;
+	u->n_prompt += r->n_token - r->n_past > 1;
+	u->is_above |= r->is_above;
+	s->rank[s->n_rank++].item = i;
+}
+
+/* Those that may run come first. */
+static void list_users(struct sched *s)
+{
+	for (uint32_t i = 0; i < s->n_who; i++) {
+		struct sched_rank v = s->who[i];
+
+		if (!s->user[v.item].n_rank)
+			continue;
+		s->n_above += s->user[v.item].is_above;
+		s->who[i] = s->who[s->n_user];
+		s->who[s->n_user++] = v;
+	}
+}
+
+void turn_take_census(struct sched *s, const struct queue *q)
+{
+	for (uint32_t i = 0; i < s->n_who; i++) {
+		struct sched_user *u = &s->user[s->who[i].item];
+
+		*u = (struct sched_user){ .turn = u->turn };
+	}
+	s->n_rank = s->n_user = s->n_above = s->n_who = 0;
+	for (uint32_t i = 0; i < q->n_live; i++) {
+		uint32_t user = q->live[i]->user->index;
+
+		if (!s->user[user].n_live++)
+			s->who[s->n_who++].item = user;
+		count_in(s, q, i);
+	}
+	list_users(s);
+}
+
+/* ---- order ---- */
+
+/* Where the ascending run that begins at i ends. */
+static uint32_t run_end(const struct sched_rank *a, uint32_t i, uint32_t n)
+{
+	for (i++; i < n && a[i - 1].key <= a[i].key; i++)
+		;
+	return i;
+}
+
+static void merge(struct sched_rank *to, const struct sched_rank *a, uint32_t n_a, const struct sched_rank *b,
+		  uint32_t n_b)
+{
+	while (n_a && n_b)
+		if (b->key < a->key) {
+			*to++ = *b++;
+			n_b--;
+		} else {
+			*to++ = *a++;
+			n_a--;
+		}
+	memcpy(to, a, n_a * sizeof(*a));
+	memcpy(to + n_a, b, n_b * sizeof(*b));
+}
+
+/* Merges the ascending runs there are, pair by pair, until there is one: often it is one at once. qsort may allocate. */
+static void sort_by_key(struct sched_rank *a, struct sched_rank *spare, uint32_t n)
+{
+	while (run_end(a, 0, n) < n) {
+		for (uint32_t i = 0; i < n;) {
+			uint32_t mid = run_end(a, i, n), end = mid < n ? run_end(a, mid, n) : n;
+
+			merge(spare + i, a + i, mid - i, a + mid, end - mid);
+			i = end;
+		}
+		memcpy(a, spare, n * sizeof(*a));
+	}
+}
+
+static uint64_t request_key(const struct sched *s, const struct request *r)
+{
+	return (uint64_t)r->user->index << KEY_USER | (uint64_t)(r->arrival != s->grower) << KEY_GROWS |
+	       (uint64_t)r->priority << KEY_PRIORITY | (r->ticket & ((1ull << KEY_PRIORITY) - 1));
+}
+
+void turn_sort(struct sched *s, const struct queue *q)
+{
+	for (uint32_t i = 0; i < s->n_rank; i++)
+		s->rank[i].key = request_key(s, q->live[s->rank[i].item]);
+	sort_by_key(s->rank, s->spare, s->n_rank);
+	for (uint32_t i = 0; i < s->n_rank; i += s->user[q->live[s->rank[i].item]->user->index].n_rank)
+		s->user[q->live[s->rank[i].item]->user->index].first = i;
+	for (uint32_t i = 0; i < s->n_user; i++) {
+		const struct sched_user *u = &s->user[s->who[i].item];
+
+		s->who[i].key = (uint64_t)!u->is_above << KEY_BELOW | u->turn;
+	}
+	sort_by_key(s->who, s->spare, s->n_user);
+}
+
+void turn_note_served(struct sched *s, const struct batch *b)
+{
+	/* One number each: among users of one step, who was served last comes last again. */
+	for (uint32_t i = 0; i < b->n_seq; i++)
+		s->user[b->seq[i].request->user->index].turn = ++s->n_turn;
+}

@@ -1,0 +1,313 @@
+/*
+ * Why: anybody may send anything, so what one user sends must not decide what another gets. One user floods an engine with streams and
+ * long prompts at the highest priority; another has one request. What is counted is steps, rows and blocks, never time.
+ */
+#include "daemon/request_pool.h"
+#include "daemon/sched/sched.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_CTX   2048
+#define N_ROW   512
+#define LEN     32
+#define CONTEXT (N_CTX / LEN) /* blocks */
+#define N_POOL  400
+#define N_FLOOD 383 /* what one uid can hold: 255 sessions, and half of what is shared */
+#define SHARE   8u  /* rows: nothing has been measured */
+
+static struct request_pool pool;
+static struct queue q;
+static struct batch b;
+static struct kv kv;
+static struct sched s;
+static struct user user[8];
+static uint64_t n_row_of[8];
+static _Alignas(64) uint8_t mem[64];
+static const struct kv_mem node = { mem, 0, 64 };
+
+static void open_sched(uint32_t n_row, uint32_t n_block, uint32_t n_draft)
+{
+	struct sched_options o = { .n_row = n_row, .block_len = LEN, .n_draft = n_draft };
+
+	assert_int_equal(request_pool_init(&pool, N_POOL, N_CTX, LEN, false), 0);
+	queue_init(&q, false);
+	assert_int_equal(batch_init(&b, N_ROW, 128, 16), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, n_block), 0);
+	sched_init(&s, &kv, &o);
+	memset(n_row_of, 0, sizeof(n_row_of));
+	for (uint32_t i = 0; i < 8; i++)
+		user[i] = (struct user){ .uid = i, .index = i * 61 };
+}
+
+static void close_sched(void)
+{
+	request_pool_deinit(&pool);
+	queue_deinit(&q);
+	batch_deinit(&b);
+	kv_deinit(&kv);
+}
+
+static struct request *add(uint32_t u, uint32_t n_prompt, uint16_t priority, uint32_t n_answer)
+{
+	struct request *r = request_pool_get(&pool);
+
+	assert_non_null(r);
+	r->user = &user[u];
+	r->op = GYRE_OP_GENERATE;
+	r->n_prompt = r->n_token = n_prompt;
+	r->max_tokens = n_answer;
+	r->priority = priority;
+	r->grant = 4;
+	r->state = REQUEST_WAITING;
+	queue_put(&q, r);
+	queue_take(&q);
+	return r;
+}
+
+/* What the other stages do; every block is where it should be. One that has ended gives its slot back. */
+static void step(void)
+{
+	uint64_t n_held = 0;
+
+	sched_plan(&s, &q, &b);
+	assert_true(b.n_row <= s.o.n_row && b.n_seq <= BATCH_SEQ_MAX && b.n_logit <= b.n_logit_max);
+	for (uint32_t i = 0; i < b.n_seq; i++) {
+		struct request *r = b.seq[i].request;
+
+		assert_int_equal(b.seq[i].n_past, r->n_past);
+		assert_true(r->n_block * LEN >= r->n_past + b.seq[i].n_row);
+		n_row_of[r->user->uid] += b.seq[i].n_row;
+		r->n_past += b.seq[i].n_row;
+		if (r->n_past == r->n_token && r->n_token - r->n_prompt < r->max_tokens && r->n_token < N_CTX)
+			r->token[r->n_token++] = 1;
+		else if (r->n_past == r->n_token)
+			r->state = REQUEST_DONE;
+	}
+	for (uint32_t i = 0; i < q.n_live; i++)
+		n_held += q.live[i]->n_block;
+	assert_int_equal(kv_check(&kv, n_held), 0);
+	while (q.done) {
+		struct request *r = q.done;
+
+		q.done = r->next;
+		request_pool_put(&pool, r);
+	}
+}
+
+/* Steps until r is no longer in the engine. */
+static uint32_t steps_to_end(const struct request *r, uint32_t most)
+{
+	uint32_t n = 0;
+
+	for (; r->state != REQUEST_DONE && r->state != REQUEST_FREE; n++) {
+		assert_true(n < most);
+		step();
+	}
+	return n;
+}
+
+/* A flood at priority 0 of prompts of a full context, none of which ends. */
+static void flood(uint32_t u, uint32_t n, uint32_t n_prompt)
+{
+	for (uint32_t i = 0; i < n; i++)
+		add(u, n_prompt, 0, N_CTX);
+}
+
+static void a_priority_orders_its_own_user_only(void **state)
+{
+	struct request *mine;
+
+	(void)state;
+	open_sched(N_ROW, 4 * CONTEXT, 0);
+	flood(0, N_FLOOD, 1000);
+	for (int i = 0; i < 50; i++)
+		step();
+	mine = add(1, 24, 255, 100);
+	step();
+	assert_int_equal(mine->n_past, SHARE); /* at once, and each step from now on */
+	assert_in_range(steps_to_end(mine, 200), 2 + 100, 2 + 100 + 1);
+	close_sched();
+}
+
+/* Streams of another, not prompts: every seat taken, every logit row, and all of the pool. */
+static void streams_of_another_keep_nobody_out(void **state)
+{
+	struct request *mine;
+
+	(void)state;
+	open_sched(N_ROW, 4 * CONTEXT, 0);
+	flood(0, N_FLOOD, 1);
+	for (int i = 0; i < 100; i++)
+		step();
+	assert_int_equal(kv_n_free(&kv), 0);
+	mine = add(1, 24, 128, 60);
+	assert_in_range(steps_to_end(mine, 200), 3 + 60 - 1, 3 + 60 + 1);
+	assert_true(n_row_of[1] >= 24 + 59);
+	close_sched();
+}
+
+/* Two that want all they can get: half of the rows each, however many requests one of them has. */
+static void rows_are_divided_between_users(void **state)
+{
+	uint64_t before[8];
+
+	(void)state;
+	open_sched(N_ROW, 8 * CONTEXT, 0);
+	flood(0, 300, 900);
+	step();
+	flood(1, 1, 900);
+	memcpy(before, n_row_of, sizeof(before));
+	for (int i = 0; i < 100; i++)
+		step();
+	assert_int_equal(n_row_of[1] - before[1], n_row_of[0] - before[0]);
+	assert_int_equal(n_row_of[1] - before[1], 100 * SHARE);
+	/* Alone again, the machine is its own: a prompt's rows in a step are four shares. */
+	for (uint32_t i = 0; i < q.n_live; i++)
+		if (q.live[i]->user == &user[1])
+			request_cancel(q.live[i]);
+	step();
+	memcpy(before, n_row_of, sizeof(before));
+	step();
+	assert_int_equal(n_row_of[0] - before[0], 4 * SHARE);
+	close_sched();
+}
+
+/* A newcomer waits for no more than a step of prompt rows, and a step that is shared has no more than a share of each. */
+static void a_step_is_never_long_because_of_another(void **state)
+{
+	(void)state;
+	open_sched(N_ROW, 8 * CONTEXT, 3);
+	flood(0, 100, 900);
+	for (int i = 0; i < 200; i++) {
+		step();
+		assert_true(b.n_row <= 4 * SHARE);
+	}
+	add(1, 1, 128, 1000);
+	for (int i = 0; i < 200; i++) {
+		uint32_t n_spare = 0;
+
+		step();
+		for (uint32_t k = 0; k < b.n_seq; k++)
+			n_spare += b.seq[k].request->user == &user[0] ? b.seq[k].n_row + b.seq[k].n_spare : 0;
+		assert_in_range(n_spare, 1, SHARE); /* guesses count */
+	}
+	close_sched();
+}
+
+/* More users than a step has rows: turns. */
+static void turns_where_a_step_has_not_a_row_for_each(void **state)
+{
+	(void)state;
+	open_sched(3, 8 * CONTEXT, 0);
+	flood(0, 200, 1000);
+	for (uint32_t u = 1; u < 8; u++)
+		flood(u, 1, 1000);
+	for (int i = 0; i < 160; i++)
+		step();
+	for (uint32_t u = 0; u < 8; u++)
+		assert_in_range(n_row_of[u], 160 * 3 / 8 - 3, 160 * 3 / 8 + 3);
+	close_sched();
+}
+
+/* Waiting prompts hold what they have run and no more; the pool is divided as soon as another wants a part. */
+static void blocks_are_divided_between_users(void **state)
+{
+	struct request *mine;
+	uint32_t n_held = 0;
+
+	(void)state;
+	open_sched(N_ROW, 2 * CONTEXT, 0);
+	flood(0, N_FLOOD, N_CTX - 8);
+	step();
+	for (uint32_t i = 0; i < q.n_live; i++)
+		n_held += q.live[i]->n_block;
+	assert_int_equal(n_held, 1); /* of 32 rows */
+	for (int i = 0; i < 500; i++)
+		step();
+	mine = add(1, N_CTX - 40, 255, 30); /* half of the pool */
+	assert_in_range(steps_to_end(mine, 1000), (N_CTX - 40) / SHARE + 29, (N_CTX - 40) / SHARE + 35);
+	assert_true(s.n_preempted > 0);
+	close_sched();
+}
+
+/* Each needs more than its share: nobody waits for ever, and nobody loses what it has again and again. */
+static void who_needs_more_than_a_share_gets_it_in_turn(void **state)
+{
+	static const uint32_t contexts[] = { 1, 2, 4 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		const struct request *r[8];
+		uint32_t n = 0;
+
+		open_sched(N_ROW, contexts[i] * CONTEXT, 0);
+		for (uint32_t u = 0; u < 8; u++)
+			r[u] = add(u, N_CTX - 100, u, 99);
+		for (uint32_t u = 0; u < 8; u++)
+			n += steps_to_end(r[u], 20000);
+		step(); /* what has ended gives its blocks back in the next one */
+		assert_int_equal(kv_n_free(&kv), kv.n_block);
+		for (uint32_t u = 0; u < 8; u++)
+			assert_in_range(n_row_of[u], N_CTX - 2, 3 * N_CTX); /* what was taken back is computed again */
+		close_sched();
+	}
+}
+
+/* Of a user's own: priority, then turns; a prompt of many steps lets others by, and streams leave prompts some rows. */
+static void a_user_serves_its_own_in_turn(void **state)
+{
+	struct request *small, *urgent;
+
+	(void)state;
+	open_sched(N_ROW, 16 * CONTEXT, 0);
+	flood(1, 1, 1);
+	add(0, 2000, 128, 1);
+	small = add(0, 16, 128, 1);
+	assert_in_range(steps_to_end(small, 100), N_ROW / SHARE, N_ROW / SHARE + 4);
+	for (int i = 0; i < 40; i++)
+		add(0, 1, 128, N_CTX);
+	for (int i = 0; i < 20; i++)
+		step();
+	urgent = add(0, 16, 0, 1);
+	assert_in_range(steps_to_end(urgent, 100), 2, 16 / (SHARE / 4) + 1);
+	close_sched();
+}
+
+/* Whom the configuration lets outrank others does: nobody else, and not at the default priority. */
+static void who_may_outrank_goes_first(void **state)
+{
+	struct request *r;
+	uint64_t before;
+
+	(void)state;
+	open_sched(64, 8 * CONTEXT, 0);
+	flood(0, 10, 900);
+	r = add(1, 300, 0, 1);
+	r->is_above = true;
+	r->priority = 0;
+	assert_in_range(steps_to_end(r, 20), 300 / (4 * SHARE), 300 / (4 * SHARE) + 2);
+	before = n_row_of[0];
+	step();
+	assert_true(n_row_of[0] > before);
+	close_sched();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a_priority_orders_its_own_user_only),
+					    cmocka_unit_test(streams_of_another_keep_nobody_out),
+					    cmocka_unit_test(rows_are_divided_between_users),
+					    cmocka_unit_test(a_step_is_never_long_because_of_another),
+					    cmocka_unit_test(turns_where_a_step_has_not_a_row_for_each),
+					    cmocka_unit_test(blocks_are_divided_between_users),
+					    cmocka_unit_test(who_needs_more_than_a_share_gets_it_in_turn),
+					    cmocka_unit_test(a_user_serves_its_own_in_turn),
+					    cmocka_unit_test(who_may_outrank_goes_first) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
