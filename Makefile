@@ -133,8 +133,9 @@ system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that
 system-numa: all $(BUILD)/tests/system/numa/guest ## gyred on two NUMA nodes, in an emulated machine; skipped with a word without qemu
 	@BUILD=$(BUILD) tools/run-tests tests/system/numa/boot
 HOSTILE_ENTRIES ?= 10000000
-hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries
-	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
+HOSTILE_ROUNDS ?= 1000
+hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries, HOSTILE_ROUNDS (1000) timed requests
+	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) GYRE_HOSTILE_ROUNDS=$(HOSTILE_ROUNDS) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
 SOAK_SECONDS ?= 600
 SOAK_REPLICAS ?= 1
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon of SOAK_REPLICAS (1) for SOAK_SECONDS (600)
