@@ -162,10 +162,10 @@ static void bind_for(struct resolver *r, struct jinja_node *n)
 	}
 	was = open_scope(r, function);
 	n->is_loop_used = loop != SYMBOL_NONE && (n->is_recursive || asks_for(n, loop));
-	if (n->is_loop_used) {
+	if (n->is_loop_used)
 		symbol_look_param(r, loop);
+	if (n->is_loop_used && !r->failed)
 		n->slot = r->symbol[symbol_own(r, loop)].load.slot;
-	}
 	symbol_look_target(r, n->a, true);
 	symbol_look_list(r, n->list, n->n_list);
 	n->scope = made(r, was.n);
@@ -265,6 +265,8 @@ static void bind_parts(struct resolver *r, struct jinja_node *n)
 
 static void bind(struct resolver *r, struct jinja_node *n)
 {
+	if (r->failed) /* names looked at from then on may have no symbol */
+		return;
 	switch (n->type) {
 	case NODE_NAME:
 		bind_name(r, n);
