@@ -76,8 +76,8 @@ static int setup(void **state)
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
 	r = (struct request){ .session = session, .op = GYRE_OP_GENERATE, .state = REQUEST_RUNNING, .n_prompt = 1 };
-	session->n_held = 1;
-	emit_init(&emit, vocab, 1000);
+	session_link(session, &r);
+	emit_init(&emit, vocab, 1000, 1);
 	batch.seq[0].request = &r;
 	batch.out = &out;
 	return 0;
