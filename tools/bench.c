@@ -15,6 +15,7 @@
 #define GROUPS      11 /* of round trips; the median of their means, for a group that was interrupted is no figure */
 #define GROUP       5000
 #define EVENT_GROUP 1000
+#define WAKE_ROUNDS 30
 
 int bench_pin(int cpu)
 {
@@ -106,6 +107,44 @@ double bench_eventfd_ns(int cpu_a, int cpu_b)
 	close(p.fd_there);
 	close(p.fd_back);
 	return median(x, GROUPS);
+}
+
+static void *answer_event(void *arg)
+{
+	struct peer *p = arg;
+	eventfd_t n;
+
+	bench_pin(p->cpu);
+	for (uint32_t i = 1; i <= WAKE_ROUNDS; i++) {
+		eventfd_read(p->fd_there, &n);
+		/* Pairs with the load in bench_wake_ns. */
+		store_release(&p->back, i);
+	}
+	return NULL;
+}
+
+double bench_wake_ns(int cpu_a, int cpu_b, double idle_s)
+{
+	struct peer p = { .cpu = cpu_b, .fd_there = eventfd(0, EFD_CLOEXEC) };
+	pthread_t thread;
+	double x[WAKE_ROUNDS];
+
+	bench_pin(cpu_a);
+	if (p.fd_there < 0 || pthread_create(&thread, NULL, answer_event, &p))
+		return 0;
+	for (uint32_t i = 1; i <= WAKE_ROUNDS; i++) {
+		double until = now_s() + idle_s, begin;
+
+		while ((begin = now_s()) < until)
+			_mm_pause();
+		eventfd_write(p.fd_there, 1);
+		while (load_acquire(&p.back) != i)
+			_mm_pause();
+		x[i - 1] = (now_s() - begin) * 1e9;
+	}
+	pthread_join(thread, NULL);
+	close(p.fd_there);
+	return median(x, WAKE_ROUNDS);
 }
 
 static cpu_set_t mask; /* before the caller was pinned */

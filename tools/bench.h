@@ -61,6 +61,9 @@ double bench_reduce_ns(const struct team_figures *f, uint32_t n, double *latency
 /* Round trips in ns between two pinned threads: of a cache line (a store there, a store back), and of two eventfds. */
 double bench_pingpong_ns(int cpu_a, int cpu_b);
 double bench_eventfd_ns(int cpu_a, int cpu_b);
+/* From an eventfd's write until what it woke, on a core that had nothing to do for idle_s, has answered by a store. A core that idles
+ * for long wakes slowly, in a virtual machine above all. */
+double bench_wake_ns(int cpu_a, int cpu_b, double idle_s);
 
 /* Pin the calling thread. 0 or -errno. */
 int bench_pin(int cpu);

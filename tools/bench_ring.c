@@ -1,6 +1,6 @@
 /*
  * `gyre bench ring`: what the rings add. The daemon's leader is pinned to the first core, we take the second, and the bare
- * cache-line and eventfd round trips run between the same two. Answers are judged by their ratios.
+ * cache-line and eventfd round trips run between the same two, and the wake-up of a core as idle as the daemon's. Answers are judged by their ratios.
  */
 #include "tools/tool.h"
 
@@ -22,7 +22,8 @@
 #define WAIT_NS      10000000000ull
 
 struct figures {
-	double pingpong_ns, eventfd_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns, first_token_added_p50_us;
+	double pingpong_ns, eventfd_ns, wake_ns, nop_spin_p50_ns, nop_spin_p99_ns, nop_park_p50_ns,
+		first_token_added_p50_us;
 	double spin_ratio, park_ratio; /* medians of the turns' ratios to their limits */
 	bool has_first;
 	struct steps stream; /* where the daemon's time went meanwhile */
@@ -148,18 +149,19 @@ static int measure_stream(struct gyre *g, struct figures *f)
 static int print_figures(const struct args *a, const struct figures *f)
 {
 	if (a->json)
-		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o,s:o}", "pingpong_ns", f->pingpong_ns,
+		return print_json(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o,s:o}", "pingpong_ns", f->pingpong_ns,
 					    "nop_spin_ratio", f->spin_ratio, "nop_park_ratio", f->park_ratio,
 					    "nop_spin_p50_ns", f->nop_spin_p50_ns, "nop_spin_p99_ns",
 					    f->nop_spin_p99_ns, "nop_park_p50_ns", f->nop_park_p50_ns, "eventfd_ns",
-					    f->eventfd_ns, "first_token_added_p50_us",
+					    f->eventfd_ns, "wake_ns", f->wake_ns, "first_token_added_p50_us",
 					    f->has_first ? json_real(f->first_token_added_p50_us) : json_null(),
 					    "stream_steps", steps_json(&f->stream)));
 	printf("pingpong                %9.0f ns\nnop_spin_p50            %9.0f ns  (%.2f x pingpong)\nnop_spin_p99    "
 	       "        %9.0f ns\n"
-	       "eventfd                 %9.0f ns\nnop_park_p50            %9.0f ns  (%.2f x eventfd)\n",
-	       f->pingpong_ns, f->nop_spin_p50_ns, f->spin_ratio, f->nop_spin_p99_ns, f->eventfd_ns, f->nop_park_p50_ns,
-	       f->park_ratio);
+	       "eventfd                 %9.0f ns\nwake of an idle core    %9.0f ns\n"
+	       "nop_park_p50            %9.0f ns  (%.2f x wake of an idle core)\n",
+	       f->pingpong_ns, f->nop_spin_p50_ns, f->spin_ratio, f->nop_spin_p99_ns, f->eventfd_ns, f->wake_ns,
+	       f->nop_park_p50_ns, f->park_ratio);
 	if (f->has_first)
 		printf("first_token_added_p50   %9.1f us\n", f->first_token_added_p50_us);
 	printf("\none stream, the client spinning; around the pass: %.2f %% of a step\n",
@@ -171,7 +173,8 @@ static int print_figures(const struct args *a, const struct figures *f)
 /* The daemon sleeps while the limits are taken: it has nothing to do. */
 static int measure_nops(struct gyre *g, const struct topology *t, struct figures *f)
 {
-	double line[TURNS], event[TURNS], spin[TURNS], p99[TURNS], park[TURNS], spin_ratio[TURNS], park_ratio[TURNS];
+	double line[TURNS], event[TURNS], wake[TURNS], spin[TURNS], p99[TURNS], park[TURNS], spin_ratio[TURNS],
+		park_ratio[TURNS];
 
 	for (int i = 0; i < TURNS; i++) {
 		int r;
@@ -179,18 +182,20 @@ static int measure_nops(struct gyre *g, const struct topology *t, struct figures
 		line[i] = bench_pingpong_ns(t->core[1].cpu, t->core[0].cpu);
 		r = measure_spin(g, &spin[i], &p99[i]);
 		event[i] = bench_eventfd_ns(t->core[1].cpu, t->core[0].cpu);
+		wake[i] = bench_wake_ns(t->core[1].cpu, t->core[0].cpu, PARK_AFTER_S); /* as idle as the daemon's */
 		if (r == 0)
 			r = measure_park(g, &park[i]);
 		if (r < 0)
 			return r;
 		spin_ratio[i] = spin[i] / line[i];
-		park_ratio[i] = park[i] / event[i];
+		park_ratio[i] = park[i] / wake[i];
 	}
 	f->pingpong_ns = median(line, TURNS);
 	f->nop_spin_p50_ns = median(spin, TURNS);
 	f->nop_spin_p99_ns = median(p99, TURNS);
 	f->spin_ratio = median(spin_ratio, TURNS);
 	f->eventfd_ns = median(event, TURNS);
+	f->wake_ns = median(wake, TURNS);
 	f->nop_park_p50_ns = median(park, TURNS);
 	f->park_ratio = median(park_ratio, TURNS);
 	return 0;

@@ -236,8 +236,13 @@ static void json_has_what_programs_read(void **state)
 {
 	static const char *const model[] = { "pp_tps",    "tg_tps",       "weights_bytes", "token_bytes",
 					     "read_gbps", "decode_share", "prefill_share" },
-				 *const ring[] = { "pingpong_ns",     "nop_spin_p50_ns", "nop_spin_p99_ns",
-						   "nop_park_p50_ns", "eventfd_ns",      "first_token_added_p50_us" },
+				 *const ring[] = { "pingpong_ns",
+						   "nop_spin_p50_ns",
+						   "nop_spin_p99_ns",
+						   "nop_park_p50_ns",
+						   "eventfd_ns",
+						   "wake_ns",
+						   "first_token_added_p50_us" },
 				 *const answer[] = { "text", "tokens", "prompt_tokens", "end", "tokens_per_second" };
 	json_t *j = parse("$G bench model --json --model $MODEL -p 16 -n 4 -r 1");
 
