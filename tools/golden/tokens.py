@@ -14,7 +14,7 @@ MODEL = sys.argv[1] if len(sys.argv) > 1 else CACHE + "/gyre/SmolLM2-135M-Instru
 CONTROL = 3
 
 
-def reference(path):
+def reference(path, special=True):
     field = {k: f for k, f in GGUFReader(path).fields.items() if k.startswith("tokenizer.ggml")}
     token = field["tokenizer.ggml.tokens"].contents()
     merges = [tuple(m.split(" ")) for m in field["tokenizer.ggml.merges"].contents()]
@@ -23,7 +23,8 @@ def reference(path):
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     t.decoder = decoders.ByteLevel()
     types = field["tokenizer.ggml.token_type"].contents()
-    t.add_special_tokens([AddedToken(s, special=True, normalized=False) for s, k in zip(token, types) if k == CONTROL])
+    if special:
+        t.add_special_tokens([AddedToken(s, special=True, normalized=False) for s, k in zip(token, types) if k == CONTROL])
     return t
 
 
