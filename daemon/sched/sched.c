@@ -195,6 +195,12 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 {
 	turn_measure(s, b->n_row, b->forward_ns);
 	settle(s, q, b);
+	s->n_row = s->n_logit = b->n_seq = b->n_token = 0;
+	if (!q->n_live) { /* a NOP's round trip takes no more of it */
+		batch_layout(b);
+		profile_lap(PROFILE_PLAN);
+		return false;
+	}
 	turn_take_census(s, q);
 	blocks_choose_grower(s, q);
 	turn_sort(s, q);
@@ -203,14 +209,12 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	if (GYRE_CHECK)
 		check_blocks(s, q);
 	s->n_plan++;
-	s->n_row = s->n_logit = b->n_seq = 0;
 	serve_all(s, q, b, true);
 	serve_all(s, q, b, false);
 	close_batch(s, b);
 	turn_note_served(s, b);
 	s->is_stuck |= s->n_rank && !b->n_seq;
 	batch_layout(b);
-	b->n_token = 0;
 	profile_lap(PROFILE_PLAN);
 	return b->n_row || b->n_ended;
 }

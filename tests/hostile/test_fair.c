@@ -3,7 +3,7 @@
  * decide what another gets. Judged by what both were served while both wanted all they could get: rows, texts, entries. Time until
  * the first token and between tokens is printed, for an idle daemon, beside as many honest streams, and under attack.
  *
- * GYRE_HOSTILE_ROUNDS: requests that are timed in each run (10).
+ * GYRE_HOSTILE_ROUNDS: requests that are timed in each run (10). GYRE_HOSTILE_MODEL: a model to serve instead of a tiny one.
  */
 #include "tests/hostile/attack.h"
 
@@ -217,6 +217,8 @@ static void start(void)
 	char *extra[] = { (char *)"--threads", (char *)"1", (char *)"--share-rows", (char *)SHARE_ROWS, NULL };
 
 	tinyd_setup(&d, &tiny_served);
+	if (getenv("GYRE_HOSTILE_MODEL"))
+		assert_int_equal(unlink(d.model) | symlink(getenv("GYRE_HOSTILE_MODEL"), d.model), 0);
 	tinyd_start(&d, extra, NULL, NULL);
 }
 

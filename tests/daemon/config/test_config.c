@@ -52,6 +52,11 @@ static void a_wrong_option_says_what_to_write(void **state)
 		  "kv-bytes: '4GB' is no size; write bytes, or a number with K, M, G or T: 512M" },
 		{ { "--kv-bytes", "17179869184G" },
 		  "kv-bytes: '17179869184G' is not a whole number of less than 2^64" },
+		{ { "--priority-uids", "root" },
+		  "priority-uids: 'root': write numbers with commas between them, as in 0,1000 (id -u NAME)" },
+		{ { "--priority-uids", "0,1000," },
+		  "priority-uids: '1000,': write numbers with commas between them, as in 0,1000 (id -u NAME)" },
+		{ { "--priority-uids", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17" }, "priority-uids: more than 16" },
 		{ { "model.gguf" }, "model.gguf: gyred takes options only; gyred --help lists them" },
 		{ { NULL }, "no model: say --model FILE.gguf" },
 	};
