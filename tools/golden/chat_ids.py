@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 
+import jinja2
 from gguf import GGUFReader, GGUFWriter
 
 import chat
@@ -116,7 +117,10 @@ def main():
         for path in (MODEL, str(folder / "more.gguf")):
             judge = Judge(path)
             for text in templates:
-                template = jinja.compiled(text)
+                try:
+                    template = jinja.compiled(text)
+                except jinja2.TemplateError:
+                    continue  # some in the collection cannot be parsed
                 for messages, variables in chats:
                     want = judge.expected(template, messages, variables)
                     got = ours(path, text, messages, variables, folder)
