@@ -26,15 +26,15 @@ static void make_vocabs(void)
 }
 
 /* Every other stretch of `width` bytes; 0: none, 1: all. How many ranges. */
-static size_t make_ranges(struct text_range *range, size_t len, uint32_t width)
+static size_t make_ranges(struct jinja_range *range, size_t len, uint32_t width)
 {
 	size_t n = 0;
 
 	if (width == 1)
-		range[n++] = (struct text_range){ 0, UINT32_MAX };
+		range[n++] = (struct jinja_range){ 0, UINT32_MAX };
 	else if (width)
 		for (uint32_t at = 0; at < len; at += 2 * width)
-			range[n++] = (struct text_range){ at, at + width };
+			range[n++] = (struct jinja_range){ at, at + width };
 	return n;
 }
 
@@ -61,7 +61,7 @@ static void check(const char *text, size_t len, const uint32_t *id, int n_id, ui
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static struct text_range range[TEXT_MAX / 2];
+	static struct jinja_range range[TEXT_MAX / 2];
 	static struct vocab_scratch *s;
 	static char text[TEXT_MAX];
 	static uint32_t id[TEXT_MAX + 1];
