@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOGIT_BYTES_MAX  (64u << 20) /* of the logit rows of one step */
-#define LOGIT_ROW_MIN    32u
+#define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
+#define LOGIT_ROW_MIN   32u
+/* Addresses, most of them never touched, that the threads for texts will take: four times a stack, an arena, and work space. */
+#define TEXT_ADDRESS     ((size_t)192 << 20)
 #define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 
 static int open_team(struct engine *e, const struct engine_options *o, struct error *why)
@@ -79,12 +81,15 @@ static size_t count_blocks(uint32_t n_position)
 static uint32_t find_room(const struct engine *e, const struct engine_options *o, struct kv_room *room)
 {
 	uint32_t n = model_n_node(e->model), n_left = o->n_engine - o->index;
+	size_t address;
 
 	for (uint32_t i = 0; i < n; i++)
 		room[i] = (struct kv_room){ model_kv_block_bytes(e->model, i),
 					    placement_available("", e->layout.node[i].os_node) / n_left };
 	room[n] = (struct kv_room){ model_kv_bytes(e->model), placement_available("", -1) / n_left };
-	room[n + 1] = (struct kv_room){ model_kv_bytes(e->model), memory_address_room() / n_left };
+	address = memory_address_room();
+	address -= min_size(address, TEXT_ADDRESS);
+	room[n + 1] = (struct kv_room){ model_kv_bytes(e->model), address / n_left };
 	return n + 2;
 }
 

@@ -102,7 +102,7 @@ static void limit_address_space(void *arg)
 
 static void the_default_fits_its_address_space(void **state)
 {
-	struct limit l[] = { { RLIMIT_AS, 500 * MIB }, { RLIMIT_DATA, 300 * MIB } };
+	struct limit l[] = { { RLIMIT_AS, 500 * MIB }, { RLIMIT_DATA, 500 * MIB } };
 
 	(void)state;
 #ifdef GYRE_SANITIZED
