@@ -158,7 +158,7 @@ static int bench_chat(const struct args *a, const struct bench_file *f)
 
 int bench_text_main(const struct args *given)
 {
-	struct bench_file f = { NULL };
+	struct bench_file f = { 0 };
 	struct args a = *given;
 	int code;
 

@@ -100,7 +100,7 @@ static int file_open(struct file *f, const struct args *a)
 	struct error e = { "" };
 	char why[256] = "";
 
-	*f = (struct file){ NULL };
+	*f = (struct file){ 0 };
 	if (gguf_open(&f->g, a->model, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
 	if (vocab_from_gguf(&f->vocab, f->g, why, sizeof(why)) < 0)

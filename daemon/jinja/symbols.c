@@ -212,7 +212,7 @@ static void look_elifs(struct resolver *r, struct branches *all, const struct ji
 	uint32_t mark = r->n, n_flip = r->n_flip;
 
 	for (uint32_t i = 1; i < n->n_list && n->list[i]->a && !r->failed; i++) {
-		struct branches one = { NULL };
+		struct branches one = { 0 };
 
 		symbol_look(r, n->list[i]->a);
 		look_branch(r, &one, n->list[i]);
@@ -225,7 +225,7 @@ static void look_elifs(struct resolver *r, struct branches *all, const struct ji
 static void look_if(struct resolver *r, const struct jinja_node *n)
 {
 	const struct jinja_node *last = n->list[n->n_list - 1];
-	struct branches all = { NULL };
+	struct branches all = { 0 };
 
 	symbol_look(r, n->list[0]->a);
 	look_branch(r, &all, n->list[0]);

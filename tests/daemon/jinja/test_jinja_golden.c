@@ -57,7 +57,7 @@ static bool row_holds(const struct jinja_value *row, const char *variables, size
 {
 	const struct jinja_value *source = row->l.at[0], *want = row->l.at[3];
 	bool with = row->l.at[1]->i, ok = row->l.at[2]->i;
-	struct jinja_output out = { NULL };
+	struct jinja_output out = { 0 };
 	struct jinja *t = NULL;
 	char err[2100] = "";
 	int r;
@@ -135,7 +135,7 @@ static int read_conversations(struct conversation *c)
 /* want: "=hash" of the text, "!hash" of raise_exception's words, "?" another error. */
 static bool conversation_holds(const struct jinja *t, const struct conversation *c, const char *want, const char *name)
 {
-	struct jinja_output out = { NULL };
+	struct jinja_output out = { 0 };
 	struct jinja_value *pair;
 	char err[2100] = "", got[32];
 	int r;
