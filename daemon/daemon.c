@@ -1,11 +1,11 @@
 #include "daemon/daemon.h"
-#include "daemon/chat_gguf.h"
+#include "daemon/text/chat_gguf.h"
 #include "daemon/text/chat.h"
 #include "daemon/util/log.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
-#include "daemon/util/placement.h"
-#include "daemon/vocab_gguf.h"
+#include "daemon/machine/placement.h"
+#include "daemon/text/vocab_gguf.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -5,8 +5,8 @@
 #ifndef GYRE_DAEMON_DAEMON_H
 #define GYRE_DAEMON_DAEMON_H
 
-#include "daemon/engine.h"
-#include "daemon/health.h"
+#include "daemon/engine/engine.h"
+#include "daemon/control/health.h"
 
 struct daemon {
 	struct intake intake;

@@ -1,5 +1,5 @@
 #include "tools/bench.h"
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 #include "daemon/weights/pool.h"
 #include "shm/atomic.h"
 #include "tools/tool.h"

@@ -6,7 +6,7 @@
 #include "tools/tool.h"
 
 #include "daemon/model/model.h"
-#include "daemon/util/topology.h"
+#include "daemon/machine/topology.h"
 #include "daemon/weights/loader.h"
 #include "daemon/weights/weights.h"
 

@@ -5,7 +5,7 @@
 #include "tools/tool.h"
 
 #include "client/client.h"
-#include "daemon/util/topology.h"
+#include "daemon/machine/topology.h"
 #include "shm/atomic.h"
 #include "tools/bench.h"
 #include "tools/steps.h"

@@ -2,7 +2,7 @@
 #ifndef GYRE_TOOLS_BENCH_RUN_H
 #define GYRE_TOOLS_BENCH_RUN_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 #include "daemon/kv/kv.h"
 #include "daemon/model/model.h"
 #include "tools/bench.h"

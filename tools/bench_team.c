@@ -8,7 +8,7 @@
 #include "daemon/model/reduce.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
-#include "daemon/util/topology.h"
+#include "daemon/machine/topology.h"
 #include "tools/bench.h"
 
 #include <errno.h>

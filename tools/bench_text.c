@@ -1,11 +1,11 @@
 /* `gyre bench text`: speed of a model's tokenizer on a text, or of its chat template, on one thread, as the daemon's text helper does it. */
 #include "tools/tool.h"
 
-#include "daemon/chat_gguf.h"
+#include "daemon/text/chat_gguf.h"
 #include "daemon/intake/messages.h"
 #include "daemon/text/chat.h"
-#include "daemon/vocab_gguf.h"
-#include "daemon/weights/gguf.h"
+#include "daemon/text/vocab_gguf.h"
+#include "daemon/gguf/gguf.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* What of this host slows gyre down, and the command that mends it. Reads /proc and /sys; changes nothing. */
 #include "tools/tool.h"
 
-#include "daemon/util/layout_text.h"
+#include "daemon/machine/layout_text.h"
 #include "kernels/kernels.h"
 
 #include <errno.h>

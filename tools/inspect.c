@@ -1,6 +1,6 @@
 #include "tools/tool.h"
 
-#include "daemon/weights/gguf.h"
+#include "daemon/gguf/gguf.h"
 #include "kernels/quant.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The options of every verb, in one table: name, argument, range and explanation stand once, --help prints them. */
 #include "tools/tool.h"
 
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 #include "daemon/util/nearest.h"
 #include "daemon/util/number.h"
 

@@ -1,6 +1,6 @@
 #include "tools/tool.h"
 
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 
 #include <math.h>
 #include <stdarg.h>

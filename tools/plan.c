@@ -4,7 +4,7 @@
  */
 #include "tools/plan.h"
 
-#include "daemon/util/layout_text.h"
+#include "daemon/machine/layout_text.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef GYRE_TOOLS_PLAN_H
 #define GYRE_TOOLS_PLAN_H
 
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 #include "tools/tool.h"
 
 /* Prints how a->model is divided over the layout's nodes, and what 1 to 8 nodes like the n_numa of this machine would bring. */

@@ -1,11 +1,11 @@
 /* Text to token ids. With a daemon it is asked; with --model alone the file's vocabulary is read here: weights are not needed. */
 #include "tools/tool.h"
 
-#include "daemon/chat_gguf.h"
+#include "daemon/text/chat_gguf.h"
 #include "daemon/intake/messages.h"
 #include "daemon/text/chat.h"
-#include "daemon/vocab_gguf.h"
-#include "daemon/weights/gguf.h"
+#include "daemon/text/vocab_gguf.h"
+#include "daemon/gguf/gguf.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "daemon/config/config.h"
 
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 #include "daemon/util/nearest.h"
 #include "daemon/util/number.h"
 

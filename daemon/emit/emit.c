@@ -1,6 +1,6 @@
 #include "daemon/emit/emit.h"
 #include "daemon/emit/hold.h"
-#include "daemon/intake/session.h"
+#include "daemon/session/session.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/log.h"
 #include "daemon/util/minmax.h"

@@ -6,7 +6,7 @@
 #ifndef GYRE_DAEMON_EMIT_EMIT_H
 #define GYRE_DAEMON_EMIT_EMIT_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 #include "daemon/text/text.h"
 
 #define EMIT_SESSION_MAX (2 * BATCH_SEQ_MAX)

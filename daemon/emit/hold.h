@@ -8,7 +8,7 @@
 #ifndef GYRE_DAEMON_EMIT_HOLD_H
 #define GYRE_DAEMON_EMIT_HOLD_H
 
-#include "daemon/request.h"
+#include "daemon/flow/request.h"
 
 /* Bytes held back at most: a stop string but one, and a character but one. */
 #define HOLD_MAX (GYRE_STOP_BYTES_MAX - 1 + 3)

@@ -5,7 +5,7 @@
 #define GYRE_DAEMON_INTAKE_CHAT_H
 
 #include "daemon/intake/messages.h"
-#include "daemon/request.h"
+#include "daemon/flow/request.h"
 
 struct chat_reader {
 	const struct chat *chat; /* NULL: there is no template, and every chat is refused */

@@ -1,5 +1,5 @@
 #include "daemon/intake/helper.h"
-#include "daemon/intake/session.h"
+#include "daemon/session/session.h"
 #include "shm/atomic.h"
 
 #include <errno.h>

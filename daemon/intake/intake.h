@@ -13,9 +13,9 @@
 #define GYRE_DAEMON_INTAKE_INTAKE_H
 
 #include "daemon/intake/helper.h"
-#include "daemon/intake/session.h"
-#include "daemon/queue.h"
-#include "daemon/request_pool.h"
+#include "daemon/session/session.h"
+#include "daemon/flow/queue.h"
+#include "daemon/flow/request_pool.h"
 
 #define INTAKE_SESSION_MAX QUEUE_SESSION_MAX
 #define INTAKE_INLINE_TEXT 128u  /* bytes of a prompt that are read at the desk: 4 us, 17 at the worst */

@@ -5,7 +5,7 @@
 #ifndef GYRE_DAEMON_INTAKE_VALIDATE_H
 #define GYRE_DAEMON_INTAKE_VALIDATE_H
 
-#include "daemon/request.h"
+#include "daemon/flow/request.h"
 
 #include <stddef.h>
 

@@ -10,7 +10,7 @@
 #ifndef GYRE_DAEMON_KV_KV_H
 #define GYRE_DAEMON_KV_KV_H
 
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 
 #include <stddef.h>
 #include <stdint.h>

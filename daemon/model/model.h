@@ -8,7 +8,7 @@
 #ifndef GYRE_DAEMON_MODEL_MODEL_H
 #define GYRE_DAEMON_MODEL_MODEL_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 #include "daemon/kv/kv.h"
 #include "daemon/team/team.h"
 #include "daemon/util/error.h"

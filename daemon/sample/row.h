@@ -5,7 +5,7 @@
 #ifndef GYRE_DAEMON_SAMPLE_ROW_H
 #define GYRE_DAEMON_SAMPLE_ROW_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 #include "daemon/sample/order.h"
 #include "kernels/kernels.h"
 

@@ -15,7 +15,7 @@
 #ifndef GYRE_DAEMON_SAMPLE_SAMPLE_H
 #define GYRE_DAEMON_SAMPLE_SAMPLE_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 #include "daemon/team/share.h"
 #include "kernels/kernels.h"
 

@@ -12,7 +12,7 @@
 #define GYRE_DAEMON_SCHED_SCHED_H
 
 #include "daemon/kv/kv.h"
-#include "daemon/queue.h"
+#include "daemon/flow/queue.h"
 
 struct sched_options {
 	uint32_t n_row;     /* rows of one step */

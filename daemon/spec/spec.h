@@ -6,7 +6,7 @@
 #ifndef GYRE_DAEMON_SPEC_SPEC_H
 #define GYRE_DAEMON_SPEC_SPEC_H
 
-#include "daemon/batch.h"
+#include "daemon/flow/batch.h"
 
 #define SPEC_NGRAM  3u    /* tokens that must match: shorter ones guess wrong too often */
 #define SPEC_WINDOW 4096u /* how far back to look */

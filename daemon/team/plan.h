@@ -11,7 +11,7 @@
 #define GYRE_DAEMON_TEAM_PLAN_H
 
 #include "daemon/util/error.h"
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -10,7 +10,7 @@
 #define GYRE_DAEMON_TEAM_TEAM_H
 
 #include "daemon/util/error.h"
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 #include "daemon/util/profile.h"
 
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * equals, until no pair merges.
  */
 #include "daemon/text/unicode.h"
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * reaches over the space between two words they merge one by one, which changes nothing and stays in the cache.
  */
 #include "daemon/text/unicode.h"
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 static int put_piece(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o)

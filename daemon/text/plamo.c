@@ -5,7 +5,7 @@
  *
  * Unlike llama.cpp, as PLaMo's own: a U+FEFF at the front stays. Bytes that form no character become their own tokens.
  */
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  */
 #include "daemon/text/pre.h"
 
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -3,7 +3,7 @@
  * A character that is no token becomes its bytes' tokens. Words are merged one by one where no token reaches over the space
  * between two: the same tokens, from heaps that stay in the cache.
  */
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 #include <string.h>

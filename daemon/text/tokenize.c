@@ -1,5 +1,5 @@
 /* A whole text: added tokens are cut out first, what lies between them goes to the tokenizer of the model. */
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 struct run {

@@ -6,7 +6,7 @@
  * A character that no token spells is an unknown token, of ten less than the lowest score; several in a row are one. Where
  * the vocabulary has a token for each byte, they become those instead, as in SentencePiece.
  */
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 #include <float.h>

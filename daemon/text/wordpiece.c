@@ -9,7 +9,7 @@
  * characters is unknown.
  */
 #include "daemon/text/unicode.h"
-#include "daemon/text/utf8.h"
+#include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
 #include <stdio.h>

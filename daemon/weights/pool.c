@@ -9,9 +9,9 @@
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
 #include "daemon/util/parallel.h"
-#include "daemon/util/placement.h"
+#include "daemon/machine/placement.h"
 #include "daemon/util/readfile.h"
-#include "daemon/util/topology.h"
+#include "daemon/machine/topology.h"
 
 #include <errno.h>
 #include <fcntl.h>

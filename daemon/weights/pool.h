@@ -10,7 +10,7 @@
 #define GYRE_DAEMON_WEIGHTS_POOL_H
 
 #include "daemon/util/error.h"
-#include "daemon/util/layout.h"
+#include "daemon/machine/layout.h"
 
 #include <stdbool.h>
 #include <stddef.h>

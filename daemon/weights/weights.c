@@ -6,7 +6,7 @@
 #include "daemon/util/cleanup.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/parallel.h"
-#include "daemon/util/topology.h"
+#include "daemon/machine/topology.h"
 #include "daemon/weights/loader.h"
 #include "kernels/quant.h"
 

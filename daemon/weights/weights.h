@@ -9,7 +9,7 @@
 
 #include "daemon/team/plan.h"
 #include "daemon/util/error.h"
-#include "daemon/weights/gguf.h"
+#include "daemon/gguf/gguf.h"
 #include "daemon/weights/pool.h"
 #include "kernels/kernels.h"
 

@@ -6,8 +6,8 @@
 #define GYRE_TESTS_DAEMON_APPLIANCE_H
 
 #include "client/gyre.h"
-#include "daemon/control.h"
-#include "daemon/listen.h"
+#include "daemon/control/control.h"
+#include "daemon/control/listen.h"
 #include "tests/daemon/model/tiny.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  * A model file is downloaded from strangers. Whatever its header says, parsing it must stay inside its bytes, and what
  * the parser lets through must be readable to the last element.
  */
-#include "daemon/weights/gguf.h"
+#include "daemon/gguf/gguf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -3,7 +3,7 @@
  * u32 sq_tail, cq_head, parked, then SQEs for the whole ring as far as they go, then the arena. What intake makes of it must be
  * requests that the stages behind it need not doubt.
  */
-#include "daemon/intake/handshake.h"
+#include "daemon/control/handshake.h"
 #include "daemon/intake/intake.h"
 #include "tests/fuzz/bytes_vocab.h"
 

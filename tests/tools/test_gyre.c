@@ -260,7 +260,7 @@ static void doctor_reports_each_check(void **state)
 	assert_null(strchr(output, '[')); /* the chosen value alone, not the list the kernel shows */
 }
 
-/* What another machine's tree gives is compared to the letter in tests/daemon/util/test_layout.c. */
+/* What another machine's tree gives is compared to the letter in tests/daemon/machine/test_layout.c. */
 static void plan_takes_this_host_or_another(void **state)
 {
 	char root[64], words[128];

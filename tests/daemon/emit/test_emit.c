@@ -4,7 +4,7 @@
  */
 #include "daemon/emit/emit.h"
 #include "daemon/emit/hold.h"
-#include "daemon/intake/session.h"
+#include "daemon/session/session.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -5,9 +5,9 @@
  */
 #include "tests/daemon/model/harness.h"
 
-#include "daemon/model/perplexity.h"
+#include "tests/util/perplexity.h"
 #include "daemon/text/text.h"
-#include "daemon/vocab_gguf.h"
+#include "daemon/text/vocab_gguf.h"
 #include "tests/util/testmodel.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  * Why: anybody may send anything, so what one user sends must not decide what another gets. One user floods an engine with streams and
  * long prompts at the highest priority; another has one request. What is counted is steps, rows and blocks, never time.
  */
-#include "daemon/request_pool.h"
+#include "daemon/flow/request_pool.h"
 #include "daemon/sched/sched.h"
 
 #include <errno.h>

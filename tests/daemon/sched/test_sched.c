@@ -1,5 +1,5 @@
 /* Running streams come first, a short pool preempts the last in order, and every block comes back: else a daemon starves. */
-#include "daemon/request_pool.h"
+#include "daemon/flow/request_pool.h"
 #include "daemon/sched/sched.h"
 
 #include <errno.h>

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "daemon/chat_gguf.h"
+#include "daemon/text/chat_gguf.h"
 #include "daemon/text/chat.h"
-#include "daemon/vocab_gguf.h"
-#include "daemon/weights/gguf.h"
+#include "daemon/text/vocab_gguf.h"
+#include "daemon/gguf/gguf.h"
 #include "tests/util/testmodel.h"
 
 #include <errno.h>

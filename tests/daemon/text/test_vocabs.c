@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "daemon/text/vocab.h"
-#include "daemon/vocab_gguf.h"
-#include "daemon/weights/gguf.h"
+#include "daemon/text/vocab_gguf.h"
+#include "daemon/gguf/gguf.h"
 
 #include <glob.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * The step path must never fault, so a pool is present in full when pool_map returns; and a host that is short of memory
  * must hear how to fix it instead of meeting the OOM killer.
  */
-#include "daemon/util/placement.h"
+#include "daemon/machine/placement.h"
 #include "daemon/weights/pool.h"
 
 #include <errno.h>

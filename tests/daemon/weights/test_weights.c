@@ -4,7 +4,7 @@
  */
 #include "daemon/weights/weights.h"
 #include "daemon/weights/loader.h"
-#include "gguf_build.h"
+#include "tests/daemon/gguf/gguf_build.h"
 #include "kernels/quant.h"
 
 #include <errno.h>

@@ -1,0 +1,59 @@
+#include "daemon/config/check.h"
+#include "daemon/util/number.h"
+#include "daemon/machine/placement.h"
+#include "kernels/kernels.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void append(char *list, size_t n, const char *name)
+{
+	size_t at = strlen(list);
+
+	snprintf(list + at, n - at, "%s%s", at ? ", " : "", name);
+}
+
+static int check_isa(const char *isa, struct error *e)
+{
+	char list[256] = "auto";
+
+	if (!*isa || !strcmp(isa, "auto") || kernels_isa_parse(isa) != ISA_MAX)
+		return 0;
+	for (int i = 0; i < ISA_MAX; i++)
+		append(list, sizeof(list), kernels_isa_name((enum kernels_isa)i));
+	return error_set(e, -EINVAL, "isa: '%s' is none of %s", isa, list);
+}
+
+static int check_kv_type(const char *type, struct error *e)
+{
+	char list[256] = "";
+
+	if (kv_type_parse(type) != KV_TYPE_MAX)
+		return 0;
+	for (int i = 0; i < KV_TYPE_MAX; i++)
+		append(list, sizeof(list), kv_type_name((enum kv_type)i));
+	return error_set(e, -EINVAL, "kv-type: '%s' is none of %s", type, list);
+}
+
+/* Of all replicas together, and without the weights, which are not known yet: what this refuses could not run. */
+static int check_memory(const struct config *c, const char *root, struct error *e)
+{
+	size_t available = placement_available(root, -1);
+	char want[32], have[32];
+
+	if (c->kv_bytes <= available / c->n_replica)
+		return 0;
+	number_size(want, sizeof(want), c->kv_bytes);
+	number_size(have, sizeof(have), available / c->n_replica);
+	return error_set(e, -EINVAL, "kv-bytes: %s%s, but this machine has %s left%s; lower it", want,
+			 c->n_replica > 1 ? " a replica" : "", have, c->n_replica > 1 ? " for each" : "");
+}
+
+int check_config(const struct config *c, const char *root, struct error *e)
+{
+	int r = check_isa(c->isa, e);
+
+	if (r == 0)
+		r = check_kv_type(c->kv_type, e);
+	return r < 0 ? r : check_memory(c, root, e);
+}

@@ -1,0 +1,20 @@
+/*
+ * The control thread: accepts clients, shakes hands, sees them go, answers statistics, looks whether the engines move, and ends
+ * on SIGTERM or SIGINT after running requests have finished or the configured time is over. It never touches a request. It waits on
+ * a loop (loop/), of io_uring or of epoll.
+ */
+#ifndef GYRE_DAEMON_CONTROL_CONTROL_H
+#define GYRE_DAEMON_CONTROL_CONTROL_H
+
+#include "daemon/daemon.h"
+
+struct control;
+
+/* Before the model is loaded: what it needs of the host is tried. signal_fd and listen_fd stay the caller's. 0 or -errno. */
+int control_open(struct control **cp, int listen_fd, int signal_fd, struct error *e);
+/* Serves until a signal; the leaders have been started, and are stopped before it returns. 0 or -errno. */
+int control_run(struct control *c, struct daemon *d, struct error *e);
+/* NULL does nothing. Returns NULL. */
+struct control *control_close(struct control *c);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * Whether engines move. What moves is counted by the threads themselves, a lap at a time (util/profile.h): between two laps of a
+ * pass lie milliseconds. An engine that has requests and is not asleep, or that sleeps on requests, and whose threads make no lap
+ * for a while is stalled: a worker is stopped, starved, or waits for something that does not come. While its threads use CPU time
+ * they may be in one long operation, and are given longer.
+ *
+ * Control thread. Reads other threads' counters, relaxed; no engine is asked for anything, so a stuck one is seen as well.
+ */
+#ifndef GYRE_DAEMON_CONTROL_HEALTH_H
+#define GYRE_DAEMON_CONTROL_HEALTH_H
+
+#include "daemon/engine/engine.h"
+
+#define HEALTH_LOOK_NS  200000000ull   /* how often to look */
+#define HEALTH_STALL_NS 700000000ull   /* with the look before and after it within a second */
+#define HEALTH_BUSY_NS  30000000000ull /* of one operation that does use the CPU */
+
+struct health {
+	uint64_t n_lap;      /* of all threads, when it last moved */
+	uint64_t moved_ns;   /* when that was seen */
+	uint64_t cpu_ns;     /* what its threads had used then */
+	bool is_stalled;     /* it has been said */
+	uint64_t stalled_ms; /* counter: for how long already; 0: it moves */
+	uint64_t n_stall;    /* counter: how often since the start */
+};
+
+/* Looks at the engine, number i, and logs when it stalls and when it goes on. is_called: it should be up, with nothing of its own to do. */
+void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns);
+
+#endif

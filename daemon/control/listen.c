@@ -1,0 +1,139 @@
+#include "daemon/control/listen.h"
+#include "daemon/util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROBE_MAX   20 /* of PROBE_US: one second */
+#define PROBE_US    50000
+#define LOCK_SUFFIX ".lock"
+#define SYSTEM_DIR  "/run/gyre" /* of the usual socket; /run is empty after each boot */
+
+static bool can_connect(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive;
+
+	if (fd < 0)
+		return false;
+	alive = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
+	close(fd);
+	return alive;
+}
+
+/*
+ * The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while.
+ * Unless we waited for another that looked: what answers then is what it found alive, or itself.
+ */
+static bool is_alive(const struct sockaddr_un *a, bool has_waited)
+{
+	if (has_waited)
+		return can_connect(a);
+	for (int i = 0; i < PROBE_MAX; i++) {
+		if (!can_connect(a))
+			return false;
+		usleep(PROBE_US);
+	}
+	return true;
+}
+
+/* The file is removed by who holds its lock, so a lock counts only if the name still leads to what was locked. */
+static int lock_take(const char *name, bool *has_waited, struct error *e)
+{
+	*has_waited = false;
+	for (;;) {
+		_cleanup_close_ int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		bool is_held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+		struct stat mine, named;
+
+		if (fd >= 0 && !is_held && errno == EWOULDBLOCK) {
+			*has_waited = true;
+			is_held = flock(fd, LOCK_EX) == 0;
+		}
+		if (fd >= 0 && !is_held)
+			return error_set(e, -errno, "%s: flock: %s; %s", name, strerror(errno), error_remedy(-errno));
+		if (fd < 0 || fstat(fd, &mine) < 0)
+			return error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", name,
+					 strerror(errno));
+		if (lstat(name, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)
+			return steal_fd(&fd);
+	}
+}
+
+/* Under the lock: what was found dead is still dead when it is removed. */
+static int replace(struct listener *l, bool has_waited, struct error *e)
+{
+	const struct sockaddr_un *a = &l->at;
+	const char *path = a->sun_path;
+	struct stat st;
+	int fd, r;
+
+	if (lstat(path, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode))
+			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
+		if (is_alive(a, has_waited))
+			return error_set(e, -EADDRINUSE,
+					 "%s: another gyred serves there; stop it or choose another --socket", path);
+		unlink(path);
+	}
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(e, -errno, "socket: %s", strerror(errno));
+	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 || listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0) {
+		r = error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
+			      strerror(errno));
+		close(fd);
+		return r;
+	}
+	l->fd = fd;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+int listen_open(struct listener *l, const char *path, struct error *e)
+{
+	char name[sizeof(l->at.sun_path) + sizeof(LOCK_SUFFIX)];
+	_cleanup_close_ int lock = -1;
+	bool has_waited;
+	int r;
+
+	*l = (struct listener){ .fd = -1, .at.sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(l->at.sun_path))
+		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
+				 sizeof(l->at.sun_path) - 1);
+	strcpy(l->at.sun_path, path);
+	if (!strncmp(path, SYSTEM_DIR "/", strlen(SYSTEM_DIR "/")))
+		(void)mkdir(SYSTEM_DIR, 0755); /* if that fails, opening the lock says why */
+	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
+	lock = lock_take(name, &has_waited, e);
+	if (lock < 0)
+		return lock;
+	r = replace(l, has_waited, e);
+	unlink(name);
+	return r;
+}
+
+void listen_unlink(const struct listener *l)
+{
+	struct stat st;
+
+	if (lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->at.sun_path);
+}
+
+void listen_close(struct listener *l)
+{
+	if (l->fd < 0)
+		return;
+	listen_unlink(l);
+	close(l->fd);
+	l->fd = -1;
+}

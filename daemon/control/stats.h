@@ -1,0 +1,12 @@
+/* What `gyre stat` shows, as JSON. Control thread; reads counters that other threads write, relaxed. */
+#ifndef GYRE_DAEMON_CONTROL_STATS_H
+#define GYRE_DAEMON_CONTROL_STATS_H
+
+#include "daemon/daemon.h"
+
+#define STATS_BYTES_MAX 65536 /* 1024 workers at 32 bytes each, and the rest */
+
+/* Returns the length; the text is cut at n - 1 bytes. */
+size_t stats_write(const struct daemon *d, char *text, size_t n);
+
+#endif

@@ -1,0 +1,274 @@
+#include "daemon/engine/engine.h"
+#include "daemon/kv/fit.h"
+#include "daemon/util/log.h"
+#include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
+#include "daemon/machine/placement.h"
+#include "shm/atomic.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
+#define LOGIT_ROW_MIN   32u
+/* Addresses, most of them never touched, that the threads for texts will take: four times a stack, an arena, and work space. */
+#define TEXT_ADDRESS     ((size_t)192 << 20)
+#define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
+
+static int open_team(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	e->layout = *o->layout;
+	return team_new(&e->team, &e->layout, why);
+}
+
+/* Rows and logit rows of a step from the configuration and the vocabulary. */
+static void size_step(const struct engine_options *o, uint32_t *n_row, uint32_t *n_logit)
+{
+	uint32_t fit = LOGIT_BYTES_MAX / (vocab_size(o->vocab) * (uint32_t)sizeof(float));
+
+	*n_row = o->config->batch_rows;
+	*n_logit = min_u32(BATCH_SEQ_MAX, max_u32(fit, LOGIT_ROW_MIN));
+}
+
+/* What the model was trained on and its window has room for, as far as nobody has asked for more. */
+static uint32_t default_ctx(const struct gguf *g)
+{
+	uint32_t n_train = 0, n_window = 0;
+	struct gguf_str arch;
+	char key[160];
+
+	if (gguf_get_str(g, "general.architecture", &arch) == 0 && arch.n < 100) {
+		snprintf(key, sizeof(key), "%.*s.context_length", (int)arch.n, arch.p);
+		gguf_get_u32(g, key, &n_train);
+		snprintf(key, sizeof(key), "%.*s.attention.sliding_window", (int)arch.n, arch.p);
+		gguf_get_u32(g, key, &n_window);
+	}
+	if (n_window)
+		n_train = min_u32(n_train, n_window);
+	return n_train && n_train < CONFIG_CTX_AUTO ? n_train : CONFIG_CTX_AUTO;
+}
+
+static int open_forward(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	const struct config *c = o->config;
+	struct model_options mo = { .n_thread = (uint32_t)e->layout.n_worker, .n_ctx = c->n_ctx };
+	int r;
+
+	mo.kv_type = kv_type_parse(c->kv_type);
+	if (mo.kv_type == KV_TYPE_MAX)
+		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0", c->kv_type);
+	size_step(o, &mo.n_row_max, &mo.n_logit_max);
+	if (!mo.n_ctx)
+		mo.n_ctx = default_ctx(o->weights->gguf);
+	r = model_open(&e->model, o->weights, o->kernels, &mo, why);
+	if (r < 0)
+		return r;
+	/* A row past the table would be read for a token past it. Tables padded beyond the vocabulary are common and harmless. */
+	if (vocab_size(o->vocab) > model_hparams(e->model)->n_vocab)
+		return error_set(why, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
+				 c->model, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
+	e->n_ctx = model_n_ctx(e->model);
+	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_hparams(e->model)->n_vocab);
+	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
+}
+
+static size_t count_blocks(uint32_t n_position)
+{
+	return (n_position + KV_BLOCK - 1) / KV_BLOCK;
+}
+
+/* What memory there is for blocks: on each node, on all, in the address space. Engines yet to come have their share of it. */
+static uint32_t find_room(const struct engine *e, const struct engine_options *o, struct kv_room *room)
+{
+	uint32_t n = model_n_node(e->model), n_left = o->n_engine - o->index;
+	size_t address;
+
+	for (uint32_t i = 0; i < n; i++)
+		room[i] = (struct kv_room){ model_kv_block_bytes(e->model, i),
+					    placement_available("", e->layout.node[i].os_node) / n_left };
+	room[n] = (struct kv_room){ model_kv_bytes(e->model), placement_available("", -1) / n_left };
+	address = memory_address_room();
+	address -= min_size(address, TEXT_ADDRESS);
+	room[n + 1] = (struct kv_room){ model_kv_bytes(e->model), address / n_left };
+	return n + 2;
+}
+
+/* 0: it has them; else nothing is left. */
+static int map_blocks(struct engine *e, size_t n, struct error *why)
+{
+	int r = model_map_kv(e->model, &e->layout, n, e->kv_pool, why);
+
+	for (uint32_t i = 0; r < 0 && i < NODE_MAX; i++)
+		pool_unmap(&e->kv_pool[i]);
+	return r;
+}
+
+static int refuse_least(const struct engine *e, size_t bytes, size_t n_least, size_t available, struct error *why)
+{
+	return error_set(why, -ENOMEM,
+			 "kv: a pool of only %zu positions takes %.1f MiB and %zu MiB are to stay free, but beside the "
+			 "weights %.1f MiB of memory are left (here, in the cgroup, and within ulimit -v and -d); "
+			 "raise the limit "
+			 "(MemoryMax=, docker --memory), free memory, or use a smaller model%s",
+			 n_least * KV_BLOCK, (double)(n_least * bytes) / (1 << 20), POOL_RESERVE >> 20,
+			 (double)available / (1 << 20), model_n_node(e->model) > 1 ? " or fewer --nodes" : "");
+}
+
+/*
+ * Nobody gave a size: four contexts, or what fits beside the weights, with a warning. Huge pages that are set aside count in no
+ * figure of free memory, so the wish is tried before anything is computed.
+ */
+static int map_default(struct engine *e, const struct engine_options *o, size_t *n_block, struct error *why)
+{
+	size_t bytes = model_kv_bytes(e->model), n_context = count_blocks(e->n_ctx), available;
+	size_t n_wanted = KV_CONTEXTS_AUTO * n_context, n_least = min_size(n_context, count_blocks(KV_FIT_LEAST));
+	struct kv_room room[NODE_MAX + 2];
+	uint32_t n_room = find_room(e, o, room);
+	struct error cause;
+
+	available = min_size(room[n_room - 2].available, room[n_room - 1].available);
+	*n_block = kv_fit(n_wanted, n_context, &room[n_room - 1], 1, POOL_RESERVE);
+	if (*n_block == n_wanted && map_blocks(e, *n_block, &cause) == 0)
+		return 0;
+	*n_block = kv_fit(n_wanted, n_context, room, n_room, POOL_RESERVE);
+	while (*n_block >= n_least && map_blocks(e, *n_block, &cause) < 0)
+		*n_block = *n_block / 4 * 3; /* a limit that nothing tells of */
+	if (*n_block < n_least)
+		return refuse_least(e, bytes, n_least, available, why);
+	e->n_ctx = min_u32(e->n_ctx, (uint32_t)(*n_block * KV_BLOCK));
+	log_warn("kv: %.1f MiB, not the %.1f MiB of %u full contexts: beside the weights %.1f MiB of memory are left; "
+		 "raise the "
+		 "limit (MemoryMax=, docker --memory, ulimit -v and -d), free memory, or say --kv-type q8_0 or a "
+		 "smaller --ctx",
+		 (double)(*n_block * bytes) / (1 << 20), (double)(n_wanted * bytes) / (1 << 20), KV_CONTEXTS_AUTO,
+		 (double)available / (1 << 20));
+	return 0;
+}
+
+static int map_configured(struct engine *e, const struct engine_options *o, size_t *n_block, struct error *why)
+{
+	size_t bytes = model_kv_bytes(e->model);
+	struct error cause = { "" };
+	int r;
+
+	*n_block = o->config->kv_bytes / bytes;
+	if (!*n_block)
+		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", bytes);
+	r = map_blocks(e, *n_block, &cause);
+	return r < 0 ? error_set(why, r, "%s; or lower --kv-bytes or --ctx", cause.text) : 0;
+}
+
+/* Blocks of all nodes together take what the configuration gives. */
+static int open_kv(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	uint32_t n_node = model_n_node(e->model);
+	struct kv_mem mem[NODE_MAX];
+	size_t n_block;
+	int r;
+
+	r = o->config->kv_bytes ? map_configured(e, o, &n_block, why) : map_default(e, o, &n_block, why);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < n_node; i++)
+		mem[i] = model_kv_mem(e->model, i);
+	r = kv_init(&e->kv, mem, n_node, n_block);
+	if (r < 0)
+		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
+	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
+		 o->config->kv_type, e->kv.n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
+		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
+	return pool_check(e->kv_pool, n_node, "keys and values", why);
+}
+
+static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	const struct config *c = o->config;
+	uint32_t n_piece = emit_pieces(o->vocab);
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece, c->share };
+	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, c->n_draft };
+	int r;
+
+	e->intake = o->intake;
+	sched_init(&e->sched, &e->kv, &so);
+	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece);
+	emit_init(&e->emit, o->vocab, e->n_ctx, model_hparams(e->model)->n_layer);
+	queue_init(&e->queue, o->n_engine > 1);
+	r = sample_init(&e->sample, o->kernels, e->team, &sample);
+	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
+}
+
+int engine_open(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	int r;
+
+	memset(e, 0, sizeof(*e));
+	r = open_team(e, o, why);
+	placement_prefer(o->layout->node[0].os_node); /* work space lies with the leader */
+	if (r == 0)
+		r = open_forward(e, o, why);
+	if (r == 0)
+		r = open_kv(e, o, why);
+	if (r == 0)
+		r = open_stages(e, o, why);
+	placement_prefer(-1);
+	if (r < 0)
+		engine_close(e);
+	return r;
+}
+
+void engine_close(struct engine *e)
+{
+	sample_deinit(&e->sample);
+	queue_deinit(&e->queue);
+	batch_deinit(&e->batch);
+	e->model = model_close(e->model);
+	kv_deinit(&e->kv);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		pool_unmap(&e->kv_pool[i]);
+	e->team = team_free(e->team);
+}
+
+/* ---- the leader ---- */
+
+static void pin_leader(const struct engine *e)
+{
+	cpu_set_t set;
+
+	if (!e->layout.is_pinned)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(e->layout.cpu[0], &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static void *leader_main(void *arg)
+{
+	struct engine *e = arg;
+
+	pthread_setname_np(pthread_self(), "gyred-leader");
+	placement_prefer(-1); /* not what the thread that made it prefers */
+	pin_leader(e);
+	while (!load_acquire(&e->is_stopping))
+		engine_step(e);
+	return NULL;
+}
+
+int engine_start(struct engine *e)
+{
+	int r = -pthread_create(&e->leader, NULL, leader_main, e);
+
+	store_release(&e->has_leader, r == 0); /* pairs with the load in engine_stop */
+	return r;
+}
+
+void engine_stop(struct engine *e)
+{
+	if (!load_acquire(&e->has_leader))
+		return;
+	/* Pairs with the load in leader_main. */
+	store_release(&e->is_stopping, 1);
+	queue_ring(&e->queue); /* wherever it waits */
+	intake_wake(e->intake);
+	pthread_join(e->leader, NULL);
+	store_relaxed(&e->has_leader, 0);
+}

@@ -1,0 +1,65 @@
+/*
+ * An engine: the stages of a step, what they work on, the team that runs the model and the thread that leads it. Everything
+ * here is its leader's (worker 0 of the team); intake, vocabulary, weights and kernels are the daemon's and outlive it.
+ */
+#ifndef GYRE_DAEMON_ENGINE_ENGINE_H
+#define GYRE_DAEMON_ENGINE_ENGINE_H
+
+#include "daemon/flow/batch.h"
+#include "daemon/config/config.h"
+#include "daemon/emit/emit.h"
+#include "daemon/intake/intake.h"
+#include "daemon/kv/kv.h"
+#include "daemon/model/model.h"
+#include "daemon/flow/queue.h"
+#include "daemon/sample/sample.h"
+#include "daemon/sched/sched.h"
+#include "daemon/spec/spec.h"
+#include "daemon/team/team.h"
+#include "daemon/text/text.h"
+#include "daemon/machine/layout.h"
+#include "daemon/weights/weights.h"
+
+struct engine {
+	struct intake *intake;
+	struct queue queue;
+	struct sched sched;
+	struct spec spec;
+	struct model *model;
+	struct team *team;
+	struct sample sample;
+	struct emit emit;
+	struct batch batch;
+	struct kv kv;
+
+	struct pool kv_pool[NODE_MAX];
+	struct layout layout;
+	uint32_t n_ctx;
+
+	pthread_t leader;
+	uint32_t has_leader, is_stopping; /* atomic */
+};
+
+/* What the engine is made from, the daemon's. */
+struct engine_options {
+	const struct config *config;
+	const struct layout *layout; /* copied */
+	const struct kernels *kernels;
+	const struct vocab *vocab;
+	const struct weights *weights; /* where the layout says */
+	struct intake *intake;
+	uint32_t n_engine, index; /* of the daemon, and which of them it is */
+};
+
+/* Takes all memory; nothing runs yet. 0, or -errno with why, and nothing is left. */
+int engine_open(struct engine *e, const struct engine_options *o, struct error *why);
+/* A zero-filled struct does nothing. */
+void engine_close(struct engine *e);
+/* Starts the leader thread; stop waits for it to finish its step. */
+int engine_start(struct engine *e);
+void engine_stop(struct engine *e);
+
+/* One step: step.c. 0. */
+int engine_step(struct engine *e);
+
+#endif

@@ -1,0 +1,94 @@
+#include "daemon/flow/batch.h"
+#include "daemon/util/memory.h"
+#include "kernels/kernels.h"
+#include "shm/doorbell.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t batch_now_ns(void)
+{
+	return doorbell_now_ns();
+}
+
+int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab)
+{
+	memset(b, 0, sizeof(*b));
+	b->n_row_max = n_row_max;
+	b->n_logit_max = n_logit_max;
+	b->logit_stride = (n_vocab + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+	b->n_range = logit_n_range(n_vocab);
+	b->token = calloc(n_row_max, sizeof(*b->token));
+	b->pos = calloc(n_row_max, sizeof(*b->pos));
+	b->row_seq = calloc(n_row_max, sizeof(*b->row_seq));
+	b->logit_row = calloc(n_logit_max, sizeof(*b->logit_row));
+	b->out = calloc(n_logit_max, sizeof(*b->out));
+	b->logits = memory_array(n_logit_max, (size_t)b->logit_stride * sizeof(float));
+	b->range = memory_array(n_logit_max, b->n_range * sizeof(*b->range));
+	if (!b->token || !b->pos || !b->row_seq || !b->logit_row || !b->out || !b->logits || !b->range) {
+		batch_deinit(b);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void batch_deinit(struct batch *b)
+{
+	free(b->token);
+	free(b->pos);
+	free(b->row_seq);
+	free(b->logit_row);
+	free(b->out);
+	free(b->logits);
+	free(b->range);
+	memset(b, 0, sizeof(*b));
+}
+
+/* Is the prediction made at position pos of use? Of the newest token and the drafts behind it, and of what SCORE asks about. */
+static bool row_has_logits(const struct request *r, uint32_t pos)
+{
+	if (r->op == GYRE_OP_SCORE)
+		return pos + 1 >= r->n_prompt - r->n_score + r->n_scored && pos + 1 < r->n_prompt;
+	return pos + 1 >= r->n_token;
+}
+
+/* What the step before had, and this one may not overwrite: an idle daemon keeps nobody's text. */
+static void wipe(struct batch *b)
+{
+	explicit_bzero(b->token, b->n_row * sizeof(*b->token));
+	explicit_bzero(b->out, b->n_logit * sizeof(*b->out));
+}
+
+void batch_layout(struct batch *b)
+{
+	wipe(b);
+	b->n_row = 0;
+	b->n_logit = 0;
+	for (uint32_t s = 0; s < b->n_seq; s++) {
+		struct batch_seq *seq = &b->seq[s];
+
+		seq->row0 = b->n_row;
+		assert(b->n_row + seq->n_row <= b->n_row_max);
+		for (uint32_t i = 0; i < seq->n_row; i++) {
+			uint32_t pos = seq->n_past + i;
+
+			if (row_has_logits(seq->request, pos)) {
+				assert(b->n_logit < b->n_logit_max);
+				b->logit_row[b->n_logit++] = b->n_row;
+			}
+			b->token[b->n_row] = seq->request->token[pos];
+			b->pos[b->n_row] = (int32_t)pos;
+			b->row_seq[b->n_row++] = s;
+		}
+	}
+	if (b->n_row)
+		b->layout_ns = batch_now_ns();
+}
+
+void logit_range_sum(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n)
+{
+	r->max = k->max(x, n);
+	r->sum = k->sum_exp(x, n, r->max);
+}

@@ -1,0 +1,89 @@
+#include "daemon/flow/request.h"
+#include "daemon/util/utf8.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void request_end(struct request *r, int res)
+{
+	uint32_t open = REQUEST_OPEN;
+	bool is_ours = __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_SETTLED, false, __ATOMIC_ACQ_REL,
+						   __ATOMIC_ACQUIRE);
+
+	r->res = is_ours || open == REQUEST_SETTLED ? res : -ECANCELED;
+	r->state = REQUEST_ENDED;
+}
+
+bool request_cancel(struct request *r)
+{
+	uint32_t open = REQUEST_OPEN;
+
+	return __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_CANCELLED, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
+bool request_is_cancelled(const struct request *r)
+{
+	return __atomic_load_n(&r->outcome, __ATOMIC_RELAXED) == REQUEST_CANCELLED;
+}
+
+void request_wipe(struct request *r, uint32_t n_ctx)
+{
+	uint32_t n_token = max_u32(r->n_token, r->n_prompt) + REQUEST_DRAFT_MAX; /* guesses lie behind the tokens */
+
+	explicit_bzero(r->token, min_u32(n_token, n_ctx) * sizeof(*r->token));
+	explicit_bzero(&r->hold, sizeof(r->hold));
+	explicit_bzero(r->sampling.bias, r->sampling.n_bias * sizeof(r->sampling.bias[0]));
+	explicit_bzero(r->sampling.stop, r->sampling.n_stop * sizeof(r->sampling.stop[0]));
+	explicit_bzero(r->why, sizeof(r->why));
+}
+
+/* text[n] -> why: whole characters that fit, '?' for control bytes and what is no UTF-8. */
+static uint32_t copy_words(char *why, const char *text, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0, len; i < n; i += len) {
+		size_t valid = utf8_char_len(text + i, n - i);
+
+		len = valid ? valid : 1;
+		if (len > REQUEST_WHY_MAX - k)
+			break;
+		memcpy(why + k, text + i, len);
+		if (!valid || (unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			why[k] = '?';
+		k += len;
+	}
+	return (uint32_t)k;
+}
+
+int request_explain(struct request *r, int res, const char *fmt, ...)
+{
+	char text[REQUEST_WHY_MAX + 4]; /* a character that begins in time is whole */
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->n_why = copy_words(r->why, text, min_u32((uint32_t)n, sizeof(text) - 1));
+	r->why_res = res;
+	return res;
+}
+
+uint32_t request_rows(const struct request *r)
+{
+	uint32_t n_prompt = r->n_prompt > r->n_past ? r->n_prompt - r->n_past : 0;
+	uint32_t n_done = r->n_token - r->n_prompt, most = REQUEST_ANSWER;
+
+	if (r->state >= REQUEST_ENDED)
+		return 0;
+	if (r->op != GYRE_OP_GENERATE)
+		return n_prompt;
+	if (r->max_tokens)
+		most = min_u32(most, r->max_tokens);
+	return n_prompt + (most > n_done ? most - n_done : 1);
+}

@@ -1,0 +1,120 @@
+/*
+ * A request: one GENERATE, SCORE or TOKENIZE from its SQE to its last CQE. Requests live in a pool made at start; nothing on the
+ * step path allocates. Owner: intake until its tokens are there, from then on the leader of the engine it has been routed to.
+ * How it ends is settled once, by that leader or by a CANCEL that comes before: `outcome` is the one word both write.
+ */
+#ifndef GYRE_DAEMON_FLOW_REQUEST_H
+#define GYRE_DAEMON_FLOW_REQUEST_H
+
+#include "daemon/flow/user.h"
+#include "shm/abi.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REQUEST_END_PIECES 2u /* completions at the end of a stream: what was held back, and the last */
+
+#define REQUEST_DRAFT_MAX 16u  /* guesses behind its tokens: --draft */
+#define REQUEST_ANSWER    256u /* tokens of an answer: few run up to a larger max_tokens */
+#define REQUEST_WHY_MAX   256u /* bytes of the words that a failing request carries */
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_TEXT,    /* a helper thread tokenizes its prompt; in no engine's queue yet */
+	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
+	REQUEST_RUNNING, /* scheduled, holds KV blocks */
+	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
+	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back and returns it to the pool */
+};
+
+/* Of the pool: one that its session keeps for it, or one of those that all share. */
+enum request_place { REQUEST_NOWHERE, REQUEST_OWN_PLACE, REQUEST_SHARED_PLACE };
+
+enum request_outcome { REQUEST_OPEN, REQUEST_CANCELLED, REQUEST_SETTLED };
+
+/* Checked copy of struct gyre_options and its tails. */
+struct sampling {
+	float temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+	uint32_t top_k, n_top, penalty_last_n;
+	uint64_t seed;
+	uint32_t n_bias, n_stop;
+	uint8_t stop_len[GYRE_STOP_MAX];
+	/* From here on only the first n are filled: to clear and copy 3 KB that lie in no cache would take 2 us. */
+	struct gyre_bias bias[GYRE_BIAS_MAX];
+	uint8_t stop[GYRE_STOP_MAX][GYRE_STOP_BYTES_MAX];
+};
+
+/* A stream's text that has not gone out (daemon/emit/hold.h): a stop string may begin in it, or a character is incomplete. */
+struct hold {
+	uint32_t n, n_tail;
+	/* From here on only the first n are filled. */
+	uint8_t byte[GYRE_RESULT_TEXT_BYTES];
+	uint8_t tail
+		[GYRE_STOP_BYTES_MAX]; /* the end of the whole stream, control tokens too, that may begin a stop string */
+	bool is_hidden[GYRE_STOP_BYTES_MAX];
+};
+
+struct request {
+	struct request *next;            /* in a list: of the free ones, an inbox, those that are done */
+	struct request *older, *younger; /* of the same session, under its lock */
+	struct session *session;         /* there until the request is back in the pool, even if the client has gone */
+	uint32_t index;                  /* in the pool */
+	enum request_state state;
+	uint32_t outcome;  /* atomic: enum request_outcome */
+	uint32_t load;     /* what its queue counts for it */
+	uint8_t op, flags; /* GYRE_OP_*, GYRE_SQE_* */
+	uint16_t priority;
+	struct user *user; /* whose share it is served from */
+	bool is_above;     /* it goes before other users' requests */
+	uint8_t place;     /* enum request_place */
+	uint32_t grant;    /* completions that its CQ keeps room for, in this step; 0: paused */
+	uint64_t user_data, deadline_ns, arrival_ns;
+	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
+	uint64_t arrival, ticket;
+	uint32_t n_turn; /* sched: rows of its prompt since then */
+	uint32_t seat;   /* sched: where it is in the batch, if it is */
+	uint32_t max_tokens;
+
+	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
+	int32_t *token;
+	uint32_t n_prompt, n_token;
+	uint32_t n_score; /* SCORE: continuation tokens, the last n_score of the prompt */
+	uint32_t n_past;  /* positions whose K and V are in the pool */
+
+	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
+	uint32_t *block;
+	uint32_t n_block;
+	uint32_t n_draft; /* spec: guesses worth making, from the acceptance so far */
+
+	/* sample -> emit: results of this step. */
+	int32_t res; /* when ENDED: 0 or -errno */
+	bool hit_stop;
+	float sum_logprob;
+
+	uint32_t n_emitted; /* tokens whose completion has been written */
+	uint32_t n_scored;
+
+	int32_t why_res; /* what `why` explains; 0: nothing */
+	uint32_t n_why;
+
+	struct hold hold; /* emit's; its bytes and what follows are not cleared for a new request, unlike all above */
+	char why[REQUEST_WHY_MAX];
+	struct sampling sampling; /* intake fills it */
+};
+
+/* Its owner: the request has ended, with res; or with -ECANCELED, if a CANCEL has been told so before. */
+void request_end(struct request *r, int res);
+/* Any thread that knows it to be a request. true: it will end with -ECANCELED. false: that is settled already. */
+bool request_cancel(struct request *r);
+bool request_is_cancelled(const struct request *r);
+/* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
+void request_wipe(struct request *r, uint32_t n_ctx);
+/*
+ * Its owner, before it ends with res: the reason in words, which the last completion carries. Cut to whole characters that fit;
+ * control bytes become '?'. Returns res.
+ */
+int request_explain(struct request *r, int res, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* How many rows it still takes, a stream that may go on for long counting as REQUEST_ANSWER more. Its owner. */
+uint32_t request_rows(const struct request *r);
+
+#endif

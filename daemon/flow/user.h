@@ -1,0 +1,41 @@
+/*
+ * Users: what is scarce is divided between the uids that want it, so whoever opens more sessions or sends more entries divides
+ * only its own part. A slot is a uid's from its first session until the last of its sessions and requests has gone; slots are
+ * small numbers, so that each stage keeps what it counts by user in an array.
+ * The table is changed under its owner's lock (intake's mail_lock); what else stands in a slot says whose it is.
+ */
+#ifndef GYRE_DAEMON_FLOW_USER_H
+#define GYRE_DAEMON_FLOW_USER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define USER_MAX         512u /* as many as sessions: each may be another uid's */
+#define USER_OUTRANK_MAX 16u  /* uids that the configuration lets outrank others */
+
+struct session; /* daemon/intake */
+
+struct user {
+	uint32_t uid, index; /* index: in the table */
+	bool may_outrank;    /* its requests above the default priority go before everybody's */
+	uint32_t n_ref;      /* sessions that somebody still holds; 0: the slot is free */
+	uint32_t n_extra;    /* atomic: its requests in places of the pool that sessions share */
+
+	/* The desk's. */
+	uint32_t n_session;   /* in intake's table */
+	struct session *turn; /* of these, in a circle: whose SQ is looked at next */
+};
+
+struct user_table {
+	uint32_t n; /* slots that have ever been used */
+	uint32_t n_outrank, outrank[USER_OUTRANK_MAX];
+	struct user user[USER_MAX];
+};
+
+/* The slot of uid, with one more session. There is always one: no more sessions than slots. */
+struct user *user_get(struct user_table *t, uint32_t uid);
+void user_put(struct user *u);
+/* Places that all users' requests share. */
+uint32_t user_count_extra(const struct user_table *t);
+
+#endif

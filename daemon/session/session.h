@@ -1,0 +1,78 @@
+/*
+ * One client: its socket, its two regions, the daemon's ends of its rings. Made by the control thread at the handshake, freed by
+ * it once intake and the last of its requests have let go of it. The socket stays the control thread's; leaders only send one
+ * byte on it, never blocking.
+ *
+ * The SQ end is intake's, whichever leader is at it. The CQ end has one writer at a time, under the lock: leaders whose engines
+ * run requests of this session, and intake. A step's completions are promised their entries before it, so that what another
+ * engine or intake writes meanwhile takes none of them.
+ */
+#ifndef GYRE_DAEMON_SESSION_SESSION_H
+#define GYRE_DAEMON_SESSION_SESSION_H
+
+#include "daemon/flow/request.h"
+#include "daemon/util/lock.h"
+#include "shm/region.h"
+#include "shm/ring.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct session {
+	struct session *next; /* in a hand-off list */
+	uint32_t slot;        /* in intake's table */
+	int socket_fd;
+	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	struct region region;
+	struct sq_consumer sq;
+	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
+	bool is_paused; /* intake's: it has entries that wait for CQ space */
+
+	/* Intake's, once it is in its table. */
+	struct user *user;
+	struct session *before, *after; /* of the same user, in a circle */
+	struct helper_job *job;         /* the entry at the head: a long prompt, not all of which has been copied yet */
+
+	/* Under the lock, as are the live counters of the daemon page. What each step uses lies together. */
+	struct cq_producer cq;
+	uint32_t n_promised; /* CQ entries kept for requests of steps under way */
+	bool is_touched;     /* reserved entries wait for session_flush */
+	uint32_t is_gone;    /* atomic, without the lock: nobody reads the CQ any more */
+	struct lock lock;
+	struct request *youngest; /* its requests, from the last one taken */
+	uint32_t has_own;         /* atomic: a request of it is in its own place; looked at without the lock */
+	uint32_t n_ref; /* atomic, without the lock: intake's, until the client has gone, and one of each request */
+};
+
+/* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
+int session_new(struct session **sp, int socket_fd, const struct ucred *peer, const struct abi_hello *hello);
+/* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
+struct session *session_free(struct session *s);
+
+/* Its counters lied: nothing more is read from it. The control thread sees the hang-up and detaches it. */
+void session_break(struct session *s);
+
+/* The rest of it, but for session_flush: with the lock held. */
+
+/* Reloads the client's CQ head. false: it lied. */
+bool session_load_space(struct session *s);
+/* Keeps `most` entries for later, or `least` if there are no more, or none. Reloads when that may help. Returns how many. */
+uint32_t session_promise(struct session *s, uint32_t most, uint32_t least);
+/* Of those, n go back, or are about to be written. */
+void session_unpromise(struct session *s, uint32_t n);
+/* The next completion, or NULL: no space. *result may be NULL. Published by session_flush. */
+struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t **result);
+
+/* A request of it comes in, and goes back to the pool. */
+void session_link(struct session *s, struct request *r);
+void session_unlink(struct session *s, struct request *r);
+/* The place of r in the pool is another's to take. Once is enough. */
+void session_leave_place(struct session *s, struct request *r);
+
+/* Publishes what session_complete gave out, to whomever, and wakes the client if it is parked: true. Takes the lock. */
+bool session_flush(struct session *s);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * Why: whoever starts gyred twice on one path must end up with one daemon that can be reached. A dead socket file must not keep
+ * a new daemon out, and of many that find it dead at once, none may remove what another has just bound.
+ */
+#include "daemon/control/listen.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define N_RACER 64
+#define N_ROUND 3
+
+static char dir[64], path[96];
+static pthread_barrier_t line;
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/gyre-test-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	return 0;
+}
+
+/* Fails if anything but the socket is left. */
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+struct racer {
+	struct listener l;
+	int result;
+};
+
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+	struct error e;
+
+	pthread_barrier_wait(&line);
+	r->result = listen_open(&r->l, path, &e);
+	return NULL;
+}
+
+static void expect_reachable(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd);
+}
+
+/* In the first round there is no file; then each finds the dead one of the round before. */
+static void of_many_that_start_one_serves(void **state)
+{
+	(void)state;
+	pthread_barrier_init(&line, NULL, N_RACER);
+	for (int round = 0; round < N_ROUND; round++) {
+		pthread_t thread[N_RACER];
+		struct racer racer[N_RACER];
+		int served = -1;
+
+		for (int i = 0; i < N_RACER; i++)
+			assert_int_equal(pthread_create(&thread[i], NULL, race, &racer[i]), 0);
+		for (int i = 0; i < N_RACER; i++)
+			pthread_join(thread[i], NULL);
+		for (int i = 0; i < N_RACER; i++) {
+			if (racer[i].result < 0) {
+				assert_int_equal(racer[i].result, -EADDRINUSE);
+				continue;
+			}
+			assert_int_equal(served, -1);
+			served = racer[i].l.fd;
+		}
+		assert_true(served >= 0);
+		expect_reachable();
+		close(served);
+	}
+	pthread_barrier_destroy(&line);
+}
+
+/* Somebody removed the file and another daemon came: the first one's end does not make it unreachable. */
+static void what_stands_in_its_place_stays(void **state)
+{
+	struct listener first, second;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(listen_open(&first, path, &e), 0);
+	unlink(path);
+	assert_int_equal(listen_open(&second, path, &e), 0);
+	listen_close(&first);
+	expect_reachable();
+	listen_close(&second);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(of_many_that_start_one_serves, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_stands_in_its_place_stays, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
