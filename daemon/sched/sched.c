@@ -132,8 +132,7 @@ static uint32_t held_back(const struct sched *s, uint32_t n)
 /* One user's streams, or its prompts, in its order. */
 static void serve(struct sched *s, struct queue *q, struct batch *b, struct sched_user *u, bool want_decode)
 {
-	uint32_t most = want_decode ? 1 : s->o.chunk, left = want_decode ? UINT32_MAX : turn_prompt_rows(s);
-	uint32_t keep_row = 0, keep_seat = 0;
+	uint32_t most = want_decode ? 1 : s->o.chunk, keep_row = 0, keep_seat = 0;
 
 	if (want_decode && u->n_prompt) {
 		keep_row = held_back(s, u->n_row);
@@ -147,8 +146,7 @@ static void serve(struct sched *s, struct queue *q, struct batch *b, struct sche
 			break;
 		if (is_decode(r) != want_decode)
 			continue;
-		n = fit_rows(s, q, b, r, min_u32(most, left));
-		left -= n;
+		n = fit_rows(s, q, b, r, most);
 		if (n)
 			add_rows(s, q, b, r, n);
 	}

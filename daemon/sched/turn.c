@@ -5,8 +5,9 @@
 #include <string.h>
 
 #define SHARE_MIN \
-	8u /* rows: even where one takes long, as few as these take no longer each than those of large steps */
-#define ALONE     4u /* shares of prompt rows in a step of one user: what a newcomer waits for */
+	4u /* rows: fewer cost more each, and four beside another's row are less than two steps of one row each */
+#define ALONE     4u  /* shares in a step of one user: what a newcomer waits for */
+#define ALONE_MIN 32u /* rows: where a row costs as much as in any larger step */
 #define FEW_ROWS  2u
 #define MANY_ROWS 32u
 
@@ -45,21 +46,20 @@ static uint32_t share_rows(const struct sched *s)
 	return n < s->o.n_row ? (uint32_t)n : s->o.n_row;
 }
 
-uint32_t turn_prompt_rows(const struct sched *s)
+/* Rows of a user that shares with nobody. More take longer and no less each. */
+static uint32_t alone_rows(const struct sched *s)
 {
-	return min_u32(ALONE * share_rows(s), s->o.n_row);
+	return min_u32(max_u32(ALONE * share_rows(s), ALONE_MIN), s->o.n_row);
 }
 
-/* Who outranks others takes what it wants. A part of nothing is one: what a step then has no room for comes in turn. */
+/* Who outranks others has as much as alone. A part of nothing is one: what a step then has no room for comes in turn. */
 void turn_share_step(struct sched *s, uint32_t n_logit_max)
 {
 	for (uint32_t i = 0; i < s->n_user; i++) {
 		struct sched_user *u = &s->user[s->who[i].item];
 		uint32_t n = u->is_above ? 1 : s->n_user;
 
-		u->n_row = max_u32(s->o.n_row / n, 1);
-		if (n > 1)
-			u->n_row = min_u32(u->n_row, share_rows(s));
+		u->n_row = n == 1 ? alone_rows(s) : min_u32(max_u32(s->o.n_row / n, 1), share_rows(s));
 		u->n_seat = max_u32(BATCH_SEQ_MAX / n, 1);
 		u->n_logit = max_u32(n_logit_max / n, 1);
 	}

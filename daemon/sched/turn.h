@@ -14,8 +14,6 @@ void turn_take_census(struct sched *s, const struct queue *q);
 void turn_sort(struct sched *s, const struct queue *q);
 /* Rows, seats and logit rows of each user. */
 void turn_share_step(struct sched *s, uint32_t n_logit_max);
-/* Rows of one user's prompts at most. */
-uint32_t turn_prompt_rows(const struct sched *s);
 /* Who rides in the batch goes to the back of the users' line. */
 void turn_note_served(struct sched *s, const struct batch *b);
 

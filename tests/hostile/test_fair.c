@@ -214,11 +214,15 @@ static uint32_t count_rounds(void)
 
 static void start(void)
 {
+	/* The tiny model's rows take too little time to be measured; of a real one the daemon finds its share. */
 	char *extra[] = { (char *)"--threads", (char *)"1", (char *)"--share-rows", (char *)SHARE_ROWS, NULL };
+	const char *real = getenv("GYRE_HOSTILE_MODEL");
 
 	tinyd_setup(&d, &tiny_served);
-	if (getenv("GYRE_HOSTILE_MODEL"))
-		assert_int_equal(unlink(d.model) | symlink(getenv("GYRE_HOSTILE_MODEL"), d.model), 0);
+	if (real)
+		assert_int_equal(unlink(d.model) | symlink(real, d.model), 0);
+	if (real)
+		extra[2] = NULL;
 	tinyd_start(&d, extra, NULL, NULL);
 }
 
