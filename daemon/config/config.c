@@ -48,7 +48,7 @@ static const struct option_row rows[] = {
 	{ "chunk", "N", "0", "rows of one prompt in a step at most; 0: as many as its user may have", KIND_U32,
 	  FIELD(chunk), 0, 65536 },
 	{ "share-rows", "N", "0",
-	  "rows of a user in a step that others share, and a quarter of a lone user's prompt rows; 0: measured",
+	  "rows of a user in a step that others share, and a quarter of a lone user's; 0: measured",
 	  KIND_U32, FIELD(share), 0, 65536 },
 	{ "priority-uids", "UIDS", "",
 	  "such as 0,1000: their priorities below 128 go before everybody's, not only their own", KIND_UIDS,
