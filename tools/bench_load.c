@@ -169,7 +169,7 @@ int bench_load_main(const struct args *given)
 	int r;
 
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;
-	l.n_thread = a.n_thread ? (int)a.n_thread : cpu_default_threads();
+	l.n_thread = a.n_thread ? (int)a.n_thread : topology_default_threads();
 	l.fd = open(l.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo would wait for a writer */
 	if (l.fd < 0)
 		return fail(TOOL_FAILED, "cannot open '%s': %s", l.path, strerror(errno));

@@ -242,7 +242,7 @@ int bench_team_main(const struct args *a)
 	static struct team_figures f[NODE_MAX];
 	json_t *list = json_array();
 	struct error e = { "" };
-	uint32_t n_worker = a->n_thread ? a->n_thread : (uint32_t)cpu_default_threads(), n = 0;
+	uint32_t n_worker = a->n_thread ? a->n_thread : (uint32_t)topology_default_threads(), n = 0;
 	uint32_t most = a->n_node ? a->n_node : min_u32(n_worker, NODE_MAX);
 
 	for (uint32_t k = a->n_node ? a->n_node : 1; k <= most; k = k < most && 2 * k > most ? most : 2 * k, n++) {

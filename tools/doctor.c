@@ -168,7 +168,7 @@ static int node_without_huge(const struct topology *t, const struct layout *l)
 static int node_without_memory(const struct topology *t)
 {
 	for (int i = 0; i < t->numa.n; i++)
-		if (t->numa.node[i].home != i && topology_count_on(t, i).n_cpu)
+		if (t->numa.node[i].home != i && layout_count_on(t, i).n_cpu)
 			return t->numa.node[i].id;
 	return -1;
 }

@@ -17,7 +17,7 @@ static json_t *huge_json(const struct numa_huge *h)
 static json_t *numa_node_json(const struct topology *t, int i)
 {
 	const struct numa_node *v = &t->numa.node[i];
-	struct node_count c = topology_count_on(t, i);
+	struct node_count c = layout_count_on(t, i);
 	json_t *distances = json_array();
 
 	for (int k = 0; k < t->numa.n; k++)
@@ -36,7 +36,7 @@ static json_t *topology_json(const struct topology *t)
 
 	for (int i = 0; i < t->numa.n; i++)
 		json_array_append_new(nodes, numa_node_json(t, i));
-	for (int i = 0; topology_note(t, i, text, sizeof(text)); i++)
+	for (int i = 0; layout_note_topology(t, i, text, sizeof(text)); i++)
 		json_array_append_new(notes, json_string(text));
 	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:o,s:o}", "packages", (int)t->n_package, "hardware_threads",
 			 (int)t->n_cpu, "cores", (int)t->n_core, "efficiency_cores", (int)t->n_slow, "offline",
@@ -65,7 +65,7 @@ static int nodes_with_cores(const struct topology *t)
 	int n = 0;
 
 	for (int i = 0; i < t->numa.n; i++)
-		n += topology_count_on(t, i).n_core > 0;
+		n += layout_count_on(t, i).n_core > 0;
 	return n > 0 ? n : 1;
 }
 
@@ -94,7 +94,7 @@ int plan_main(const struct args *a)
 		return plan_model(a, &l, nodes_with_cores(&t));
 	if (a->json)
 		return print_json(json_pack("{s:o,s:o}", "topology", topology_json(&t), "layout", layout_json(&l)));
-	topology_print(stdout, &t);
+	layout_print_topology(stdout, &t);
 	putchar('\n');
 	layout_print(stdout, &l);
 	return TOOL_OK;

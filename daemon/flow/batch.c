@@ -87,7 +87,7 @@ void batch_layout(struct batch *b)
 		b->layout_ns = batch_now_ns();
 }
 
-void logit_range_sum(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n)
+void batch_sum_range(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n)
 {
 	r->max = k->max(x, n);
 	r->sum = k->sum_exp(x, n, r->max);

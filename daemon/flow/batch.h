@@ -93,6 +93,6 @@ static inline uint32_t logit_range_tokens(uint32_t n_vocab, uint32_t range)
 }
 
 /* x[n]: the logits of the range. */
-void logit_range_sum(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n);
+void batch_sum_range(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define CPUS_MAX 96 /* characters of a list of CPUs in a table */
 
-struct node_count topology_count_on(const struct topology *t, int i)
+struct node_count layout_count_on(const struct topology *t, int i)
 {
 	struct node_count c = { 0 };
 
@@ -122,7 +122,7 @@ static void note_package(struct notes *o, const struct numa *m, int first)
 	     cpulist_format(list, sizeof(list), &ids));
 }
 
-bool topology_note(const struct topology *t, int i, char *text, size_t n)
+bool layout_note_topology(const struct topology *t, int i, char *text, size_t n)
 {
 	struct notes o = { 0, i, text, n };
 
@@ -135,7 +135,7 @@ bool topology_note(const struct topology *t, int i, char *text, size_t n)
 	if (t->n_slow)
 		note(&o, "efficiency cores: %u, used only by --threads over %u", t->n_slow, t->n_core);
 	for (int k = 0; k < t->numa.n; k++)
-		if (topology_count_on(t, k).n_cpu)
+		if (layout_count_on(t, k).n_cpu)
 			note_home(&o, &t->numa, k);
 	note_memory_only(&o, &t->numa, true);
 	note_memory_only(&o, &t->numa, false);
@@ -147,7 +147,7 @@ bool topology_note(const struct topology *t, int i, char *text, size_t n)
 static void print_node(FILE *f, const struct topology *t, int i)
 {
 	const struct numa_node *v = &t->numa.node[i];
-	struct node_count c = topology_count_on(t, i);
+	struct node_count c = layout_count_on(t, i);
 	char package[16] = "-", huge_2m[48], huge_1g[48];
 
 	if (v->package >= 0)
@@ -163,7 +163,7 @@ static void print_node(FILE *f, const struct topology *t, int i)
 	fputc('\n', f);
 }
 
-void topology_print(FILE *f, const struct topology *t)
+void layout_print_topology(FILE *f, const struct topology *t)
 {
 	char text[256];
 
@@ -173,7 +173,7 @@ void topology_print(FILE *f, const struct topology *t)
 		"2M free/all", "1G free/all", "distances");
 	for (int i = 0; i < t->numa.n; i++)
 		print_node(f, t, i);
-	for (int i = 0; topology_note(t, i, text, sizeof(text)); i++)
+	for (int i = 0; layout_note_topology(t, i, text, sizeof(text)); i++)
 		fprintf(f, "%s%s\n", i ? "" : "\n", text);
 }
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 /* Nodes with their cores and memory, then a line for each thing out of the ordinary and what follows from it. */
-void topology_print(FILE *f, const struct topology *t);
+void layout_print_topology(FILE *f, const struct topology *t);
 /* The i-th of these lines; false: there is none. */
-bool topology_note(const struct topology *t, int i, char *text, size_t n);
+bool layout_note_topology(const struct topology *t, int i, char *text, size_t n);
 void layout_print(FILE *f, const struct layout *l);
 
 /* Of a node, by index: what workers find there. */
@@ -17,6 +17,6 @@ struct node_count {
 	int n_cpu, n_core, n_slow; /* hardware threads that may be used; cores and efficiency cores among them */
 };
 
-struct node_count topology_count_on(const struct topology *t, int i);
+struct node_count layout_count_on(const struct topology *t, int i);
 
 #endif

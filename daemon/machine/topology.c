@@ -265,7 +265,7 @@ void topology_why(const struct topology *t, char *why, size_t n)
 			 s, t->n_cpu);
 }
 
-int cpu_default_threads(void)
+int topology_default_threads(void)
 {
 	_cleanup_free_ struct topology *t = malloc(sizeof(*t)); /* too large for a stack */
 

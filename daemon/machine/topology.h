@@ -55,6 +55,6 @@ int topology_read(struct topology *t, const char *root, const cpu_set_t *mask);
 void topology_why(const struct topology *t, char *why, size_t n);
 
 /* n_thread of this machine, at least 1. */
-int cpu_default_threads(void);
+int topology_default_threads(void);
 
 #endif

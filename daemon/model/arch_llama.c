@@ -265,7 +265,7 @@ static void head_ranges(const struct model *m, const struct act *a, const struct
 		   min_size(end * panels, n_panel));
 	for (uint32_t r = 0; r < b->n_logit; r++)
 		for (size_t i = range0 + begin; i < range0 + end; i++)
-			logit_range_sum(&b->range[r * b->n_range + i], m->k,
+			batch_sum_range(&b->range[r * b->n_range + i], m->k,
 					b->logits + (size_t)r * b->logit_stride + i * LOGIT_RANGE,
 					logit_range_tokens(m->hp.n_vocab, (uint32_t)i));
 }

@@ -33,11 +33,11 @@ struct row_scratch {
 int row_scratch_init(struct row_scratch *s, uint32_t n_vocab);
 void row_scratch_deinit(struct row_scratch *s);
 
-/* scan.c: does it need row_scan of all ranges before row_finish? */
+/* row_scan.c: does it need row_scan of all ranges before row_finish? */
 bool row_needs_scan(const struct row *r);
-/* scan.c: what is needed of range[range], scaled_sum[range], and the range's piece of block_max. */
+/* row_scan.c: what is needed of range[range], scaled_sum[range], and the range's piece of block_max. */
 void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, uint32_t range);
-/* draw.c: the token if it is to be drawn, log-probability and alternatives. */
+/* row_finish.c: the token if it is to be drawn, log-probability and alternatives. */
 void row_finish(const struct row *r, const struct kernels *k, uint32_t n_vocab, struct row_scratch *s);
 
 static inline bool sampling_has_top_p(const struct sampling *o)

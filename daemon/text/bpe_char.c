@@ -21,7 +21,7 @@ static int put_line(const struct vocab *v, struct vocab_scratch *s, const char *
 	int r = 0;
 
 	for (uint32_t at = 0, end; !r && at < n; at = end) {
-		end = stretch_end(v, p, at, n);
+		end = spm_stretch_end(v, p, at, n);
 		r = put_piece(v, s, p + at, end - at, o);
 	}
 	return r;

@@ -154,9 +154,9 @@ void special_marks(struct vocab *v, const struct vocab_source *src)
 		v->type[i] = mark == MARK_SHOWN ? TOKEN_SHOWN : TOKEN_CONTROL;
 	}
 	if (n_odd)
-		vocab_warn(v,
-			   "token %u \"%.*s\"%s looks like a control token but has another type, and is taken as one",
-			   odd, (int)src->token[odd].n, src->token[odd].p, n_odd > 1 ? " and others" : "");
+		special_warn(v,
+			     "token %u \"%.*s\"%s looks like a control token but has another type, and is taken as one",
+			     odd, (int)src->token[odd].n, src->token[odd].p, n_odd > 1 ? " and others" : "");
 }
 
 void special_strip(struct vocab *v, const struct vocab_source *src)
@@ -176,7 +176,7 @@ void special_strip(struct vocab *v, const struct vocab_source *src)
 	}
 }
 
-void vocab_warn(struct vocab *v, const char *format, ...)
+void special_warn(struct vocab *v, const char *format, ...)
 {
 	size_t at = strlen(v->warning);
 	va_list args;

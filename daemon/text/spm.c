@@ -83,7 +83,7 @@ static uint32_t split_chars(struct vocab_scratch *s, uint32_t at, uint32_t end)
 	return k;
 }
 
-uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n)
+uint32_t spm_stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n)
 {
 	if (v->spans_words)
 		return n;
@@ -122,7 +122,7 @@ static int spm_text(const struct vocab *v, struct vocab_scratch *s, const char *
 	s->text[0] = ' ';
 	memcpy(s->text + lead, p, n);
 	for (uint32_t at = 0, end; at < all && !r; at = end) {
-		end = stretch_end(v, s->text, at, all);
+		end = spm_stretch_end(v, s->text, at, all);
 		r = put_stretch(v, s, at, end, &was_unknown, o);
 	}
 	return r;

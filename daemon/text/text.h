@@ -40,7 +40,7 @@ struct vocab_source {
 };
 
 /* What stands for a key that a model file leaves out; an id -1: none. */
-struct vocab_defaults {
+struct tokenizer_defaults {
 	bool add_bos, add_eos, add_space_prefix;
 	const char *strips_before;
 	bool cls_sep; /* cls and sep stand for bos and eos, and always are added */
@@ -51,7 +51,7 @@ struct vocab;
 struct vocab_scratch;
 
 /* By tokenizer.ggml.model and .pre. A tokenizer that is not known has no special tokens and adds nothing. */
-struct vocab_defaults vocab_defaults(const char *model, const char *pre);
+struct tokenizer_defaults tokenizer_defaults(const char *model, const char *pre);
 
 /*
  * -EINVAL and a message naming the remedy, or -ENOMEM. A special id that no text needs and that is outside the vocabulary counts

@@ -53,9 +53,9 @@ char *tokenizer_names(char *out, size_t out_len)
 	return out;
 }
 
-struct vocab_defaults vocab_defaults(const char *model, const char *pre)
+struct tokenizer_defaults tokenizer_defaults(const char *model, const char *pre)
 {
-	struct vocab_defaults d = { .bos = -1, .eos = -1, .unk = -1, .pad = -1 };
+	struct tokenizer_defaults d = { .bos = -1, .eos = -1, .unk = -1, .pad = -1 };
 	const struct tokenizer *t = tokenizer_find(model, pre);
 	const struct pre_row *row = t == &tokenizer_bpe ? pre_find(pre) : NULL;
 

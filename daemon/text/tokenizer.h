@@ -13,7 +13,7 @@ struct tokenizer {
 	const char *model; /* tokenizer.ggml.model; NULL: chosen by pre alone */
 	const char
 		*pre; /* a gpt2 file with one of these in tokenizer.ggml.pre is this tokenizer; a space around each */
-	struct vocab_defaults defaults;
+	struct tokenizer_defaults defaults;
 	uint32_t indexed;  /* the types vocab_find knows: bits 1 << enum token_type */
 	uint8_t byte_type; /* the type of a token that is one byte, for byte_id */
 	bool is_scored;    /* it needs tokenizer.ggml.scores */

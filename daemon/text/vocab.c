@@ -78,10 +78,10 @@ static void warn_of_ids(struct vocab *v, const struct vocab_source *src)
 
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 		if (special[i].id < -1 || special[i].id >= (int64_t)src->n_token)
-			vocab_warn(v, "the %s token's id %d is outside the vocabulary of %u, and is not used",
-				   special[i].name, special[i].id, src->n_token);
+			special_warn(v, "the %s token's id %d is outside the vocabulary of %u, and is not used",
+				     special[i].name, special[i].id, src->n_token);
 	if ((src->add_bos && src->bos < 0) || (src->add_eos && src->eos < 0))
-		vocab_warn(v, "the file wants a %s token added and names none", src->bos < 0 ? "bos" : "eos");
+		special_warn(v, "the file wants a %s token added and names none", src->bos < 0 ? "bos" : "eos");
 }
 
 static int check(const struct vocab_source *src, char *err, size_t err_len)
@@ -118,7 +118,7 @@ static int fill(struct vocab *v, const struct vocab_source *src, char *err, size
 {
 	int r = copy_tokens(v, src);
 
-	if (r || (r = vocab_index(v)) || (r = added_index(v)))
+	if (r || (r = vocab_index(v)) || (r = vocab_index_added(v)))
 		return r;
 	warn_of_ids(v, src);
 	mark_ends(v, src);

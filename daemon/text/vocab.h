@@ -150,18 +150,18 @@ int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t 
 int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
 int bpe_init_merges(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len);
 /* Where what begins at `at` ends: no merge reaches over a space behind something else if no token has one. */
-uint32_t stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n);
+uint32_t spm_stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n);
 
 /* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
-uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);
-int added_index(struct vocab *v);
+uint32_t vocab_match_added(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id);
+int vocab_index_added(struct vocab *v);
 
 /* Types by text, before tokens are spelled, and which of them end a generation. */
 void special_marks(struct vocab *v, const struct vocab_source *src);
 /* Which added tokens strip. */
 void special_strip(struct vocab *v, const struct vocab_source *src);
 /* Adds a line to v->warning; what has no room is left out. */
-void vocab_warn(struct vocab *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void special_warn(struct vocab *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* GPT-2's printable stand-ins for bytes: writes the bytes and returns how many, -1 if p is no such text. */
 ssize_t bytemap_decode(char *out, const char *p, size_t n);

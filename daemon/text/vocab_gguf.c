@@ -134,7 +134,7 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	_cleanup_free_ float *score = NULL;
 	_cleanup_free_ int32_t *type = NULL;
 	struct vocab_source src = { 0 };
-	struct vocab_defaults d;
+	struct tokenizer_defaults d;
 	int r;
 
 	if (get_string(g, "tokenizer.ggml.model", &model) || get_string(g, "tokenizer.ggml.pre", &pre) ||
@@ -151,7 +151,7 @@ int vocab_from_gguf(struct vocab **vocabp, const struct gguf *g, char *err, size
 	src.merge = merge;
 	src.score = score;
 	src.type = type;
-	d = vocab_defaults(model, pre);
+	d = tokenizer_defaults(model, pre);
 	src.bos = get_id(g, "tokenizer.ggml.bos_token_id", d.bos);
 	src.eos = get_id(g, "tokenizer.ggml.eos_token_id", d.eos);
 	src.eot = get_id(g, "tokenizer.ggml.eot_token_id", -1);

@@ -203,7 +203,7 @@ static int populate(uint8_t *base, size_t bytes, bool is_huge)
 {
 	struct populate p = { .base = base, .bytes = bytes, .is_huge = is_huge };
 	size_t n_piece = bytes / POPULATE_PIECE + 1;
-	int n = cpu_default_threads();
+	int n = topology_default_threads();
 
 	parallel_run(n_piece < (size_t)n ? (int)n_piece : n, populate_pieces, &p);
 	return p.error;

@@ -259,7 +259,7 @@ static int open_direct(int fd, enum weights_direct direct, bool is_cached)
 
 static int n_threads(const struct weights_options *o)
 {
-	int n = o && o->n_thread > 0 ? o->n_thread : cpu_default_threads();
+	int n = o && o->n_thread > 0 ? o->n_thread : topology_default_threads();
 
 	return n < PARALLEL_MAX ? n : PARALLEL_MAX;
 }

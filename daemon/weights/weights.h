@@ -50,7 +50,7 @@ struct weights_options {
 	/* How the model is divided; NULL: not at all. Its error is weights_load's. */
 	int (*plan)(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
 	const struct layout *layout; /* nodes, and where their memory lies; NULL: one node, anywhere */
-	int n_thread;                /* packers; 0: cpu_default_threads */
+	int n_thread;                /* packers; 0: topology_default_threads */
 	enum weights_direct direct;  /* AUTO: when the file system takes it and the file is not in the page cache */
 	/* NULL, or called once, on a thread of its own, while the tensors are read: for what needs the header alone. It has
 	 * returned when weights_load returns, and is not called for a header that is refused. */

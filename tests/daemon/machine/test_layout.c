@@ -74,7 +74,7 @@ static char *print_all(const char *want)
 	size_t n;
 	FILE *out = open_memstream(&text, &n);
 
-	topology_print(out, &t);
+	layout_print_topology(out, &t);
 	for (const char *at = strstr(want, "\n$"); at; at = strstr(at + 1, "\n$")) {
 		snprintf(words, sizeof(words), "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
 		print_layout(out, words);

@@ -261,7 +261,7 @@ static void test_this_machine(void **state)
 
 	(void)state;
 	assert_int_equal(topology_read(&t, "", NULL), 0);
-	assert_int_equal(cpu_default_threads(), t.n_thread);
+	assert_int_equal(topology_default_threads(), t.n_thread);
 	topology_why(&t, why, sizeof(why));
 	assert_true(strlen(why) > 0);
 }

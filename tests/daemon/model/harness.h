@@ -107,7 +107,7 @@ static inline void harness_check_ranges(const struct harness *h)
 		for (uint32_t k = 0; k < b->n_range; k++) {
 			struct logit_range want;
 
-			logit_range_sum(&want, &h->k, b->logits + (size_t)i * b->logit_stride + k * LOGIT_RANGE,
+			batch_sum_range(&want, &h->k, b->logits + (size_t)i * b->logit_stride + k * LOGIT_RANGE,
 					logit_range_tokens(n_vocab, k));
 			assert_memory_equal(&b->range[i * b->n_range + k], &want, sizeof(want));
 		}

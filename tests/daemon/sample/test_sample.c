@@ -91,7 +91,7 @@ static void rig_give(struct rig *r, const float *logits)
 
 		memcpy(x, logits + (size_t)i * n_vocab, n_vocab * sizeof(*x));
 		for (uint32_t k = 0; k < b->n_range; k++)
-			logit_range_sum(&b->range[i * b->n_range + k], &r->k, x + k * LOGIT_RANGE,
+			batch_sum_range(&b->range[i * b->n_range + k], &r->k, x + k * LOGIT_RANGE,
 					logit_range_tokens(n_vocab, k));
 	}
 }

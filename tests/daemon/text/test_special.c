@@ -31,7 +31,7 @@ static int count(const struct tiny_vocab *t, const char *text, bool special)
 
 static void expect_bos(const char *pre, bool wanted)
 {
-	struct vocab_defaults d = vocab_defaults("gpt2", pre);
+	struct tokenizer_defaults d = tokenizer_defaults("gpt2", pre);
 
 	if (d.add_bos != wanted)
 		fail_msg("pre '%s': %s bos", pre ? pre : "", wanted ? "no" : "a");
@@ -43,7 +43,7 @@ static void test_bos_by_family(void **state)
 					    "midm-2.0", "lfm2",     "jina-v5-nano", "tekken",  "chameleon" };
 	static const char *const without[] = { "gpt-2", "qwen2",        "smollm",  "gpt-4o",
 					       "dbrx",  "deepseek-llm", "default", "" };
-	struct vocab_defaults spm = vocab_defaults("llama", NULL);
+	struct tokenizer_defaults spm = tokenizer_defaults("llama", NULL);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(with) / sizeof(with[0]); i++)
@@ -290,9 +290,9 @@ static void test_strips_before(void **state)
 	assert_int_equal(count(&t, " <mask>", true), 1);
 	assert_int_equal(count(&t, "a\xa0<mask>", true), 3); /* half a character is no white space */
 	tiny_vocab_free(&t);
-	assert_string_equal(vocab_defaults("gpt2", "jina-v2-de").strips_before, "<mask>");
-	assert_string_equal(vocab_defaults("gpt2", "modern-bert").strips_before, "[MASK]");
-	assert_null(vocab_defaults("gpt2", "gpt-2").strips_before);
+	assert_string_equal(tokenizer_defaults("gpt2", "jina-v2-de").strips_before, "<mask>");
+	assert_string_equal(tokenizer_defaults("gpt2", "modern-bert").strips_before, "[MASK]");
+	assert_null(tokenizer_defaults("gpt2", "gpt-2").strips_before);
 }
 
 /* ---- bytes without a token ---- */

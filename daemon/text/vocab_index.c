@@ -147,7 +147,7 @@ static int compare_bytes(const void *a, const void *b, void *arg)
 	return d ? d : x.n < y.n ? -1 : x.n > y.n;
 }
 
-int added_index(struct vocab *v)
+int vocab_index_added(struct vocab *v)
 {
 	v->added = malloc(((size_t)v->n_token + 1) * sizeof(*v->added));
 	if (!v->added)
@@ -175,7 +175,7 @@ static uint32_t lower_bound(const struct vocab *v, uint32_t lo, uint32_t hi, uin
 }
 
 /* Walks the sorted list as if it were a trie: each byte narrows the range, and a token that ends there heads it. */
-uint32_t added_match(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id)
+uint32_t vocab_match_added(const struct vocab *v, const char *p, size_t n, size_t n_control, uint32_t *id)
 {
 	uint32_t lo = 0, hi = v->n_added, best = 0;
 

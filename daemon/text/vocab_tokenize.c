@@ -60,7 +60,7 @@ static int put_all(struct run *run, const char *p, size_t n, struct control_walk
 	int r;
 
 	while (at < n) {
-		uint32_t id, len = added_match(run->v, p + at, n - at, control_bytes(&control, at), &id);
+		uint32_t id, len = vocab_match_added(run->v, p + at, n - at, control_bytes(&control, at), &id);
 
 		if (!len) {
 			at++;

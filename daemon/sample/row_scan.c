@@ -27,7 +27,7 @@ void row_scan(const struct row *r, const struct kernels *k, uint32_t n_vocab, ui
 	const float *x = r->logits + first;
 
 	if (r->is_adjusted)
-		logit_range_sum(&r->range[range], k, x, n);
+		batch_sum_range(&r->range[range], k, x, n);
 	if (row_needs_scaled_sum(r))
 		r->scaled_sum[range] = scaled_sum(k, x, n, r->range[range].max, r->sampling->temperature);
 	if (!needs_order(r))
