@@ -2,7 +2,7 @@
  * vector while it is in a register. */
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/exp.h"
+#include "kernels/avx2/vexp.h"
 #include "kernels/ref/reduce.h"
 
 #include <math.h>
@@ -48,7 +48,7 @@ void avx2_attn_softmax(float *s, int n, float *m, float *l)
 		s[i] = -INFINITY;
 	for (int i = 0; i < n; i += LANES) {
 		for (int h = 0; h < 2; h++) {
-			__m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(s + i + 8 * h), _mm256_set1_ps(max)));
+			__m256 e = vexp(_mm256_sub_ps(_mm256_loadu_ps(s + i + 8 * h), _mm256_set1_ps(max)));
 
 			_mm256_storeu_ps(s + i + 8 * h, e);
 			sum[h] = _mm256_add_ps(sum[h], e);

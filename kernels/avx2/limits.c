@@ -1,10 +1,10 @@
 /* 32-byte loads; and eight maddubs that meet in int16 before one madd, the densest chain that AVX2 has. */
+#include "kernels/constant_n.h"
 #include "kernels/isa.h"
 
 #include <immintrin.h>
 
-static inline __attribute__((always_inline)) uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream,
-								   size_t ahead)
+INLINE uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream, size_t ahead)
 {
 	__m256i acc[16] = { _mm256_setzero_si256() };
 	uint64_t x[4];

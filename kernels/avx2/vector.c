@@ -1,6 +1,6 @@
 /* Element-wise operations and 16-lane reductions; two ymm are the sixteen lanes. */
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/exp.h"
+#include "kernels/avx2/vexp.h"
 #include "kernels/ref/reduce.h"
 
 #include <math.h>
@@ -90,7 +90,7 @@ void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n)
 
 	for (; i + 8 <= n; i += 8) {
 		__m256 g = _mm256_loadu_ps(gate + i);
-		__m256 e = exp8(_mm256_xor_ps(g, _mm256_set1_ps(-0.0f)));
+		__m256 e = vexp(_mm256_xor_ps(g, _mm256_set1_ps(-0.0f)));
 		__m256 v = _mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
 
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, _mm256_loadu_ps(up + i)));
@@ -156,7 +156,7 @@ void avx2_exps(float *y, const float *x, size_t n, float scale, float max)
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(y + i, exp8(_mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), by), m)));
+		_mm256_storeu_ps(y + i, vexp(_mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), by), m)));
 	ref_exps(y + i, x + i, n - i, scale, max);
 }
 
@@ -168,7 +168,7 @@ float avx2_sum_exp(const float *x, size_t n, float max)
 
 	for (; i + LANES <= n; i += LANES)
 		for (size_t h = 0; h < 2; h++)
-			sum[h] = _mm256_add_ps(sum[h], exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8 * h), m)));
+			sum[h] = _mm256_add_ps(sum[h], vexp(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8 * h), m)));
 	_mm256_storeu_ps(lane, sum[0]);
 	_mm256_storeu_ps(lane + 8, sum[1]);
 	for (; i < n; i++)

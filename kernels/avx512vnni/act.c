@@ -2,6 +2,7 @@
 #include "kernels/avx2/act.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/quantize.h"
+#include "kernels/avx512vnni/simd.h"
 
 static inline void scatter(uint8_t *dst, size_t step, __m128i q)
 {

@@ -1,6 +1,7 @@
 /* Attention over an f16 KV. Every query of a group uses each K and V vector while it is in a register; two groups of sixteen
  * positions, or up to four vectors of d, run side by side, for the chains of a few queries alone would wait for themselves. */
 #include "kernels/avx512vnni/attn.h"
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/vexp.h"
 
 #include <math.h>
@@ -48,13 +49,13 @@ void avx512vnni_attn_softmax(float *s, int len, float *m, float *l)
 	*l = vreduce(sum);
 }
 
-ALWAYS_INLINE __m512 load16(const uint16_t *p)
+INLINE __m512 load16(const uint16_t *p)
 {
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
 /* Scores of the 32 positions of a block. A block of K is as many lines as a head has dimensions. */
-ALWAYS_INLINE void scores32(float *s, const float *q, struct kv_block block, int hd, const int n)
+INLINE void scores32(float *s, const float *q, struct kv_block block, int hd, const int n)
 {
 	const uint16_t *k = (const uint16_t *)block.p;
 	__m512 acc[GROUP][2];
@@ -80,8 +81,8 @@ ALWAYS_INLINE void scores32(float *s, const float *q, struct kv_block block, int
 
 /* o[i][d0 .. d0 + 16*n_vec). Up to `common` every query attends; from there on each by its own length, because a value that
  * a query must not see may be anything, and 0 * anything is not always 0. */
-ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d0, const struct reach *r,
-			  const int n, const int n_vec)
+INLINE void values(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d0, const struct reach *r,
+		   const int n, const int n_vec)
 {
 	__m512 acc[GROUP][4], val[4];
 	int hd = kv->head_dim;
@@ -125,8 +126,8 @@ ALWAYS_INLINE void values(float *o, const float *s, const struct attn_kv *kv, in
 			_mm512_storeu_ps(o + i * hd + d0 + j * LANES, acc[i][j]);
 }
 
-ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale,
-			 const int32_t *pos, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
+		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
 	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
 	float x[GROUP * Q_STRIDE];

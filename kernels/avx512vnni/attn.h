@@ -6,12 +6,10 @@
 #define GYRE_KERNELS_AVX512VNNI_ATTN_H
 
 #include "kernels/attn_kv.h"
-#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/simd.h"
 
 #define GROUP    8
 #define S_STRIDE (ATTN_CHUNK + LANES) /* of scores: not a multiple of 2 KiB, which would fill few sets of L1 */
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* How many positions of a chunk each query of a group sees; the least and the most of them. */
 struct reach {

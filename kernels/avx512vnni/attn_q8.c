@@ -4,6 +4,7 @@
  * and becomes an i16, and one vpdpwssd multiplies two positions of sixteen dimensions; a sum starts at -128 times that of the weights.
  */
 #include "kernels/avx512vnni/attn.h"
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/quantize.h"
 
 #define LEN       32 /* dimensions of a block */
@@ -50,8 +51,8 @@ void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v
 }
 
 /* Scores of 16*n_lane positions from the lane-th sixteen of a block on. */
-ALWAYS_INLINE void scores(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n,
-			  const int n_lane)
+INLINE void scores(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n,
+		   const int n_lane)
 {
 	__m512 acc[GROUP][2];
 	__m512i sum[GROUP][2], val[2];
@@ -97,13 +98,13 @@ struct weights {
 	float scale[GROUP];
 };
 
-ALWAYS_INLINE __m512 load_scales(const uint8_t *p)
+INLINE __m512 load_scales(const uint8_t *p)
 {
 	return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)p));
 }
 
 /* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
-ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const struct kv_part *v, const int n)
+INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const struct kv_part *v, const int n)
 {
 	__m512 max[GROUP];
 
@@ -131,7 +132,7 @@ ALWAYS_INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e,
 
 /* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN, of
  * which the low half is kept: 0. */
-ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
+INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
 {
 	static const _Alignas(64)
 		int16_t order[32] = { 0,  4,  2,  6,  8,  12, 10, 14, 16, 20, 18, 22, 24, 28, 26, 30,
@@ -164,8 +165,7 @@ ALWAYS_INLINE void quantize_weights(struct weights *w, const float *e, const str
 
 /* o[i][0 .. 16*n_vec) of a block of dimensions. Integers may be summed in any order: for one or two queries in two parts, since one
  * sum would wait for itself. */
-ALWAYS_INLINE void values(float *o, int hd, const struct weights *w, const struct kv_part *v, const int n,
-			  const int n_vec)
+INLINE void values(float *o, int hd, const struct weights *w, const struct kv_part *v, const int n, const int n_vec)
 {
 	const int other = n <= 2;
 	__m512i acc[GROUP][2][2];
@@ -217,8 +217,8 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 		}
 }
 
-ALWAYS_INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale,
-			 const int32_t *pos, const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
+		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
 {
 	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
 	struct kv_part v = { .kv = kv, .p0 = p0, .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK };

@@ -1,7 +1,6 @@
 /* Installs what AVX-512 with VNNI does better. */
-#include "kernels/isa.h"
-
 #include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/isa.h"
 
 void kernels_avx512vnni_override(struct kernels *k)
 {

@@ -1,12 +1,12 @@
 /* 64-byte loads; and sixteen independent chains of vpdpbusd, more than its latency times its rate on any CPU that has it. */
+#include "kernels/constant_n.h"
 #include "kernels/isa.h"
 
 #include <immintrin.h>
 
 #define CHAINS 16
 
-static inline __attribute__((always_inline)) uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream,
-								   size_t ahead)
+INLINE uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream, size_t ahead)
 {
 	__m512i acc[8] = { _mm512_setzero_si512() };
 	uint64_t x[8], sum = 0;

@@ -1,5 +1,6 @@
 /* Products of F32, F16 and BF16 weights: lane = output row, one fma a k. The tokens of a tile are independent chains and hide
  * each other's latency. */
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/sums.h"
 #include "kernels/matmul.h"
 

@@ -4,6 +4,7 @@
  * plus 2^offset_log2, and the tile's sums of q take that off. Exact: no sum of one block reaches 255 * 127 * 256 < 2^23, nor
  * 2^28 once multiplied by IQ4_XS's scales (-32..31).
  */
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/sums.h"
 #include "kernels/codes.h"
 #include "kernels/matmul.h"

@@ -2,6 +2,7 @@
  * Products of Q4_K, Q5_K and Q6_K with ACT_Q8_K tiles. Sub-block sums are scaled as integers and meet in one i32 a token and
  * 256-block; the minima come from the tile's sums of q by vpdpwssd on pairs, and Q6_K's sums start where its offset of 32 puts them.
  */
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/k.h"
 #include "kernels/matmul.h"
 

@@ -7,6 +7,7 @@
  *         third bit adds 4 * scale. Bytes wrap on the way there, which the result cannot see.
  * Exact: the sum stays below 255 * 127 * 256 < 2^23.
  */
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/sums.h"
 #include "kernels/matmul.h"
 

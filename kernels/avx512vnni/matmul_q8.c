@@ -3,6 +3,7 @@
  * four activation bytes broadcast from the tile. Weights are unpacked once a block and used for every token of the tile.
  * Unsigned weights carry an offset (8, 16, 128); starting the sum at offset * nsum takes it off.
  */
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/sums.h"
 #include "kernels/matmul.h"
 

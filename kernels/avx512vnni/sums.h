@@ -2,7 +2,7 @@
 #ifndef GYRE_KERNELS_AVX512VNNI_SUMS_H
 #define GYRE_KERNELS_AVX512VNNI_SUMS_H
 
-#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/simd.h"
 
 typedef __m512 panel_sums[ACT_TILE];
 

@@ -1,5 +1,6 @@
 /* Element-wise operations and 16-lane reductions. */
 #include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/avx512vnni/simd.h"
 #include "kernels/avx512vnni/vexp.h"
 
 #include <math.h>

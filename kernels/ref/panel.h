@@ -2,6 +2,7 @@
 #ifndef GYRE_KERNELS_REF_PANEL_H
 #define GYRE_KERNELS_REF_PANEL_H
 
+#include "kernels/constant_n.h"
 #include "kernels/f16.h"
 #include "kernels/ref/ref.h"
 #include "kernels/ref/types.h"
@@ -33,7 +34,7 @@ static inline bytes16 zip_high(bytes16 a, bytes16 b, size_t width)
 }
 
 /* Zips the upper half of v[n] with the lower one, which rotates the bits of an element's index to the left by one. */
-static inline __attribute__((always_inline)) void rotate(bytes16 *v, size_t n, size_t width)
+INLINE void rotate(bytes16 *v, size_t n, size_t width)
 {
 	bytes16 z[PANEL_ROWS];
 
@@ -48,8 +49,7 @@ static inline __attribute__((always_inline)) void rotate(bytes16 *v, size_t n, s
  * Sixteen bytes of each row -> dst[16 / width][row][width], a square of n x n elements at a time: the row and the
  * element change places in an index when it has rotated by half of its bits.
  */
-static inline __attribute__((always_inline)) void transpose(uint8_t *dst, const uint8_t *src, size_t stride,
-							    size_t width)
+INLINE void transpose(uint8_t *dst, const uint8_t *src, size_t stride, size_t width)
 {
 	const size_t n = sizeof(bytes16) / width;
 
@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) void transpose(uint8_t *dst, const 
 }
 
 /* An element of each row, eight bytes at a time: sixteen small stores would take as long as a square. */
-static inline __attribute__((always_inline)) void gather(uint8_t *dst, const uint8_t *src, size_t stride, size_t width)
+INLINE void gather(uint8_t *dst, const uint8_t *src, size_t stride, size_t width)
 {
 	const size_t n = sizeof(uint64_t) / width;
 
@@ -91,8 +91,7 @@ static inline __attribute__((always_inline)) void gather(uint8_t *dst, const uin
  * n_group groups of `width` (1, 2 or 4) bytes from each of 16 rows, stride bytes apart -> dst[n_group][16][width]; returns the
  * end of dst. Inline with a constant width: a call a field costs more than a small field.
  */
-static inline __attribute__((always_inline)) uint8_t *panel_interleave(uint8_t *dst, const uint8_t *src, size_t stride,
-								       size_t width, size_t n_group)
+INLINE uint8_t *panel_interleave(uint8_t *dst, const uint8_t *src, size_t stride, size_t width, size_t n_group)
 {
 	size_t n = sizeof(bytes16) / width;
 

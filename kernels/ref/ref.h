@@ -37,7 +37,7 @@ void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, siz
 void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
-/* float.c, legacy.c, k.c, k_low.c */
+/* float.c, q8.c, k.c, k23.c */
 ref_matmul_fn ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1, ref_matmul_q5_0,
 	ref_matmul_q5_1, ref_matmul_q8_0, ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k, ref_matmul_q2_k,
 	ref_matmul_q3_k, ref_matmul_iq4_nl, ref_matmul_iq4_xs, ref_matmul_mxfp4;

@@ -1,7 +1,6 @@
 /* Installs what AMD's cores with AVX-512 do better in another way. */
-#include "kernels/isa.h"
-
 #include "kernels/zen4/zen4.h"
+#include "kernels/isa.h"
 
 void kernels_zen4_override(struct kernels *k)
 {

@@ -64,8 +64,7 @@ static inline void dequantize(const struct form *f, float *y, const void *block)
 		y[i] = f->has_min ? (float)q[i] * d + m : (float)q[i] * d;
 }
 
-static inline __attribute__((always_inline)) uint8_t *pack(const struct form *f, uint8_t *dst, const uint8_t *src,
-							   size_t stride)
+INLINE uint8_t *pack(const struct form *f, uint8_t *dst, const uint8_t *src, size_t stride)
 {
 	dst = panel_interleave(dst, src, stride, scale_bytes(f), 1);
 	src += scale_bytes(f);
@@ -163,7 +162,7 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 					dot_chunks(f, w + p * panel_bytes, r, x_tile, (size_t)n_tok, (size_t)t, k);
 }
 
-#define LEGACY_TYPE(name)                                                                     \
+#define Q8_TYPE(name)                                                                         \
 	void ref_dequantize_##name(float *y, const void *block)                               \
 	{                                                                                     \
 		dequantize(&name, y, block);                                                  \
@@ -182,10 +181,10 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);              \
 	}
 
-LEGACY_TYPE(q4_0)
-LEGACY_TYPE(q4_1)
-LEGACY_TYPE(q5_0)
-LEGACY_TYPE(q5_1)
-LEGACY_TYPE(q8_0)
-LEGACY_TYPE(iq4_nl)
-LEGACY_TYPE(mxfp4)
+Q8_TYPE(q4_0)
+Q8_TYPE(q4_1)
+Q8_TYPE(q5_0)
+Q8_TYPE(q5_1)
+Q8_TYPE(q8_0)
+Q8_TYPE(iq4_nl)
+Q8_TYPE(mxfp4)

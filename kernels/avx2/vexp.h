@@ -1,11 +1,11 @@
 /* ref/exp.h, eight at a time: the same operations in the same order. */
-#ifndef GYRE_KERNELS_AVX2_EXP_H
-#define GYRE_KERNELS_AVX2_EXP_H
+#ifndef GYRE_KERNELS_AVX2_VEXP_H
+#define GYRE_KERNELS_AVX2_VEXP_H
 
 #include "kernels/avx2/simd.h"
 #include "kernels/ref/exp.h"
 
-INLINE __m256 exp8(__m256 x)
+INLINE __m256 vexp(__m256 x)
 {
 	__m256 in_range = _mm256_cmp_ps(x, _mm256_set1_ps(EXP_LO), _CMP_GE_OQ);
 	x = _mm256_min_ps(x, _mm256_set1_ps(EXP_HI));
