@@ -16,6 +16,10 @@ LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 ISA_avx2       := -mavx2 -mfma -mf16c
 ISA_avx512vnni := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 ISA_zen4       := $(ISA_avx512vnni)
+# The levels of a machine: kernels/cpu_<machine>.c is their table.
+MACHINE ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ISAS_x86_64  := avx2 avx512vnni zen4
+ISAS_aarch64 := neon
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding.
 KERNEL_CFLAGS := -O3
 
@@ -24,7 +28,8 @@ LIBS_TOOLS  := -ledit
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 
 SHM_SRC    := $(wildcard shm/*.c)
-KERNEL_SRC := $(wildcard kernels/*.c kernels/*/*.c)
+KERNEL_SRC := $(filter-out kernels/cpu_%,$(wildcard kernels/*.c)) kernels/cpu_$(MACHINE).c \
+	$(foreach isa,ref $(ISAS_$(MACHINE)),$(wildcard kernels/$(isa)/*.c))
 DAEMON_SRC := $(filter-out daemon/main.c,$(wildcard daemon/*.c daemon/*/*.c))
 CLIENT_SRC := $(wildcard client/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)

@@ -91,33 +91,20 @@ static int open_layout(struct daemon *d, struct error *e)
 			 : error_set(e, -ENOMEM, "no memory for %u replicas; lower --replicas", d->config.n_replica);
 }
 
-static int refuse_isa(enum kernels_isa isa, struct error *e)
-{
-	const char *name[KERNELS_FLAG_MAX];
-	uint32_t n = kernels_missing(isa, kernels_flags(), name);
-	char list[128] = "";
-
-	for (uint32_t i = 0, at = 0; i < n && at < sizeof(list); i++)
-		at += (uint32_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", name[i]);
-	return error_set(e, -EINVAL, "isa: %s needs %s, which this CPU does not have; --isa auto takes the best it has",
-			 kernels_isa_name(isa), list);
-}
-
 static int open_kernels(struct daemon *d, struct error *e)
 {
 	const char *name = d->config.isa;
 	bool is_auto = !*name || !strcmp(name, "auto");
 	enum kernels_isa isa = is_auto ? ISA_MAX : kernels_isa_parse(name);
+	char missing[KERNELS_LIST_BYTES], why[KERNELS_REFUSAL_BYTES];
 
-	if (isa == ISA_MAX && !is_auto)
-		return error_set(e, -EINVAL, "isa: '%s' is none of auto, ref, avx2, avx512vnni, zen4", name);
-	if (isa != ISA_MAX && !(kernels_available() & (1u << isa)))
-		return refuse_isa(isa, e);
+	if (!is_auto && kernels_isa_refusal(why, sizeof(why), name))
+		return error_set(e, -EINVAL, "isa: %s; --isa auto takes the best", why);
 	isa = kernels_select(&d->kernels, isa);
 	if (is_auto && isa == ISA_REF)
-		log_warn("kernels: ref: this CPU has no AVX2, FMA and F16C, and every answer takes many times longer; "
-			 "in a "
-			 "virtual machine, give the guest the host's CPU type");
+		log_warn("kernels: ref: this CPU has no %s, and every answer takes many times longer; in a virtual "
+			 "machine, give the guest the host's CPU type",
+			 kernels_missing_names(missing, sizeof(missing), ISA_BASE));
 	else
 		log_info("kernels: %s", kernels_isa_name(isa));
 	return 0;

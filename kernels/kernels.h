@@ -1,6 +1,6 @@
 /*
  * The operations between C and silicon, as a struct of pointers. ref/ fills every one and is the definition; each ISA
- * folder overrides some, upward: ref -> avx2 -> avx512vnni -> zen4. Every implementation returns the same bits as ref/.
+ * folder overrides some of its parent level's (isa.h). Every implementation returns the same bits as ref/.
  *
  * Pure functions on the caller's memory: no malloc, no threads, no errno, no logs. -ffp-contract=off: an fma is
  * written as one (fmaf) or is two roundings. f32 throughout, round to nearest even, no flush to zero.
@@ -160,22 +160,38 @@ struct kernels {
 	float (*sum_exp)(const float *x, size_t n, float max);
 };
 
-/* ISA levels this CPU can run, in ascending order, as a bit mask of enum kernels_isa. */
-enum kernels_isa { ISA_REF, ISA_AVX2, ISA_AVX512VNNI, ISA_ZEN4, ISA_MAX };
-uint32_t kernels_available(void);
+/*
+ * ISA levels: rows of the table of the machine that this was built for (isa.h). Each names the level it builds on; no order of theirs
+ * means that one holds another. Every machine has ISA_REF, and ISA_BASE, the least that has every operation: avx2, neon.
+ * ISA_MAX is none; where a level is asked for, the preferred one.
+ */
+enum kernels_isa { ISA_REF, ISA_BASE, ISA_MAX = 16 };
 
-/* What the levels need of a CPU: names as in /proc/cpuinfo. */
-#define KERNELS_FLAG_MAX 9
-/* Those that this CPU has, a bit each. */
-uint32_t kernels_flags(void);
-/* Which flags the level and those below it need and `flags` lacks: how many, and their names. */
-uint32_t kernels_missing(enum kernels_isa isa, uint32_t flags, const char *name[KERNELS_FLAG_MAX]);
-
-/* Fills *k up to `isa` at most (ISA_MAX: the best). Returns the level chosen. The table is constant afterwards. */
-enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa);
-
-/* "ref", "avx2", "avx512vnni", "zen4"; NULL past the end. And back: ISA_MAX if unknown. */
+/* "ref", "avx2", ...; NULL past the table. And back: ISA_MAX if unknown. */
 const char *kernels_isa_name(enum kernels_isa isa);
 enum kernels_isa kernels_isa_parse(const char *name);
+
+/* All names, or those of levels that this CPU can run, with ", " between them. */
+#define KERNELS_LIST_BYTES 256
+const char *kernels_isa_names(char *list, size_t size, bool can_run);
+
+/* What the levels need of a CPU, and the vendor that some are made for, a bit each: those that this one has. */
+#define KERNELS_FLAG_MAX 32
+uint32_t kernels_flags(void);
+/* Which of them the level and its ancestors need and `flags` lacks: how many, and their names, as in /proc/cpuinfo. */
+uint32_t kernels_missing(enum kernels_isa isa, uint32_t flags, const char *name[KERNELS_FLAG_MAX]);
+/* What this CPU lacks of them, with ", " between. */
+const char *kernels_missing_names(char *list, size_t size, enum kernels_isa isa);
+
+/* Whether this CPU can execute the level: what tests ask. A level past the table cannot run. */
+bool kernels_can_run(enum kernels_isa isa);
+/* Why a level of this name cannot be selected: which exist, what is missing, which can run. NULL: it can. */
+#define KERNELS_REFUSAL_BYTES (2 * KERNELS_LIST_BYTES + 128)
+const char *kernels_isa_refusal(char *why, size_t size, const char *name);
+/* The level that is worth it most on a CPU with these flags: what users get. */
+enum kernels_isa kernels_preferred(uint32_t flags);
+
+/* Fills *k with a level that can run, or the preferred one (ISA_MAX); returns it. The table is constant afterwards. */
+enum kernels_isa kernels_select(struct kernels *k, enum kernels_isa isa);
 
 #endif

@@ -18,7 +18,7 @@ struct limits {
 	uint64_t (*mul_add)(uint64_t n);
 };
 
-/* Fills *l up to `isa` at most (ISA_MAX: the best), as kernels_select does. */
+/* Fills *l for a level that can run, or the preferred one (ISA_MAX), as kernels_select does. */
 void kernels_limits(struct limits *l, enum kernels_isa isa);
 
 #endif

@@ -323,6 +323,7 @@ int bench_model_main(const struct args *given)
 	static struct bench b;
 	struct args a = *given;
 	struct error e = { "" };
+	char why[KERNELS_REFUSAL_BYTES];
 	int r;
 
 	if (!a.model)
@@ -332,8 +333,8 @@ int bench_model_main(const struct args *given)
 	a.kv_type = a.kv_type ? a.kv_type : kv_type_name(KV_F16);
 	if (kv_type_parse(a.kv_type) == KV_TYPE_MAX)
 		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
-	if (a.isa && (kernels_isa_parse(a.isa) == ISA_MAX || !(kernels_available() >> kernels_isa_parse(a.isa) & 1)))
-		return fail(TOOL_USAGE, "--isa: '%s' is none of ref, avx2, avx512vnni, zen4 that this CPU has", a.isa);
+	if (a.isa && kernels_isa_refusal(why, sizeof(why), a.isa))
+		return fail(TOOL_USAGE, "--isa: %s", why);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;
 	a.n_gen = a.n_gen ? a.n_gen : 128;
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;

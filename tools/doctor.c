@@ -200,15 +200,13 @@ static void look_numa(struct finding *f)
 
 static void look_isa(struct finding *f)
 {
-	uint32_t have = kernels_available();
-	enum kernels_isa best = ISA_REF;
+	enum kernels_isa best = kernels_preferred(kernels_flags());
+	char missing[KERNELS_LIST_BYTES];
 
-	for (int i = 0; i < ISA_MAX; i++)
-		if (have & (1u << i))
-			best = (enum kernels_isa)i;
 	if (best == ISA_REF)
-		found(f, STATE_BAD, "a CPU with AVX2; in a virtual machine: CPU type host",
-		      "no AVX2: reference kernels only, very slow");
+		found(f, STATE_BAD, "another CPU; in a virtual machine: CPU type host",
+		      "no %s: reference kernels only, very slow",
+		      kernels_missing_names(missing, sizeof(missing), ISA_BASE));
 	else
 		found(f, STATE_OK, "", "%s", kernels_isa_name(best));
 }

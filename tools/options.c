@@ -4,6 +4,7 @@
 #include "daemon/machine/layout.h"
 #include "daemon/util/nearest.h"
 #include "daemon/util/number.h"
+#include "kernels/kernels.h"
 
 #include <ctype.h>
 #include <getopt.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP, KIND_LIST, KIND_PAIR };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_U32, KIND_U64, KIND_FLOAT, KIND_STOP, KIND_LIST, KIND_PAIR, KIND_ISA };
 
 struct row {
 	uint64_t bit;
@@ -82,8 +83,7 @@ static const struct row rows[] = {
 	{ OPT_KV_BYTES, "kv-bytes", 0, "BYTES",
 	  "KV pool of a private daemon, suffix K, M or G (default: four contexts, or what fits)", KIND_TEXT,
 	  AT(kv_bytes), 0, 0 },
-	{ OPT_ISA, "isa", 0, "NAME", "kernels up to ref, avx2, avx512vnni or zen4 (default: the best of this CPU)",
-	  KIND_TEXT, AT(isa), 0, 0 },
+	{ OPT_ISA, "isa", 0, "NAME", "kernels (default: the best of this CPU):", KIND_ISA, AT(isa), 0, 0 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
 	{ OPT_ROWS, "rows", 0, "LIST", "time of a step with each of these numbers of rows: 1-17,32,64", KIND_LIST,
 	  AT(rows), 1, 256 },
@@ -108,14 +108,15 @@ static void print_help(const struct verb *v)
 	printf("usage: gyre %s [option...] %s\n\n%s\n\nOptions may stand anywhere; -- ends them.\n", v->name,
 	       v->operands, v->text);
 	for (size_t i = 0; i < N_ROW; i++) {
-		char left[40];
+		char left[40], isas[KERNELS_LIST_BYTES];
 
 		if (!((v->options | OPT_HELP) & rows[i].bit))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%c --%s %s", rows[i].letter ? '-' : ' ',
 			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ',' : ' ', rows[i].name,
 			 rows[i].argument ? rows[i].argument : "");
-		printf("  %-22s %s\n", left, rows[i].text);
+		printf("  %-22s %s%s%s\n", left, rows[i].text, rows[i].kind == KIND_ISA ? " " : "",
+		       rows[i].kind == KIND_ISA ? kernels_isa_names(isas, sizeof(isas), false) : "");
 	}
 	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n", stdout);
 }
@@ -187,6 +188,7 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 		*(bool *)((char *)a + r->offset) = true;
 		return TOOL_OK;
 	case KIND_TEXT:
+	case KIND_ISA:
 		if (!*value && r->bit != OPT_SYSTEM)
 			return fail(TOOL_USAGE, "--%s needs a value: %s", r->name, r->argument);
 		*(const char **)((char *)a + r->offset) = value;

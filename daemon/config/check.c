@@ -15,13 +15,11 @@ static void append(char *list, size_t n, const char *name)
 
 static int check_isa(const char *isa, struct error *e)
 {
-	char list[256] = "auto";
+	char why[KERNELS_REFUSAL_BYTES];
 
-	if (!*isa || !strcmp(isa, "auto") || kernels_isa_parse(isa) != ISA_MAX)
+	if (!*isa || !strcmp(isa, "auto") || !kernels_isa_refusal(why, sizeof(why), isa))
 		return 0;
-	for (int i = 0; i < ISA_MAX; i++)
-		append(list, sizeof(list), kernels_isa_name((enum kernels_isa)i));
-	return error_set(e, -EINVAL, "isa: '%s' is none of %s", isa, list);
+	return error_set(e, -EINVAL, "isa: %s; --isa auto takes the best", why);
 }
 
 static int check_kv_type(const char *type, struct error *e)

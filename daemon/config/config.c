@@ -3,6 +3,7 @@
 #include "daemon/machine/layout.h"
 #include "daemon/util/nearest.h"
 #include "daemon/util/number.h"
+#include "kernels/kernels.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { KIND_STRING, KIND_U32, KIND_BYTES, KIND_UIDS };
+enum option_kind { KIND_STRING, KIND_U32, KIND_BYTES, KIND_UIDS, KIND_ISA };
 
 struct option_row {
 	const char *key, *argument, *preset, *text;
@@ -53,7 +54,7 @@ static const struct option_row rows[] = {
 	{ "priority-uids", "UIDS", "",
 	  "such as 0,1000: their priorities below 128 go before everybody's, not only their own", KIND_UIDS,
 	  FIELD(outrank), 0, 0 },
-	{ "isa", "NAME", "auto", "kernels: auto, ref, avx2, avx512vnni or zen4", KIND_STRING, FIELD(isa), 0, 0 },
+	{ "isa", "NAME", "auto", "kernels: auto or", KIND_ISA, FIELD(isa), 0, 0 },
 	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", KIND_U32, FIELD(n_draft), 0, 16 },
 	{ "drain-seconds", "N", "30", "after SIGTERM, running requests may go on this long", KIND_U32,
 	  FIELD(drain_seconds), 0, 86400 },
@@ -124,7 +125,8 @@ static int set_row(struct config *c, const struct option_row *row, const char *v
 
 	if (row->kind == KIND_UIDS)
 		return set_uids((struct config_uids *)field, row->key, value, e);
-	return row->kind == KIND_STRING ? set_string(field, row, value, e) : set_number(field, row, value, e);
+	return row->kind == KIND_STRING || row->kind == KIND_ISA ? set_string(field, row, value, e)
+								 : set_number(field, row, value, e);
 }
 
 static int refuse_unknown(const char *where, const char *kind, const char *word, size_t n, struct error *e)
@@ -304,10 +306,12 @@ void config_print_help(FILE *f)
 	      "memory.\n\n",
 	      f);
 	for (size_t i = 0; i < N_ROW; i++) {
-		char left[64];
+		char left[64], isas[KERNELS_LIST_BYTES];
 
 		snprintf(left, sizeof(left), "--%s %s", rows[i].key, rows[i].argument);
 		fprintf(f, "  %-22s %s", left, rows[i].text);
+		if (rows[i].kind == KIND_ISA)
+			fprintf(f, " %s", kernels_isa_names(isas, sizeof(isas), false));
 		fprintf(f, *rows[i].preset ? " (default %s)\n" : "\n", rows[i].preset);
 	}
 	fputs("  --config FILE          read options from lines of `key = value` first\n"

@@ -2,6 +2,7 @@
  * Why: scripts depend on exit codes and on one-line errors that name the fix, and on nothing but answers going to stdout.
  * None of these cases needs a model or a daemon; the program under test is $BUILD/gyre (default build/gyre).
  */
+#include "kernels/kernels.h"
 #include "tests/util/sysfs.h"
 
 #include <setjmp.h>
@@ -125,8 +126,6 @@ static void usage_errors_say_what_to_write(void **state)
 		{ "score a ''", "gyre: continuation 1 is empty: there is nothing to score\n" },
 		{ "benhc", "gyre: no verb 'benhc'; did you mean bench? gyre --help lists them\n" },
 		{ "bench modle", "gyre: no verb 'bench modle'; did you mean bench model? gyre --help lists them\n" },
-		{ "bench model -m x --isa avx3",
-		  "gyre: --isa: 'avx3' is none of ref, avx2, avx512vnni, zen4 that this CPU has\n" },
 	};
 
 	(void)state;
@@ -134,6 +133,9 @@ static void usage_errors_say_what_to_write(void **state)
 		assert_int_equal(gyre(row[i].words), 2);
 		assert_string_equal(output, row[i].text);
 	}
+	assert_int_equal(gyre("bench model -m x --isa avx3"), 2);
+	assert_non_null(strstr(output, "gyre: --isa: 'avx3' is none of ref, "));
+	assert_non_null(strstr(output, "; this CPU runs ref"));
 	assert_int_equal(gyre("bench"), 2);
 	assert_non_null(strstr(output, "usage: gyre bench VERB"));
 	assert_non_null(strstr(output, "bench layouts"));
@@ -146,7 +148,7 @@ static void options_of_gyred_are_checked_first(void **state)
 	static const struct {
 		const char *words, *text;
 	} row[] = { { "--kv-type q4", "kv-type: 'q4' is none of f16, q8_0\n" },
-		    { "--isa avx3", "isa: 'avx3' is none of auto, ref, avx2" },
+		    { "--isa avx3", "isa: 'avx3' is none of ref, " },
 		    { "--kv-bytes 900T", "kv-bytes: 900.0 TiB, but this machine has " },
 		    { "--kv-bytes 900T --replicas 2", "kv-bytes: 900.0 TiB a replica, but this machine has " },
 		    { "--config", "--config needs a value" },
@@ -240,6 +242,27 @@ static void every_verb_has_help(void **state)
 		assert_non_null(strstr(output, verb[i]));
 }
 
+/* From the table of levels, where it is printed; a page is written by hand and names those of all machines. */
+static void every_isa_is_in_help_and_man_page(void **state)
+{
+	static char page[65536];
+	char all[KERNELS_LIST_BYTES];
+	FILE *f = fopen("tools/man/gyred.8", "r");
+
+	(void)state;
+	assert_non_null(f);
+	page[fread(page, 1, sizeof(page) - 1, f)] = 0;
+	fclose(f);
+	kernels_isa_names(all, sizeof(all), false);
+	assert_int_equal(run("gyred", "--help"), 0);
+	assert_non_null(strstr(output, all));
+	assert_int_equal(gyre("bench model --help"), 0);
+	assert_non_null(strstr(output, all));
+	for (int i = ISA_REF; kernels_isa_name((enum kernels_isa)i); i++)
+		if (!strstr(page, kernels_isa_name((enum kernels_isa)i)))
+			fail_msg("gyred(8) does not name %s", kernels_isa_name((enum kernels_isa)i));
+}
+
 static void golden_model_is_inspected(void **state)
 {
 	(void)state;
@@ -319,6 +342,7 @@ int main(void)
 		cmocka_unit_test(missing_model_is_1_in_one_line),
 		cmocka_unit_test(private_daemon_forwards_its_last_words),
 		cmocka_unit_test(every_verb_has_help),
+		cmocka_unit_test(every_isa_is_in_help_and_man_page),
 		cmocka_unit_test(golden_model_is_inspected),
 		cmocka_unit_test(doctor_reports_each_check),
 		cmocka_unit_test(plan_takes_this_host_or_another),

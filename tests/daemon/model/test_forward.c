@@ -82,14 +82,14 @@ struct way {
 static const struct way ways[] = {
 	{ ISA_MAX, 1, 1, 512, 0 }, { ISA_MAX, 1, 1, 1, 0 },   { ISA_MAX, 2, 1, 512, 0 }, { ISA_MAX, 2, 1, 32, 0 },
 	{ ISA_MAX, 2, 1, 7, 0 },   { ISA_MAX, 2, 1, 1, 0 },   { ISA_MAX, 3, 1, 512, 0 }, { ISA_MAX, 3, 1, 32, 0 },
-	{ ISA_MAX, 3, 1, 7, 0 },   { ISA_MAX, 3, 1, 61, 17 }, { ISA_MAX, 1, 1, 32, 17 }, { ISA_AVX2, 2, 1, 512, 0 },
-	{ ISA_AVX2, 1, 1, 7, 0 },  { ISA_REF, 2, 1, 512, 0 },
+	{ ISA_MAX, 3, 1, 7, 0 },   { ISA_MAX, 3, 1, 61, 17 }, { ISA_MAX, 1, 1, 32, 17 }, { ISA_BASE, 2, 1, 512, 0 },
+	{ ISA_BASE, 1, 1, 7, 0 },  { ISA_REF, 2, 1, 512, 0 },
 };
 
 /* Divided between nodes, of one worker or of uneven numbers of them; where the model has too few chunks, as many as it has. */
 static const struct way divided[] = {
 	{ ISA_MAX, 2, 2, 1, 0 },   { ISA_MAX, 5, 2, 512, 0 },  { ISA_MAX, 3, 3, 61, 17 }, { ISA_MAX, 3, 2, 7, 0 },
-	{ ISA_MAX, 8, 8, 32, 0 },  { ISA_AVX2, 4, 4, 512, 0 }, { ISA_REF, 3, 2, 512, 0 }, { ISA_MAX, 3, 3, 1, 0 },
+	{ ISA_MAX, 8, 8, 32, 0 },  { ISA_BASE, 4, 4, 512, 0 }, { ISA_REF, 3, 2, 512, 0 }, { ISA_MAX, 3, 3, 1, 0 },
 	{ ISA_MAX, 8, 8, 512, 0 }, { ISA_MAX, 8, 8, 1, 0 },    { ISA_MAX, 4, 4, 7, 0 },   { ISA_MAX, 11, 8, 61, 17 },
 };
 
