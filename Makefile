@@ -3,13 +3,16 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
+# x86_64 or aarch64: which of the files and folders that bear a machine's name are compiled.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 VERSION := 0.1.0
 SOVERSION := 0
+OBJCOPY ?= objcopy
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -fvisibility=hidden -D_GNU_SOURCE \
-	-DGYRE_VERSION='"$(VERSION)"' -I. -MMD -MP $(SAN) $(if $(SAN),-DGYRE_SANITIZED -DGYRE_CHECK=1) $(EXTRA)
+	-DGYRE_VERSION='"$(VERSION)"' -I. -Icpu/$(MACHINE) -MMD -MP $(SAN) $(if $(SAN),-DGYRE_SANITIZED -DGYRE_CHECK=1) $(EXTRA)
 LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The ISA folder is the compiler flag.
@@ -44,7 +47,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all test check bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all test check arm64 bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -98,7 +101,7 @@ $(BUILD)/libgyre.a: $(call obj,$(CLIENT_SRC) $(SHM_SRC))
 	@rm -f $@
 	$(if $(V),,@echo AR $@)
 	$(Q)$(LD) -r -o $(BUILD)/obj/libgyre.o $^
-	$(Q)objcopy --localize-hidden $(BUILD)/obj/libgyre.o
+	$(Q)$(OBJCOPY) --localize-hidden $(BUILD)/obj/libgyre.o
 	$(Q)$(AR) rcs $@ $(BUILD)/obj/libgyre.o
 $(BUILD)/libgyre.so: $(call obj,$(CLIENT_SRC) $(SHM_SRC)) client/gyre.map
 	$(if $(V),,@echo LD $@)
@@ -135,6 +138,17 @@ tsan: ## tests under ThreadSanitizer
 	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
 ndebug: ## tests with asserts off
 	$(MAKE) BUILD=build/ndebug EXTRA=-DNDEBUG NO_FUZZ=1 test
+
+# The whole project as arm64, on this machine: a cross compiler, libraries in a folder, programs under qemu-aarch64.
+ARM64_ROOT := $(abspath build/arm64/root)
+ARM64_MAKE = ARM64_ROOT=$(ARM64_ROOT) $(MAKE) BUILD=build/arm64 CC=$(CURDIR)/tools/arm64/cc LD=aarch64-linux-gnu-ld \
+	AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy NO_FUZZ=1
+$(ARM64_ROOT)/.done: tools/arm64/root
+	tools/arm64/root $(ARM64_ROOT)
+arm64: $(ARM64_ROOT)/.done ## build for arm64 and run every test under qemu-aarch64
+	+$(ARM64_MAKE) test
+arm64-%: $(ARM64_ROOT)/.done ## any other target as arm64: arm64-all, arm64-bench ...
+	+$(ARM64_MAKE) $*
 
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))
@@ -200,4 +214,4 @@ clean: ## remove the build
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' Makefile
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -1,9 +1,9 @@
 /* The table of element types, and packing by panels on top of it. */
 #include "kernels/quant.h"
 
+#include "cpu.h"
 #include "kernels/ref/types.h"
 
-#include <emmintrin.h>
 #include <string.h>
 
 #define RUN_BYTES 256 /* of a row: the largest block, and few enough to stay in L1 */
@@ -49,17 +49,6 @@ size_t quant_row_bytes(uint32_t type, size_t n_col)
 	return n_col / q->block_len * q->block_bytes;
 }
 
-/*
- * Past the caches, in whole lines: a store to a line that is not near waits for it, though all of it will be replaced. Both are
- * multiples of 16 bytes.
- */
-static void stream(uint8_t *dst, const uint8_t *src, size_t n)
-{
-#pragma GCC unroll 4
-	for (size_t i = 0; i < n; i += sizeof(__m128i))
-		_mm_stream_si128((__m128i *)(dst + i), _mm_load_si128((const __m128i *)(src + i)));
-}
-
 /* Blocks of a row that are packed at a time: whole lines of the panel where that is possible. */
 static size_t run_blocks(const struct quant_info *q, size_t n_block)
 {
@@ -89,9 +78,9 @@ void quant_pack_panel(uint32_t type, void *dst, const void *src, size_t src_stri
 			q->pack(panel, rows[0], sizeof(rows[0]), run);
 		else
 			q->pack(panel, in, src_stride, run);
-		stream(out, panel, PANEL_ROWS * bytes);
+		cpu_stream(out, panel, PANEL_ROWS * bytes);
 	}
-	_mm_sfence(); /* before anything that says the panel is there */
+	cpu_stream_end();
 }
 
 void quant_dequantize_row(uint32_t type, float *y, const void *w, size_t row, size_t n_col)

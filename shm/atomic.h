@@ -33,13 +33,4 @@ static inline void fence(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
 #endif

@@ -1,6 +1,7 @@
 /* Spinning, parking and waking; the model is in doorbell.h. */
 #include "shm/doorbell.h"
 
+#include "cpu.h"
 #include "shm/atomic.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
 #include "tools/bench.h"
+#include "cpu.h"
 #include "daemon/machine/layout.h"
 #include "daemon/weights/pool.h"
 #include "shm/atomic.h"
 #include "tools/tool.h"
 
 #include <errno.h>
-#include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void *pong_line(void *arg)
 	bench_pin(p->cpu);
 	for (uint32_t i = 1; i <= GROUPS * GROUP; i++) {
 		while (load_acquire(&p->there) != i)
-			_mm_pause();
+			cpu_relax();
 		/* Pairs with the load in bench_pingpong_ns. */
 		store_release(&p->back, i);
 	}
@@ -63,7 +63,7 @@ double bench_pingpong_ns(int cpu_a, int cpu_b)
 			/* Pairs with the load in pong_line. */
 			store_release(&p.there, ++round);
 			while (load_acquire(&p.back) != round)
-				_mm_pause();
+				cpu_relax();
 		}
 		x[group] = (now_s() - begin) * 1e9 / GROUP;
 	}
@@ -136,10 +136,10 @@ double bench_wake_ns(int cpu_a, int cpu_b, double idle_s)
 		double until = now_s() + idle_s, begin;
 
 		while ((begin = now_s()) < until)
-			_mm_pause();
+			cpu_relax();
 		eventfd_write(p.fd_there, 1);
 		while (load_acquire(&p.back) != i)
-			_mm_pause();
+			cpu_relax();
 		x[i - 1] = (now_s() - begin) * 1e9;
 	}
 	pthread_join(thread, NULL);

@@ -1,4 +1,5 @@
 #include "daemon/intake/desk.h"
+#include "cpu.h"
 #include "daemon/util/counter.h"
 #include "shm/atomic.h"
 #include "shm/doorbell.h"

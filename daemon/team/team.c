@@ -11,6 +11,8 @@
  */
 #include "daemon/team/team.h"
 
+#include "cpu.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -87,7 +89,7 @@ static bool gate_spin(const struct gate *g, uint32_t n, int n_spin)
 	for (int i = 0; i < n_spin; i++) {
 		if (is_raised(atomic_load_explicit(&g->word, memory_order_acquire), n)) /* pairs with gate_raise */
 			return true;
-		__builtin_ia32_pause();
+		cpu_relax();
 	}
 	return false;
 }

@@ -15,7 +15,7 @@ static uint64_t now_ns(void)
 void profile_attach(struct profile *p)
 {
 	if (p && p != profile_mine) {
-		p->last_ticks = __builtin_ia32_rdtsc();
+		p->last_ticks = cpu_ticks();
 		if (!p->begin_ns) {
 			p->begin_ticks = p->last_ticks;
 			__atomic_store_n(&p->begin_ns, now_ns(), __ATOMIC_RELEASE); /* pairs with profile_read */
@@ -27,10 +27,9 @@ void profile_attach(struct profile *p)
 void profile_read(const struct profile *p, struct profile_sum *sum)
 {
 	uint64_t begin_ns = __atomic_load_n(&p->begin_ns, __ATOMIC_ACQUIRE); /* pairs with profile_attach */
-	double tick_ns = 0;
+	uint64_t n_tick = begin_ns ? cpu_ticks() - p->begin_ticks : 0;
+	double tick_ns = n_tick ? (double)(now_ns() - begin_ns) / (double)n_tick : 0; /* none: ticks may be long */
 
-	if (begin_ns)
-		tick_ns = (double)(now_ns() - begin_ns) / (double)(__builtin_ia32_rdtsc() - p->begin_ticks);
 	sum->n_row = __atomic_load_n(&p->n_row, __ATOMIC_RELAXED);
 	for (int i = 0; i < PROFILE_PART_MAX; i++) {
 		sum->n[i] = __atomic_load_n(&p->n[i], __ATOMIC_RELAXED);

@@ -8,6 +8,8 @@
 #ifndef GYRE_DAEMON_UTIL_PROFILE_H
 #define GYRE_DAEMON_UTIL_PROFILE_H
 
+#include "cpu.h"
+
 #include <stdint.h>
 
 /* In the order of a step. IDLE: waiting for a run or a request; BARRIER: for the other workers. */
@@ -71,7 +73,7 @@ static inline void profile_lap(enum profile_part part)
 
 	if (!p)
 		return;
-	now = __builtin_ia32_rdtsc();
+	now = cpu_ticks();
 	profile_add(&p->ticks[part], now - p->last_ticks);
 	profile_add(&p->n[part], 1);
 	p->last_ticks = now;
