@@ -8,7 +8,7 @@
 #include "client/gyre.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listen.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * has, never die of an illegal instruction, and say so when that makes it slow. qemu's user mode plays the older CPUs; it has
  * no io_uring and no signalfd, so gyred goes the other ways.
  */
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * no running answer, and a daemon that dies leaves no client waiting. The real gyred, on a tiny model.
  */
 #include "client/gyre.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 #include "tests/util/hostile.h"
 #include "tests/util/testmodel.h"
 

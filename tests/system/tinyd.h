@@ -3,7 +3,7 @@
 #define GYRE_TESTS_SYSTEM_TINYD_H
 
 #include "client/gyre.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
  * with one worker and one token per step, alone; and every other way to run the same tokens must give the same bits.
  */
 #include "tests/daemon/model/harness.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
  */
 #include "tests/daemon/model/golden.h"
 #include "tests/daemon/model/harness.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <unistd.h>
 
@@ -274,33 +274,40 @@ static void experts_are_named_by_their_tensors(void **state)
 	}
 }
 
+static void put_key(FILE *f, const struct tiny_kv *kv)
+{
+	uint64_t n = strlen(kv->key);
+
+	fwrite(&n, 8, 1, f);
+	fwrite(kv->key, 1, n, f);
+	fwrite(&kv->type, 4, 1, f);
+	fwrite(kv->value, 1, kv->n, f);
+}
+
 /* tests/golden/llama_plain.gguf with keys in front: tools/golden/keys.py does the same. */
 static void write_golden(const struct tiny_kv *kv, size_t n_kv)
 {
-	FILE *base = fopen(GOLDEN "llama_plain.gguf", "rb");
-	struct tiny o = { 0 };
-	struct tiny_file f = { .f = fopen(path, "wb"), .o = &o };
+	FILE *base = fopen(GOLDEN "llama_plain.gguf", "rb"), *f = fopen(path, "wb");
 	static char rest[1 << 18];
 	uint8_t head[24];
 	uint64_t n_fill;
 	size_t n;
 
-	assert_true(base && f.f);
+	assert_true(base && f);
 	assert_int_equal(fread(head, 1, sizeof(head), base), sizeof(head));
-	tiny_put(&f, head, sizeof(head));
+	memcpy(&n, head + 16, 8);
+	n += n_kv + 1;
+	memcpy(head + 16, &n, 8);
+	fwrite(head, 1, sizeof(head), f);
 	for (size_t i = 0; i < n_kv; i++)
-		tiny_key(&f, kv[i].key, kv[i].type, kv[i].value, kv[i].n);
-	n_fill = 64 - (size_t)(ftell(f.f) - 24 + 8 + 11 + 4 + 8) % 32;
-	tiny_key(&f, "golden.fill", GGUF_STR, &n_fill, 8);
+		put_key(f, &kv[i]);
+	n_fill = 64 - (size_t)(ftell(f) - 24 + 8 + 11 + 4 + 8) % 32;
+	put_key(f, &(struct tiny_kv){ "golden.fill", GGUF_STR, &n_fill, 8 });
 	while (n_fill--)
-		tiny_put(&f, "x", 1);
+		fputc('x', f);
 	while ((n = fread(rest, 1, sizeof(rest), base)) > 0)
-		tiny_put(&f, rest, n);
-	memcpy(&n_fill, head + 16, 8);
-	n_fill += f.n_kv;
-	fseek(f.f, 16, SEEK_SET);
-	tiny_put(&f, &n_fill, 8);
-	assert_int_equal(fclose(f.f), 0);
+		fwrite(rest, 1, n, f);
+	assert_int_equal(fclose(f), 0);
 	fclose(base);
 }
 

@@ -4,7 +4,7 @@
  * divided.
  */
 #include "tests/daemon/model/harness.h"
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
  * has the nodes. This program is the first process of such a machine (boot), with gyred beside it. On the host, with a folder as
  * its argument, it leaves there the model and what gyred says on it: the guest's answers must be the same bits.
  */
-#include "tests/daemon/model/tiny.h"
+#include "tests/util/tiny.h"
 #include "tests/system/numa/seen.h"
 
 #include <errno.h>

@@ -1,65 +1,23 @@
-/*
- * Writes a random llama as a GGUF file, with any mixture of tensor types: quantized blocks are random bits with sane
- * scales. For tests that compare gyre with itself.
- */
-#ifndef GYRE_TESTS_MODEL_TINY_H
-#define GYRE_TESTS_MODEL_TINY_H
+#include "tests/util/tiny.h"
 
-#include "kernels/quant.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-/* A metadata entry as in the file; it takes the place of the one of its name. */
-struct tiny_kv {
-	const char *key;
-	uint32_t type; /* enum gguf_type */
-	const void *value;
-	size_t n;
-};
-
-struct tiny {
-	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
-	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
-	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
-	uint32_t n_long;           /* bytes of its last token; 0: a short word */
-	const char *chat_template; /* of that vocabulary; NULL: ChatML */
-	bool is_tied;
-	const char *skip;  /* a tensor to leave out, or NULL */
-	const char *bend;  /* a tensor to write one row too short, or NULL */
-	const char *row;   /* a vector to write as a matrix of one row, or NULL */
-	const char *extra; /* a vector of 16 that no llama has, or NULL */
-	const struct tiny_kv *kv;
-	size_t n_kv;
-	const char *
-		bad; /* a tensor with a NaN: of a vector the first number, else the scale of row bad_row's first block; or NULL */
-	uint32_t bad_row;
-};
-
-/* What the tests of the whole daemon serve: four types of products, bytes as tokens. */
-#define TINY_SERVED_VOCAB 272
-#define TINY_SERVED_CTX   1024
-
-static const struct tiny tiny_served = { .n_embd = 64,
-					 .n_layer = 2,
-					 .n_head = 4,
-					 .n_head_kv = 2,
-					 .head_dim = 16,
-					 .n_ff = 128,
-					 .n_vocab = TINY_SERVED_VOCAB,
-					 .n_ctx = TINY_SERVED_CTX,
-					 .type_embd = QUANT_Q8_0,
-					 .type_q = QUANT_Q4_1,
-					 .type_k = QUANT_Q4_0,
-					 .type_v = QUANT_Q5_0,
-					 .type_o = QUANT_Q4_0,
-					 .type_gate = QUANT_Q4_1,
-					 .type_up = QUANT_Q4_0,
-					 .type_down = QUANT_Q8_0,
-					 .n_token = TINY_SERVED_VOCAB,
-					 .is_tied = true };
+const struct tiny tiny_served = { .n_embd = 64,
+				  .n_layer = 2,
+				  .n_head = 4,
+				  .n_head_kv = 2,
+				  .head_dim = 16,
+				  .n_ff = 128,
+				  .n_vocab = TINY_SERVED_VOCAB,
+				  .n_ctx = TINY_SERVED_CTX,
+				  .type_embd = QUANT_Q8_0,
+				  .type_q = QUANT_Q4_1,
+				  .type_k = QUANT_Q4_0,
+				  .type_v = QUANT_Q5_0,
+				  .type_o = QUANT_Q4_0,
+				  .type_gate = QUANT_Q4_1,
+				  .type_up = QUANT_Q4_0,
+				  .type_down = QUANT_Q8_0,
+				  .n_token = TINY_SERVED_VOCAB,
+				  .is_tied = true };
 
 struct tiny_tensor {
 	char name[48];
@@ -76,17 +34,17 @@ struct tiny_file {
 	uint32_t random;
 };
 
-static inline uint32_t tiny_random(struct tiny_file *f)
+static uint32_t tiny_random(struct tiny_file *f)
 {
 	return (f->random = f->random * 1664525u + 1013904223u) >> 8;
 }
 
-static inline void tiny_put(struct tiny_file *f, const void *p, size_t n)
+static void tiny_put(struct tiny_file *f, const void *p, size_t n)
 {
 	fwrite(p, 1, n, f->f);
 }
 
-static inline void tiny_str(struct tiny_file *f, const char *s)
+static void tiny_str(struct tiny_file *f, const char *s)
 {
 	uint64_t n = strlen(s);
 
@@ -94,7 +52,7 @@ static inline void tiny_str(struct tiny_file *f, const char *s)
 	tiny_put(f, s, n);
 }
 
-static inline void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
+static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
 {
 	for (size_t i = 0; i < f->o->n_kv; i++)
 		if (!strcmp(f->o->kv[i].key, key) && f->o->kv[i].value != v)
@@ -105,13 +63,13 @@ static inline void tiny_key(struct tiny_file *f, const char *key, uint32_t type,
 	tiny_put(f, v, n);
 }
 
-static inline void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
+static void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
 {
 	tiny_key(f, key, 4, &v, 4);
 }
 
-static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
-			    uint64_t n_col)
+static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
+		     uint64_t n_col)
 {
 	struct tiny_tensor *t = &f->t[f->n];
 
@@ -128,7 +86,7 @@ static inline void tiny_add(struct tiny_file *f, const struct tiny *o, const cha
 	f->n++;
 }
 
-static inline void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t i)
+static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t i)
 {
 	const struct {
 		const char *name;
@@ -153,13 +111,13 @@ static inline void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_
 	}
 }
 
-static inline uint16_t tiny_f16(struct tiny_file *f, int exponent)
+static uint16_t tiny_f16(struct tiny_file *f, int exponent)
 {
 	return (uint16_t)((uint32_t)(exponent + 15) << 10 | (tiny_random(f) & 0x3ff));
 }
 
 /* One random block of a type. */
-static inline void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
+static void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
 {
 	uint16_t d = tiny_f16(f, type == QUANT_Q8_0 || type == QUANT_IQ4_NL ? -10 : -7),
 		 m = (uint16_t)(tiny_f16(f, -5) | 0x8000);
@@ -201,7 +159,7 @@ static inline void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, si
 	}
 }
 
-static inline void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
+static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 {
 	const struct quant_info *q = quant_info(t->type);
 	uint64_t n = (t->n_row ? t->n_row : 1) * t->n_col / q->block_len;
@@ -223,7 +181,7 @@ static inline void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 	}
 }
 
-static inline void tiny_info(struct tiny_file *f)
+static void tiny_info(struct tiny_file *f)
 {
 	uint64_t offset = 0;
 
@@ -244,7 +202,7 @@ static inline void tiny_info(struct tiny_file *f)
 	}
 }
 
-static inline void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
+static void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
 {
 	f->n_kv++;
 	tiny_str(f, key);
@@ -254,7 +212,7 @@ static inline void tiny_array(struct tiny_file *f, const char *key, uint32_t typ
 }
 
 /* Byte b as GPT-2 spells it. */
-static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
+static void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 {
 	bool prints = (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad);
 	unsigned cp = prints ? b : 0x100 + (*next)++;
@@ -272,7 +230,7 @@ static inline void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
 	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
 /* The 256 bytes, ChatML's marks and the end of text as control tokens, then words that no merge makes. */
-static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, const char *chat_template)
+static void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, const char *chat_template)
 {
 	static const char *const control[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>" };
 	unsigned next = 0;
@@ -302,8 +260,7 @@ static inline void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_
 	}
 }
 
-/* 0, or -1 when the file cannot be written. */
-static inline int tiny_write(const char *path, const struct tiny *o)
+int tiny_write(const char *path, const struct tiny *o)
 {
 	struct tiny_file f = { .f = fopen(path, "wb"), .o = o, .random = 42 };
 	float eps = 1e-5f;
@@ -344,5 +301,3 @@ static inline int tiny_write(const char *path, const struct tiny *o)
 	tiny_put(&f, &f.n_kv, 8);
 	return fclose(f.f);
 }
-
-#endif
