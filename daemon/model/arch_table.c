@@ -1,6 +1,11 @@
 #include "daemon/model/arch.h"
 
-#include <string.h>
+#include "daemon/model/hparams.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+extern const struct arch arch_llama;
 
 static const struct arch *const table[] = {
 	&arch_llama,
@@ -11,10 +16,26 @@ const struct arch *arch_at(size_t i)
 	return i < sizeof(table) / sizeof(table[0]) ? table[i] : NULL;
 }
 
-const struct arch *arch_find(const char *name, size_t n)
+static int refuse(struct gguf_str name, struct error *e)
 {
+	char known[160] = "";
+
+	for (size_t i = 0, n = 0; arch_at(i) && n < sizeof(known); i++)
+		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", table[i]->name);
+	return error_set(e, -ENOTSUP, "architecture \"%.*s\" is not one that gyre runs; use a model of %s",
+			 (int)(name.n < 40 ? name.n : 40), name.p, known);
+}
+
+int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
+{
+	struct gguf_str name;
+
+	if (gguf_get_str(g, "general.architecture", &name) < 0)
+		return error_set(e, -EINVAL, "the file does not say its architecture (general.architecture)");
 	for (size_t i = 0; arch_at(i); i++)
-		if (strlen(table[i]->name) == n && memcmp(table[i]->name, name, n) == 0)
-			return table[i];
-	return NULL;
+		if (gguf_str_eq(name, table[i]->name)) {
+			*arch = table[i];
+			return hparams_read(hp, g, table[i]->name, e);
+		}
+	return refuse(name, e);
 }

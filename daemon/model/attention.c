@@ -1,14 +1,8 @@
-/*
- * Attention over the KV pool. A node's work is cut into pairs: a group of rows of one sequence, and query heads that share a KV
- * head, at most ATTN_TILE queries together, so that K and V are read once for all of them. A pair walks its chunks of
- * ATTN_CHUNK positions; with few pairs the chunks are spread over the workers too. Either way a chunk's partial result is
- * the same and they are merged in order of position, so the cut never shows in the bits. A chunk knows which one its worker takes
- * after it, for that one's K is fetched meanwhile.
- */
-#include "daemon/model/arch.h"
+#include "daemon/model/attention.h"
+
+#include "daemon/model/block.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
-#include "daemon/util/profile.h"
 
 #include <math.h>
 
@@ -79,7 +73,7 @@ static uint8_t *part_at(const struct model *m, const struct node *n, uint32_t la
 	return n->kv + part * m->n_kv_block * kv_part_bytes(m->kv_type, (int)m->hp.head_dim);
 }
 
-void attention_store(struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
+void attention_store(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
 		     const float *v)
 {
 	const struct batch *b = m->batch;
@@ -137,9 +131,9 @@ static int32_t item_end(const struct model *m, const struct item *it)
 }
 
 /* Its partial result, while what this worker does next is fetched (NULL: nothing). */
-static void item_run(const struct model *m, struct scratch *s, uint32_t layer, const struct item *it,
-		     const struct item *next)
+static void item_run(const struct seat *s, uint32_t layer, const struct item *it, const struct item *next)
 {
+	const struct model *m = s->m;
 	const struct batch *b = m->batch;
 	const struct pair *pr = &it->pair;
 	size_t dim = m->hp.head_dim, c = it->chunk;
@@ -167,14 +161,15 @@ static void item_run(const struct model *m, struct scratch *s, uint32_t layer, c
 	}
 	m->k->attn_chunk[m->kv_type](it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
 				     it->to->l + c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0,
-				     item_end(m, it), s->attn);
+				     item_end(m, it), s->own->attn);
 }
 
-static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr, const struct partial *p)
+static void pair_merge(const struct seat *s, const struct pair *pr, const struct partial *p)
 {
+	const struct model *m = s->m;
 	size_t dim = m->hp.head_dim;
 	uint32_t n_chunk = pr->group->n_chunk;
-	float *max = s->merge, *sum = s->merge + m->n_chunk_max;
+	float *max = s->own->merge, *sum = s->own->merge + m->n_chunk_max;
 
 	for (uint32_t r = 0; r < pr->group->n_row; r++)
 		for (uint32_t h = 0; h < pr->set->n_head; h++) {
@@ -190,78 +185,73 @@ static void pair_merge(struct model *m, struct scratch *s, const struct pair *pr
 		}
 }
 
-static void run_whole(struct model *m, uint32_t layer, int worker)
+static void run_whole(const struct seat *s, uint32_t layer)
 {
-	const struct team_node *team = team_node(m->team, worker);
-	const struct node *n = model_node(m, worker);
-	struct scratch *s = &m->scratch[worker];
+	const struct node *n = s->node;
+	struct partial *to = &s->own->partial;
+	uint32_t n_worker = (uint32_t)s->team->n;
 
-	for (uint32_t i = (uint32_t)(worker - team->first); i < n->n_pair; i += (uint32_t)team->n) {
-		struct item it = { pair_at(m, n, i), 0, &s->partial }, next = it;
+	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += n_worker) {
+		struct item it = { pair_at(s->m, n, i), 0, to }, next = it;
 
 		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
 			bool is_last = ++next.chunk == it.pair.group->n_chunk;
 
-			if (is_last && i + (uint32_t)team->n < n->n_pair)
-				next = (struct item){ pair_at(m, n, i + (uint32_t)team->n), 0, NULL }, is_last = false;
-			item_run(m, s, layer, &it, is_last ? NULL : &next);
+			if (is_last && i + n_worker < n->n_pair)
+				next = (struct item){ pair_at(s->m, n, i + n_worker), 0, NULL }, is_last = false;
+			item_run(s, layer, &it, is_last ? NULL : &next);
 		}
-		pair_merge(m, s, &it.pair, &s->partial);
+		pair_merge(s, &it.pair, to);
 	}
 }
 
 /* The partial results of a node's pairs lie behind those of the nodes before it. */
-static struct partial *partial_at(const struct model *m, const struct team_node *team, uint32_t pair)
+static struct partial *partial_at(const struct seat *s, uint32_t pair)
 {
-	return &m->partial[SPLIT_ITEMS * (uint32_t)team->first + pair];
+	return &s->m->partial[SPLIT_ITEMS * (uint32_t)s->team->first + pair];
 }
 
-static void split_chunks(struct model *m, uint32_t layer, int worker)
+static void split_chunks(const struct seat *s, uint32_t layer)
 {
-	const struct team_node *team = team_node(m->team, worker);
-	const struct node *n = model_node(m, worker);
+	const struct node *n = s->node;
 	struct item last = { .to = NULL }; /* not yet run, for want of the next */
 	int n_item = 0;
 
 	for (uint32_t i = 0; i < n->n_pair; i++) {
-		struct item it = { pair_at(m, n, i), 0, partial_at(m, team, i) };
+		struct item it = { pair_at(s->m, n, i), 0, partial_at(s, i) };
 
 		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
-			if (n_item++ % team->n != worker - team->first)
+			if (n_item++ % s->team->n != seat_in_node(s))
 				continue;
 			if (last.to)
-				item_run(m, &m->scratch[worker], layer, &last, &it);
+				item_run(s, layer, &last, &it);
 			last = it;
 		}
 	}
 	if (last.to)
-		item_run(m, &m->scratch[worker], layer, &last, NULL);
+		item_run(s, layer, &last, NULL);
 }
 
-static void split_merge(struct model *m, int worker)
+static void split_merge(const struct seat *s)
 {
-	const struct team_node *team = team_node(m->team, worker);
-	const struct node *n = model_node(m, worker);
+	const struct node *n = s->node;
 
-	for (uint32_t i = (uint32_t)(worker - team->first); i < n->n_pair; i += (uint32_t)team->n) {
-		struct pair pr = pair_at(m, n, i);
+	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += (uint32_t)s->team->n) {
+		struct pair pr = pair_at(s->m, n, i);
 
-		pair_merge(m, &m->scratch[worker], &pr, partial_at(m, team, i));
+		pair_merge(s, &pr, partial_at(s, i));
 	}
 }
 
-void attention_run(struct model *m, uint32_t layer, int worker)
+void block_attention(const struct seat *s, enum profile_part lap, uint32_t layer)
 {
-	bool is_split = model_node(m, worker)->is_split;
-
-	if (is_split)
-		split_chunks(m, layer, worker);
+	if (s->node->is_split)
+		split_chunks(s, layer);
 	else
-		run_whole(m, layer, worker);
-	if (m->is_split) {
-		profile_lap(PROFILE_ATTENTION);
-		team_barrier(m->team, worker);
-	}
-	if (is_split)
-		split_merge(m, worker);
+		run_whole(s, layer);
+	if (s->m->is_split)
+		seat_meet(s, lap);
+	if (s->node->is_split)
+		split_merge(s);
+	seat_meet(s, lap);
 }

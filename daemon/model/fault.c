@@ -1,9 +1,6 @@
-/*
- * Where numbers stopped being any. A row whose logits are not finite is rare and its request is lost; what is looked for then is what
- * to tell the operator: the first layer whose keys or values of that row are not finite. Nothing is kept for it on the way:
- * the KV pool has them. On the healthy path one float a logit row is looked at.
- */
-#include "daemon/model/arch.h"
+#include "daemon/model/fault.h"
+
+#include "daemon/model/attention.h"
 
 #include <math.h>
 

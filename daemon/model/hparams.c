@@ -1,4 +1,4 @@
-#include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 
 #include <errno.h>
 #include <stdio.h>

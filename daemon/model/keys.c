@@ -3,7 +3,7 @@
  * value at which it changes none: what is not computed is refused by name, never left out in silence. The names are those that
  * GGUF's converters write for decoders; a key of none of them may mean anything, and the caller is told of it.
  */
-#include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 
 #include <errno.h>
 #include <stdio.h>

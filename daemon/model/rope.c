@@ -3,6 +3,8 @@
  * The C library is not asked: its last bit differs between versions and CPUs, and these tables enter every logit. The
  * functions below are plain IEEE double arithmetic with argument reduction and Taylor series, good to about 1e-15.
  */
+#include "daemon/model/rope.h"
+
 #include "daemon/model/arch.h"
 
 #include <errno.h>
@@ -208,36 +210,69 @@ static double frequency(const struct rope_params *p, uint32_t n_rot, uint32_t i,
 	return f / p->factor * (1 - keep) + f * keep;
 }
 
-int rope_init(struct model *m, const struct gguf *g, const char *arch, const float *freq_factor, struct error *e)
+static void fill(struct rope *r, const struct rope_params *p, uint32_t n_ctx, const float *freq_factor)
 {
-	uint32_t n_pair = m->hp.n_rot / 2;
-	struct rope_params p;
-	double scale;
-	int r = read_params(&p, g, arch, m->hp.n_ctx_train, e);
+	double scale = p->attn_factor;
+	uint32_t n_pair = r->n_rot / 2;
 
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; freq_factor && i < n_pair; i++)
-		if (!(freq_factor[i] >= 1e-3f && freq_factor[i] <= 1e6f))
-			return error_set(e, -EINVAL, "rope_freqs.weight[%u] is not a number in 0.001..1000000", i);
-	m->cos = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->cos));
-	m->sin = calloc((size_t)m->n_ctx * n_pair, sizeof(*m->sin));
-	if (!m->cos || !m->sin)
-		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
-				 m->n_ctx);
-	scale = p.attn_factor;
-	if (p.type == ROPE_YARN && p.factor > 1)
-		scale *= 1 + 0.1 * log_f64(p.factor);
+	if (p->type == ROPE_YARN && p->factor > 1)
+		scale *= 1 + 0.1 * log_f64(p->factor);
 	for (uint32_t i = 0; i < n_pair; i++) {
-		double f = frequency(&p, m->hp.n_rot, i, freq_factor);
+		double f = frequency(p, r->n_rot, i, freq_factor);
 
-		for (uint32_t pos = 0; pos < m->n_ctx; pos++) {
+		for (uint32_t pos = 0; pos < n_ctx; pos++) {
 			double s, c;
 
 			sincos_f64(pos * f, &s, &c);
-			m->cos[(size_t)pos * n_pair + i] = (float)(c * scale);
-			m->sin[(size_t)pos * n_pair + i] = (float)(s * scale);
+			r->cos[(size_t)pos * n_pair + i] = (float)(c * scale);
+			r->sin[(size_t)pos * n_pair + i] = (float)(s * scale);
 		}
 	}
+}
+
+/* *factor: what each pair's frequency is divided by; NULL: the file has no such tensor. */
+static int read_factors(struct tensors *t, uint32_t n_pair, const float **factor, struct error *e)
+{
+	const struct tensor *freqs;
+
+	*factor = NULL;
+	if (!tensors_find(t, "rope_freqs.weight"))
+		return 0;
+	freqs = tensors_vector(t, "rope_freqs.weight", n_pair, e);
+	if (!freqs)
+		return -EINVAL;
+	*factor = freqs->part[0].data;
+	for (uint32_t i = 0; i < n_pair; i++)
+		if (!((*factor)[i] >= 1e-3f && (*factor)[i] <= 1e6f))
+			return error_set(e, -EINVAL, "rope_freqs.weight[%u] is not a number in 0.001..1000000", i);
 	return 0;
+}
+
+int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e)
+{
+	struct model *m = t->m;
+	struct rope *rope = &m->rope;
+	uint32_t n_pair = m->hp.n_rot / 2;
+	const float *freq_factor;
+	struct rope_params p;
+	int r = read_factors(t, n_pair, &freq_factor, e);
+
+	if (r == 0)
+		r = read_params(&p, t->w->gguf, m->arch->name, m->hp.n_ctx_train, e);
+	if (r < 0)
+		return r;
+	*rope = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };
+	rope->cos = calloc((size_t)m->n_ctx * n_pair, sizeof(*rope->cos));
+	rope->sin = calloc((size_t)m->n_ctx * n_pair, sizeof(*rope->sin));
+	if (!rope->cos || !rope->sin)
+		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
+				 m->n_ctx);
+	fill(rope, &p, m->n_ctx, freq_factor);
+	return 0;
+}
+
+void rope_deinit(struct rope *r)
+{
+	free(r->cos);
+	free(r->sin);
 }

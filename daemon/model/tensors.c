@@ -1,52 +1,175 @@
+#include "daemon/model/tensors.h"
+
 #include "daemon/model/arch.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-const struct tensor *tensor_matrix(const struct model *m, const struct weights *w, const char *name,
-				   enum plan_axis axis, struct error *e)
+#define NAME_BYTES 64
+
+int tensors_init(struct tensors *t, struct model *m, const struct weights *w, struct error *e)
 {
-	const struct tensor *t = weights_find(w, name);
-	bool is_by_columns = plan_sum(&w->plan, axis);
-	uint32_t n_row = is_by_columns ? m->hp.n_embd : plan_extent(&w->plan, axis);
-	uint32_t n_col = is_by_columns ? plan_extent(&w->plan, axis) : m->hp.n_embd;
+	*t = (struct tensors){ .m = m, .w = w, .is_used = calloc(gguf_n_tensor(w->gguf) + 1, sizeof(bool)) };
+	return t->is_used ? 0 : error_set(e, -ENOMEM, "no memory for a list of tensors; free some memory");
+}
 
-	if (!t) {
+void tensors_deinit(struct tensors *t)
+{
+	free(t->is_used);
+}
+
+const struct tensor *tensors_find(struct tensors *t, const char *name)
+{
+	const struct tensor *found = weights_find(t->w, name);
+
+	if (found)
+		t->is_used[found - t->w->tensor] = true;
+	return found;
+}
+
+static const struct tensor *find(struct tensors *t, const char *name, struct error *e)
+{
+	const struct tensor *found = tensors_find(t, name);
+
+	if (!found)
 		error_set(e, -EINVAL, "the file has no tensor %s", name);
-		return NULL;
-	}
-	if (t->is_vector || t->n_row != n_row || t->n_col != n_col) {
+	return found;
+}
+
+/* Whether it has the shape, n_row 0: of a vector. */
+static bool has_shape(const struct tensor *t, const char *name, uint32_t n_row, uint32_t n_col, struct error *e)
+{
+	bool is_vector = n_row == 0;
+
+	if (t->is_vector == is_vector && (is_vector || t->n_row == n_row) && t->n_col == n_col)
+		return true;
+	if (is_vector)
+		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for a vector of %u", name,
+			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_col);
+	else
 		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for [%u][%u]", name,
 			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_row, n_col);
+	return false;
+}
+
+const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum plan_axis axis, struct error *e)
+{
+	const struct plan *plan = t->m->plan;
+	const struct tensor *found = find(t, name, e);
+	bool is_by_columns = plan_sum(plan, axis);
+	uint32_t n_embd = t->m->hp.n_embd, n = plan_extent(plan, axis);
+
+	if (!found || !has_shape(found, name, is_by_columns ? n_embd : n, is_by_columns ? n : n_embd, e))
 		return NULL;
-	}
-	if (t->type >= QUANT_TYPE_MAX || !quant_info(t->type) || !m->k->matmul[t->type]) {
-		error_set(e, -ENOTSUP, "tensor %s has type %u, which gyre cannot multiply", name, t->type);
+	if (found->type >= QUANT_TYPE_MAX || !quant_info(found->type) || !t->m->k->matmul[found->type]) {
+		error_set(e, -ENOTSUP, "tensor %s has type %u, which gyre cannot multiply", name, found->type);
 		return NULL;
 	}
 	/* Only columns that are not whole blocks of a chunk keep a matrix of the right shape whole. */
-	if (t->axis != axis) {
+	if (found->axis != axis) {
 		error_set(
 			e, -ENOTSUP,
 			"tensor %s has type %s, whose blocks do not divide as the model's other layers do; quantize it "
 			"again with one type for all layers",
-			name, quant_info(t->type)->name);
+			name, quant_info(found->type)->name);
 		return NULL;
 	}
-	return t;
+	return found;
 }
 
-const struct tensor *tensor_vector(const struct weights *w, const char *name, uint32_t n_col, struct error *e)
+const struct tensor *tensors_vector(struct tensors *t, const char *name, uint32_t n_col, struct error *e)
 {
-	const struct tensor *t = weights_find(w, name);
+	const struct tensor *found = find(t, name, e);
 
-	if (!t) {
-		error_set(e, -EINVAL, "the file has no tensor %s", name);
-		return NULL;
+	return found && has_shape(found, name, 0, n_col, e) ? found : NULL;
+}
+
+int tensors_open_ends(struct tensors *t, struct error *e)
+{
+	struct model *m = t->m;
+	const struct tensor *embd = find(t, "token_embd.weight", e);
+	bool is_tied = !tensors_find(t, "output.weight");
+
+	if (!embd)
+		return -EINVAL;
+	m->hp.n_vocab = embd->n_row;
+	m->token_embd = tensors_matrix(t, "token_embd.weight", PLAN_VOCAB, e);
+	if (!m->token_embd)
+		return -EINVAL;
+	m->output_norm = tensors_vector(t, "output_norm.weight", m->hp.n_embd, e);
+	if (!m->output_norm)
+		return -EINVAL;
+	m->output = is_tied ? m->token_embd : tensors_matrix(t, "output.weight", PLAN_VOCAB, e);
+	return m->output ? 0 : -EINVAL;
+}
+
+static uint32_t width(const struct hparams *hp, enum vector_width width)
+{
+	switch (width) {
+	case VECTOR_EMBD:
+		return hp->n_embd;
+	case VECTOR_HEAD_DIM:
+		return hp->head_dim;
+	case VECTOR_HEADS:
+		return hp->n_head * hp->head_dim;
+	default:
+		return hp->n_head_kv * hp->head_dim;
 	}
-	if (!t->is_vector || t->n_col != n_col) {
-		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for a vector of %u", name,
-			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_col);
-		return NULL;
+}
+
+static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
+{
+	const struct arch *arch = t->m->arch;
+	uint8_t *to = (uint8_t *)t->m->layer + layer * arch->layer_bytes;
+
+	for (size_t i = 0; i < arch->n_tensor; i++) {
+		const struct layer_tensor *row = &arch->tensor[i];
+		const struct tensor *found;
+		char name[NAME_BYTES];
+
+		snprintf(name, sizeof(name), "blk.%u.%s", layer, row->name);
+		found = row->width ? tensors_vector(t, name, width(&t->m->hp, row->width), e)
+				   : tensors_matrix(t, name, row->axis, e);
+		if (!found)
+			return -EINVAL;
+		memcpy(to + row->at, &found, sizeof(found));
 	}
-	return t;
+	return 0;
+}
+
+int tensors_open_layers(struct tensors *t, struct error *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < t->m->hp.n_layer && r == 0; i++)
+		r = open_layer(t, i, e);
+	return r;
+}
+
+int tensors_check_unused(const struct tensors *t, struct error *e)
+{
+	for (size_t i = 0; i < gguf_n_tensor(t->w->gguf); i++) {
+		struct gguf_str name = gguf_tensor_at(t->w->gguf, i)->name;
+
+		if (!t->is_used[i])
+			return error_set(e, -ENOTSUP,
+					 "tensor %.*s is none that a %s of %u layers has: a variant that gyre does not "
+					 "run; use another model",
+					 (int)name.n, name.p, t->m->arch->name, t->m->hp.n_layer);
+	}
+	return 0;
+}
+
+enum plan_axis tensors_axis(const struct layer_tensor *row, size_t n_row, const char *name, size_t n)
+{
+	const char *end = name + n, *dot = n > 4 && !memcmp(name, "blk.", 4) ? memchr(name + 4, '.', n - 4) : NULL;
+	struct gguf_str whole = { name, n };
+
+	/* "blk.7.attn_q.weight": what lies behind the second dot. */
+	for (size_t i = 0; dot && i < n_row; i++)
+		if (gguf_str_eq((struct gguf_str){ dot + 1, (uint64_t)(end - dot - 1) }, row[i].name))
+			return row[i].axis;
+	return gguf_str_eq(whole, "token_embd.weight") || gguf_str_eq(whole, "output.weight") ? PLAN_VOCAB : PLAN_COPY;
 }

@@ -1,0 +1,34 @@
+#include "daemon/model/block.h"
+
+/* Where a token's row lies. */
+static const struct tensor_part *find_part(const struct model *m, uint32_t token)
+{
+	const struct tensor_part *part = m->token_embd->part;
+
+	for (uint32_t i = 1; i < m->plan->n_node && token >= part->row0 + part->n_row; i++)
+		part++;
+	return part;
+}
+
+/* Each token by the node that has its row, whose workers take turns, or, where x is the worker's own, all of them. */
+void block_embed(const struct seat *s)
+{
+	const struct model *m = s->m;
+	const struct tensor_part *mine = &m->token_embd->part[s->team->index];
+	const struct batch *b = m->batch;
+	float *x = s->own->residual.x;
+	int turn = s->team->first;
+
+	for (uint32_t r = 0; r < b->n_row; r++) {
+		const struct tensor_part *part = find_part(m, (uint32_t)b->token[r]);
+
+		if (x != m->x || (part == mine && turn == s->worker))
+			quant_dequantize_row(m->token_embd->type, x + (size_t)r * m->x_stride, part->data,
+					     (uint32_t)b->token[r] - part->row0, part->n_col);
+		if (part == mine)
+			turn = turn + 1 < s->team->first + s->team->n ? turn + 1 : s->team->first;
+	}
+	profile_lap(PROFILE_EMBED);
+	if (x == m->x)
+		team_barrier(m->team, s->worker);
+}

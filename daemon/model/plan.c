@@ -1,0 +1,72 @@
+/* How a model's file is divided between nodes: its shape, its blocks, and what its architecture divides along what. */
+#include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A router, or experts as one tensor or each as its own: "blk.0.ffn_gate_inp.weight", "..ffn_up_exps..", "..ffn_up.3.weight". */
+static bool is_of_experts(const struct gguf_tensor *t)
+{
+	char name[GGUF_NAME_MAX + 1];
+	unsigned layer, expert;
+
+	snprintf(name, sizeof(name), "%.*s", (int)t->name.n, t->name.p);
+	return strstr(name, ".ffn_gate_inp.") || strstr(name, "_exps.") ||
+	       sscanf(name, "blk.%u.ffn_%*[a-z].%u.", &layer, &expert) == 2;
+}
+
+/* A part of a model has a part of its tensors. */
+static int check_whole(const struct gguf *g, struct error *e)
+{
+	uint32_t n = 0, no = 0;
+
+	if (gguf_get_u32(g, "split.count", &n) < 0 || n <= 1)
+		return 0;
+	gguf_get_u32(g, "split.no", &no);
+	return error_set(
+		e, -ENOTSUP,
+		"the file is part %llu of %u of a split model, which is not supported yet; join the parts first "
+		"(llama-gguf-split --merge FIRST-PART WHOLE.gguf)",
+		(unsigned long long)no + 1, n);
+}
+
+int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
+{
+	const struct arch *arch;
+	struct hparams hp = { 0 };
+	struct plan_shape s = { .head_block = 1, .ff_block = 1, .n_vocab = 1 };
+	int r = check_whole(g, e);
+
+	if (r == 0)
+		r = arch_read(&arch, &hp, g, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		const struct quant_info *q = quant_info(t->type);
+		enum plan_axis axis = arch->axis(t->name.p, t->name.n);
+
+		if (is_of_experts(t))
+			return error_set(e, -ENOTSUP,
+					 "tensor %.*s: a mixture of experts, which is not supported yet; use a dense "
+					 "model",
+					 (int)t->name.n, t->name.p);
+		if (axis == PLAN_HEAD_K && q)
+			s.head_block = max_u32(s.head_block, q->block_len);
+		if (axis == PLAN_FF_K && q)
+			s.ff_block = max_u32(s.ff_block, q->block_len);
+		if (axis == PLAN_VOCAB && t->ne[1] <= INT32_MAX)
+			s.n_vocab = (uint32_t)t->ne[1];
+	}
+	s.n_embd = hp.n_embd;
+	s.n_head = hp.n_head;
+	s.n_head_kv = hp.n_head_kv;
+	s.head_dim = hp.head_dim;
+	s.n_ff = hp.n_ff;
+	r = plan_make(p, &s, n_node, e);
+	p->axis = arch->axis;
+	return r;
+}

@@ -1,0 +1,113 @@
+/*
+ * The state that a forward pass works on. Everything is made by model_open and only read afterwards, but for the scratch
+ * arrays, which belong to one step. All workers see one struct model; what a worker may write is its own columns of a scratch
+ * array between two barriers, and scratch[i]. What a node owns (weights, KV heads, columns) only its own workers touch, but
+ * for the sums and the packed rows that the nodes exchange.
+ */
+#ifndef GYRE_DAEMON_MODEL_STATE_H
+#define GYRE_DAEMON_MODEL_STATE_H
+
+#include "daemon/model/model.h"
+#include "daemon/model/reduce.h"
+#include "daemon/model/rope.h"
+#include "daemon/team/share.h"
+
+/* With fewer attention items than this per worker, the chunks of a sequence are spread as well. */
+#define SPLIT_ITEMS 4u
+
+/* Packed activations of n_row rows: tiles of ACT_TILE rows, for each kind that some product wants. */
+struct act {
+	uint8_t *tile[ACT_KIND_MAX];
+	size_t tile_bytes[ACT_KIND_MAX]; /* from one tile to the next; depends on n_col */
+	uint32_t n_row, col0;
+};
+
+/* Partial results of attention for up to ATTN_TILE queries. */
+struct partial {
+	float *o;     /* [n_chunk][ATTN_TILE][head_dim] */
+	float *m, *l; /* [n_chunk][ATTN_TILE] */
+};
+
+/* The residual stream as one worker sees it (residual.h). */
+struct residual {
+	float *x;                       /* this step's: m->x, or own */
+	float *own;                     /* [ACT_TILE][x_stride]; NULL: never wanted */
+	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
+};
+
+struct scratch {
+	struct act act;                  /* what was packed last */
+	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
+	float *norm;                     /* [ACT_TILE][x_stride] */
+	struct residual residual;
+	float *attn;  /* [ATTN_SCRATCH] */
+	float *merge; /* [2][n_chunk_max] */
+	struct partial partial;
+} __attribute__((aligned(64)));
+
+/* Rows of one sequence that attend together. */
+struct attn_group {
+	uint32_t seq, row0, n_row;
+	uint32_t n_chunk;
+};
+
+/* Query heads that attend together: they share a KV head, and are at most ATTN_TILE. */
+struct head_set {
+	uint32_t head_kv, head0, n_head; /* numbers within the node */
+};
+
+/* What one node has of a step's arrays. */
+struct node {
+	uint32_t n_head, n_head_kv;
+	uint32_t qkv0;        /* column of m->qkv where its q heads begin; then its k heads and its v heads */
+	uint32_t att0;        /* column of m->att where its heads begin */
+	struct head_set *set; /* [n_set] */
+	uint32_t n_set;
+	uint8_t *tile_mem
+		[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by its workers together; node 0's: by all workers */
+	uint8_t *kv;            /* [n_layer][n_head_kv][K, V][n_kv_block] */
+
+	/* This step. */
+	uint32_t n_pair; /* pairs: (group, set) */
+	bool is_split;   /* chunks of a pair go to several workers */
+};
+
+struct model {
+	struct hparams hp;
+	const struct plan *plan;
+	const struct arch *arch;
+	const struct kernels *k;
+	uint32_t n_ctx, n_row_max, n_logit_max, n_thread;
+
+	const struct tensor *token_embd, *output_norm, *output;
+	void *layer; /* [n_layer] of what the architecture keeps of one */
+	struct rope rope;
+
+	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
+	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
+	uint32_t att_stride; /* n_head * head_dim */
+	uint32_t ff_stride, n_chunk_max;
+	size_t n_kv_block;
+	float *x;             /* [n_row_max][x_stride]: residual stream, where workers share one */
+	float *qkv;           /* [n_row_max][qkv_stride] */
+	float *att;           /* [n_row_max][att_stride] */
+	float *gate, *up;     /* [n_row_max][ff_stride] */
+	struct reduce reduce; /* of partial sums [n_row_max][x_stride] */
+	uint32_t n_sum;
+	struct node node[NODE_MAX];
+	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */
+	struct scratch *scratch;  /* [n_thread] */
+	struct share_slot *share; /* [n_thread] */
+	struct attn_group *group; /* [n_row_max] */
+
+	enum kv_type kv_type;
+
+	/* This step. */
+	struct team *team;
+	struct batch *batch;
+	uint32_t n_run; /* steps so far */
+	uint32_t n_group;
+	bool is_split; /* on some node */
+};
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * A model's tensors, found by name while it is opened, and checked: what the file lacks, has in another shape, or has beyond
+ * what the architecture asks for is refused by its name. A tensor may be asked for twice (a tied embedding).
+ */
+#ifndef GYRE_DAEMON_MODEL_TENSORS_H
+#define GYRE_DAEMON_MODEL_TENSORS_H
+
+#include "daemon/model/state.h"
+
+/* How long a vector is. */
+enum vector_width {
+	VECTOR_NONE,     /* it is a matrix */
+	VECTOR_EMBD,     /* n_embd: a norm of the residual stream */
+	VECTOR_HEAD_DIM, /* head_dim: a norm of each head */
+	VECTOR_HEADS,    /* n_head * head_dim: a bias of the query heads */
+	VECTOR_HEADS_KV, /* n_head_kv * head_dim: of the key or value heads */
+};
+
+/* A tensor that every layer has. */
+struct layer_tensor {
+	const char *name;    /* behind "blk.N." */
+	size_t at;           /* in the architecture's layer: a const struct tensor * */
+	enum plan_axis axis; /* of a matrix */
+	enum vector_width width;
+};
+
+struct tensors {
+	struct model *m;
+	const struct weights *w;
+	bool *is_used; /* [gguf_n_tensor] */
+};
+
+int tensors_init(struct tensors *t, struct model *m, const struct weights *w, struct error *e);
+void tensors_deinit(struct tensors *t);
+
+/* NULL: the file has none of that name. Else it counts as used. */
+const struct tensor *tensors_find(struct tensors *t, const char *name);
+/* A matrix between the residual stream and an axis of the plan, or a vector [n_col]. NULL and e is set otherwise. */
+const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum plan_axis axis, struct error *e);
+const struct tensor *tensors_vector(struct tensors *t, const char *name, uint32_t n_col, struct error *e);
+
+/* What a pass begins and ends with: token_embd, output_norm, and output, which is token_embd where the file has none. */
+int tensors_open_ends(struct tensors *t, struct error *e);
+/* Those of all layers, into m->layer. */
+int tensors_open_layers(struct tensors *t, struct error *e);
+/* -ENOTSUP: the file has one that nobody asked for, a part of the model that would be left out. */
+int tensors_check_unused(const struct tensors *t, struct error *e);
+
+/* struct arch.axis of an architecture with tensors row[n_row] in each layer. */
+enum plan_axis tensors_axis(const struct layer_tensor *row, size_t n_row, const char *name, size_t n);
+
+#endif
