@@ -251,7 +251,7 @@ static int welcome(struct control *c, struct connection *n)
 	if (w.res == 0)
 		w.res = admit_bytes(c, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
-		w.res = session_new(&n->session, n->fd, &n->peer, &n->in.hello);
+		w.res = session_new(&n->session, n->fd, n->peer.uid, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
 	}

@@ -39,9 +39,8 @@ static const struct {
 static int try_session(struct error *e)
 {
 	const struct abi_hello hello = { .sq_entries = 1, .cq_entries = 8, .arena_bytes = GYRE_ARENA_BYTES_MIN };
-	const struct ucred nobody = { 0 };
 	struct session *s = NULL;
-	int r = session_new(&s, -1, &nobody, &hello);
+	int r = session_new(&s, -1, 0, &hello);
 
 	session_free(s);
 	return r < 0 ? error_call(e, r, "a session's shared memory (ftruncate, fcntl F_ADD_SEALS, mmap)") : 0;

@@ -59,7 +59,7 @@ void engine_close(struct engine *e);
 int engine_start(struct engine *e);
 void engine_stop(struct engine *e);
 
-/* One step: step.c. 0. */
-int engine_step(struct engine *e);
+/* One step: step.c. */
+void engine_step(struct engine *e);
 
 #endif

@@ -1,6 +1,6 @@
 #include "daemon/engine/engine.h"
 
-int engine_step(struct engine *e)
+void engine_step(struct engine *e)
 {
 	intake_drain(e->intake, &e->queue);               /* SQ rings -> requests    */
 	if (!sched_plan(&e->sched, &e->queue, &e->batch)) /* requests -> batch + KV  */
@@ -9,5 +9,4 @@ int engine_step(struct engine *e)
 	model_forward(e->model, e->team, &e->batch); /* batch    -> logits      */
 	sample_batch(&e->sample, &e->batch);         /* logits   -> tokens      */
 	emit_batch(&e->emit, &e->batch);             /* tokens   -> CQ rings    */
-	return 0;
 }

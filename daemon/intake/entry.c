@@ -11,12 +11,11 @@
 
 #define PRIORITY_DEFAULT 128u /* libgyre's; what is above may outrank others, if the configuration lets it */
 
-/* The engine with the least to do, on a tie the one whose leader is here: it is awake. Where its prefix lies may count one day. */
-static struct queue *route_request(const struct intake *i, struct queue *own, const struct request *r)
+/* The engine with the least to do, on a tie the one whose leader is here: it is awake. */
+static struct queue *route_request(const struct intake *i, struct queue *own)
 {
 	struct queue *best = own;
 
-	(void)r;
 	for (uint32_t k = 0; k < i->n_queue; k++)
 		if (queue_load(i->queue[k]) < queue_load(best))
 			best = i->queue[k];
@@ -33,7 +32,7 @@ void entry_text_done(struct intake *i, struct queue *own, struct request *r, int
 		request_end(r, res < 0 ? res : 0);
 	else
 		r->state = REQUEST_WAITING;
-	queue_put(route_request(i, own, r), r);
+	queue_put(route_request(i, own), r);
 }
 
 /* Whichever engines have them. */

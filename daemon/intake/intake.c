@@ -162,10 +162,9 @@ void intake_drain(struct intake *i, struct queue *q)
 	profile_lap(PROFILE_INTAKE);
 }
 
-int intake_park(struct intake *i, struct queue *q)
+void intake_park(struct intake *i, struct queue *q)
 {
 	tidy(i, q); /* a client that has gone is let go of before we sleep */
 	desk_wait(i, q);
 	profile_lap(PROFILE_IDLE);
-	return 0;
 }

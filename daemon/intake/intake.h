@@ -81,7 +81,7 @@ void intake_wake(struct intake *i);
 
 /* The leader whose engine has q. */
 void intake_drain(struct intake *i, struct queue *q);
-/* Nothing to do: spins for a bounded time, then sleeps until a doorbell or mail, or something in q. Returns 0. */
-int intake_park(struct intake *i, struct queue *q);
+/* Nothing to do: spins for a bounded time, then sleeps until a doorbell or mail, or something in q. */
+void intake_park(struct intake *i, struct queue *q);
 
 #endif

@@ -150,7 +150,7 @@ static void sample_share(void *arg, int worker)
 }
 
 /* true: the guess at the next position was right, or there is none to doubt; the next row counts. */
-static bool accept_row(struct sample *s, struct batch *b, const struct batch_seq *q, uint32_t i)
+static bool accept_row(struct batch *b, const struct batch_seq *q, uint32_t i)
 {
 	struct request *r = q->request;
 	uint32_t pos = (uint32_t)b->pos[b->logit_row[i]];
@@ -159,7 +159,6 @@ static bool accept_row(struct sample *s, struct batch *b, const struct batch_seq
 
 	b->out[b->n_token++] = b->out[i];
 	r->token[r->n_token++] = id;
-	s->n_token++;
 	return !is_last && guess == id;
 }
 
@@ -186,7 +185,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 		if (r->op == GYRE_OP_SCORE) {
 			b->out[b->n_token++] = b->out[*logit];
 		} else if (counts) {
-			counts = accept_row(s, b, q, *logit);
+			counts = accept_row(b, q, *logit);
 			n_hit += counts;
 		}
 	}

@@ -37,7 +37,7 @@ struct sample {
 	float *scaled_sum;           /* [n_logit_max][n_range] */
 	float *block_max;            /* [n_logit_max][n_range * RANGE_BLOCKS] */
 	struct row_scratch *scratch; /* [team_size] */
-	uint64_t n_token, n_draft_hit;
+	uint64_t n_draft_hit;
 };
 
 /* The kernel table and the team stay the caller's. */

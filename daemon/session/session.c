@@ -11,7 +11,7 @@
 /* One request's outcome in a step takes up to four entries (a token in two pieces, held-back bytes, the last). */
 #define CQ_ENTRIES_MIN 8u
 
-int session_new(struct session **sp, int socket_fd, const struct ucred *peer, const struct abi_hello *hello)
+int session_new(struct session **sp, int socket_fd, uid_t uid, const struct abi_hello *hello)
 {
 	struct region_layout layout;
 	struct session *s;
@@ -42,9 +42,7 @@ int session_new(struct session **sp, int socket_fd, const struct ucred *peer, co
 	sq_consumer_init(&s->sq, &s->region);
 	cq_producer_init(&s->cq, &s->region);
 	s->socket_fd = socket_fd;
-	s->uid = peer->uid;
-	s->gid = peer->gid;
-	s->pid = peer->pid;
+	s->uid = uid;
 	*sp = s;
 	return 0;
 }

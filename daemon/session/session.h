@@ -24,8 +24,6 @@ struct session {
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	uid_t uid;
-	gid_t gid;
-	pid_t pid;
 	struct region region;
 	struct sq_consumer sq;
 	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
@@ -48,14 +46,14 @@ struct session {
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
-int session_new(struct session **sp, int socket_fd, const struct ucred *peer, const struct abi_hello *hello);
+int session_new(struct session **sp, int socket_fd, uid_t uid, const struct abi_hello *hello);
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
 
 /* Its counters lied: nothing more is read from it. The control thread sees the hang-up and detaches it. */
 void session_break(struct session *s);
 
-/* The rest of it, but for session_flush: with the lock held. */
+/* All functions below except session_flush require the lock. */
 
 /* Reloads the client's CQ head. false: it lied. */
 bool session_load_space(struct session *s);

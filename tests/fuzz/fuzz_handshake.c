@@ -107,7 +107,6 @@ static void serve(struct session *s, const uint8_t *data, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	const struct ucred peer = { 1, 1, 1 };
 	struct abi_hello hello;
 	struct session *s;
 	char text[256];
@@ -125,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (handshake_check(&hello, text, sizeof(text)) < 0 || hello.arena_bytes > ARENA_MAX)
 		return 0;
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-	if (session_new(&s, pair[0], &peer, &hello) == 0)
+	if (session_new(&s, pair[0], 1, &hello) == 0)
 		serve(s, data + sizeof(hello), n - sizeof(hello));
 	else
 		close(pair[0]);

@@ -66,13 +66,12 @@ static void make_vocab(void)
 
 static int setup(void **state)
 {
-	const struct ucred peer = { 0 };
 	const struct abi_hello hello = { .sq_entries = 64, .cq_entries = 64, .arena_bytes = GYRE_ARENA_BYTES_MIN };
 	int pair[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&session, pair[0], &peer, &hello), 0);
+	assert_int_equal(session_new(&session, pair[0], 0, &hello), 0);
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
 	r = (struct request){ .session = session, .op = GYRE_OP_GENERATE, .state = REQUEST_RUNNING, .n_prompt = 1 };

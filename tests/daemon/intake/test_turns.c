@@ -47,12 +47,11 @@ struct client {
 
 static void attach(struct client *c, uid_t uid, uint32_t sq_entries)
 {
-	struct ucred peer = { 1, uid, 1 };
 	struct abi_hello hello = { .sq_entries = sq_entries, .cq_entries = 8192, .arena_bytes = GYRE_ARENA_BYTES_MIN };
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&c->s, pair[0], &peer, &hello), 0);
+	assert_int_equal(session_new(&c->s, pair[0], uid, &hello), 0);
 	assert_int_equal(region_attach(&c->mine, dup(c->s->region.client_fd), dup(c->s->region.daemon_fd)), 0);
 	c->peer = pair[1];
 	intake_attach(&intake, c->s);
