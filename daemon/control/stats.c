@@ -105,7 +105,7 @@ size_t stats_write(const struct daemon *d, char *text, size_t n)
 	PUT_SUM(&w, "tokens_generated", d, emit.n_token);
 	PUT_SUM(&w, "preempted", d, sched.n_preempted);
 	PUT_SUM(&w, "draft_guessed", d, spec.n_guessed);
-	PUT_SUM(&w, "draft_hits", d, sample.n_draft_hit);
+	PUT_SUM(&w, "draft_hits", d, spec.n_hit);
 	put_steps(&w, d);
 	put_kv(&w, d);
 	put_replicas(&w, d);

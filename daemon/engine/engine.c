@@ -185,12 +185,13 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 	const struct config *c = o->config;
 	uint32_t n_piece = emit_pieces(o->vocab);
 	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece, c->share };
-	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, c->n_draft };
+	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece };
+	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 
 	e->intake = o->intake;
 	sched_init(&e->sched, &e->kv, &so);
-	spec_init(&e->spec, c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece);
+	spec_init(&e->spec, &spec);
 	emit_init(&e->emit, o->vocab, e->n_ctx, model_hparams(e->model)->n_layer);
 	queue_init(&e->queue, o->n_engine > 1);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);

@@ -1,6 +1,5 @@
 #include "daemon/sample/sample.h"
 #include "daemon/sample/row.h"
-#include "daemon/util/counter.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/profile.h"
 
@@ -162,17 +161,6 @@ static bool accept_row(struct batch *b, const struct batch_seq *q, uint32_t i)
 	return !is_last && guess == id;
 }
 
-static void adapt_draft(struct sample *s, struct request *r, const struct batch_seq *q, uint32_t n_hit)
-{
-	counter_add(&s->n_draft_hit, n_hit);
-	if (!q->n_draft)
-		return;
-	if (n_hit == q->n_draft && r->n_draft < s->o.n_draft_max)
-		r->n_draft++;
-	else if (!n_hit)
-		r->n_draft = (r->n_draft + 1) / 2;
-}
-
 /* Results that count move up in batch->out. */
 static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t *logit)
 {
@@ -190,7 +178,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 		}
 	}
 	r->n_past = end + n_hit;
-	adapt_draft(s, r, q, n_hit);
+	spec_feedback(s->o.spec, r, q->n_draft, n_hit);
 }
 
 /* The pass has pushed all of this out of the caches. Asked for at once, it comes while the first of it is waited for. */

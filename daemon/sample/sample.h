@@ -16,13 +16,14 @@
 #define GYRE_DAEMON_SAMPLE_SAMPLE_H
 
 #include "daemon/flow/batch.h"
+#include "daemon/spec/spec.h"
 #include "daemon/team/share.h"
 #include "kernels/kernels.h"
 
 struct sample_options {
 	uint32_t n_vocab;
 	uint32_t n_logit_max; /* rows of one batch */
-	uint32_t n_draft_max;
+	struct spec *spec;    /* is told which of its guesses were right */
 };
 
 struct sample {
@@ -37,7 +38,6 @@ struct sample {
 	float *scaled_sum;           /* [n_logit_max][n_range] */
 	float *block_max;            /* [n_logit_max][n_range * RANGE_BLOCKS] */
 	struct row_scratch *scratch; /* [team_size] */
-	uint64_t n_draft_hit;
 };
 
 /* The kernel table and the team stay the caller's. */

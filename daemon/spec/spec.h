@@ -1,27 +1,30 @@
 /*
- * Drafts by prompt look-up: if the last tokens of a stream stood earlier in the same stream, what followed them there is
- * guessed to follow again. Guesses ride as extra rows and are verified exactly by sample, so they change speed and nothing
- * else. Their number follows the acceptance: up by one when all were right, down to half when none was. Leader thread.
+ * Drafts: guesses at the next tokens of a stream ride as extra rows of a step and are verified exactly by sample, so they change
+ * speed and nothing else. Who guesses is a drafter's business (drafter.h); here it is decided how many guesses a stream has room
+ * for and deserves. Their number follows the acceptance: up by one when all were right, down to half when none was. Leader thread.
  */
 #ifndef GYRE_DAEMON_SPEC_SPEC_H
 #define GYRE_DAEMON_SPEC_SPEC_H
 
 #include "daemon/flow/batch.h"
 
-#define SPEC_NGRAM  3u    /* tokens that must match: shorter ones guess wrong too often */
-#define SPEC_WINDOW 4096u /* how far back to look */
-
-struct spec {
-	uint32_t n_draft; /* at most; 0: off */
-	uint32_t n_ctx, n_row, block_len;
-	uint32_t n_piece; /* completions that a token's bytes take at most */
-	uint64_t n_guessed;
+struct spec_options {
+	uint32_t n_draft;   /* guesses of a stream and step at most; 0: off */
+	uint32_t n_ctx;     /* positions of a stream */
+	uint32_t n_row;     /* rows of a step */
+	uint32_t block_len; /* positions per KV block */
+	uint32_t n_piece;   /* completions that a token's bytes take at most */
 };
 
-void spec_init(struct spec *s, uint32_t n_draft, uint32_t n_ctx, uint32_t n_row, uint32_t block_len, uint32_t n_piece);
+struct spec {
+	struct spec_options o;
+	uint64_t n_guessed, n_hit; /* counters */
+};
+
+void spec_init(struct spec *s, const struct spec_options *o);
 /* Lengthens the decoding sequences of the batch. Guesses go behind their requests' tokens. */
 void spec_draft(struct spec *s, struct batch *b);
-/* Where what follows token[0, n) may be found: an index < n, or n if there is none. */
-uint32_t spec_lookup(const int32_t *token, uint32_t n);
+/* Of n_guess guesses behind r's tokens, which sample has verified, the first n_hit were right. */
+void spec_feedback(struct spec *s, struct request *r, uint32_t n_guess, uint32_t n_hit);
 
 #endif

@@ -44,6 +44,7 @@ struct rig {
 	struct kernels k;
 	struct team *team;
 	struct sample sample;
+	struct spec spec;
 	struct batch batch;
 	struct request request[ROWS];
 	int32_t token[ROWS][HISTORY + 1];
@@ -53,7 +54,7 @@ struct rig {
 
 static void rig_open_on(struct rig *r, int n_worker, int n_node, enum kernels_isa isa, uint32_t n_vocab)
 {
-	struct sample_options o = { .n_vocab = n_vocab, .n_logit_max = ROWS };
+	struct sample_options o = { .n_vocab = n_vocab, .n_logit_max = ROWS, .spec = &r->spec };
 
 	memset(r, 0, sizeof(*r));
 	kernels_select(&r->k, isa);
@@ -395,7 +396,7 @@ static void test_drafts(void **state)
 	assert_int_equal(r[0].token[6], OTHER);
 	assert_int_equal(r[0].n_past, 6);
 	assert_int_equal(r[1].n_past, 5);
-	assert_int_equal(rig.sample.n_draft_hit, 1);
+	assert_int_equal(rig.spec.n_hit, 1);
 	rig_close(&rig);
 }
 
