@@ -48,6 +48,11 @@ static bool spin_once(struct gyre *g, uint64_t left_ns)
 	return doorbell_spin(&g->region.daemon->cq_tail, g->cq_head, slice_ns < left_ns ? slice_ns : left_ns);
 }
 
+static bool has_completion(const struct gyre *g)
+{
+	return load_acquire(&g->region.daemon->cq_tail) != g->cq_head; /* pairs with cq_producer_commit */
+}
+
 static int wait_until(struct gyre *g, uint64_t start_ns, uint64_t timeout_ns)
 {
 	for (;;) {
@@ -63,13 +68,13 @@ static int wait_until(struct gyre *g, uint64_t start_ns, uint64_t timeout_ns)
 		} else {
 			res = park_once(g, left_ns < HANG_UP_CHECK_NS ? left_ns : HANG_UP_CHECK_NS);
 		}
-		if (load_acquire(&g->region.daemon->cq_tail) != g->cq_head)
+		if (has_completion(g))
 			return 0;
 		if (res == -EINTR)
 			return res;
 		/* Completions written before the death are delivered: the look at cq_tail comes after the look at the socket. */
 		if (client_has_hung_up(g))
-			return load_acquire(&g->region.daemon->cq_tail) == g->cq_head ? -ECONNRESET : 0;
+			return has_completion(g) ? 0 : -ECONNRESET;
 	}
 }
 

@@ -53,7 +53,7 @@ void sq_consumer_advance(struct sq_consumer *q)
 
 void sq_consumer_commit(struct sq_consumer *q)
 {
-	store_release(q->shared_head, q->head); /* pairs with the load-acquire in gyre_get_sqe and gyre_arena_alloc */
+	store_release(q->shared_head, q->head); /* pairs with the load-acquire in sq_taken */
 }
 
 void cq_producer_init(struct cq_producer *q, const struct region *r)
@@ -98,5 +98,5 @@ struct gyre_cqe *cq_producer_reserve(struct cq_producer *q, uint8_t **result)
 
 void cq_producer_commit(struct cq_producer *q)
 {
-	store_release(q->shared_tail, q->tail); /* pairs with the load-acquire in gyre_peek_cqe and doorbell_spin */
+	store_release(q->shared_tail, q->tail); /* pairs with gyre_peek_cqe, has_completion and doorbell_spin */
 }

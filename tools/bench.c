@@ -38,10 +38,9 @@ static void *pong_line(void *arg)
 
 	bench_pin(p->cpu);
 	for (uint32_t i = 1; i <= GROUPS * GROUP; i++) {
-		while (load_acquire(&p->there) != i)
+		while (load_acquire(&p->there) != i) /* pairs with bench_pingpong_ns */
 			cpu_relax();
-		/* Pairs with the load in bench_pingpong_ns. */
-		store_release(&p->back, i);
+		store_release(&p->back, i); /* pairs with bench_pingpong_ns */
 	}
 	return NULL;
 }
@@ -60,9 +59,8 @@ double bench_pingpong_ns(int cpu_a, int cpu_b)
 		double begin = now_s();
 
 		for (int i = 0; i < GROUP; i++) {
-			/* Pairs with the load in pong_line. */
-			store_release(&p.there, ++round);
-			while (load_acquire(&p.back) != round)
+			store_release(&p.there, ++round);      /* pairs with pong_line */
+			while (load_acquire(&p.back) != round) /* pairs with pong_line */
 				cpu_relax();
 		}
 		x[group] = (now_s() - begin) * 1e9 / GROUP;
@@ -117,8 +115,7 @@ static void *answer_event(void *arg)
 	bench_pin(p->cpu);
 	for (uint32_t i = 1; i <= WAKE_ROUNDS; i++) {
 		eventfd_read(p->fd_there, &n);
-		/* Pairs with the load in bench_wake_ns. */
-		store_release(&p->back, i);
+		store_release(&p->back, i); /* pairs with bench_wake_ns */
 	}
 	return NULL;
 }
@@ -138,7 +135,7 @@ double bench_wake_ns(int cpu_a, int cpu_b, double idle_s)
 		while ((begin = now_s()) < until)
 			cpu_relax();
 		eventfd_write(p.fd_there, 1);
-		while (load_acquire(&p.back) != i)
+		while (load_acquire(&p.back) != i) /* pairs with answer_event */
 			cpu_relax();
 		x[i - 1] = (now_s() - begin) * 1e9;
 	}

@@ -86,7 +86,7 @@ static int measure_park(struct gyre *g, double *p50_ns)
 		double until = now_s() + PARK_AFTER_S;
 
 		/* Awake ourselves: a sleep here would add our own wake-up to the figure. */
-		while (now_s() < until || !load_acquire(&g->region.daemon->need_wakeup))
+		while (now_s() < until || !load_relaxed(&g->region.daemon->need_wakeup))
 			if (now_s() > until + 1)
 				return -ETIMEDOUT;
 		x[i] = nop(g) * 1e9;

@@ -50,7 +50,7 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 {
 	uint64_t n_lap, cpu_ns, still_ns, limit_ns;
 
-	if (!load_acquire(&e->has_leader)) /* a test makes its steps */
+	if (!load_acquire(&e->has_leader)) /* a test makes its steps; pairs with engine_start */
 		return;
 	n_lap = count_laps(e);
 	cpu_ns = leader_cpu_ns(e) + team_cpu_ns(e->team);
