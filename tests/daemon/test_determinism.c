@@ -6,6 +6,7 @@
  */
 #include "daemon/util/counter.h"
 #include "tests/daemon/appliance.h"
+#include "tests/util/levels.h"
 
 #define WAIT_NS  300000000000ull
 #define N_PROMPT 540 /* past a chunk of attention */
@@ -172,7 +173,7 @@ static void nothing_but_the_request_matters(void **state)
 	assert_int_equal(want[SAMPLED].n, N_TOKEN + 1);
 	assert_true(memcmp(&want[0].said[0], &want[0].said[1], sizeof(want[0].said[0])) != 0);
 	for (int isa = 0; isa < ISA_MAX; isa++) {
-		if (!kernels_can_run((enum kernels_isa)isa))
+		if (!level_runs(isa))
 			continue;
 		for (int i = 0; i < 3 * 4 * 2 * 2; i += isa == best ? 1 : 5) {
 			const struct way w = {

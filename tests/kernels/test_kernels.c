@@ -3,6 +3,7 @@
  * each operation runs on every ISA of this machine with adversarial data between canaries, and memcmp is the only judge.
  */
 #include "tests/kernels/data.h"
+#include "tests/util/levels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,23 +15,6 @@ static void set_canaries(float *y, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		y[i] = f32_from_bits(CANARY);
-}
-
-/* Runs `check` for every ISA above ref that this machine has. */
-static void each_isa(void (*check)(const struct kernels *ref, const struct kernels *k))
-{
-	struct kernels ref, k;
-
-	kernels_select(&ref, ISA_REF);
-	for (int i = ISA_BASE; i < ISA_MAX; i++) {
-		if (!kernels_can_run((enum kernels_isa)i)) {
-			if (kernels_isa_name((enum kernels_isa)i))
-				printf("skip %s: this CPU does not have it\n", kernels_isa_name((enum kernels_isa)i));
-			continue;
-		}
-		assert_int_equal(kernels_select(&k, (enum kernels_isa)i), i);
-		check(&ref, &k);
-	}
 }
 
 static void matmul_case(const struct kernels *ref, const struct kernels *k, const struct type_data *td, enum fill f,
@@ -101,13 +85,6 @@ static void check_matmul_chunks(const struct kernels *ref, const struct kernels 
 			}
 }
 
-static void test_matmul(void **state)
-{
-	(void)state;
-	each_isa(check_matmul);
-	each_isa(check_matmul_chunks);
-}
-
 static void check_vector(const struct kernels *ref, const struct kernels *k)
 {
 	static const size_t sizes[] = { 1, 15, 16, 17, 64, 576, 1000 };
@@ -170,13 +147,6 @@ static void check_max(const struct kernels *ref, const struct kernels *k)
 	}
 }
 
-static void test_vector(void **state)
-{
-	(void)state;
-	each_isa(check_vector);
-	each_isa(check_max);
-}
-
 static void check_rope(const struct kernels *ref, const struct kernels *k)
 {
 	static const int n_rots[] = { 2, 6, 20, 36, 64, 128 };
@@ -194,12 +164,6 @@ static void check_rope(const struct kernels *ref, const struct kernels *k)
 			assert_memory_equal(x0, x1, sizeof(x0));
 		}
 	}
-}
-
-static void test_rope(void **state)
-{
-	(void)state;
-	each_isa(check_rope);
 }
 
 /* What is stored: anything; equal weights and V at its extremes, the largest sum of integers there is; one weight far above the rest;
@@ -345,14 +309,6 @@ static void check_kv_store(const struct kernels *ref, const struct kernels *k)
 			kv_store_case(ref, k, (enum kv_type)type, slot);
 }
 
-static void test_attn(void **state)
-{
-	(void)state;
-	each_isa(check_attn);
-	each_isa(check_merge);
-	each_isa(check_kv_store);
-}
-
 static void test_pack_round_trip(void **state)
 {
 	(void)state;
@@ -379,7 +335,7 @@ static void test_tiny_block_quantizes_to_zero(void **state)
 
 	(void)state;
 	for (int isa = ISA_REF; isa < ISA_MAX; isa++) {
-		if (!kernels_can_run((enum kernels_isa)isa))
+		if (!level_runs(isa))
 			continue;
 		kernels_select(&k, (enum kernels_isa)isa);
 		for (size_t i = 0; i < sizeof(amax) / sizeof(amax[0]); i++) {
@@ -423,18 +379,66 @@ static void test_packed_bytes_refuses(void **state)
 	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
 }
 
+/* What every level must do as ref/ does, and each level of the table: a case each, so that one that cannot run here is skipped by name. */
+struct proof {
+	const char *operation;
+	void (*check)(const struct kernels *ref, const struct kernels *k);
+	enum kernels_isa isa;
+};
+
+static const struct proof proofs[] = {
+	{ "matmul", check_matmul, ISA_REF },
+	{ "matmul of chunks", check_matmul_chunks, ISA_REF },
+	{ "vectors", check_vector, ISA_REF },
+	{ "max and exps", check_max, ISA_REF },
+	{ "rope", check_rope, ISA_REF },
+	{ "attention", check_attn, ISA_REF },
+	{ "attention's merge", check_merge, ISA_REF },
+	{ "kv_store", check_kv_store, ISA_REF },
+};
+#define N_PROOF (sizeof(proofs) / sizeof(proofs[0]))
+
+static void equals_ref(void **state)
+{
+	const struct proof *p = *state;
+	struct kernels ref, k;
+
+	if (!kernels_can_run(p->isa))
+		skip();
+	kernels_select(&ref, ISA_REF);
+	kernels_select(&k, p->isa);
+	p->check(&ref, &k);
+}
+
+/* Adds the proofs of a level to tests[n]; returns how many there are then. */
+static size_t add_level(struct CMUnitTest *tests, size_t n, enum kernels_isa isa)
+{
+	static struct proof of_level[ISA_MAX][N_PROOF];
+	static char names[ISA_MAX][N_PROOF][64];
+
+	(void)level_runs((int)isa);
+	for (size_t i = 0; i < N_PROOF; i++) {
+		struct proof *p = &of_level[isa][i];
+
+		*p = proofs[i];
+		p->isa = isa;
+		snprintf(names[isa][i], sizeof(names[isa][i]), "%s on %s", p->operation, kernels_isa_name(isa));
+		tests[n++] = (struct CMUnitTest){ names[isa][i], equals_ref, NULL, NULL, p };
+	}
+	return n;
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[4 + ISA_MAX * N_PROOF] = {
 		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
 		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
-		cmocka_unit_test(test_matmul),
-		cmocka_unit_test(test_vector),
-		cmocka_unit_test(test_rope),
-		cmocka_unit_test(test_attn),
 	};
+	size_t n = 4;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	for (int isa = ISA_BASE; kernels_isa_name((enum kernels_isa)isa); isa++)
+		n = add_level(tests, n, (enum kernels_isa)isa);
+	return _cmocka_run_group_tests("kernels", tests, n, NULL, NULL);
 }

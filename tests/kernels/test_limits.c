@@ -3,6 +3,7 @@
  * the number of streams, a read returns the xor of every word.
  */
 #include "kernels/limits.h"
+#include "tests/util/levels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@ static void reads_meet_every_word(void **state)
 
 	(void)state;
 	for (int isa = ISA_REF; isa < ISA_MAX; isa++) {
-		if (!kernels_can_run((enum kernels_isa)isa))
+		if (!level_runs(isa))
 			continue;
 		kernels_limits(&l, (enum kernels_isa)isa);
 		for (size_t i = 0; i < WORDS; i++)
@@ -43,7 +44,7 @@ static void multiply_adds_are_counted(void **state)
 	for (int isa = ISA_REF; isa < ISA_MAX; isa++) {
 		uint64_t one;
 
-		if (!kernels_can_run((enum kernels_isa)isa))
+		if (!level_runs(isa))
 			continue;
 		kernels_limits(&l, (enum kernels_isa)isa);
 		one = l.mul_add(1);
