@@ -152,6 +152,20 @@ static void same(const struct stream *want, const struct stream *got, const stru
 					 w->n_draft, w->is_alone ? "alone" : "among 17", i, k);
 }
 
+static void define(struct stream *want, const char *arch)
+{
+	const struct way definition = { ISA_REF, 1, 1, 0, true, 0, 1 };
+
+	model = tiny_served;
+	model.arch = arch;
+	model.n_layer = 1;
+	model.n_ff = 256; /* eight blocks: as many nodes at most */
+	run(want, &definition);
+	assert_int_equal(want[GREEDY].n, N_TOKEN + 1);
+	assert_int_equal(want[SAMPLED].n, N_TOKEN + 1);
+	assert_true(memcmp(&want[0].said[0], &want[0].said[1], sizeof(want[0].said[0])) != 0);
+}
+
 /*
  * Changing one thing a run would not show what two of them do to each other: all are crossed on the kernels that this machine
  * would take; of the others' ways, every fifth, in which each value of each dimension still occurs.
@@ -159,19 +173,12 @@ static void same(const struct stream *want, const struct stream *got, const stru
 static void nothing_but_the_request_matters(void **state)
 {
 	static const int chunk[] = { 1, 7, 32, 512 };
-	const struct way definition = { ISA_REF, 1, 1, 0, true, 0, 1 };
 	static struct stream want[N_STREAM], got[N_STREAM];
 	struct kernels k;
 	const int best = (int)kernels_select(&k, ISA_MAX);
 
 	(void)state;
-	model = tiny_served;
-	model.n_layer = 1;
-	model.n_ff = 256; /* eight blocks: as many nodes at most */
-	run(want, &definition);
-	assert_int_equal(want[GREEDY].n, N_TOKEN + 1);
-	assert_int_equal(want[SAMPLED].n, N_TOKEN + 1);
-	assert_true(memcmp(&want[0].said[0], &want[0].said[1], sizeof(want[0].said[0])) != 0);
+	define(want, NULL);
 	for (int isa = 0; isa < ISA_MAX; isa++) {
 		if (!level_runs(isa))
 			continue;
@@ -204,9 +211,32 @@ static void nothing_but_the_request_matters(void **state)
 	}
 }
 
+/* A way of each dimension: what else crosses them is no architecture's (and each has all of it in model/test_forward). */
+static void of_any_architecture(void **state)
+{
+	const struct way ways[] = { { ISA_MAX, 2, 7, 4, false, 0, 1 },
+				    { ISA_MAX, 3, 512, 0, false, 2, 1 },
+				    { ISA_MAX, 5, 1, 4, false, 2, 2 } };
+	static struct stream want[N_STREAM], got[N_STREAM];
+
+	(void)state;
+	for (size_t i = 1; tiny_arch(i); i++) {
+		define(want, tiny_arch(i));
+		for (size_t k = 0; k < sizeof(ways) / sizeof(ways[0]); k++) {
+			struct way w = ways[k];
+			struct kernels best;
+
+			w.isa = kernels_select(&best, ISA_MAX);
+			run(got, &w);
+			same(want, got, &w);
+		}
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_but_the_request_matters) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_but_the_request_matters),
+					    cmocka_unit_test(of_any_architecture) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,9 @@
 #include "tests/util/tiny.h"
 
+#include "daemon/model/arch.h"
+
+#include <assert.h>
+
 const struct tiny tiny_served = { .n_embd = 64,
 				  .n_layer = 2,
 				  .n_head = 4,
@@ -29,7 +33,7 @@ struct tiny_file {
 	FILE *f;
 	const struct tiny *o;
 	uint64_t n_kv;
-	struct tiny_tensor t[64];
+	struct tiny_tensor t[128];
 	size_t n;
 	uint32_t random;
 };
@@ -52,13 +56,30 @@ static void tiny_str(struct tiny_file *f, const char *s)
 	tiny_put(f, s, n);
 }
 
+static const char *arch_name(const struct tiny *o)
+{
+	return o->arch ? o->arch : "llama";
+}
+
+#define KEY_BYTES 128
+
+static void full_key(char to[KEY_BYTES], const struct tiny *o, const char *key)
+{
+	snprintf(to, KEY_BYTES, "%s%s", key[0] == '.' ? arch_name(o) : "", key);
+}
+
 static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
 {
-	for (size_t i = 0; i < f->o->n_kv; i++)
-		if (!strcmp(f->o->kv[i].key, key) && f->o->kv[i].value != v)
+	char name[KEY_BYTES], other[KEY_BYTES];
+
+	full_key(name, f->o, key);
+	for (size_t i = 0; i < f->o->n_kv; i++) {
+		full_key(other, f->o, f->o->kv[i].key);
+		if (!strcmp(other, name) && f->o->kv[i].value != v)
 			return;
+	}
 	f->n_kv++;
-	tiny_str(f, key);
+	tiny_str(f, name);
 	tiny_put(f, &type, 4);
 	tiny_put(f, v, n);
 }
@@ -66,6 +87,14 @@ static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const 
 static void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
 {
 	tiny_key(f, key, 4, &v, 4);
+}
+
+static void tiny_text(struct tiny_file *f, const char *key, const char *text)
+{
+	f->n_kv++;
+	tiny_str(f, key);
+	tiny_put(f, &(uint32_t){ 8 }, 4);
+	tiny_str(f, text);
 }
 
 static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
@@ -86,28 +115,71 @@ static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name
 	f->n++;
 }
 
-static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t i)
+const char *tiny_arch(size_t i)
+{
+	return arch_at(i) ? arch_at(i)->name : NULL;
+}
+
+static const struct arch *find_arch(const struct tiny *o)
+{
+	size_t i = 0;
+
+	while (arch_at(i) && strcmp(arch_at(i)->name, arch_name(o)))
+		i++;
+	assert(arch_at(i));
+	return arch_at(i);
+}
+
+/* Rows and columns of a matrix between the residual stream and an axis; n_row 0: of a vector. */
+static void tiny_shape(const struct tiny *o, const struct layer_tensor *t, uint64_t *n_row, uint64_t *n_col)
+{
+	const uint64_t heads = o->n_head * o->head_dim, heads_kv = o->n_head_kv * o->head_dim;
+	const uint64_t vector[] = { [VECTOR_EMBD] = o->n_embd,
+				    [VECTOR_HEAD_DIM] = o->head_dim,
+				    [VECTOR_HEADS] = heads,
+				    [VECTOR_HEADS_KV] = heads_kv };
+	const uint64_t axis[] = { [PLAN_HEAD] = heads,
+				  [PLAN_HEAD_KV] = heads_kv,
+				  [PLAN_FF] = o->n_ff,
+				  [PLAN_HEAD_K] = heads,
+				  [PLAN_FF_K] = o->n_ff };
+	bool is_by_columns = t->axis == PLAN_HEAD_K || t->axis == PLAN_FF_K;
+
+	*n_row = t->width ? 0 : is_by_columns ? o->n_embd : axis[t->axis];
+	*n_col = t->width ? vector[t->width] : is_by_columns ? axis[t->axis] : o->n_embd;
+}
+
+/* F32 of a tensor that the mixture of types does not name. */
+static uint32_t tiny_type(const struct tiny *o, const char *name)
 {
 	const struct {
 		const char *name;
-		uint32_t type, n_row, n_col;
-	} t[] = {
-		{ "attn_norm", 0, 0, o->n_embd },
-		{ "attn_q", o->type_q, o->n_head * o->head_dim, o->n_embd },
-		{ "attn_k", o->type_k, o->n_head_kv * o->head_dim, o->n_embd },
-		{ "attn_v", o->type_v, o->n_head_kv * o->head_dim, o->n_embd },
-		{ "attn_output", o->type_o, o->n_embd, o->n_head * o->head_dim },
-		{ "ffn_norm", 0, 0, o->n_embd },
-		{ "ffn_gate", o->type_gate, o->n_ff, o->n_embd },
-		{ "ffn_up", o->type_up, o->n_ff, o->n_embd },
-		{ "ffn_down", o->type_down, o->n_embd, o->n_ff },
+		uint32_t type;
+	} types[] = {
+		{ "attn_q.weight", o->type_q },      { "attn_k.weight", o->type_k },
+		{ "attn_v.weight", o->type_v },      { "attn_output.weight", o->type_o },
+		{ "ffn_gate.weight", o->type_gate }, { "ffn_up.weight", o->type_up },
+		{ "ffn_down.weight", o->type_down },
 	};
 
-	for (size_t j = 0; j < sizeof(t) / sizeof(t[0]); j++) {
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(types[i].name, name))
+			return types[i].type;
+	return QUANT_F32;
+}
+
+static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t layer)
+{
+	const struct arch *arch = find_arch(o);
+
+	for (size_t i = 0; i < arch->n_tensor; i++) {
+		const struct layer_tensor *t = &arch->tensor[i];
+		uint64_t n_row, n_col;
 		char name[48];
 
-		snprintf(name, sizeof(name), "blk.%u.%s.weight", i, t[j].name);
-		tiny_add(f, o, name, t[j].type, t[j].n_row, t[j].n_col);
+		tiny_shape(o, t, &n_row, &n_col);
+		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
+		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col);
 	}
 }
 
@@ -170,8 +242,8 @@ static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 		fputc(0, f->f);
 	for (uint64_t i = 0; i < n; i++) {
 		tiny_block(f, t->type, block, q->block_bytes);
-		if (!t->n_row) { /* a norm: around 1 */
-			float x = 0.75f + (float)(tiny_random(f) & 0xff) / 512;
+		if (!t->n_row) { /* a norm is around 1, a bias around 0 */
+			float x = (strstr(t->name, ".bias") ? -0.25f : 0.75f) + (float)(tiny_random(f) & 0xff) / 512;
 
 			memcpy(block, &x, 4);
 		}
@@ -235,13 +307,10 @@ static void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, c
 	static const char *const control[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>" };
 	unsigned next = 0;
 
-	tiny_key(f, "tokenizer.ggml.model", 8, "\4\0\0\0\0\0\0\0gpt2", 12);
-	f->n_kv++;
-	tiny_str(f, "tokenizer.chat_template");
-	tiny_put(f, &(uint32_t){ 8 }, 4);
-	tiny_str(f, chat_template);
+	tiny_text(f, "tokenizer.ggml.model", "gpt2");
+	tiny_text(f, "tokenizer.chat_template", chat_template);
 	tiny_u32(f, "tokenizer.ggml.eos_token_id", 258);
-	tiny_key(f, "general.name", 8, "\4\0\0\0\0\0\0\0tiny", 12);
+	tiny_text(f, "general.name", "tiny");
 	tiny_array(f, "tokenizer.ggml.merges", 8, 0);
 	tiny_array(f, "tokenizer.ggml.token_type", 5, n_token);
 	for (uint32_t i = 0; i < n_token; i++)
@@ -280,18 +349,18 @@ int tiny_write(const char *path, const struct tiny *o)
 	tiny_put(&f, &version, 4);
 	tiny_put(&f, &f.n, 8);
 	tiny_put(&f, &f.n_kv, 8); /* corrected below */
-	tiny_key(&f, "general.architecture", 8, "\5\0\0\0\0\0\0\0llama", 13);
+	tiny_text(&f, "general.architecture", arch_name(o));
 	for (size_t i = 0; i < o->n_kv; i++)
 		tiny_key(&f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
-	tiny_u32(&f, "llama.embedding_length", o->n_embd);
-	tiny_u32(&f, "llama.block_count", o->n_layer);
-	tiny_u32(&f, "llama.feed_forward_length", o->n_ff);
-	tiny_u32(&f, "llama.context_length", o->n_ctx);
-	tiny_u32(&f, "llama.attention.head_count", o->n_head);
-	tiny_u32(&f, "llama.attention.head_count_kv", o->n_head_kv);
-	tiny_u32(&f, "llama.attention.key_length", o->head_dim);
-	tiny_u32(&f, "llama.attention.value_length", o->head_dim);
-	tiny_key(&f, "llama.attention.layer_norm_rms_epsilon", 6, &eps, 4);
+	tiny_u32(&f, ".embedding_length", o->n_embd);
+	tiny_u32(&f, ".block_count", o->n_layer);
+	tiny_u32(&f, ".feed_forward_length", o->n_ff);
+	tiny_u32(&f, ".context_length", o->n_ctx);
+	tiny_u32(&f, ".attention.head_count", o->n_head);
+	tiny_u32(&f, ".attention.head_count_kv", o->n_head_kv);
+	tiny_u32(&f, ".attention.key_length", o->head_dim);
+	tiny_u32(&f, ".attention.value_length", o->head_dim);
+	tiny_key(&f, ".attention.layer_norm_rms_epsilon", 6, &eps, 4);
 	if (o->n_token)
 		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
 	tiny_info(&f);

@@ -1,6 +1,7 @@
 /*
- * Writes a random llama as a GGUF file, with any mixture of tensor types: quantized blocks are random bits with sane
- * scales. For tests that compare gyre with itself.
+ * Writes a random model of any architecture as a GGUF file, with any mixture of tensor types: quantized blocks are random bits
+ * with sane scales. What a layer has is read from the architecture's own table, so that a new one is tested as all others are.
+ * For tests that compare gyre with itself.
  */
 #ifndef GYRE_TESTS_UTIL_TINY_H
 #define GYRE_TESTS_UTIL_TINY_H
@@ -14,8 +15,8 @@
 
 /* A metadata entry as in the file; it takes the place of the one of its name. */
 struct tiny_kv {
-	const char *key;
-	uint32_t type; /* enum gguf_type */
+	const char *key; /* ".name": the architecture's */
+	uint32_t type;   /* enum gguf_type */
 	const void *value;
 	size_t n;
 };
@@ -26,11 +27,12 @@ struct tiny {
 	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
 	uint32_t n_long;           /* bytes of its last token; 0: a short word */
 	const char *chat_template; /* of that vocabulary; NULL: ChatML */
+	const char *arch;          /* NULL: llama */
 	bool is_tied;
 	const char *skip;  /* a tensor to leave out, or NULL */
 	const char *bend;  /* a tensor to write one row too short, or NULL */
 	const char *row;   /* a vector to write as a matrix of one row, or NULL */
-	const char *extra; /* a vector of 16 that no llama has, or NULL */
+	const char *extra; /* a vector of 16 that the architecture does not have, or NULL */
 	const struct tiny_kv *kv;
 	size_t n_kv;
 	const char *
@@ -44,6 +46,8 @@ struct tiny {
 
 extern const struct tiny tiny_served;
 
+/* The name of the i-th architecture that gyre runs; NULL past the end. */
+const char *tiny_arch(size_t i);
 /* 0, or -1 when the file cannot be written. */
 int tiny_write(const char *path, const struct tiny *o);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define N_TOK   37 /* more than four tiles, the last one uneven */
-#define N_VALID 30
+#define N_VALID 45
 #define N_BENT  400
 #define SLACK   (1u << 20) /* of file behind the tensors: those that claim more may have it */
 
@@ -36,6 +36,15 @@ static uint32_t any_type(uint32_t n_col)
 	}
 }
 
+static uint32_t count_archs(void)
+{
+	uint32_t n = 0;
+
+	while (tiny_arch(n))
+		n++;
+	return n;
+}
+
 static struct tiny any_model(void)
 {
 	static const uint32_t embd[] = { 16, 32, 48, 64, 96, 256 }, dim[] = { 16, 32, 48, 64, 80, 256 };
@@ -49,6 +58,7 @@ static struct tiny any_model(void)
 			  .n_ctx = 64,
 			  .is_tied = below(2) };
 
+	o.arch = tiny_arch(below(count_archs()));
 	o.n_head = o.n_head_kv * (1 + below(4));
 	o.type_embd = any_type(o.n_embd);
 	o.type_q = any_type(o.n_embd);
@@ -176,10 +186,10 @@ static uint8_t *behind(const struct file *f, const char *text)
 
 static void bend_key(const struct file *f)
 {
-	static const char *const key[] = { "llama.embedding_length",        "llama.block_count",
-					   "llama.feed_forward_length",     "llama.attention.head_count",
-					   "llama.attention.head_count_kv", "llama.attention.key_length",
-					   "llama.attention.value_length",  "llama.context_length" };
+	static const char *const key[] = { ".embedding_length",        ".block_count",
+					   ".feed_forward_length",     ".attention.head_count",
+					   ".attention.head_count_kv", ".attention.key_length",
+					   ".attention.value_length",  ".context_length" };
 	static const uint32_t value[] = { 0,
 					  1,
 					  2,
@@ -210,10 +220,12 @@ static void bend_key(const struct file *f)
 static void bend_tensor(const struct file *f)
 {
 	static const char *const name[] = {
-		"token_embd.weight",        "output_norm.weight",    "output.weight",       "blk.0.attn_norm.weight",
-		"blk.0.attn_q.weight",      "blk.0.attn_k.weight",   "blk.0.attn_v.weight", "blk.0.attn_output.weight",
-		"blk.0.ffn_norm.weight",    "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight",
-		"blk.1.attn_output.weight", "blk.1.ffn_down.weight"
+		"token_embd.weight",        "output_norm.weight",       "output.weight",
+		"blk.0.attn_norm.weight",   "blk.0.attn_q.weight",      "blk.0.attn_k.weight",
+		"blk.0.attn_v.weight",      "blk.0.attn_output.weight", "blk.0.ffn_norm.weight",
+		"blk.0.ffn_gate.weight",    "blk.0.ffn_up.weight",      "blk.0.ffn_down.weight",
+		"blk.1.attn_output.weight", "blk.1.ffn_down.weight",    "blk.0.attn_q.bias",
+		"blk.0.attn_k.bias",        "blk.0.attn_q_norm.weight", "blk.1.attn_k_norm.weight"
 	};
 	static const uint64_t value[] = { 0, 1, 2, 16, 17, 256, 512, 1 << 16, 1u << 31, 1ull << 32, UINT64_MAX };
 	uint8_t *at = behind(f, ANY(name));
