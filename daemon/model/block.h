@@ -14,6 +14,8 @@
 /* From x to the queries, keys and values of a layer. */
 struct heads_in {
 	const struct tensor *norm, *q, *k, *v;
+	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
+	const struct tensor *q_norm, *k_norm;          /* of each head, before it turns; NULL: none */
 	const struct rope *rope;
 };
 
@@ -27,7 +29,8 @@ typedef void gate_fn(float *y, const float *gate, const float *up, size_t n);
 
 /* x = token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
-/* m->qkv = heads of rms_norm(x) * norm; q and k are rotated, k and v stored in the KV pool. Ends with a barrier. */
+/* m->qkv = W . n + bias, n = rms_norm(x) * norm; each head of q and k is normed and rotated, k and v are stored in the KV pool.
+ * Ends with a barrier. */
 void block_heads(const struct seat *s, enum profile_part lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */

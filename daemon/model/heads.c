@@ -7,72 +7,78 @@
 #include "daemon/model/linear.h"
 #include "daemon/util/minmax.h"
 
-/* Heads of one projection: where the node's first lies in m->qkv, and what makes them. */
+/* The node's heads of q, of k or of v. */
 struct projection {
-	const struct tensor *w;
-	float *y;
+	const struct tensor *w, *bias, *norm; /* the latter NULL: none */
+	const struct rope *rope;              /* NULL: they stay where they are */
+	float *y;                             /* the first one, in m->qkv */
 };
 
-static void multiply(const struct seat *s, const struct projection *p, size_t begin, size_t end)
+/* y += bias, in heads [begin, end) of all rows. */
+static void add_bias(const struct seat *s, const struct projection *p, size_t begin, size_t end)
 {
-	struct product product = {
-		&s->own->act, p->w, &p->w->part[s->team->index], p->y, s->m->qkv_stride,
-	};
-	size_t panels = s->m->hp.head_dim / PANEL_ROWS;
+	const struct model *m = s->m;
+	const float *bias = p->bias->part[s->team->index].data;
+	size_t dim = m->hp.head_dim, row0 = p->w->part[s->team->index].row0;
 
-	if (begin < end)
-		linear_mul(s, &product, begin * panels, end * panels);
+	for (size_t r = 0; r < m->batch->n_row; r++)
+		m->k->add(p->y + r * m->qkv_stride + begin * dim, bias + row0 + begin * dim, (end - begin) * dim);
 }
 
-/* A head of all rows. */
-static void rotate(const struct model *m, const struct rope *rope, float *x)
+/* A head of all rows, normed before it turns. */
+static void turn_head(const struct seat *s, const struct projection *p, float *x)
 {
-	for (uint32_t r = 0; r < m->batch->n_row; r++) {
+	const struct model *m = s->m;
+	const struct rope *rope = p->rope;
+	size_t dim = m->hp.head_dim;
+
+	for (size_t r = 0; r < m->batch->n_row; r++, x += m->qkv_stride) {
 		size_t at = (size_t)m->batch->pos[r] * (rope->n_rot / 2);
 
-		m->k->rope(x + (size_t)r * m->qkv_stride, rope->cos + at, rope->sin + at, 1, (int)m->hp.head_dim,
-			   (int)rope->n_rot, rope->pairs == ROPE_HALVES);
+		if (p->norm)
+			m->k->rms_norm(x, x, p->norm->part[s->team->index].data, dim, m->hp.rms_eps);
+		m->k->rope(x, rope->cos + at, rope->sin + at, 1, (int)dim, (int)rope->n_rot,
+			   rope->pairs == ROPE_HALVES);
 	}
 }
 
-static size_t unit_at(const struct node *n, size_t n_projection)
+static void project(const struct seat *s, const struct projection *p, size_t begin, size_t end)
 {
-	return n_projection <= n->n_head ? n_projection : n->n_head + (n_projection - n->n_head + 1) / 2;
-}
+	struct product product = { &s->own->act, p->w, &p->w->part[s->team->index], p->y, s->m->qkv_stride };
+	size_t dim = s->m->hp.head_dim, panels = dim / PANEL_ROWS;
 
-static void run_queries(const struct seat *s, const struct heads_in *in, size_t begin, size_t end)
-{
-	struct projection q = { in->q, s->m->qkv + s->node->qkv0 };
-
-	multiply(s, &q, begin, end);
-	for (size_t h = begin; h < end; h++)
-		rotate(s->m, in->rope, q.y + h * s->m->hp.head_dim);
-}
-
-static void run_keys_and_values(const struct seat *s, const struct heads_in *in, uint32_t layer, size_t begin,
-				size_t end)
-{
-	const struct node *n = s->node;
-	size_t dim = s->m->hp.head_dim;
-	struct projection k = { in->k, s->m->qkv + n->qkv0 + n->n_head * dim }, v = { in->v, k.y + n->n_head_kv * dim };
-
-	multiply(s, &k, begin, end);
-	multiply(s, &v, begin, end);
-	for (size_t h = begin; h < end; h++) {
-		rotate(s->m, in->rope, k.y + h * dim);
-		attention_store(s->m, n, layer, (uint32_t)h, k.y + h * dim, v.y + h * dim);
-	}
+	linear_mul(s, &product, begin * panels, end * panels);
+	if (p->bias)
+		add_bias(s, p, begin, end);
+	for (size_t h = begin; h < end && p->rope; h++)
+		turn_head(s, p, p->y + h * dim);
 }
 
 /* Units [begin, end) of the node's q, then of its k and v. */
 static void run_units(const struct seat *s, const struct heads_in *in, uint32_t layer, size_t begin, size_t end)
 {
-	size_t n_head = s->node->n_head;
+	const struct node *n = s->node;
+	size_t dim = s->m->hp.head_dim, n_head = n->n_head;
+	float *y = s->m->qkv + n->qkv0;
+	struct projection q = { in->q, in->q_bias, in->q_norm, in->rope, y };
+	struct projection k = { in->k, in->k_bias, in->k_norm, in->rope, y + n_head * dim };
+	struct projection v = { in->v, in->v_bias, NULL, NULL, k.y + n->n_head_kv * dim };
 
 	if (begin < n_head)
-		run_queries(s, in, begin, min_size(end, n_head));
-	if (end > n_head)
-		run_keys_and_values(s, in, layer, begin > n_head ? begin - n_head : 0, end - n_head);
+		project(s, &q, begin, min_size(end, n_head));
+	if (end <= n_head)
+		return;
+	begin = begin > n_head ? begin - n_head : 0;
+	end -= n_head;
+	project(s, &k, begin, end);
+	project(s, &v, begin, end);
+	for (size_t h = begin; h < end; h++)
+		attention_store(s->m, n, layer, (uint32_t)h, k.y + h * dim, v.y + h * dim);
+}
+
+static size_t unit_at(const struct node *n, size_t n_projection)
+{
+	return n_projection <= n->n_head ? n_projection : n->n_head + (n_projection - n->n_head + 1) / 2;
 }
 
 void block_heads(const struct seat *s, enum profile_part lap, const struct heads_in *in, uint32_t layer)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Tiny random llama models and what transformers makes of them: tests/golden/llama_*.{gguf,bin}.
+"""Tiny random models of each architecture and what transformers makes of them: tests/golden/<architecture>_*.{gguf,bin}.
 
 The models are small enough to commit, and each one has something the others lack: grouped-query attention, tied
-embeddings, a way to stretch the rotary frequencies. Weights are random but fixed (seed); F16 files hold values that are
+embeddings, a way to stretch the rotary frequencies, biases, norms of heads. Weights are random but fixed (seed); F16 files hold values that are
 exact in f16, so that both sides compute with the same numbers; and the reference's cache rounds K and V to f16, as
 gyre's does (without that the largest difference is 2e-3 of the logit range, all of it from this rounding).
 
@@ -15,7 +15,7 @@ import struct
 import gguf
 import numpy as np
 import torch
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+import transformers
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
 N_TOK = 48
@@ -24,7 +24,11 @@ N_VOCAB = 96
 BASE = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-5, max_position_embeddings=64, attention_bias=False,
             mlp_bias=False, tie_word_embeddings=False, initializer_range=0.35)
-# name: (file type, what differs from BASE, rope parameters)
+# architecture: (classes of transformers, whether GGUF pairs its rotary dimensions (2i, 2i+1))
+ARCHS = {
+    "llama": ("Llama", True),
+}
+# architecture_name: (file type, what differs from BASE, rope parameters)
 MODELS = {
     "llama_plain": ("f32", {}, {"rope_type": "default", "rope_theta": 10000.0}),
     "llama_linear": ("f16", {"num_key_value_heads": 2},
@@ -38,7 +42,7 @@ MODELS = {
 }
 
 
-class F16Cache(DynamicCache):
+class F16Cache(transformers.DynamicCache):
     """Holds K and V as f16."""
 
     def update(self, key_states, value_states, *args, **kwargs):
@@ -78,18 +82,18 @@ def write_metadata(w, config, rope):
     w.add_rope_freq_base(rope["rope_theta"])
     w.add_layer_norm_rms_eps(config.rms_norm_eps)
     if rope["rope_type"] in ("linear", "yarn"):
-        w.add_string("llama.rope.scaling.type", rope["rope_type"])
-        w.add_float32("llama.rope.scaling.factor", rope["factor"])
+        w.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
+        w.add_rope_scaling_factor(rope["factor"])
     if rope["rope_type"] == "yarn":
-        w.add_uint32("llama.rope.scaling.original_context_length", rope["original_max_position_embeddings"])
+        w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
 
-def write_gguf(path, model, config, rope, kind):
-    w = gguf.GGUFWriter(path, "llama")
+def write_gguf(path, arch, model, config, rope, kind):
+    w = gguf.GGUFWriter(path, arch)
     write_metadata(w, config, rope)
     names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
              "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-             "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+             "mlp.down_proj": "ffn_down", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
     for name, t in model.state_dict().items():
         x = t.numpy().astype(np.float32)
         if name == "lm_head.weight":
@@ -102,10 +106,11 @@ def write_gguf(path, model, config, rope, kind):
             out = "output_norm.weight"
         else:
             _, _, i, rest = name.split(".", 3)
-            out = f"blk.{i}.{names[rest.removesuffix('.weight')]}.weight"
-            if "attn_q" in out:
+            module, kind_of = rest.rsplit(".", 1)
+            out = f"blk.{i}.{names[module]}.{kind_of}"
+            if ARCHS[arch][1] and "attn_q" in out:
                 x = permute(x, config.num_attention_heads)
-            if "attn_k" in out:
+            if ARCHS[arch][1] and "attn_k" in out:
                 x = permute(x, config.num_key_value_heads)
         w.add_tensor(out, x.astype(np.float16) if kind == "f16" and x.ndim == 2 else x)
     if rope["rope_type"] == "llama3":
@@ -120,16 +125,18 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for i, (name, (kind, differs, rope)) in enumerate(MODELS.items()):
         torch.manual_seed(1000 + i)
-        config = LlamaConfig(**{**BASE, **differs}, rope_parameters=dict(rope))
-        model = LlamaForCausalLM(config).float().eval()
+        arch = name.split("_")[0]
+        classes = ARCHS[arch][0]
+        config = getattr(transformers, classes + "Config")(**{**BASE, **differs}, rope_parameters=dict(rope))
+        model = getattr(transformers, classes + "ForCausalLM")(config).float().eval()
         with torch.no_grad():
-            for p in model.parameters():
+            for which, p in model.named_parameters():
                 if p.ndim == 1:
-                    p.copy_(1 + 0.2 * torch.randn_like(p))
+                    p.copy_((0 if which.endswith("bias") else 1) + 0.2 * torch.randn_like(p))
                 p.copy_(p.half().float())
             tokens = torch.randint(0, N_VOCAB, (1, N_TOK))
             logits = model(tokens, past_key_values=F16Cache(), use_cache=True).logits[0].numpy().astype("<f4")
-        write_gguf(OUT / f"{name}.gguf", model, config, rope, kind)
+        write_gguf(OUT / f"{name}.gguf", arch, model, config, rope, kind)
         with open(OUT / f"{name}.bin", "wb") as f:
             f.write(struct.pack("<II", N_TOK, N_VOCAB))
             f.write(tokens[0].numpy().astype("<i4").tobytes())
