@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-extern const struct arch arch_llama;
+extern const struct arch arch_llama, arch_qwen2;
 
 static const struct arch *const table[] = {
 	&arch_llama,
+	&arch_qwen2,
 };
 
 const struct arch *arch_at(size_t i)

@@ -27,6 +27,7 @@ BASE = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=48, num_hidden
 # architecture: (classes of transformers, whether GGUF pairs its rotary dimensions (2i, 2i+1))
 ARCHS = {
     "llama": ("Llama", True),
+    "qwen2": ("Qwen2", False),
 }
 # architecture_name: (file type, what differs from BASE, rope parameters)
 MODELS = {
@@ -39,6 +40,8 @@ MODELS = {
     "llama_yarn": ("f16", {"tie_word_embeddings": True, "num_attention_heads": 4, "num_key_value_heads": 2},
                    {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
                     "original_max_position_embeddings": 16}),
+    "qwen2_plain": ("f16", {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 64,
+                            "rms_norm_eps": 1e-6}, {"rope_type": "default", "rope_theta": 1e6}),
 }
 
 
