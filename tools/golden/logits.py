@@ -28,6 +28,7 @@ BASE = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=48, num_hidden
 ARCHS = {
     "llama": ("Llama", True),
     "qwen2": ("Qwen2", False),
+    "qwen3": ("Qwen3", False),
 }
 # architecture_name: (file type, what differs from BASE, rope parameters)
 MODELS = {
@@ -42,6 +43,8 @@ MODELS = {
                     "original_max_position_embeddings": 16}),
     "qwen2_plain": ("f16", {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 64,
                             "rms_norm_eps": 1e-6}, {"rope_type": "default", "rope_theta": 1e6}),
+    "qwen3_plain": ("f16", {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "rms_norm_eps": 1e-6,
+                            "tie_word_embeddings": True}, {"rope_type": "default", "rope_theta": 1e6}),
 }
 
 
