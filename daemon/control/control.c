@@ -91,12 +91,12 @@ static void fill_welcome(const struct daemon *d, struct abi_welcome *w)
 	*w = (struct abi_welcome){ .magic = GYRE_ABI_MAGIC,
 				   .version = GYRE_ABI_VERSION,
 				   .layout_hash = abi_layout_hash() };
-	w->n_vocab = vocab_size(d->vocab);
-	w->n_ctx = daemon_n_ctx(d);
-	w->bos = vocab_bos(d->vocab);
-	w->eos = vocab_eos(d->vocab);
-	w->has_chat = d->chat != NULL;
-	memcpy(w->model, d->model_name, sizeof(w->model));
+	w->n_vocab = vocab_size(d->served.vocab);
+	w->n_ctx = d->served.geometry.n_ctx;
+	w->bos = vocab_bos(d->served.vocab);
+	w->eos = vocab_eos(d->served.vocab);
+	w->has_chat = d->served.chat != NULL;
+	memcpy(w->model, d->served.name, sizeof(w->model));
 }
 
 static int send_welcome(int fd, const struct abi_welcome *w, const struct session *s)
@@ -141,7 +141,7 @@ static void explain_session(int res, char *text, size_t n)
 /* The longest token of the vocabulary has to fit what a step may write: who asks for no size gets one that holds it. */
 static int fit_ring(const struct control *c, struct abi_hello *h, char *text, size_t n)
 {
-	uint32_t least = intake_cq_min(&c->d->intake), entries = GYRE_CQ_ENTRIES_DEFAULT;
+	uint32_t least = intake_cq_min(&c->d->served.geometry), entries = GYRE_CQ_ENTRIES_DEFAULT;
 
 	while (entries < least)
 		entries *= 2;
@@ -222,7 +222,7 @@ static int admit_bytes(const struct control *c, const struct connection *n, char
 
 	(void)fit_ring(c, &usual, text, n_text);
 	if (region_layout_init(&l, h->sq_entries, h->cq_entries, h->arena_bytes) < 0 ||
-	    region_layout_init(&ordinary, 0, usual.cq_entries, c->d->intake.geometry.arena_bytes) < 0)
+	    region_layout_init(&ordinary, 0, usual.cq_entries, c->d->served.geometry.arena_bytes) < 0)
 		return 0;
 	want = region_bytes(&l);
 	if (budget_has_room(c->session_bytes, use, want, region_bytes(&ordinary)))
@@ -245,13 +245,13 @@ static int welcome(struct control *c, struct connection *n)
 	if (w.res == 0)
 		w.res = admit(c, n, w.text, sizeof(w.text));
 	if (!n->in.hello.arena_bytes)
-		n->in.hello.arena_bytes = c->d->intake.geometry.arena_bytes;
+		n->in.hello.arena_bytes = c->d->served.geometry.arena_bytes;
 	if (w.res == 0)
 		w.res = fit_ring(c, &n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0)
 		w.res = admit_bytes(c, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
-		w.res = session_new(&n->session, n->fd, n->peer.uid, &n->in.hello);
+		w.res = session_new(&n->session, &c->d->served, n->fd, n->peer.uid, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
 	}
@@ -453,12 +453,12 @@ static void look_at_engines(struct control *c, uint64_t now)
 	bool is_unread = has_unread(c);
 	uint64_t n_step = 0;
 
-	for (uint32_t i = 0; i < c->d->n_engine; i++)
-		n_step += counter_read(&c->d->engine[i].queue.n_step);
+	for (uint32_t i = 0; i < c->d->served.n_engine; i++)
+		n_step += counter_read(&c->d->served.engine[i].queue.n_step);
 	if (is_unread)
 		intake_wake(&c->d->intake);
-	for (uint32_t i = 0; i < c->d->n_engine; i++)
-		health_look(&c->d->health[i], &c->d->engine[i], i, is_unread && n_step == c->n_step, now);
+	for (uint32_t i = 0; i < c->d->served.n_engine; i++)
+		health_look(&c->d->health[i], &c->d->served.engine[i], i, is_unread && n_step == c->n_step, now);
 	c->n_step = n_step;
 }
 

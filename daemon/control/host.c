@@ -40,7 +40,7 @@ static int try_session(struct error *e)
 {
 	const struct abi_hello hello = { .sq_entries = 1, .cq_entries = 8, .arena_bytes = GYRE_ARENA_BYTES_MIN };
 	struct session *s = NULL;
-	int r = session_new(&s, -1, 0, &hello);
+	int r = session_new(&s, NULL, -1, 0, &hello);
 
 	session_free(s);
 	return r < 0 ? error_call(e, r, "a session's shared memory (ftruncate, fcntl F_ADD_SEALS, mmap)") : 0;

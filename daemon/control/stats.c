@@ -27,12 +27,12 @@ static void put_counter(struct writer *w, const char *name, const uint64_t *coun
 }
 
 /* A counter of each engine's, summed. */
-#define PUT_SUM(w, name, d, field)                                      \
-	do {                                                            \
-		uint64_t sum_ = 0;                                      \
-		for (uint32_t i_ = 0; i_ < (d)->n_engine; i_++)         \
-			sum_ += counter_read(&(d)->engine[i_].field);   \
-		put(w, "\"%s\":%llu,", name, (unsigned long long)sum_); \
+#define PUT_SUM(w, name, d, field)                                           \
+	do {                                                                 \
+		uint64_t sum_ = 0;                                           \
+		for (uint32_t i_ = 0; i_ < (d)->served.n_engine; i_++)       \
+			sum_ += counter_read(&(d)->served.engine[i_].field); \
+		put(w, "\"%s\":%llu,", name, (unsigned long long)sum_);      \
 	} while (0)
 
 /* Where the leaders' time went since the start, in ns, and what each worker waited at barriers. */
@@ -41,19 +41,19 @@ static void put_steps(struct writer *w, const struct daemon *d)
 	struct profile_sum sum = { 0 }, one;
 	const char *comma = "";
 
-	for (uint32_t i = 0; i < d->n_engine; i++) {
-		profile_read(team_profile(d->engine[i].team, 0), &one);
+	for (uint32_t i = 0; i < d->served.n_engine; i++) {
+		profile_read(team_profile(d->served.engine[i].team, 0), &one);
 		profile_add_sum(&sum, &one);
 	}
 	put(w, "\"step\":{\"layers\":%u,\"passes\":%llu,\"rows\":%llu,\"barriers\":%llu,\"ns\":{",
-	    model_hparams(d->engine[0].model)->n_layer, (unsigned long long)sum.n[PROFILE_HEAD],
+	    model_hparams(d->served.engine[0].model)->n_layer, (unsigned long long)sum.n[PROFILE_HEAD],
 	    (unsigned long long)sum.n_row, (unsigned long long)sum.n[PROFILE_BARRIER]);
 	for (int i = 0; i < PROFILE_PART_MAX; i++)
 		put(w, "%s\"%s\":%.0f", i ? "," : "", profile_part_name((enum profile_part)i), sum.ns[i]);
 	put(w, "},\"barrier_ns\":[");
-	for (uint32_t i = 0; i < d->n_engine; i++)
-		for (int k = 0; k < team_size(d->engine[i].team); k++, comma = ",") {
-			profile_read(team_profile(d->engine[i].team, k), &one);
+	for (uint32_t i = 0; i < d->served.n_engine; i++)
+		for (int k = 0; k < team_size(d->served.engine[i].team); k++, comma = ",") {
+			profile_read(team_profile(d->served.engine[i].team, k), &one);
 			put(w, "%s%.0f", comma, one.ns[PROFILE_BARRIER]);
 		}
 	put(w, "]},");
@@ -63,8 +63,8 @@ static void put_steps(struct writer *w, const struct daemon *d)
 static void put_replicas(struct writer *w, const struct daemon *d)
 {
 	put(w, "\"replicas\":[");
-	for (uint32_t i = 0; i < d->n_engine; i++) {
-		const struct engine *e = &d->engine[i];
+	for (uint32_t i = 0; i < d->served.n_engine; i++) {
+		const struct engine *e = &d->served.engine[i];
 
 		put(w,
 		    "%s{\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,\"kv_blocks_free\":%u,"
@@ -81,9 +81,9 @@ static void put_kv(struct writer *w, const struct daemon *d)
 {
 	uint64_t n = 0, n_free = 0;
 
-	for (uint32_t i = 0; i < d->n_engine; i++) {
-		n += d->engine[i].kv.n_block;
-		n_free += counter_read32(&d->engine[i].kv.n_free);
+	for (uint32_t i = 0; i < d->served.n_engine; i++) {
+		n += d->served.engine[i].kv.n_block;
+		n_free += counter_read32(&d->served.engine[i].kv.n_free);
 	}
 	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,", (unsigned long long)n, (unsigned long long)n_free);
 }
@@ -94,7 +94,7 @@ size_t stats_write(const struct daemon *d, char *text, size_t n)
 	struct writer w = { text, 0, n };
 
 	put(&w, "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,", GYRE_VERSION, d->kernels.isa,
-	    (uint32_t)d->layout.n_worker, daemon_n_ctx(d));
+	    (uint32_t)d->layouts.all.n_worker, d->served.geometry.n_ctx);
 	put_counter(&w, "sessions", &s->n_session);
 	put(&w, "\"live\":%u,", counter_read32(&d->intake.pool.n_live));
 	put_counter(&w, "requests", &s->n_request);

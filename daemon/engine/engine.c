@@ -229,6 +229,11 @@ void engine_close(struct engine *e)
 	e->team = team_free(e->team);
 }
 
+void engine_limit_ctx(struct engine *e, uint32_t n_ctx)
+{
+	e->n_ctx = e->spec.o.n_ctx = e->emit.n_ctx = n_ctx;
+}
+
 /* ---- the leader ---- */
 
 static void pin_leader(const struct engine *e)

@@ -55,6 +55,8 @@ struct engine_options {
 int engine_open(struct engine *e, const struct engine_options *o, struct error *why);
 /* A zero-filled struct does nothing. */
 void engine_close(struct engine *e);
+/* Before it starts: no sequence is longer than n positions. */
+void engine_limit_ctx(struct engine *e, uint32_t n_ctx);
 /* Starts the leader thread; stop waits for it to finish its step. */
 int engine_start(struct engine *e);
 void engine_stop(struct engine *e);

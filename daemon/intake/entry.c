@@ -200,7 +200,7 @@ static enum entry_fate take_long(struct intake *i, struct session *s, const stru
 static enum entry_fate read_entry(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				  int *res)
 {
-	struct geometry g = i->geometry;
+	struct geometry g = s->served->geometry;
 	enum entry_fate fate;
 	struct sampling sampling;
 

@@ -91,16 +91,17 @@ static void *helper_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct helper *h, uint32_t i, const struct vocab *v, const struct chat *chat, uint32_t text_max)
+static int start_thread(struct helper *h, uint32_t i, const struct served *served)
 {
 	struct helper_thread *t = &h->thread[i];
+	uint32_t text_max = served->geometry.text_max;
 	int r;
 
 	t->helper = h;
 	t->is_short = i < HELPER_SHORT;
-	r = prompt_reader_init(&t->reader, v, CHAT_OUTPUT_BYTES(text_max));
+	r = prompt_reader_init(&t->reader, served->vocab, CHAT_OUTPUT_BYTES(text_max));
 	if (r == 0)
-		r = chat_reader_init(&t->chat, chat, v, text_max);
+		r = chat_reader_init(&t->chat, served->chat, served->vocab, text_max);
 	t->reader.chat = &t->chat;
 	if (r == 0)
 		r = -pthread_create(&t->thread, NULL, helper_main, t);
@@ -108,7 +109,7 @@ static int start_thread(struct helper *h, uint32_t i, const struct vocab *v, con
 	return r;
 }
 
-int helper_init(struct helper *h, const struct vocab *v, const struct chat *chat, uint32_t text_max, int wake_fd)
+int helper_init(struct helper *h, const struct served *served, int wake_fd)
 {
 	int r = 0;
 
@@ -117,10 +118,10 @@ int helper_init(struct helper *h, const struct vocab *v, const struct chat *chat
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->cond, NULL);
 	for (uint32_t i = 0; i < HELPER_JOB_MAX && r == 0; i++)
-		if (!(h->job[i].data = malloc(text_max)))
+		if (!(h->job[i].data = malloc(served->geometry.text_max)))
 			r = -ENOMEM;
 	for (uint32_t i = 0; i < HELPER_THREAD_MAX && r == 0; i++)
-		r = start_thread(h, i, v, chat, text_max);
+		r = start_thread(h, i, served);
 	if (r < 0)
 		helper_deinit(h);
 	return r;

@@ -54,8 +54,7 @@ struct helper {
 	int wake_fd;             /* intake's own eventfd */
 };
 
-/* chat NULL: there is no template. */
-int helper_init(struct helper *h, const struct vocab *v, const struct chat *chat, uint32_t text_max, int wake_fd);
+int helper_init(struct helper *h, const struct served *served, int wake_fd);
 void helper_deinit(struct helper *h);
 
 /* A job for u, to be filled; NULL: it has its share, or all are in use. */

@@ -15,19 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
-#define TEXT_BYTES_MIN       65536u
-#define ARENA_ROOM           65536u /* beside the longest prompt: its options, and the next request */
-#define PIECES               2u     /* completions for a token's bytes, if no vocabulary says otherwise */
-
-static uint32_t arena_for(uint32_t text_max)
-{
-	uint32_t bytes = min_u32(text_max, GYRE_ARENA_BYTES_MAX - ARENA_ROOM) + ARENA_ROOM;
-
-	return max_u32(bytes, GYRE_ARENA_BYTES_DEFAULT);
-}
-
-int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd)
+int intake_init(struct intake *i, const struct intake_options *o, int control_fd)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 	int r;
@@ -35,17 +23,12 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 	memset(i, 0, sizeof(*i));
 	i->epoll_fd = i->wake_fd = -1;
 	i->control_fd = control_fd;
-	memcpy(i->queue, o->queue, sizeof(i->queue));
-	i->n_queue = o->n_queue;
+	memcpy(i->queue, o->served->queue, sizeof(i->queue));
+	i->n_queue = o->served->n_engine;
 	i->spin_ns = o->spin_ns;
 	i->users.n_outrank = o->n_outrank;
 	memcpy(i->users.outrank, o->outrank, sizeof(i->users.outrank));
 	i->n_draft = o->n_draft;
-	i->n_piece = o->n_piece ? o->n_piece : PIECES;
-	i->geometry = (struct geometry){ .n_vocab = o->n_vocab, .n_ctx = o->n_ctx };
-	i->geometry.text_max =
-		o->n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? o->n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
-	i->geometry.arena_bytes = arena_for(i->geometry.text_max);
 	pthread_mutex_init(&i->mail_lock, NULL);
 	lock_init(&i->desk, i->n_queue > 1);
 	i->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -55,20 +38,20 @@ int intake_init(struct intake *i, const struct vocab *v, const struct intake_opt
 		intake_deinit(i);
 		return r;
 	}
-	r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + i->n_queue * BATCH_SEQ_MAX, o->n_ctx, o->block_len,
-			      i->n_queue > 1);
+	r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + i->n_queue * BATCH_SEQ_MAX, o->served->geometry.n_ctx,
+			      o->block_len, i->n_queue > 1);
 	if (r == 0)
-		r = prompt_reader_init(&i->reader, v, INTAKE_INLINE_MAX);
+		r = prompt_reader_init(&i->reader, o->served->vocab, INTAKE_INLINE_MAX);
 	if (r == 0)
-		r = helper_init(&i->helper, v, o->chat, i->geometry.text_max, i->wake_fd);
+		r = helper_init(&i->helper, o->served, i->wake_fd);
 	if (r < 0)
 		intake_deinit(i);
 	return r;
 }
 
-uint32_t intake_cq_min(const struct intake *i)
+uint32_t intake_cq_min(const struct geometry *g)
 {
-	return i->n_piece + REQUEST_END_PIECES;
+	return g->n_piece + REQUEST_END_PIECES;
 }
 
 void intake_deinit(struct intake *i)
@@ -119,10 +102,9 @@ static void tidy(struct intake *i, struct queue *q)
 /* Has each session's CQ space promised to its requests, oldest first. Those of a client that has gone are done. */
 static void grant_space(struct intake *i, struct queue *q)
 {
-	uint32_t least = i->n_piece + REQUEST_END_PIECES, want = least + i->n_piece * i->n_draft;
-
 	for (uint32_t k = 0; k < q->n_live; k++) {
 		struct request *r = q->live[k];
+		uint32_t n_piece, least;
 
 		if (load_acquire(&r->session->is_gone)) { /* pairs with the store in drop_session */
 			r->state = REQUEST_DONE;
@@ -130,8 +112,10 @@ static void grant_space(struct intake *i, struct queue *q)
 		}
 		if (r->state == REQUEST_DONE)
 			continue;
+		n_piece = r->session->served->geometry.n_piece;
+		least = n_piece + REQUEST_END_PIECES;
 		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, want, least);
+		r->grant = session_promise(r->session, least + n_piece * i->n_draft, least);
 		lock_drop(&r->session->lock);
 	}
 }

@@ -26,17 +26,14 @@ struct intake_stats { /* written at the desk, read by the control thread; relaxe
 };
 
 struct intake_options {
-	uint32_t n_vocab, n_ctx, n_draft, block_len;
-	uint32_t n_piece; /* completions that a token's bytes take at most; 0: 2 */
+	const struct served *served;
+	uint32_t n_draft, block_len;
 	uint64_t spin_ns;
-	const struct chat *chat;               /* NULL: chats are refused */
-	struct queue *queue[QUEUE_ENGINE_MAX]; /* of each engine */
-	uint32_t n_queue;
 	uint32_t n_outrank, outrank[USER_OUTRANK_MAX]; /* uids that may go before others */
 };
 
 struct intake {
-	_Alignas(64) uint32_t n_queue, n_draft, n_piece;
+	_Alignas(64) uint32_t n_queue, n_draft;
 	uint64_t spin_ns;
 
 	/* The desk, and what belongs to whoever is there. */
@@ -45,7 +42,6 @@ struct intake {
 	uint32_t first_user;        /* whose SQs are drained first in this step */
 	int left;                   /* of this drain's work, for the user whose SQs are drained (drain.c) */
 	struct session *session[INTAKE_SESSION_MAX];
-	struct geometry geometry; /* arena_bytes: of a session that asks for none; each has its own */
 	struct prompt_reader reader;
 	struct helper helper;
 	uint8_t text[INTAKE_INLINE_MAX]; /* private copies of a client's bytes */
@@ -64,10 +60,10 @@ struct intake {
 	uint32_t is_closed;                               /* atomic: new requests are refused, the daemon drains */
 };
 
-int intake_init(struct intake *i, const struct vocab *v, const struct intake_options *o, int control_fd);
+int intake_init(struct intake *i, const struct intake_options *o, int control_fd);
 void intake_deinit(struct intake *i);
 /* Entries of a completion ring in which each request of this model can make progress. */
-uint32_t intake_cq_min(const struct intake *i);
+uint32_t intake_cq_min(const struct geometry *g);
 
 /* Control thread. */
 void intake_attach(struct intake *i, struct session *s);

@@ -5,7 +5,7 @@
 #ifndef GYRE_DAEMON_INTAKE_VALIDATE_H
 #define GYRE_DAEMON_INTAKE_VALIDATE_H
 
-#include "daemon/flow/request.h"
+#include "daemon/flow/served.h"
 
 #include <stddef.h>
 
@@ -13,12 +13,6 @@
 #define VALIDATE_OPTIONS_MAX                                                      \
 	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + \
 	 GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
-
-struct geometry {
-	uint32_t arena_bytes;
-	uint32_t n_vocab, n_ctx;
-	uint32_t text_max; /* bytes of one prompt */
-};
 
 /* 0, -EINVAL, -EOPNOTSUPP (unknown or reserved operation), -E2BIG (cannot fit the context). */
 int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g);

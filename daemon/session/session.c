@@ -11,7 +11,8 @@
 /* One request's outcome in a step takes up to four entries (a token in two pieces, held-back bytes, the last). */
 #define CQ_ENTRIES_MIN 8u
 
-int session_new(struct session **sp, int socket_fd, uid_t uid, const struct abi_hello *hello)
+int session_new(struct session **sp, const struct served *served, int socket_fd, uid_t uid,
+		const struct abi_hello *hello)
 {
 	struct region_layout layout;
 	struct session *s;
@@ -25,6 +26,7 @@ int session_new(struct session **sp, int socket_fd, uid_t uid, const struct abi_
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->served = served;
 	s->socket_fd = -1;
 	s->doorbell_fd = -1;
 	s->n_ref = 1;

@@ -10,7 +10,7 @@
 #ifndef GYRE_DAEMON_SESSION_SESSION_H
 #define GYRE_DAEMON_SESSION_SESSION_H
 
-#include "daemon/flow/request.h"
+#include "daemon/flow/served.h"
 #include "daemon/util/lock.h"
 #include "shm/region.h"
 #include "shm/ring.h"
@@ -20,7 +20,8 @@
 
 struct session {
 	struct session *next; /* in a hand-off list */
-	uint32_t slot;        /* in intake's table */
+	const struct served *served;
+	uint32_t slot; /* in intake's table */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	uid_t uid;
@@ -46,7 +47,8 @@ struct session {
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
-int session_new(struct session **sp, int socket_fd, uid_t uid, const struct abi_hello *hello);
+int session_new(struct session **sp, const struct served *served, int socket_fd, uid_t uid,
+		const struct abi_hello *hello);
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
 

@@ -43,7 +43,7 @@ static void collect(struct gyre *g, struct said *said, uint32_t n)
 
 	gyre_submit(g);
 	while (n) {
-		engine_step(a.d.engine);
+		engine_step(a.d.served.engine);
 		while (gyre_peek_cqe(g, &cqe) == 0) {
 			struct said *s = &said[cqe->user_data];
 
@@ -79,7 +79,7 @@ static void a_bad_row_ends_its_request_alone(void **state)
 	assert_int_equal(said[2].res, -EDOM);
 	assert_int_equal(said[1].res, 0);
 	assert_memory_equal(said[1].token, alone.token, sizeof(alone.token));
-	assert_int_equal(a.d.engine->emit.n_fault, 2);
+	assert_int_equal(a.d.served.engine->emit.n_fault, 2);
 	gyre_close(g);
 	appliance_close(&a);
 }
@@ -122,8 +122,8 @@ static void layer_case(const char *tensor, const char *kv_type, int32_t layer)
 	for (int i = 0; i < 2; i++)
 		if (said[i].res != -EDOM || said[i].n)
 			fail_msg("%s, KV %s: %d after %u tokens", tensor, kv_type, said[i].res, said[i].n);
-	if (layer >= 0 && layer != a.d.engine->batch.fault_layer)
-		fail_msg("%s: first seen in layer %d, not %d", tensor, a.d.engine->batch.fault_layer, layer);
+	if (layer >= 0 && layer != a.d.served.engine->batch.fault_layer)
+		fail_msg("%s: first seen in layer %d, not %d", tensor, a.d.served.engine->batch.fault_layer, layer);
 	gyre_close(g);
 	appliance_close(&a);
 }

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static struct intake intake;
 static struct queue queue;
 static struct vocab *vocab;
+static struct served served;
 
 static void require(int ok)
 {
@@ -28,15 +29,18 @@ static void require(int ok)
 
 static void set_up(void)
 {
-	struct intake_options o = { .n_ctx = N_CTX, .block_len = KV_BLOCK, .queue = { &queue }, .n_queue = 1 };
+	const struct intake_options o = { .served = &served, .block_len = KV_BLOCK };
 
 	if (vocab)
 		return;
 	vocab = bytes_vocab(false);
-	o.chat = bytes_chat("chatml");
-	o.n_vocab = vocab_size(vocab);
+	served = (struct served){ .geometry = geometry_make(vocab_size(vocab), N_CTX, 0),
+				  .vocab = vocab,
+				  .chat = bytes_chat("chatml"),
+				  .n_engine = 1,
+				  .queue = { &queue } };
 	queue_init(&queue, false);
-	require(intake_init(&intake, vocab, &o, eventfd(0, EFD_NONBLOCK)) == 0);
+	require(intake_init(&intake, &o, eventfd(0, EFD_NONBLOCK)) == 0);
 }
 
 /* What sched and sample rely on. */
@@ -124,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (handshake_check(&hello, text, sizeof(text)) < 0 || hello.arena_bytes > ARENA_MAX)
 		return 0;
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-	if (session_new(&s, pair[0], 1, &hello) == 0)
+	if (session_new(&s, &served, pair[0], 1, &hello) == 0)
 		serve(s, data + sizeof(hello), n - sizeof(hello));
 	else
 		close(pair[0]);

@@ -71,7 +71,7 @@ static int setup(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&session, pair[0], 0, &hello), 0);
+	assert_int_equal(session_new(&session, NULL, pair[0], 0, &hello), 0);
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
 	r = (struct request){ .session = session, .op = GYRE_OP_GENERATE, .state = REQUEST_RUNNING, .n_prompt = 1 };

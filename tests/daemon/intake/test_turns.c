@@ -17,16 +17,19 @@
 static struct intake intake;
 static struct queue queue;
 static struct vocab *vocab;
+static struct served served;
 
 static int setup(void **state)
 {
-	struct intake_options o = { .n_ctx = 512, .block_len = 32, .queue = { &queue }, .n_queue = 1 };
+	const struct intake_options o = { .served = &served, .block_len = 32 };
 
 	(void)state;
 	vocab = bytes_vocab(false);
-	o.n_vocab = vocab_size(vocab);
+	served = (struct served){
+		.geometry = geometry_make(vocab_size(vocab), 512, 0), .vocab = vocab, .n_engine = 1, .queue = { &queue }
+	};
 	queue_init(&queue, false);
-	assert_int_equal(intake_init(&intake, vocab, &o, eventfd(0, EFD_NONBLOCK)), 0);
+	assert_int_equal(intake_init(&intake, &o, eventfd(0, EFD_NONBLOCK)), 0);
 	return 0;
 }
 
@@ -51,7 +54,7 @@ static void attach(struct client *c, uid_t uid, uint32_t sq_entries)
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&c->s, pair[0], uid, &hello), 0);
+	assert_int_equal(session_new(&c->s, &served, pair[0], uid, &hello), 0);
 	assert_int_equal(region_attach(&c->mine, dup(c->s->region.client_fd), dup(c->s->region.daemon_fd)), 0);
 	c->peer = pair[1];
 	intake_attach(&intake, c->s);

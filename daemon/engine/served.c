@@ -1,0 +1,211 @@
+#include "daemon/engine/served.h"
+#include "daemon/text/chat.h"
+#include "daemon/text/chat_gguf.h"
+#include "daemon/text/vocab_gguf.h"
+#include "daemon/util/log.h"
+#include "daemon/util/memory.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the model ---- */
+
+static void name_model(struct served *s, const struct served_options *o)
+{
+	struct gguf_str text;
+	const char *slash = strrchr(o->config->model, '/');
+
+	if (gguf_get_str(s->weights[0]->gguf, "general.name", &text) == 0 && text.n > 0)
+		snprintf(s->name, sizeof(s->name), "%.*s", (int)(text.n < 120 ? text.n : 120), text.p);
+	else
+		snprintf(s->name, sizeof(s->name), "%.120s", slash ? slash + 1 : o->config->model);
+}
+
+#define KEY_WARN_MAX 8
+
+/* What a file says beyond what gyre knows of its architecture may change numbers, or not. */
+static void warn_keys(const struct served *s)
+{
+	struct gguf_str key;
+	size_t i = 0;
+
+	for (int n = 0; n < KEY_WARN_MAX && model_unknown_key(s->weights[0]->gguf, &i, &key); n++)
+		log_warn("the model's %.*s is not known to this gyre and has no effect: if it changes what the model "
+			 "computes, the answers are wrong",
+			 (int)key.n, key.p);
+}
+
+/* A model without a template serves all the same. */
+static int open_chat(struct served *s, const struct served_options *o, struct error *e)
+{
+	struct error why;
+	int r = chat_from_gguf(&s->chat, s->weights[0]->gguf, s->vocab, o->config->chat_template, o->config->chat_date,
+			       &why);
+
+	if (r < 0)
+		return error_set(e, r, "%s", why.text);
+	if (*why.text)
+		log_warn("%s", why.text);
+	return 0;
+}
+
+struct vocab_made {
+	struct vocab *vocab;
+	char text[256];
+	int code;
+};
+
+static void make_vocab(void *arg, const struct gguf *g)
+{
+	struct vocab_made *v = arg;
+
+	v->code = vocab_from_gguf(&v->vocab, g, v->text, sizeof(v->text));
+	if (!v->code && *vocab_warning(v->vocab))
+		log_warn("the model's vocabulary: %s", vocab_warning(v->vocab));
+}
+
+/* Replica i's copy. The vocabulary is made while the first one is read. */
+static int load_weights(struct served *s, const struct served_options *o, uint32_t i, struct error *e)
+{
+	struct vocab_made v = { .text = "" };
+	struct weights_options wo = { .plan = model_plan,
+				      .layout = &o->layouts->engine[i],
+				      .n_thread = o->layouts->all.n_worker,
+				      .beside = i ? NULL : make_vocab,
+				      .arg = &v };
+	const struct weights *w;
+	int r;
+
+	while ((r = weights_load(&s->weights[i], o->config->model, &wo, e)) < 0 && i == 0 &&
+	       layouts_shrink(o->layouts, o->config, r, e)) {
+		v.vocab = vocab_free(v.vocab);
+		wo.n_thread = o->layouts->all.n_worker;
+	}
+	w = s->weights[i];
+	s->vocab = i ? s->vocab : v.vocab;
+	if (r < 0)
+		return r;
+	if (v.code < 0)
+		return error_set(e, v.code, "%s: %s", o->config->model, v.text);
+	name_model(s, o);
+	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name,
+		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
+		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
+	return pool_check(w->pool, w->plan.n_node, "weights", e);
+}
+
+static bool is_same_memory(const struct layout *a, const struct layout *b)
+{
+	for (int i = 0; i < a->n_node; i++)
+		if (a->node[i].os_node != b->node[i].os_node)
+			return false;
+	return true;
+}
+
+/* Replicas whose memory is the same share a copy. */
+int served_load(struct served *s, const struct served_options *o, struct error *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < o->config->n_replica; i++) {
+		for (uint32_t k = 0; k < i && !s->weights[i]; k++)
+			if (is_same_memory(&o->layouts->engine[k], &o->layouts->engine[i]))
+				s->weights[i] = s->weights[k];
+		if (!s->weights[i])
+			r = load_weights(s, o, i, e);
+	}
+	if (r < 0)
+		return r;
+	warn_keys(s);
+	return open_chat(s, o, e);
+}
+
+/* ---- its engines ---- */
+
+static int open_engine(struct served *s, const struct served_options *o, struct error *e)
+{
+	uint32_t i = s->n_engine;
+	const struct engine_options eo = { .config = o->config,
+					   .layout = &o->layouts->engine[i],
+					   .kernels = o->kernels,
+					   .vocab = s->vocab,
+					   .weights = s->weights[i],
+					   .intake = o->intake,
+					   .n_engine = o->config->n_replica,
+					   .index = i };
+	int r = engine_open(&s->engine[i], &eo, e);
+
+	if (r < 0)
+		return r;
+	s->queue[i] = &s->engine[i].queue;
+	s->n_engine++;
+	return 0;
+}
+
+/* A request may run on any of them: its context is the smallest. */
+static void agree_on_context(struct served *s)
+{
+	uint32_t n = s->engine[0].n_ctx;
+
+	for (uint32_t i = 1; i < s->n_engine; i++)
+		n = min_u32(n, s->engine[i].n_ctx);
+	for (uint32_t i = 0; i < s->n_engine; i++)
+		engine_limit_ctx(&s->engine[i], n);
+	s->geometry = geometry_make(vocab_size(s->vocab), n, emit_pieces(s->vocab));
+}
+
+int served_open(struct served *s, const struct served_options *o, struct error *e)
+{
+	uint32_t n = o->config->n_replica;
+	int r = 0;
+
+	s->engine = memory_array(n, sizeof(*s->engine));
+	if (!s->engine)
+		return error_set(e, -ENOMEM, "no memory for %u replicas; lower --replicas", n);
+	while (r == 0 && s->n_engine < n)
+		r = open_engine(s, o, e);
+	if (r == 0)
+		agree_on_context(s);
+	return r;
+}
+
+static void free_weights(struct served *s)
+{
+	for (uint32_t i = 0; i < QUEUE_ENGINE_MAX; i++) {
+		struct weights *w = s->weights[i];
+
+		for (uint32_t k = i; k < QUEUE_ENGINE_MAX; k++)
+			if (s->weights[k] == w)
+				s->weights[k] = NULL;
+		weights_free(w);
+	}
+}
+
+void served_close(struct served *s)
+{
+	while (s->n_engine)
+		engine_close(&s->engine[--s->n_engine]);
+	free(s->engine);
+	s->engine = NULL;
+	s->chat = chat_free(s->chat);
+	s->vocab = vocab_free(s->vocab);
+	free_weights(s);
+}
+
+int served_start(struct served *s)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < s->n_engine; i++)
+		r = engine_start(&s->engine[i]);
+	return r;
+}
+
+void served_stop(struct served *s)
+{
+	for (uint32_t i = 0; i < s->n_engine; i++)
+		engine_stop(&s->engine[i]);
+}

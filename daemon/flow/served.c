@@ -1,0 +1,23 @@
+#include "daemon/flow/served.h"
+#include "daemon/util/minmax.h"
+
+#define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
+#define TEXT_BYTES_MIN       65536u
+#define ARENA_ROOM           65536u /* beside the longest prompt: its options, and the next request */
+#define PIECES               2u     /* of a token whose bytes fit one completion, with what was held back before it */
+
+static uint32_t arena_for(uint32_t text_max)
+{
+	uint32_t bytes = min_u32(text_max, GYRE_ARENA_BYTES_MAX - ARENA_ROOM) + ARENA_ROOM;
+
+	return max_u32(bytes, GYRE_ARENA_BYTES_DEFAULT);
+}
+
+struct geometry geometry_make(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece)
+{
+	struct geometry g = { .n_vocab = n_vocab, .n_ctx = n_ctx, .n_piece = n_piece ? n_piece : PIECES };
+
+	g.text_max = n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
+	g.arena_bytes = arena_for(g.text_max);
+	return g;
+}
