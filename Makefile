@@ -125,7 +125,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzobj CC=$(FUZZ_CC) SAN="-fsanitize=fuzzer-no-link,address,undefined" \
 		EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
 # What reads bytes of others, and what that stands on; kernels for each ISA would take most of the time.
-FUZZ_DIR  := shm kernels/ref daemon/util daemon/machine daemon/gguf daemon/jinja daemon/text daemon/flow daemon/session daemon/intake
+FUZZ_DIR  := shm kernels/ref daemon/util daemon/machine daemon/gguf daemon/jinja daemon/text daemon/flow daemon/session daemon/prompt daemon/stream daemon/op daemon/intake
 FUZZ_CORE := $(wildcard $(FUZZ_DIR:%=%/*.c)) kernels/quant.c daemon/control/handshake.c
 fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(call obj,$(FUZZ_CORE)) $(BUILD)/obj/templates.o
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)

@@ -1,4 +1,5 @@
 #include "tools/bench_run.h"
+#include "daemon/op/op.h"
 #include "daemon/util/minmax.h"
 #include "tools/tool.h"
 
@@ -18,7 +19,7 @@ static int open_sequences(struct bench_run *b, const struct bench_size *s, struc
 	code = model_map_kv(b->model, &b->layout, n, b->kv, e);
 	if (code < 0)
 		return code;
-	r->op = GYRE_OP_GENERATE;
+	r->op = &op_generate;
 	r->token = calloc(b->n_ctx, sizeof(*r->token));
 	b->block = calloc(n, sizeof(*b->block));
 	if (!r->token || !b->block || batch_init(&b->batch, STEP_ROWS, max_u32(b->n_seq, 1), n_vocab) < 0)

@@ -2,7 +2,7 @@
 #include "tools/tool.h"
 
 #include "daemon/text/chat_gguf.h"
-#include "daemon/intake/messages.h"
+#include "daemon/prompt/messages.h"
 #include "daemon/text/chat.h"
 #include "daemon/text/vocab_gguf.h"
 #include "daemon/gguf/gguf.h"

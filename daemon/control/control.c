@@ -1,6 +1,7 @@
 #include "daemon/control/control.h"
 #include "daemon/control/budget.h"
 #include "daemon/control/handshake.h"
+#include "daemon/flow/grant.h"
 #include "daemon/loop/loop.h"
 #include "daemon/control/signals.h"
 #include "daemon/control/stats.h"
@@ -141,7 +142,7 @@ static void explain_session(int res, char *text, size_t n)
 /* The longest token of the vocabulary has to fit what a step may write: who asks for no size gets one that holds it. */
 static int fit_ring(const struct control *c, struct abi_hello *h, char *text, size_t n)
 {
-	uint32_t least = intake_cq_min(&c->d->served.geometry), entries = GYRE_CQ_ENTRIES_DEFAULT;
+	uint32_t least = grant_for(c->d->served.geometry.n_piece, 1), entries = GYRE_CQ_ENTRIES_DEFAULT;
 
 	while (entries < least)
 		entries *= 2;

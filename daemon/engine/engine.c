@@ -183,16 +183,15 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
-	uint32_t n_piece = emit_pieces(o->vocab);
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, n_piece, c->share };
-	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK, n_piece };
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, c->share };
+	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 
 	e->intake = o->intake;
 	sched_init(&e->sched, &e->kv, &so);
 	spec_init(&e->spec, &spec);
-	emit_init(&e->emit, o->vocab, e->n_ctx, model_hparams(e->model)->n_layer);
+	emit_init(&e->emit, model_hparams(e->model)->n_layer);
 	queue_init(&e->queue, o->n_engine > 1);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);
 	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
@@ -231,7 +230,7 @@ void engine_close(struct engine *e)
 
 void engine_limit_ctx(struct engine *e, uint32_t n_ctx)
 {
-	e->n_ctx = e->spec.o.n_ctx = e->emit.n_ctx = n_ctx;
+	e->n_ctx = e->spec.o.n_ctx = n_ctx;
 }
 
 /* ---- the leader ---- */

@@ -46,14 +46,6 @@ void batch_deinit(struct batch *b)
 	memset(b, 0, sizeof(*b));
 }
 
-/* Is the prediction made at position pos of use? Of the newest token and the drafts behind it, and of what SCORE asks about. */
-static bool row_has_logits(const struct request *r, uint32_t pos)
-{
-	if (r->op == GYRE_OP_SCORE)
-		return pos + 1 >= r->n_prompt - r->n_score + r->n_scored && pos + 1 < r->n_prompt;
-	return pos + 1 >= r->n_token;
-}
-
 /* What the step before had, and this one may not overwrite: an idle daemon keeps nobody's text. */
 static void wipe(struct batch *b)
 {
@@ -68,13 +60,14 @@ void batch_layout(struct batch *b)
 	b->n_logit = 0;
 	for (uint32_t s = 0; s < b->n_seq; s++) {
 		struct batch_seq *seq = &b->seq[s];
+		struct op_span wanted = seq->request->op->wants_logits(seq->request);
 
 		seq->row0 = b->n_row;
 		assert(b->n_row + seq->n_row <= b->n_row_max);
 		for (uint32_t i = 0; i < seq->n_row; i++) {
 			uint32_t pos = seq->n_past + i;
 
-			if (row_has_logits(seq->request, pos)) {
+			if (pos >= wanted.begin && pos < wanted.end) {
 				assert(b->n_logit < b->n_logit_max);
 				b->logit_row[b->n_logit++] = b->n_row;
 			}

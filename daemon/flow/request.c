@@ -74,16 +74,12 @@ int request_explain(struct request *r, int res, const char *fmt, ...)
 	return res;
 }
 
+uint32_t request_prompt_rows(const struct request *r)
+{
+	return r->n_prompt > r->n_past ? r->n_prompt - r->n_past : 0;
+}
+
 uint32_t request_rows(const struct request *r)
 {
-	uint32_t n_prompt = r->n_prompt > r->n_past ? r->n_prompt - r->n_past : 0;
-	uint32_t n_done = r->n_token - r->n_prompt, most = REQUEST_ANSWER;
-
-	if (r->state >= REQUEST_ENDED)
-		return 0;
-	if (r->op != GYRE_OP_GENERATE)
-		return n_prompt;
-	if (r->max_tokens)
-		most = min_u32(most, r->max_tokens);
-	return n_prompt + (most > n_done ? most - n_done : 1);
+	return r->state >= REQUEST_ENDED ? 0 : r->op->rows(r);
 }

@@ -1,21 +1,18 @@
 /*
- * A request: one GENERATE, SCORE or TOKENIZE from its SQE to its last CQE. Requests live in a pool made at start; nothing on the
+ * A request: one entry with a prompt from its SQE to its last CQE. Requests live in a pool made at start; nothing on the
  * step path allocates. Owner: intake until its tokens are there, from then on the leader of the engine it has been routed to.
  * How it ends is settled once, by that leader or by a CANCEL that comes before: `outcome` is the one word both write.
  */
 #ifndef GYRE_DAEMON_FLOW_REQUEST_H
 #define GYRE_DAEMON_FLOW_REQUEST_H
 
+#include "daemon/flow/op.h"
 #include "daemon/flow/user.h"
-#include "shm/abi.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REQUEST_END_PIECES 2u /* completions at the end of a stream: what was held back, and the last */
-
 #define REQUEST_DRAFT_MAX 16u  /* guesses behind its tokens: --draft */
-#define REQUEST_ANSWER    256u /* tokens of an answer: few run up to a larger max_tokens */
 #define REQUEST_WHY_MAX   256u /* bytes of the words that a failing request carries */
 
 enum request_state {
@@ -24,7 +21,7 @@ enum request_state {
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
 	REQUEST_RUNNING, /* scheduled, holds KV blocks */
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
-	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back and returns it to the pool */
+	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back, intake returns it to the pool */
 };
 
 /* Of the pool: one that its session keeps for it, or one of those that all share. */
@@ -44,7 +41,7 @@ struct sampling {
 	uint8_t stop[GYRE_STOP_MAX][GYRE_STOP_BYTES_MAX];
 };
 
-/* A stream's text that has not gone out (daemon/emit/hold.h): a stop string may begin in it, or a character is incomplete. */
+/* A stream's text that has not gone out (daemon/stream/hold.h): a stop string may begin in it, or a character is incomplete. */
 struct hold {
 	uint32_t n, n_tail;
 	/* From here on only the first n are filled. */
@@ -60,14 +57,16 @@ struct request {
 	struct session *session;         /* there until the request is back in the pool, even if the client has gone */
 	uint32_t index;                  /* in the pool */
 	enum request_state state;
-	uint32_t outcome;  /* atomic: enum request_outcome */
-	uint32_t load;     /* what its queue counts for it */
-	uint8_t op, flags; /* GYRE_OP_*, GYRE_SQE_* */
+	uint32_t outcome; /* atomic: enum request_outcome */
+	uint32_t load;    /* what its queue counts for it */
+	const struct op *op;
+	uint8_t flags; /* GYRE_SQE_* */
 	uint16_t priority;
 	struct user *user; /* whose share it is served from */
 	bool is_above;     /* it goes before other users' requests */
 	uint8_t place;     /* enum request_place */
 	uint32_t grant;    /* completions that its CQ keeps room for, in this step; 0: paused */
+	uint32_t n_room;   /* tokens that these are enough for */
 	uint64_t user_data, deadline_ns, arrival_ns;
 	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
 	uint64_t arrival, ticket;
@@ -78,7 +77,7 @@ struct request {
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
 	int32_t *token;
 	uint32_t n_prompt, n_token;
-	uint32_t n_score; /* SCORE: continuation tokens, the last n_score of the prompt */
+	uint32_t n_score; /* of the prompt, the last ones, which are to be scored */
 	uint32_t n_past;  /* positions whose K and V are in the pool */
 
 	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
@@ -114,7 +113,8 @@ void request_wipe(struct request *r, uint32_t n_ctx);
  * control bytes become '?'. Returns res.
  */
 int request_explain(struct request *r, int res, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* How many rows it still takes, a stream that may go on for long counting as REQUEST_ANSWER more. Its owner. */
+/* How many rows it still takes; of its prompt alone. Its owner. */
+uint32_t request_prompt_rows(const struct request *r);
 uint32_t request_rows(const struct request *r);
 
 #endif

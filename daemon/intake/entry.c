@@ -1,6 +1,8 @@
 #include "daemon/intake/entry.h"
 #include "daemon/intake/drain.h"
 #include "daemon/intake/mail.h"
+#include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "shm/atomic.h"
@@ -28,28 +30,14 @@ void entry_text_done(struct intake *i, struct queue *own, struct request *r, int
 		mail_let_go(i, r);
 		return;
 	}
-	if (res < 0 || r->op == GYRE_OP_TOKENIZE || request_is_cancelled(r))
+	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
 	else
 		r->state = REQUEST_WAITING;
 	queue_put(route_request(i, own), r);
 }
 
-/* Whichever engines have them. */
-static int cancel(struct intake *i, struct session *s, uint64_t target)
-{
-	int n = 0;
-
-	lock_take(&s->lock);
-	for (struct request *r = s->youngest; r; r = r->older) {
-		n += r->user_data == target && request_cancel(r);
-		i->left--;
-	}
-	lock_drop(&s->lock);
-	return n;
-}
-
-/* What there is of it: see struct sampling. */
+/* Copies only the used part of bias[] and stop[]. */
 static void copy_sampling(struct sampling *to, const struct sampling *from)
 {
 	memcpy(to, from, offsetof(struct sampling, bias));
@@ -62,7 +50,7 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 {
 	r->session = s;
 	r->user = s->user;
-	r->op = sqe->opcode;
+	r->op = op_find(sqe->opcode);
 	r->flags = sqe->flags;
 	r->priority = sqe->priority;
 	r->is_above = s->user->may_outrank && sqe->priority < PRIORITY_DEFAULT;
@@ -136,7 +124,7 @@ static bool is_short(const struct gyre_sqe *sqe)
 }
 
 static enum entry_fate take_short(struct intake *i, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
-				  const struct geometry *g, const struct sampling *sampling, int *res)
+				  const struct sampling *sampling, int *res)
 {
 	struct request *r;
 	enum entry_fate fate;
@@ -148,7 +136,7 @@ static enum entry_fate take_short(struct intake *i, struct queue *q, struct sess
 	if (fate != ENTRY_TAKEN)
 		return fate;
 	i->left -= (int)(sqe->flags & GYRE_SQE_TOKENS ? sqe->data_len / DRAIN_CHECK : sqe->data_len);
-	entry_text_done(i, q, r, prompt_read(&i->reader, r, g, i->text, sqe->data_len, sqe->split));
+	entry_text_done(i, q, r, prompt_read(&i->reader, r, i->text, sqe->data_len, sqe->split));
 	return ENTRY_TAKEN;
 }
 
@@ -183,7 +171,7 @@ static enum entry_fate copy_piece(struct intake *i, struct session *s, int *res)
 }
 
 static enum entry_fate take_long(struct intake *i, struct session *s, const struct gyre_sqe *sqe,
-				 const struct geometry *g, const struct sampling *sampling, int *res)
+				 const struct sampling *sampling, int *res)
 {
 	*res = -EBUSY;
 	if (find_place(i, s) == REQUEST_NOWHERE)
@@ -192,7 +180,6 @@ static enum entry_fate take_long(struct intake *i, struct session *s, const stru
 	if (!s->job)
 		return ENTRY_WAITS;
 	s->job->sqe = *sqe;
-	s->job->geometry = *g;
 	copy_sampling(&s->job->sampling, sampling);
 	return copy_piece(i, s, res);
 }
@@ -201,15 +188,21 @@ static enum entry_fate read_entry(struct intake *i, struct queue *q, struct sess
 				  int *res)
 {
 	struct geometry g = s->served->geometry;
+	int (*answer)(struct session *, const struct gyre_sqe *, uint32_t *);
+	uint32_t n_looked = 0;
 	enum entry_fate fate;
 	struct sampling sampling;
 
 	g.arena_bytes = s->region.layout.arena_bytes;
-	*res = validate_sqe(sqe, &g);
-	if (*res == 0 && sqe->opcode == GYRE_OP_CANCEL)
-		*res = cancel(i, s, sqe->target);
-	if (*res < 0 || sqe->opcode == GYRE_OP_CANCEL || sqe->opcode == GYRE_OP_NOP)
+	*res = op_check(sqe, &g);
+	if (*res < 0)
 		return ENTRY_ANSWERED;
+	answer = op_find(sqe->opcode)->answer;
+	if (answer) {
+		*res = answer(s, sqe, &n_looked);
+		i->left -= (int)n_looked;
+		return ENTRY_ANSWERED;
+	}
 	*res = -ESHUTDOWN;
 	if (load_acquire(&i->is_closed))
 		return ENTRY_ANSWERED;
@@ -221,7 +214,7 @@ static enum entry_fate read_entry(struct intake *i, struct queue *q, struct sess
 	explicit_bzero(i->opts, sqe->opts_len);
 	if (*res < 0)
 		return ENTRY_ANSWERED;
-	fate = is_short(sqe) ? take_short(i, q, s, sqe, &g, &sampling, res) : take_long(i, s, sqe, &g, &sampling, res);
+	fate = is_short(sqe) ? take_short(i, q, s, sqe, &sampling, res) : take_long(i, s, sqe, &sampling, res);
 	explicit_bzero(sampling.stop, sampling.n_stop * sizeof(sampling.stop[0]));
 	return fate;
 }

@@ -70,7 +70,7 @@ static void finish_job(struct helper *h, struct helper_job *job)
 static int read_job(struct helper_thread *t, struct helper_job *job)
 {
 	if (!request_is_cancelled(job->request) && !load_acquire(&job->request->session->is_gone))
-		return prompt_read(&t->reader, job->request, &job->geometry, job->data, job->n, job->sqe.split);
+		return prompt_read(&t->reader, job->request, job->data, job->n, job->sqe.split);
 	explicit_bzero(job->data, job->n);
 	return -ECANCELED;
 }
@@ -99,7 +99,7 @@ static int start_thread(struct helper *h, uint32_t i, const struct served *serve
 
 	t->helper = h;
 	t->is_short = i < HELPER_SHORT;
-	r = prompt_reader_init(&t->reader, served->vocab, CHAT_OUTPUT_BYTES(text_max));
+	r = prompt_reader_init(&t->reader, CHAT_OUTPUT_BYTES(text_max));
 	if (r == 0)
 		r = chat_reader_init(&t->chat, served->chat, served->vocab, text_max);
 	t->reader.chat = &t->chat;

@@ -7,7 +7,8 @@
 #ifndef GYRE_DAEMON_INTAKE_HELPER_H
 #define GYRE_DAEMON_INTAKE_HELPER_H
 
-#include "daemon/intake/prompt.h"
+#include "daemon/prompt/chat.h"
+#include "daemon/prompt/prompt.h"
 
 #include <pthread.h>
 
@@ -23,7 +24,6 @@ struct helper_job {
 	uint32_t state; /* atomic; a thread stores READING and DONE (under the lock; release), the desk the others */
 	struct user *user;
 	struct request *request;
-	struct geometry geometry;
 	struct gyre_sqe sqe; /* the one copy */
 	struct sampling sampling;
 	uint8_t *data; /* [text_max] */

@@ -3,6 +3,7 @@
 #include "daemon/intake/drain.h"
 #include "daemon/intake/entry.h"
 #include "daemon/intake/mail.h"
+#include "daemon/flow/grant.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
@@ -41,17 +42,12 @@ int intake_init(struct intake *i, const struct intake_options *o, int control_fd
 	r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + i->n_queue * BATCH_SEQ_MAX, o->served->geometry.n_ctx,
 			      o->block_len, i->n_queue > 1);
 	if (r == 0)
-		r = prompt_reader_init(&i->reader, o->served->vocab, INTAKE_INLINE_MAX);
+		r = prompt_reader_init(&i->reader, INTAKE_INLINE_MAX);
 	if (r == 0)
 		r = helper_init(&i->helper, o->served, i->wake_fd);
 	if (r < 0)
 		intake_deinit(i);
 	return r;
-}
-
-uint32_t intake_cq_min(const struct geometry *g)
-{
-	return g->n_piece + REQUEST_END_PIECES;
 }
 
 void intake_deinit(struct intake *i)
@@ -104,7 +100,7 @@ static void grant_space(struct intake *i, struct queue *q)
 {
 	for (uint32_t k = 0; k < q->n_live; k++) {
 		struct request *r = q->live[k];
-		uint32_t n_piece, least;
+		uint32_t n_piece;
 
 		if (load_acquire(&r->session->is_gone)) { /* pairs with the store in drop_session */
 			r->state = REQUEST_DONE;
@@ -113,10 +109,10 @@ static void grant_space(struct intake *i, struct queue *q)
 		if (r->state == REQUEST_DONE)
 			continue;
 		n_piece = r->session->served->geometry.n_piece;
-		least = n_piece + REQUEST_END_PIECES;
 		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, least + n_piece * i->n_draft, least);
+		r->grant = session_promise(r->session, grant_for(n_piece, 1 + i->n_draft), grant_for(n_piece, 1));
 		lock_drop(&r->session->lock);
+		r->n_room = grant_tokens(n_piece, r->grant);
 	}
 }
 

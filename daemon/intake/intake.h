@@ -62,8 +62,6 @@ struct intake {
 
 int intake_init(struct intake *i, const struct intake_options *o, int control_fd);
 void intake_deinit(struct intake *i);
-/* Entries of a completion ring in which each request of this model can make progress. */
-uint32_t intake_cq_min(const struct geometry *g);
 
 /* Control thread. */
 void intake_attach(struct intake *i, struct session *s);

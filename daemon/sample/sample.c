@@ -84,8 +84,7 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 	const struct request *r = b->seq[seq].request;
 	uint32_t n = pos + 1 < r->sampling.penalty_last_n ? pos + 1 : r->sampling.penalty_last_n;
 	float *logits = b->logits + (size_t)i * b->logit_stride;
-	bool is_drawn = r->op != GYRE_OP_SCORE,
-	     is_adjusted = adjust(s, logits, &r->sampling, r->token + pos + 1 - n, n);
+	bool is_drawn = r->op->is_drawn, is_adjusted = adjust(s, logits, &r->sampling, r->token + pos + 1 - n, n);
 
 	b->out[i].seq = seq;
 	b->out[i].token = is_drawn ? 0 : r->token[pos + 1];
@@ -170,7 +169,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 	bool counts = true;
 
 	for (; *logit < b->n_logit && b->row_seq[b->logit_row[*logit]] == seq; ++*logit) {
-		if (r->op == GYRE_OP_SCORE) {
+		if (!r->op->is_drawn) {
 			b->out[b->n_token++] = b->out[*logit];
 		} else if (counts) {
 			counts = accept_row(b, q, *logit);

@@ -17,8 +17,6 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 	s->o = *o;
 	if (!s->o.chunk || s->o.chunk > s->o.n_row)
 		s->o.chunk = s->o.n_row;
-	if (!s->o.n_piece)
-		s->o.n_piece = 2;
 }
 
 /* ---- what there is ---- */
@@ -72,19 +70,13 @@ static bool is_decode(const struct request *r)
 /* Logit rows that these rows of r give. */
 static uint32_t count_logits(const struct request *r, uint32_t n_row)
 {
-	uint32_t end = r->n_past + n_row, first;
-
-	if (r->op != GYRE_OP_SCORE)
-		return end >= r->n_token;
-	first = r->n_prompt - r->n_score - 1 + r->n_scored;
-	end = min_u32(end, r->n_prompt - 1);
-	return end > first ? end - (r->n_past > first ? r->n_past : first) : 0;
+	return op_span_overlap(r->op->wants_logits(r), r->n_past, r->n_past + n_row);
 }
 
-/* SCORE wants logits of many rows: no more in a step than there is room for, here or in its completion ring. */
-static uint32_t fit_logits(const struct sched *s, const struct request *r, uint32_t n_row, uint32_t room)
+/* Some want logits of many rows: no more in a step than there is room for, here or in its completion ring. */
+static uint32_t fit_logits(const struct request *r, uint32_t n_row, uint32_t room)
 {
-	room = min_u32(room, (r->grant - REQUEST_END_PIECES) / s->o.n_piece);
+	room = min_u32(room, r->n_room);
 	while (n_row && count_logits(r, n_row) > room)
 		n_row -= count_logits(r, n_row) - room;
 	return n_row;
@@ -96,7 +88,7 @@ static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b
 	const struct sched_user *u = &s->user[r->user->index];
 	uint32_t n = min_u32(min_u32(r->n_token - r->n_past, most), min_u32(u->n_row, s->o.n_row - s->n_row)), room;
 
-	n = fit_logits(s, r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
+	n = fit_logits(r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
 	if (!n)
 		return 0;
 	blocks_cover(s, q, b, r, r->n_past + n);

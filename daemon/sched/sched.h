@@ -19,7 +19,6 @@ struct sched_options {
 	uint32_t chunk;     /* rows of one prompt in one step; 0: as many as there is room for */
 	uint32_t n_draft;   /* guesses per stream and step at most */
 	uint32_t block_len; /* positions per KV block */
-	uint32_t n_piece;   /* completions that a token's bytes take at most; 0: 2 */
 	uint32_t share; /* rows of a user in a step that it shares; 0: as many as take as long as a step of one row */
 };
 

@@ -13,7 +13,7 @@ void spec_init(struct spec *s, const struct spec_options *o)
 static uint32_t room_for(const struct spec *s, const struct request *r)
 {
 	uint32_t covered = r->n_block * s->o.block_len, n_generated = r->n_token - r->n_prompt;
-	uint32_t n = min_u32(r->n_draft, (r->grant - REQUEST_END_PIECES) / s->o.n_piece - 1);
+	uint32_t n = min_u32(r->n_draft, r->n_room - 1);
 
 	if (covered <= r->n_token || s->o.n_ctx <= r->n_token + 1)
 		return 0;
@@ -34,7 +34,7 @@ static uint32_t propose(struct request *r, uint32_t most)
 
 static bool is_decoding(const struct batch_seq *q)
 {
-	return q->request->op == GYRE_OP_GENERATE && q->n_row == 1 && q->n_past + 1 == q->request->n_token;
+	return q->request->op->is_drawn && q->n_row == 1 && q->n_past + 1 == q->request->n_token;
 }
 
 void spec_draft(struct spec *s, struct batch *b)

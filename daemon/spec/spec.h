@@ -13,7 +13,6 @@ struct spec_options {
 	uint32_t n_ctx;     /* positions of a stream */
 	uint32_t n_row;     /* rows of a step */
 	uint32_t block_len; /* positions per KV block */
-	uint32_t n_piece;   /* completions that a token's bytes take at most */
 };
 
 struct spec {

@@ -5,7 +5,7 @@
  */
 #include "tests/fuzz/bytes_vocab.h"
 
-#include "daemon/intake/messages.h"
+#include "daemon/prompt/messages.h"
 
 #define TEXT_MAX 4096u
 

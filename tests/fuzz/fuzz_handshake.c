@@ -5,6 +5,7 @@
  */
 #include "daemon/control/handshake.h"
 #include "daemon/intake/intake.h"
+#include "daemon/op/op.h"
 #include "tests/fuzz/bytes_vocab.h"
 
 #include <sys/eventfd.h>
@@ -52,9 +53,9 @@ static void check_request(const struct request *r)
 	if (r->state == REQUEST_ENDED)
 		return;
 	require(r->n_token == r->n_prompt);
-	require(r->op == GYRE_OP_GENERATE || r->op == GYRE_OP_SCORE);
-	require(r->n_prompt > 0 && (r->op != GYRE_OP_GENERATE || r->n_prompt < N_CTX));
-	require(r->op != GYRE_OP_SCORE || (r->n_score > 0 && r->n_score < r->n_prompt));
+	require(r->op == &op_generate || r->op == &op_score);
+	require(r->n_prompt > 0 && (r->op != &op_generate || r->n_prompt < N_CTX));
+	require(r->op != &op_score || (r->n_score > 0 && r->n_score < r->n_prompt));
 }
 
 /* Drains until the helper has nothing left; every request ends as soon as it is read. */

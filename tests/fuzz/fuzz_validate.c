@@ -1,5 +1,6 @@
 /* Any 64 bytes as an SQE, any tail as its options: no crash, and what passes keeps its promises. */
-#include "daemon/intake/validate.h"
+#include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < sizeof(sqe))
 		return 0;
 	memcpy(&sqe, data, sizeof(sqe));
-	if (validate_sqe(&sqe, &g) == 0) {
+	if (op_check(&sqe, &g) == 0) {
 		require((uint64_t)sqe.data_off + sqe.data_len <= g.arena_bytes || !sqe.data_len);
 		require((uint64_t)sqe.opts_off + sqe.opts_len <= g.arena_bytes || !sqe.opts_len);
 		require(!sqe.reserved0 && !sqe.reserved1 && sqe.opts_len <= VALIDATE_OPTIONS_MAX);

@@ -3,8 +3,11 @@
  * a token and however the stream ends; a completion that promised whole characters never ends inside one.
  */
 #include "daemon/emit/emit.h"
-#include "daemon/emit/hold.h"
+#include "daemon/flow/grant.h"
+#include "daemon/op/op.h"
 #include "daemon/session/session.h"
+#include "daemon/stream/hold.h"
+#include "daemon/stream/stream.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -21,6 +24,7 @@
 enum { BYTE = 1, ODD = 257, END, WORD, LONG, N_TOKEN };
 
 static struct vocab *vocab;
+static struct served served;
 static char spelling[N_TOKEN][N_LONG + 1];
 static struct emit emit;
 static struct batch batch;
@@ -71,12 +75,13 @@ static int setup(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&session, NULL, pair[0], 0, &hello), 0);
+	assert_int_equal(session_new(&session, &served, pair[0], 0, &hello), 0);
+	served = (struct served){ .vocab = vocab, .geometry = geometry_make(N_TOKEN, 1000, stream_pieces(vocab)) };
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
-	r = (struct request){ .session = session, .op = GYRE_OP_GENERATE, .state = REQUEST_RUNNING, .n_prompt = 1 };
+	r = (struct request){ .session = session, .op = &op_generate, .state = REQUEST_RUNNING, .n_prompt = 1 };
 	session_link(session, &r);
-	emit_init(&emit, vocab, 1000, 1);
+	emit_init(&emit, 1);
 	batch.seq[0].request = &r;
 	batch.out = &out;
 	return 0;
@@ -126,7 +131,7 @@ static void step(uint32_t n_token, uint32_t n_ended)
 	batch.n_token = n_token;
 	batch.n_ended = n_ended;
 	batch.ended[0] = &r;
-	r.grant = emit_pieces(vocab) + REQUEST_END_PIECES;
+	r.grant = grant_for(served.geometry.n_piece, 1);
 	session->n_promised = r.grant;
 	emit_batch(&emit, &batch);
 	session_unpromise(session, r.grant);
@@ -191,7 +196,7 @@ static void a_long_token_goes_out_whole(void **state)
 static void a_long_score_goes_out_whole(void **state)
 {
 	(void)state;
-	r.op = GYRE_OP_SCORE;
+	r.op = &op_score;
 	r.n_score = 2;
 	r.flags = GYRE_SQE_WHOLE_CHARS;
 	stop_at("\xf0"); /* is nothing to a score */
@@ -227,7 +232,7 @@ static void half_a_character_is_said_at_every_end(void **state)
 		if (i == 0)
 			r.max_tokens = 3;
 		if (i == 1)
-			emit.n_ctx = 4;
+			served.geometry.n_ctx = 4;
 		if (i == 2 || i == 3)
 			stop_at(i == 2 ? "STOP" : "</s>");
 		say_bytes("a\xf0\x9f");

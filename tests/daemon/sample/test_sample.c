@@ -1,4 +1,5 @@
 /* A sample depends on logits, options, seed and position alone; drafts and restarts rely on it. */
+#include "daemon/op/op.h"
 #include "daemon/sample/log.h"
 #include "daemon/sample/philox.h"
 #include "daemon/sample/row.h"
@@ -63,7 +64,7 @@ static void rig_open_on(struct rig *r, int n_worker, int n_node, enum kernels_is
 	assert_int_equal(batch_init(&r->batch, ROWS, ROWS, n_vocab), 0);
 	r->n_at_once = ROWS;
 	for (uint32_t i = 0; i < ROWS; i++) {
-		r->request[i].op = GYRE_OP_GENERATE;
+		r->request[i].op = &op_generate;
 		r->request[i].token = r->token[i];
 		r->request[i].sampling = (struct sampling){ .repetition_penalty = 1 };
 	}

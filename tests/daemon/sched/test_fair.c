@@ -3,6 +3,7 @@
  * long prompts at the highest priority; another has one request. What is counted is steps, rows and blocks, never time.
  */
 #include "daemon/flow/request_pool.h"
+#include "daemon/op/op.h"
 #include "daemon/sched/sched.h"
 
 #include <errno.h>
@@ -59,11 +60,12 @@ static struct request *add(uint32_t u, uint32_t n_prompt, uint16_t priority, uin
 
 	assert_non_null(r);
 	r->user = &user[u];
-	r->op = GYRE_OP_GENERATE;
+	r->op = &op_generate;
 	r->n_prompt = r->n_token = n_prompt;
 	r->max_tokens = n_answer;
 	r->priority = priority;
 	r->grant = 4;
+	r->n_room = 1;
 	r->state = REQUEST_WAITING;
 	queue_put(&q, r);
 	queue_take(&q);

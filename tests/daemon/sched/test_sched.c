@@ -1,5 +1,6 @@
 /* Running streams come first, a short pool preempts the last in order, and every block comes back: else a daemon starves. */
 #include "daemon/flow/request_pool.h"
+#include "daemon/op/op.h"
 #include "daemon/sched/sched.h"
 
 #include <errno.h>
@@ -48,10 +49,11 @@ static struct request *add(uint32_t n_prompt, uint16_t priority)
 	struct request *r = request_pool_get(&pool);
 
 	r->user = &user;
-	r->op = GYRE_OP_GENERATE;
+	r->op = &op_generate;
 	r->n_prompt = r->n_token = n_prompt;
 	r->priority = priority;
 	r->grant = 4;
+	r->n_room = 1;
 	r->state = REQUEST_WAITING;
 	queue_put(&q, r);
 	queue_take(&q);

@@ -2,6 +2,7 @@
  * Why: a guess changes no answer, so nothing else would notice one that is made where there is no room for it (in a stream's
  * blocks, its completion ring, its context, the step), or a drafter that reads beyond a stream or never guesses at all.
  */
+#include "daemon/op/op.h"
 #include "daemon/spec/drafter.h"
 #include "daemon/spec/spec.h"
 
@@ -115,23 +116,21 @@ static int32_t tokens[3][N_CTX + REQUEST_DRAFT_MAX];
 /* Streams of n_token that repeat themselves: ten tokens can be guessed. */
 static void start(uint32_t n_seq, uint32_t n_token)
 {
-	const struct spec_options o = {
-		.n_draft = 8, .n_ctx = N_CTX, .n_row = N_ROW, .block_len = BLOCK, .n_piece = 2
-	};
+	const struct spec_options o = { .n_draft = 8, .n_ctx = N_CTX, .n_row = N_ROW, .block_len = BLOCK };
 
 	spec_init(&spec, &o);
 	batch.n_seq = n_seq;
 	for (uint32_t i = 0; i < n_seq; i++) {
 		for (uint32_t k = 0; k < n_token; k++)
 			tokens[i][k] = (int32_t)k % 10;
-		request[i] = (struct request){ .op = GYRE_OP_GENERATE,
+		request[i] = (struct request){ .op = &op_generate,
 					       .token = tokens[i],
 					       .n_prompt = 10,
 					       .n_token = n_token,
 					       .n_past = n_token - 1,
 					       .n_block = N_CTX / BLOCK,
 					       .n_draft = 8,
-					       .grant = 100 };
+					       .n_room = 100 };
 		batch.seq[i] =
 			(struct batch_seq){ .request = &request[i], .n_past = n_token - 1, .n_row = 1, .n_spare = 8 };
 	}
@@ -167,7 +166,7 @@ static void guesses_fit_what_each_stream_has(void **state)
 	request[0].n_block = 2;
 	assert_int_equal(draft(), 4);
 	start(1, 40);
-	request[0].grant = 2 * 4 + REQUEST_END_PIECES; /* four tokens, one of them its own */
+	request[0].n_room = 4; /* four tokens, one of them its own */
 	assert_int_equal(draft(), 3);
 	start(1, N_CTX - 4);
 	assert_int_equal(draft(), 3);
@@ -198,7 +197,7 @@ static void nobody_else_is_guessed_for(void **state)
 {
 	(void)state;
 	start(3, 40);
-	request[0].op = GYRE_OP_SCORE;
+	request[0].op = &op_score;
 	request[0].n_prompt = 40;
 	request[0].n_score = 1;
 	batch.seq[1].n_past = 30; /* still reads its prompt */

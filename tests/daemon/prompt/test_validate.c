@@ -1,5 +1,6 @@
 /* Everything in an SQE is a client's: what validate lets through is used without another look, so it must let nothing through. */
-#include "daemon/intake/validate.h"
+#include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
 
 #include <errno.h>
 #include <math.h>
@@ -22,20 +23,20 @@ static void test_offsets(void **state)
 	struct gyre_sqe s = good();
 
 	(void)state;
-	assert_int_equal(validate_sqe(&s, &g), 0);
+	assert_int_equal(op_check(&s, &g), 0);
 	s.data_off = UINT32_MAX - 7; /* off + len wraps to a small number */
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s = good();
 	s.data_off = g.arena_bytes - 15;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s.data_off = g.arena_bytes - 16;
-	assert_int_equal(validate_sqe(&s, &g), 0);
+	assert_int_equal(op_check(&s, &g), 0);
 	s = good();
 	s.opts_off = 4;
 	s.opts_len = 64;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s.opts_off = g.arena_bytes - 56;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 }
 
 static void test_fields(void **state)
@@ -44,23 +45,23 @@ static void test_fields(void **state)
 
 	(void)state;
 	s.reserved0 = 1;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s = good();
 	s.reserved1 = 1;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s = good();
 	s.flags = 0x40;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s = good();
 	s.priority = 256;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s = good();
 	s.split = 1;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s.opcode = GYRE_OP_EMBED;
-	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
+	assert_int_equal(op_check(&s, &g), -EOPNOTSUPP);
 	s.opcode = 250;
-	assert_int_equal(validate_sqe(&s, &g), -EOPNOTSUPP);
+	assert_int_equal(op_check(&s, &g), -EOPNOTSUPP);
 }
 
 /* Fields that an operation does not use stay free for a later meaning only if nobody gets away with filling them. */
@@ -74,25 +75,25 @@ static void test_unused_fields(void **state)
 	struct gyre_sqe s = nop;
 
 	(void)state;
-	assert_int_equal(validate_sqe(&nop, &g), 0);
-	assert_int_equal(validate_sqe(&cancel, &g), 0);
+	assert_int_equal(op_check(&nop, &g), 0);
+	assert_int_equal(op_check(&cancel, &g), 0);
 	s.target = 7;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	for (size_t i = 0; i < sizeof(offset) / sizeof(offset[0]); i++) {
 		s = nop;
 		((uint8_t *)&s)[offset[i]] = 8;
-		assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+		assert_int_equal(op_check(&s, &g), -EINVAL);
 		s = cancel;
 		((uint8_t *)&s)[offset[i]] = 8;
-		assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+		assert_int_equal(op_check(&s, &g), -EINVAL);
 	}
 	s = good();
 	s.max_tokens = 1;
-	assert_int_equal(validate_sqe(&s, &g), 0);
+	assert_int_equal(op_check(&s, &g), 0);
 	s.opcode = GYRE_OP_TOKENIZE;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	s.opcode = GYRE_OP_SCORE;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 }
 
 static void test_tokens(void **state)
@@ -103,9 +104,9 @@ static void test_tokens(void **state)
 	(void)state;
 	s.flags = GYRE_SQE_TOKENS;
 	s.data_len = 65 * 4;
-	assert_int_equal(validate_sqe(&s, &g), -E2BIG);
+	assert_int_equal(op_check(&s, &g), -E2BIG);
 	s.data_len = 7;
-	assert_int_equal(validate_sqe(&s, &g), -EINVAL);
+	assert_int_equal(op_check(&s, &g), -EINVAL);
 	assert_int_equal(validate_tokens((uint8_t *)id, 4, &g), 0);
 	assert_int_equal(validate_tokens((uint8_t *)id, 8, &g), -EINVAL);
 }

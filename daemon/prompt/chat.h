@@ -1,10 +1,10 @@
 /*
  * A chat request's messages -> its tokens. For the text helper: a template may take tenths of a second.
  */
-#ifndef GYRE_DAEMON_INTAKE_CHAT_H
-#define GYRE_DAEMON_INTAKE_CHAT_H
+#ifndef GYRE_DAEMON_PROMPT_CHAT_H
+#define GYRE_DAEMON_PROMPT_CHAT_H
 
-#include "daemon/intake/messages.h"
+#include "daemon/prompt/messages.h"
 #include "daemon/flow/request.h"
 
 struct chat_reader {

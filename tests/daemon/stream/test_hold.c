@@ -1,5 +1,5 @@
 /* A stop string may lie across tokens, and across what is not shown: a byte that has gone out cannot be called back. */
-#include "daemon/emit/hold.h"
+#include "daemon/stream/hold.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "daemon/intake/chat.h"
+#include "daemon/prompt/chat.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
- * Is this entry, are these options, well formed? Pure functions on the daemon's private copies: what they let through needs
+ * Are the fields of an entry, its options, its token ids well formed? Pure functions on the daemon's private copies: what they let through needs
  * no further check before use. The bytes are a client's and may be anything.
  */
-#ifndef GYRE_DAEMON_INTAKE_VALIDATE_H
-#define GYRE_DAEMON_INTAKE_VALIDATE_H
+#ifndef GYRE_DAEMON_PROMPT_VALIDATE_H
+#define GYRE_DAEMON_PROMPT_VALIDATE_H
 
 #include "daemon/flow/served.h"
 
@@ -14,8 +14,10 @@
 	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + \
 	 GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
 
-/* 0, -EINVAL, -EOPNOTSUPP (unknown or reserved operation), -E2BIG (cannot fit the context). */
-int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g);
+/* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split. 0, -EINVAL, -E2BIG. */
+int validate_prompt(const struct gyre_sqe *sqe, const struct geometry *g);
+/* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. */
+bool validate_is_bare(const struct gyre_sqe *sqe);
 /* opts[len] -> s. len 0: the defaults. 0 or -EINVAL. */
 int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s);
 /* Token ids as a client gave them. 0 or -EINVAL. */

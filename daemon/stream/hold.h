@@ -5,8 +5,8 @@
  * are not shown. So "<|im_end|>" ends an answer at that token, "a<|im_end|>" at a shown "a" before it, and a stop string that a
  * control token interrupts still ends what a reader sees. What may begin one in either text is held back.
  */
-#ifndef GYRE_DAEMON_EMIT_HOLD_H
-#define GYRE_DAEMON_EMIT_HOLD_H
+#ifndef GYRE_DAEMON_STREAM_HOLD_H
+#define GYRE_DAEMON_STREAM_HOLD_H
 
 #include "daemon/flow/request.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/intake/messages.h"
+#include "daemon/prompt/messages.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "daemon/intake/validate.h"
+#include "daemon/prompt/validate.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,7 +12,7 @@ static bool is_inside(uint32_t off, uint32_t len, uint32_t size)
 	return len <= size && off <= size - len;
 }
 
-static int validate_text_op(const struct gyre_sqe *sqe, const struct geometry *g)
+int validate_prompt(const struct gyre_sqe *sqe, const struct geometry *g)
 {
 	bool is_tokens = sqe->flags & GYRE_SQE_TOKENS;
 
@@ -21,47 +21,15 @@ static int validate_text_op(const struct gyre_sqe *sqe, const struct geometry *g
 		return -EINVAL;
 	if (sqe->opts_off % 8 || sqe->opts_len > VALIDATE_OPTIONS_MAX || sqe->target)
 		return -EINVAL;
-	if (sqe->opcode != GYRE_OP_GENERATE && sqe->max_tokens)
-		return -EINVAL;
 	if (is_tokens && ((sqe->flags & (GYRE_SQE_CHAT | GYRE_SQE_SPECIAL)) || sqe->data_len % 4))
 		return -EINVAL;
-	if (sqe->opcode == GYRE_OP_SCORE) {
-		if ((sqe->flags & GYRE_SQE_CHAT) || sqe->split > sqe->data_len || (is_tokens && sqe->split % 4))
-			return -EINVAL;
-	} else if (sqe->split) {
-		return -EINVAL;
-	}
-	if (sqe->opcode == GYRE_OP_TOKENIZE && is_tokens)
-		return -EINVAL;
-	if (is_tokens ? sqe->data_len / 4 > g->n_ctx : sqe->data_len > g->text_max)
-		return -E2BIG;
-	return 0;
+	return (is_tokens ? sqe->data_len / 4 > g->n_ctx : sqe->data_len > g->text_max) ? -E2BIG : 0;
 }
 
-/* What an operation does not use is zero, so that it can mean something one day. */
-static bool is_bare(const struct gyre_sqe *sqe)
+bool validate_is_bare(const struct gyre_sqe *sqe)
 {
 	return !sqe->flags && !sqe->max_tokens && !sqe->data_off && !sqe->data_len && !sqe->opts_off &&
-	       !sqe->opts_len && !sqe->split && (sqe->opcode == GYRE_OP_CANCEL || !sqe->target);
-}
-
-int validate_sqe(const struct gyre_sqe *sqe, const struct geometry *g)
-{
-	switch (sqe->opcode) {
-	case GYRE_OP_NOP:
-	case GYRE_OP_GENERATE:
-	case GYRE_OP_SCORE:
-	case GYRE_OP_TOKENIZE:
-	case GYRE_OP_CANCEL:
-		break;
-	default:
-		return -EOPNOTSUPP;
-	}
-	if (sqe->reserved0 || sqe->reserved1 || (sqe->flags & ~GYRE_SQE_FLAGS) || sqe->priority > 255)
-		return -EINVAL;
-	if (sqe->opcode == GYRE_OP_NOP || sqe->opcode == GYRE_OP_CANCEL)
-		return is_bare(sqe) ? 0 : -EINVAL;
-	return validate_text_op(sqe, g);
+	       !sqe->opts_len && !sqe->split;
 }
 
 static bool is_between(float x, float lo, float hi)

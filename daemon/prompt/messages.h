@@ -1,8 +1,8 @@
 /*
  * The chat messages in a client's bytes (struct gyre_message of shm/abi.h). Pure; the bytes may be anything.
  */
-#ifndef GYRE_DAEMON_INTAKE_MESSAGES_H
-#define GYRE_DAEMON_INTAKE_MESSAGES_H
+#ifndef GYRE_DAEMON_PROMPT_MESSAGES_H
+#define GYRE_DAEMON_PROMPT_MESSAGES_H
 
 #include "daemon/text/chat.h"
 #include "shm/abi.h"

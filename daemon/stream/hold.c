@@ -1,4 +1,4 @@
-#include "daemon/emit/hold.h"
+#include "daemon/stream/hold.h"
 
 #include "daemon/util/minmax.h"
 

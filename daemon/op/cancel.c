@@ -1,0 +1,30 @@
+/*
+ * CANCEL: requests of the same session whose user_data is its target end with -ECANCELED, whichever engines have them. Its result is
+ * how many will.
+ */
+#include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
+#include "daemon/session/session.h"
+
+#include <errno.h>
+
+static int cancel_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+{
+	(void)g;
+	return validate_is_bare(sqe) ? 0 : -EINVAL;
+}
+
+static int cancel_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked)
+{
+	int n = 0;
+
+	lock_take(&s->lock);
+	for (struct request *r = s->youngest; r; r = r->older) {
+		n += r->user_data == sqe->target && request_cancel(r);
+		++*n_looked;
+	}
+	lock_drop(&s->lock);
+	return n;
+}
+
+const struct op op_cancel = { .name = "cancel", .validate = cancel_validate, .answer = cancel_answer };

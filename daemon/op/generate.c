@@ -1,0 +1,80 @@
+/*
+ * GENERATE: goes on with a prompt, a token at a time, until an end token, a stop string, max_tokens or the end of the context. A
+ * token that ends the stream gets no completion of its own.
+ */
+#include "daemon/op/op.h"
+#include "daemon/prompt/prompt.h"
+#include "daemon/session/session.h"
+#include "daemon/stream/stream.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+
+#define ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
+
+static int generate_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+{
+	return sqe->split ? -EINVAL : validate_prompt(sqe, g);
+}
+
+static int generate_read(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split)
+{
+	int res = prompt_take(p, r, data, n);
+
+	(void)split;
+	if (res < 0)
+		return res;
+	if (!r->n_prompt)
+		return request_explain(r, -EINVAL, "the prompt is empty");
+	return r->n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r) : 0;
+}
+
+static uint32_t generate_rows(const struct request *r)
+{
+	uint32_t n_done = r->n_token - r->n_prompt, most = r->max_tokens ? min_u32(ANSWER, r->max_tokens) : ANSWER;
+
+	return request_prompt_rows(r) + (most > n_done ? most - n_done : 1);
+}
+
+/* What follows the newest token, and each guess behind it. */
+static struct op_span generate_wants_logits(const struct request *r)
+{
+	return (struct op_span){ r->n_token - 1, UINT32_MAX };
+}
+
+static void generate_end(struct request *r)
+{
+	stream_end(r, r->n_emitted);
+}
+
+static void generate_take_token(struct request *r, const struct batch_token *t, uint64_t time_ns)
+{
+	const struct served *served = r->session->served;
+	uint32_t id = (uint32_t)t->token;
+	struct text_span text, shown;
+
+	if (!(r->flags & GYRE_SQE_IGNORE_EOS) && vocab_is_end(served->vocab, id)) {
+		r->hit_stop = true;
+	} else {
+		text = vocab_token_bytes(served->vocab, id, false, true);
+		shown = vocab_token_bytes(served->vocab, id, false, r->flags & GYRE_SQE_SPECIAL);
+		r->sum_logprob += t->logprob;
+		stream_token(r, t, time_ns, text, shown.n < text.n);
+	}
+	if (!r->hit_stop && (!r->max_tokens || r->n_emitted < r->max_tokens) &&
+	    r->n_prompt + r->n_emitted < served->geometry.n_ctx)
+		return;
+	request_end(r, 0);
+	generate_end(r);
+}
+
+const struct op op_generate = {
+	.name = "generate",
+	.validate = generate_validate,
+	.read = generate_read,
+	.rows = generate_rows,
+	.wants_logits = generate_wants_logits,
+	.is_drawn = true,
+	.take_token = generate_take_token,
+	.end = generate_end,
+};

@@ -1,0 +1,17 @@
+/*
+ * The operations of the ring, a file each. flow/op.h has what a row of the table says; nothing but the table knows an operation by
+ * its number.
+ */
+#ifndef GYRE_DAEMON_OP_OP_H
+#define GYRE_DAEMON_OP_OP_H
+
+#include "daemon/flow/op.h"
+
+extern const struct op op_cancel, op_generate, op_nop, op_score, op_tokenize;
+
+/* By the number in shm/abi.h. NULL: there is none of that number, or it is reserved. */
+const struct op *op_find(uint8_t opcode);
+/* Is this entry, a private copy, well formed? 0, -EINVAL, -EOPNOTSUPP (there is no such operation), -E2BIG (cannot fit the context). */
+int op_check(const struct gyre_sqe *sqe, const struct geometry *g);
+
+#endif

@@ -1,0 +1,136 @@
+#include "daemon/stream/stream.h"
+#include "daemon/session/session.h"
+#include "daemon/stream/hold.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+#include <string.h>
+
+_Static_assert(REQUEST_WHY_MAX <= GYRE_RESULT_TEXT_BYTES, "its words fit a slot");
+_Static_assert(GYRE_RESULT_TEXT_BYTES + GYRE_TOP_MAX * sizeof(struct gyre_top) <= GYRE_RESULT_SLOT_BYTES, "slot");
+
+uint32_t stream_pieces(const struct vocab *v)
+{
+	uint32_t longest = 0;
+
+	for (uint32_t i = 0; i < vocab_size(v); i++)
+		longest = max_u32(longest, vocab_token_bytes(v, i, false, true).n);
+	return max_u32(2, (longest + HOLD_PIECE - 1) / HOLD_PIECE);
+}
+
+struct gyre_cqe *stream_complete(struct request *r, uint8_t **result)
+{
+	if (!r->grant)
+		return NULL;
+	r->grant--;
+	session_unpromise(r->session, 1);
+	return session_complete(r->session, r->user_data, result);
+}
+
+void stream_let_go(struct request *r)
+{
+	r->state = REQUEST_DONE;
+	session_leave_place(r->session, r);
+}
+
+static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, uint32_t n)
+{
+	cqe->n_bytes = (uint16_t)n;
+	if (n > GYRE_CQE_INLINE_BYTES) {
+		cqe->flags |= GYRE_CQE_EXT;
+		memcpy(result, p, n);
+	} else {
+		memcpy(cqe->bytes, p, n);
+	}
+}
+
+/* Text without a token: what a token's completion had no room for, or what was held back at the end. */
+static void put_piece(struct request *r, const uint8_t *p, uint32_t n)
+{
+	uint8_t *result;
+	struct gyre_cqe *cqe = stream_complete(r, &result);
+
+	if (!cqe)
+		return;
+	cqe->flags = GYRE_CQE_MORE;
+	cqe->index = r->n_emitted;
+	put_bytes(cqe, result, p, n);
+}
+
+static void put_token(struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p, uint32_t n)
+{
+	uint8_t *result;
+	struct gyre_cqe *cqe = stream_complete(r, &result);
+
+	if (!cqe)
+		return;
+	cqe->flags = GYRE_CQE_MORE;
+	cqe->index = r->n_emitted++;
+	cqe->token = t->token;
+	cqe->logprob = t->logprob;
+	cqe->time_ns = time_ns;
+	put_bytes(cqe, result, p, n);
+	if (t->n_top) {
+		cqe->flags |= GYRE_CQE_TOP;
+		cqe->n_top = (uint16_t)t->n_top;
+		memcpy(result + GYRE_RESULT_TEXT_BYTES, t->top, t->n_top * sizeof(t->top[0]));
+	}
+}
+
+/* Of p[n], what ends no character in its middle. */
+static uint32_t whole(const struct request *r, const uint8_t *p, uint32_t n)
+{
+	return r->flags & GYRE_SQE_WHOLE_CHARS ? hold_char(p, n) : n;
+}
+
+/* What is held goes out; the beginning of a character that will not come, with the last completion, whose flag says so. */
+void stream_end(struct request *r, uint32_t n_token)
+{
+	uint32_t n = whole(r, r->hold.byte, r->hold.n);
+	struct gyre_cqe *cqe;
+	uint8_t *result;
+
+	if (n)
+		put_piece(r, r->hold.byte, n);
+	hold_drop(&r->hold, n);
+	cqe = stream_complete(r, &result);
+	if (!cqe)
+		return;
+	cqe->res = r->res;
+	cqe->flags =
+		GYRE_CQE_PROMPT | (r->hit_stop && r->res == 0 ? GYRE_CQE_STOP : 0) | (r->hold.n ? GYRE_CQE_HALF : 0);
+	cqe->index = r->n_prompt;
+	cqe->token = (int32_t)n_token;
+	cqe->logprob = r->sum_logprob;
+	if (r->hold.n || r->res != r->why_res)
+		put_bytes(cqe, result, r->hold.byte, r->hold.n);
+	else
+		put_bytes(cqe, result, (const uint8_t *)r->why, r->n_why);
+	r->session->region.daemon->n_cancelled += r->res == -ECANCELED;
+	stream_let_go(r);
+}
+
+/* The bytes of a new token join those held back, a piece at a time; what may go out goes, the first with the token. */
+void stream_token(struct request *r, const struct batch_token *t, uint64_t time_ns, struct text_span text,
+		  bool is_hidden)
+{
+	static const struct sampling no_stop;
+	const struct sampling *s = r->op->is_drawn ? &r->sampling : &no_stop;
+
+	for (uint32_t at = 0, n; at == 0 || (at < text.n && !r->hit_stop); at += n) {
+		uint32_t n_out;
+
+		n = min_u32(text.n - at, GYRE_RESULT_TEXT_BYTES - r->hold.n);
+		n_out = hold_join(&r->hold, s, text.p + at, n, is_hidden, &r->hit_stop);
+		if (r->hit_stop)
+			r->hold.n = n_out; /* the rest is the stop string, or behind it */
+		n_out = whole(r, r->hold.byte, n_out);
+		if (at == 0)
+			put_token(r, t, time_ns, r->hold.byte, n_out);
+		else if (n_out)
+			put_piece(r, r->hold.byte, n_out);
+		hold_drop(&r->hold, n_out);
+		if (!text.n)
+			return;
+	}
+}
