@@ -12,19 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-int readfile_str(char *buf, size_t n, const char *root, const char *path)
+int readfile_at(int fd, void *buf, size_t n, uint64_t offset, size_t *got)
 {
-	_cleanup_close_ int fd = -1;
-	char full[PATH_MAX];
-	size_t used = 0;
-
-	if (snprintf(full, sizeof(full), "%s%s", root, path) >= (int)sizeof(full))
-		return -ENAMETOOLONG;
-	fd = open(full, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	while (used < n) {
-		ssize_t r = read(fd, buf + used, n - used);
+	for (*got = 0; *got < n;) {
+		ssize_t r = pread(fd, (char *)buf + *got, n - *got, (off_t)(offset + *got));
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -32,8 +23,26 @@ int readfile_str(char *buf, size_t n, const char *root, const char *path)
 			return -errno;
 		if (r == 0)
 			break;
-		used += (size_t)r;
+		*got += (size_t)r;
 	}
+	return 0;
+}
+
+int readfile_str(char *buf, size_t n, const char *root, const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	char full[PATH_MAX];
+	size_t used;
+	int r;
+
+	if (snprintf(full, sizeof(full), "%s%s", root, path) >= (int)sizeof(full))
+		return -ENAMETOOLONG;
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = readfile_at(fd, buf, n, 0, &used);
+	if (r)
+		return r;
 	if (used == n)
 		return -EFBIG;
 	if (used && buf[used - 1] == '\n')
