@@ -1,12 +1,14 @@
 /*
- * `gyre bench load`: how long a model's weights take to load, beside two reads of the same file by as many threads, which do
- * nothing with it: into buffers that are used again and so stay in the cache, and into new memory of the kind that the
- * weights have, which is the least that any loader does. In turns, once with the file in the page cache and once without it.
+ * `gyre bench load`: how long a model's weights take to load, beside two reads of the same files by as many threads, which do
+ * nothing with them: into buffers that are used again and so stay in the cache, and into new memory of the kind that the
+ * weights have, which is the least that any loader does. In turns, once with the files in the page cache and once without them.
  */
 #include "tools/tool.h"
 
+#include "daemon/gguf/gguf.h"
 #include "daemon/model/model.h"
 #include "daemon/machine/topology.h"
+#include "daemon/util/minmax.h"
 #include "daemon/weights/loader.h"
 #include "daemon/weights/weights.h"
 
@@ -14,14 +16,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct load {
 	const char *path;
-	int fd, n_thread;
-	uint64_t file_bytes;
-	struct loader_job *job; /* the whole file, nothing packed */
+	struct gguf *gguf;
+	struct loader_file file[GGUF_FILE_MAX];
+	uint32_t n_file;
+	int n_thread;
+	uint64_t file_bytes;    /* of all files */
+	uint64_t copy_bytes;    /* the same, each from a block on */
+	struct loader_job *job; /* all of them, nothing packed */
 	size_t n_job;
 	uint64_t n_bytes; /* of the weights */
 	const char *pages;
@@ -32,48 +37,71 @@ struct load_figures {
 	double read, copy, load, memory; /* copy: read into new memory; memory: of load, to take the pool's pages */
 };
 
+static size_t n_read(uint64_t bytes)
+{
+	return (size_t)((bytes + LOADER_JOB_BYTES - 1) / LOADER_JOB_BYTES);
+}
+
+static void plan_file(struct load *l, uint32_t file, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += LOADER_JOB_BYTES)
+		l->job[l->n_job++] = (struct loader_job){ .name = "",
+							  .file = file,
+							  .offset = at,
+							  .bytes = (uint32_t)min_size(bytes - at, LOADER_JOB_BYTES) };
+}
+
 static int plan(struct load *l, struct error *e)
 {
-	l->n_job = (l->file_bytes + LOADER_JOB_BYTES - 1) / LOADER_JOB_BYTES;
-	l->job = calloc(l->n_job + 1, sizeof(*l->job));
-	if (!l->job)
-		return error_set(e, -ENOMEM, "no memory for %zu reads", l->n_job);
-	for (size_t i = 0; i < l->n_job; i++) {
-		uint64_t at = (uint64_t)i * LOADER_JOB_BYTES, left = l->file_bytes - at;
+	size_t n = 0;
 
-		l->job[i] = (struct loader_job){ .name = "",
-						 .offset = at,
-						 .bytes = left < LOADER_JOB_BYTES ? (uint32_t)left : LOADER_JOB_BYTES };
+	for (uint32_t i = 0; i < gguf_n_file(l->gguf); i++)
+		n += n_read(gguf_file_at(l->gguf, i)->bytes);
+	l->job = calloc(n + 1, sizeof(*l->job));
+	if (!l->job)
+		return error_set(e, -ENOMEM, "no memory for %zu reads", n);
+	for (; l->n_file < gguf_n_file(l->gguf); l->n_file++) {
+		const struct gguf_file *f = gguf_file_at(l->gguf, l->n_file);
+
+		l->file[l->n_file] = (struct loader_file){ .path = f->path, .fd = f->fd, .copy0 = l->copy_bytes };
+		plan_file(l, l->n_file, f->bytes);
+		l->file_bytes += f->bytes;
+		l->copy_bytes += (f->bytes + LOADER_ALIGN - 1) / LOADER_ALIGN * LOADER_ALIGN;
 	}
 	return 0;
 }
 
-static int read_once(const struct load *l, bool is_cold, const struct pool *copy, double *seconds, struct error *e)
+static int read_once(struct load *l, bool is_cold, const struct pool *copy, double *seconds, struct error *e)
 {
-	int fd_direct = is_cold ? loader_open_direct(l->fd) : -1, r;
-	struct loader loader = { .fd = l->fd,
-				 .fd_direct = fd_direct,
+	struct loader loader = { .file = l->file,
+				 .n_file = l->n_file,
 				 .job = l->job,
 				 .n_job = l->n_job,
 				 .job_bytes_max = LOADER_JOB_BYTES,
 				 .copy = copy,
-				 .n_thread = l->n_thread,
-				 .is_cached = !is_cold };
-	double begin = now_s();
+				 .n_thread = l->n_thread };
+	double begin;
+	int r;
 
+	for (uint32_t i = 0; i < l->n_file; i++) {
+		l->file[i].is_cached = !is_cold;
+		l->file[i].fd_direct = is_cold ? loader_open_direct(l->file[i].fd) : -1;
+	}
+	begin = now_s();
 	r = loader_run(&loader, e);
 	*seconds = now_s() - begin;
-	if (fd_direct >= 0)
-		close(fd_direct);
+	for (uint32_t i = 0; i < l->n_file; i++)
+		if (l->file[i].fd_direct >= 0)
+			close(l->file[i].fd_direct);
 	return r;
 }
 
 /* The pages are taken as the loader takes them: each thread just before it writes to them. */
-static int copy_once(const struct load *l, bool is_cold, double *seconds, struct error *e)
+static int copy_once(struct load *l, bool is_cold, double *seconds, struct error *e)
 {
 	struct pool pool = { .fd = -1 };
 	double begin = now_s(), taken;
-	int r = pool_reserve(&pool, l->file_bytes, -1, "gyre-bench", e);
+	int r = pool_reserve(&pool, l->copy_bytes, -1, "gyre-bench", e);
 
 	if (r < 0)
 		return r;
@@ -84,10 +112,11 @@ static int copy_once(const struct load *l, bool is_cold, double *seconds, struct
 	return r;
 }
 
-/* Pages of this file alone; those that others have mapped stay. */
+/* Pages of these files alone; those that others have mapped stay. */
 static void drop_cache(const struct load *l)
 {
-	posix_fadvise(l->fd, 0, 0, POSIX_FADV_DONTNEED);
+	for (uint32_t i = 0; i < l->n_file; i++)
+		posix_fadvise(l->file[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 static int load_once(struct load *l, double *seconds, double *memory, struct error *e)
@@ -162,7 +191,6 @@ int bench_load_main(const struct args *given)
 {
 	struct args a = *given;
 	struct load l = { .path = a.word[0] };
-	struct stat st;
 	struct load_figures warm = { 0 }, cold = { 0 };
 	struct error e = { "" };
 	double ignored, none;
@@ -170,14 +198,8 @@ int bench_load_main(const struct args *given)
 
 	a.n_repeat = a.n_repeat ? a.n_repeat : 5;
 	l.n_thread = a.n_thread ? (int)a.n_thread : topology_default_threads();
-	l.fd = open(l.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo would wait for a writer */
-	if (l.fd < 0)
-		return fail(TOOL_FAILED, "cannot open '%s': %s", l.path, strerror(errno));
-	if (fstat(l.fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(l.fd);
-		return fail(TOOL_FAILED, "'%s' is no file; give a GGUF file", l.path);
-	}
-	l.file_bytes = (uint64_t)st.st_size;
+	if (gguf_open(&l.gguf, l.path, &e) < 0)
+		return fail(TOOL_FAILED, "%s", e.text);
 	r = plan(&l, &e);
 	if (r == 0)
 		r = read_once(&l, false, NULL, &ignored, &e); /* into the page cache */
@@ -188,6 +210,6 @@ int bench_load_main(const struct args *given)
 	if (r == 0)
 		r = measure(&l, true, a.n_repeat, &cold, &e);
 	free(l.job);
-	close(l.fd);
+	gguf_close(l.gguf);
 	return r < 0 ? fail(TOOL_FAILED, "%s", e.text) : print_figures(&a, &l, &warm, &cold);
 }

@@ -122,7 +122,7 @@ static int open_file(struct bench_file *f, const struct args *a)
 	struct error e = { "" };
 	char why[256] = "";
 
-	if (gguf_open(&f->g, a->model, &e) < 0)
+	if (gguf_open_metadata(&f->g, a->model, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
 	if (vocab_from_gguf(&f->vocab, f->g, why, sizeof(why)) < 0)
 		return fail(TOOL_FAILED, "%s: %s", a->model, why);

@@ -80,6 +80,51 @@ static json_t *shape(const struct gguf_tensor *t)
 	return list;
 }
 
+static uint64_t tensor_bytes(const struct gguf *g, uint32_t file, size_t *n)
+{
+	uint64_t bytes = 0;
+
+	*n = 0;
+	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+		*n += t->file == file;
+		bytes += t->file == file ? t->bytes : 0;
+	}
+	return bytes;
+}
+
+static json_t *files(const struct gguf *g)
+{
+	json_t *list = json_array();
+	size_t n;
+
+	for (uint32_t i = 0; i < gguf_n_file(g); i++) {
+		const struct gguf_file *f = gguf_file_at(g, i);
+
+		tensor_bytes(g, i, &n);
+		json_array_append_new(list, json_pack("{s:o,s:I,s:I}", "path", json_text(f->path, strlen(f->path)),
+						      "bytes", (json_int_t)f->bytes, "tensors", (json_int_t)n));
+	}
+	return list;
+}
+
+/* Of a model in several files: where its parts are. */
+static void print_files(const struct gguf *g)
+{
+	size_t n;
+
+	for (uint32_t i = 0; i < gguf_n_file(g) && gguf_n_file(g) > 1; i++) {
+		const struct gguf_file *f = gguf_file_at(g, i);
+		uint64_t bytes = tensor_bytes(g, i, &n);
+
+		printf("part %-3u %10.2f MiB, %zu tensors of %.2f MiB  ", i + 1, (double)f->bytes / (1 << 20), n,
+		       (double)bytes / (1 << 20));
+		print_text((struct gguf_str){ f->path, strlen(f->path) }, SIZE_MAX);
+		putchar('\n');
+	}
+}
+
 static int inspect_json(const struct gguf *g)
 {
 	json_t *meta = json_object(), *tensors = json_array();
@@ -95,12 +140,13 @@ static int inspect_json(const struct gguf *g)
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
 		json_array_append_new(tensors,
-				      json_pack("{s:o,s:s,s:o,s:I,s:I}", "name", json_text(t->name.p, t->name.n),
-						"type", type_name(t->type), "shape", shape(t), "offset",
-						(json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
+				      json_pack("{s:o,s:s,s:o,s:i,s:I,s:I}", "name", json_text(t->name.p, t->name.n),
+						"type", type_name(t->type), "shape", shape(t), "file", (int)t->file,
+						"offset", (json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
 	}
-	return print_json(json_pack("{s:i,s:I,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
-				    (json_int_t)gguf_file_bytes(g), "metadata", meta, "tensors", tensors));
+	return print_json(json_pack("{s:i,s:I,s:o,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
+				    (json_int_t)gguf_bytes(g), "files", files(g), "metadata", meta, "tensors",
+				    tensors));
 }
 
 static void print_metadata(const struct gguf *g)
@@ -134,7 +180,7 @@ static void print_tensors(const struct gguf *g)
 					      (unsigned long long)t->ne[d]);
 		printf("%-6s %-22s %10.2f MiB  ", type_name(t->type), dims, (double)t->bytes / (1 << 20));
 		print_text(t->name, GGUF_NAME_MAX);
-		putchar('\n');
+		printf(gguf_n_file(g) > 1 ? "  (part %u)\n" : "\n", t->file + 1);
 		total += t->bytes;
 	}
 	printf("%zu tensors, %.2f MiB\n", gguf_n_tensor(g), (double)total / (1 << 20));
@@ -151,7 +197,9 @@ int inspect_main(const struct args *a)
 	if (a->json) {
 		code = inspect_json(g);
 	} else {
-		printf("GGUF version %u, %.2f MiB\n\n", gguf_version(g), (double)gguf_file_bytes(g) / (1 << 20));
+		printf("GGUF version %u, %.2f MiB\n", gguf_version(g), (double)gguf_bytes(g) / (1 << 20));
+		print_files(g);
+		putchar('\n');
 		print_metadata(g);
 		putchar('\n');
 		print_tensors(g);

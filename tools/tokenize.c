@@ -101,7 +101,7 @@ static int file_open(struct file *f, const struct args *a)
 	char why[256] = "";
 
 	*f = (struct file){ 0 };
-	if (gguf_open(&f->g, a->model, &e) < 0)
+	if (gguf_open_metadata(&f->g, a->model, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
 	if (vocab_from_gguf(&f->vocab, f->g, why, sizeof(why)) < 0)
 		return fail(TOOL_FAILED, "%s: %s", a->model, why);

@@ -14,17 +14,6 @@
 
 /* ---- the model ---- */
 
-static void name_model(struct served *s, const struct served_options *o)
-{
-	struct gguf_str text;
-	const char *slash = strrchr(o->config->model, '/');
-
-	if (gguf_get_str(s->weights[0]->gguf, "general.name", &text) == 0 && text.n > 0)
-		snprintf(s->name, sizeof(s->name), "%.*s", (int)(text.n < 120 ? text.n : 120), text.p);
-	else
-		snprintf(s->name, sizeof(s->name), "%.120s", slash ? slash + 1 : o->config->model);
-}
-
 #define KEY_WARN_MAX 8
 
 /* What a file says beyond what gyre knows of its architecture may change numbers, or not. */
@@ -78,6 +67,7 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 				      .beside = i ? NULL : make_vocab,
 				      .arg = &v };
 	const struct weights *w;
+	char files[24] = "";
 	int r;
 
 	while ((r = weights_load(&s->weights[i], o->config->model, &wo, e)) < 0 && i == 0 &&
@@ -91,8 +81,10 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 		return r;
 	if (v.code < 0)
 		return error_set(e, v.code, "%s: %s", o->config->model, v.text);
-	name_model(s, o);
-	log_info("model: %s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name,
+	gguf_name(w->gguf, s->name, sizeof(s->name));
+	if (gguf_n_file(w->gguf) > 1)
+		snprintf(files, sizeof(files), " from %u files", gguf_n_file(w->gguf));
+	log_info("model: %s%s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name, files,
 		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
 		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
 	return pool_check(w->pool, w->plan.n_node, "weights", e);

@@ -1,422 +1,233 @@
 /*
- * A GGUF file's header: opening, the tensor table, and the checks that make the rest of the daemon trust it.
- *
- * The header's length is written nowhere, so gguf_open reads a first piece and doubles it while the parser says -ENODATA.
- * read(2) rather than mmap: a file that is truncated under a mapping is a SIGBUS.
+ * A model, made of the headers of its files: opened, closed, named.
  */
-#include "daemon/gguf/gguf.h"
+#include "daemon/gguf/gguf_own.h"
 
-#include "daemon/util/cleanup.h"
-#include "daemon/gguf/gguf_cursor.h"
-#include "kernels/quant.h"
+#include <stdio.h>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#define GGUF_MAGIC       0x46554747u         /* "GGUF" */
-#define HEADER_FIRST     (2u << 20)          /* the first piece read: covers vocabularies of 50,000 */
-#define KV_BYTES_MIN     (8 + 1 + 4 + 1)     /* key length, key, type, value */
-#define TENSOR_BYTES_MIN (8 + 1 + 4 + 4 + 8) /* name length, name, n_dims, type, offset */
-
-struct gguf {
-	uint8_t *header; /* [header_bytes] the copy everything points into */
-	size_t header_bytes;
-	uint64_t file_bytes;
-	uint32_t version;
-	int fd;
-	size_t n_kv, n_tensor;
-	struct gguf_kv *kv;                        /* [n_kv] */
-	struct gguf_tensor *tensor;                /* [n_tensor] */
-	const struct gguf_kv **kv_by_key;          /* [n_kv] sorted */
-	const struct gguf_tensor **tensor_by_name; /* [n_tensor] sorted */
-};
+#define HEADER_FIRST (2u << 20)   /* the first piece read: covers vocabularies of 50,000 */
+#define PART_FIRST   (128u << 10) /* of a further part, which has tensors alone: some thousand of them */
 
 CLEANUP_FUNC(struct gguf *, gguf_close)
+
+struct parts {
+	struct gguf_header *h[GGUF_FILE_MAX];
+	uint32_t n;
+};
+
+static void parts_free(struct parts *p)
+{
+	while (p->n)
+		gguf_header_free(p->h[--p->n]);
+}
 
 struct gguf *gguf_close(struct gguf *g)
 {
 	if (!g)
 		return NULL;
-	if (g->fd >= 0)
-		close(g->fd);
-	gguf_kv_free(g->kv, g->n_kv);
-	free(g->tensor);
-	free(g->kv_by_key);
-	free(g->tensor_by_name);
+	for (uint32_t i = 0; i < g->n_file; i++)
+		gguf_header_free(g->header[i]);
 	free(g->header);
+	free(g->tensor);
+	free(g->tensor_by_name);
 	free(g);
 	return NULL;
 }
 
-#define DAMAGED "the file is damaged; download it again"
-#define NAME(s) (int)(s).n, (s).p
-
-static int tensor_parse_one(struct gguf_tensor *t, struct gguf_cursor *c, struct error *e)
+void gguf_close_files(struct gguf *g)
 {
-	t->name = gguf_take_str(c);
-	t->n_dim = gguf_take_u32(c);
-	if (c->code)
-		return c->code;
-	if (!t->name.n || t->name.n > GGUF_NAME_MAX)
-		return error_set(e, -EINVAL, "GGUF tensor name of %llu bytes (1 to %d allowed): " DAMAGED,
-				 (unsigned long long)t->name.n, GGUF_NAME_MAX);
-	if (t->n_dim > GGUF_DIM_MAX)
-		return error_set(e, -EINVAL, "tensor '%.*s' has %u dimensions (at most %d allowed): " DAMAGED,
-				 NAME(t->name), t->n_dim, GGUF_DIM_MAX);
-	for (uint32_t i = 0; i < GGUF_DIM_MAX; i++)
-		t->ne[i] = i < t->n_dim ? gguf_take_u64(c) : 1;
-	t->type = gguf_take_u32(c);
-	t->offset = gguf_take_u64(c);
-	return c->code;
+	for (uint32_t i = 0; i < g->n_file; i++)
+		if (g->header[i]->file.fd >= 0)
+			close(steal_fd(&g->header[i]->file.fd));
 }
 
-/* ne[] and type -> bytes. An unknown type has none, and whoever wants its data refuses it by name. */
-static int tensor_size(struct gguf_tensor *t, struct error *e)
+static int alloc_model(struct gguf **gp, uint32_t n_file, size_t n_tensor, struct error *e)
 {
-	const struct quant_info *q = quant_info(t->type);
-	uint64_t n = 1;
+	_cleanup_(gguf_closep) struct gguf *g = calloc(1, sizeof(*g));
 
-	for (int i = 0; i < GGUF_DIM_MAX; i++)
-		if (!t->ne[i] || __builtin_mul_overflow(n, t->ne[i], &n))
-			return error_set(e, -EINVAL, "tensor '%.*s' has an impossible shape: " DAMAGED, NAME(t->name));
-	t->bytes = 0;
-	if (!q)
-		return 0;
-	if (t->ne[0] % q->block_len)
-		return error_set(
-			e, -EINVAL,
-			"tensor '%.*s': rows of %llu are not whole %s blocks of %u; quantize the model to another type",
-			NAME(t->name), (unsigned long long)t->ne[0], q->name, q->block_len);
-	if (__builtin_mul_overflow(n / q->block_len, (uint64_t)q->block_bytes, &t->bytes))
-		return error_set(e, -EINVAL, "tensor '%.*s' has an impossible shape: " DAMAGED, NAME(t->name));
+	if (g) {
+		g->header = calloc(n_file, sizeof(struct gguf_header *));
+		g->tensor = calloc(n_tensor + 1, sizeof(*g->tensor));
+		g->tensor_by_name = calloc(n_tensor + 1, sizeof(*g->tensor_by_name));
+	}
+	if (!g || !g->header || !g->tensor || !g->tensor_by_name)
+		return error_set(e, -ENOMEM, "out of memory reading a GGUF header; free some memory");
+	*gp = steal_ptr(g);
 	return 0;
 }
 
-/* Offsets count from data0 in the file; absolute afterwards. */
-static int tensor_place(struct gguf_tensor *t, uint64_t data0, uint32_t alignment, uint64_t file_bytes, struct error *e)
+/* Takes h[n] when it succeeds. */
+static int model_new(struct gguf **gp, struct gguf_header *const *h, uint32_t n, struct error *e)
 {
-	if (t->offset % alignment)
-		return error_set(e, -EINVAL, "tensor '%.*s' is not aligned to %u bytes: " DAMAGED, NAME(t->name),
-				 alignment);
-	if (__builtin_add_overflow(t->offset, data0, &t->offset) || t->offset > file_bytes ||
-	    t->bytes > file_bytes - t->offset)
-		return error_set(
-			e, -EINVAL,
-			"tensor '%.*s' ends past the end of the file: the file is truncated; download it again",
-			NAME(t->name));
-	return 0;
-}
-
-static int cmp_key(const void *a, const void *b)
-{
-	return gguf_str_cmp((*(const struct gguf_kv *const *)a)->key, (*(const struct gguf_kv *const *)b)->key);
-}
-
-static int cmp_name(const void *a, const void *b)
-{
-	return gguf_str_cmp((*(const struct gguf_tensor *const *)a)->name,
-			    (*(const struct gguf_tensor *const *)b)->name);
-}
-
-static int cmp_offset(const void *a, const void *b)
-{
-	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a, *y = *(const struct gguf_tensor *const *)b;
-
-	return x->offset != y->offset ? (x->offset > y->offset) - (x->offset < y->offset)
-				      : (x->bytes > y->bytes) - (x->bytes < y->bytes);
-}
-
-static int index_keys(struct gguf *g, struct error *e)
-{
-	for (size_t i = 0; i < g->n_kv; i++)
-		g->kv_by_key[i] = &g->kv[i];
-	qsort(g->kv_by_key, g->n_kv, sizeof(*g->kv_by_key), cmp_key);
-	for (size_t i = 1; i < g->n_kv; i++)
-		if (!cmp_key(&g->kv_by_key[i - 1], &g->kv_by_key[i]))
-			return error_set(e, -EINVAL, "GGUF key '%.*s' appears twice: " DAMAGED,
-					 NAME(g->kv_by_key[i]->key));
-	return 0;
-}
-
-/* tensor_by_name serves as the offset index first. */
-static int check_overlap(struct gguf *g, struct error *e)
-{
-	const struct gguf_tensor **t = g->tensor_by_name;
-
-	qsort(t, g->n_tensor, sizeof(*t), cmp_offset);
-	for (size_t i = 1; i < g->n_tensor; i++)
-		if (t[i - 1]->offset + t[i - 1]->bytes > t[i]->offset)
-			return error_set(e, -EINVAL, "tensors '%.*s' and '%.*s' overlap: " DAMAGED,
-					 NAME(t[i - 1]->name), NAME(t[i]->name));
-	return 0;
-}
-
-static int index_tensors(struct gguf *g, struct error *e)
-{
-	const struct gguf_tensor **t = g->tensor_by_name;
+	_cleanup_(gguf_closep) struct gguf *g = NULL;
+	size_t n_tensor = 0;
 	int r;
 
-	for (size_t i = 0; i < g->n_tensor; i++)
-		t[i] = &g->tensor[i];
-	r = check_overlap(g, e);
+	for (uint32_t i = 0; i < n; i++)
+		n_tensor += h[i]->n_tensor;
+	if (n_tensor > GGUF_TENSOR_MAX)
+		return error_set(e, -EINVAL, "the parts have %zu tensors together (at most %u allowed): " DAMAGED,
+				 n_tensor, GGUF_TENSOR_MAX);
+	r = alloc_model(&g, n, n_tensor, e);
 	if (r)
 		return r;
-	qsort(t, g->n_tensor, sizeof(*t), cmp_name);
-	for (size_t i = 1; i < g->n_tensor; i++)
-		if (!cmp_name(&t[i - 1], &t[i]))
-			return error_set(e, -EINVAL, "tensor '%.*s' appears twice: " DAMAGED, NAME(t[i]->name));
+	for (uint32_t i = 0; i < n; i++)
+		for (size_t k = 0; k < h[i]->n_tensor; k++) {
+			g->tensor[g->n_tensor] = h[i]->tensor[k];
+			g->tensor[g->n_tensor++].file = i;
+		}
+	r = gguf_index_names(g, e);
+	if (r)
+		return r;
+	memcpy(g->header, h, n * sizeof(struct gguf_header *));
+	g->n_file = n;
+	*gp = steal_ptr(g);
 	return 0;
 }
 
-static int read_alignment(const struct gguf *g, uint32_t *alignment, struct error *e)
+/* The last name of the file's path. */
+static const char *base(const struct gguf_header *h)
 {
-	int r;
+	const char *path = h->file.path ? h->file.path : "in memory", *slash = strrchr(path, '/');
 
-	*alignment = 32;
-	r = gguf_get_u32(g, "general.alignment", alignment);
-	if (r && r != -ENOENT)
-		return error_set(e, r, "GGUF key 'general.alignment' is not a number: " DAMAGED);
-	if (*alignment < 8 || *alignment & (*alignment - 1) || *alignment > 1u << 20)
-		return error_set(e, -EINVAL, "general.alignment is %u, not a power of two from 8 to 1 MiB: " DAMAGED,
-				 *alignment);
-	return 0;
+	return slash ? slash + 1 : path;
 }
 
-static int parse_tensors(struct gguf *g, struct gguf_cursor *c, struct error *e)
+int gguf_join(struct gguf **gp, struct gguf_header *const *h, uint32_t n, struct error *e)
 {
-	uint32_t alignment;
-	uint64_t data0;
-	int r = read_alignment(g, &alignment, e);
+	struct error inner;
+	struct gguf_split s;
+	size_t n_tensor = 0;
 
-	for (size_t i = 0; i < g->n_tensor && !r; i++)
-		r = tensor_parse_one(&g->tensor[i], c, e);
+	for (uint32_t i = 0; i < n; i++) {
+		int r = gguf_split_check(h[0], h[i], i, n, &inner);
+
+		if (r)
+			return error_set(e, r, "part %u ('%s'): %s", i + 1, base(h[i]), inner.text);
+		n_tensor += h[i]->n_tensor;
+	}
+	gguf_split_read(&s, h[0], e);
+	if (n > 1 && n_tensor != s.n_tensor)
+		return error_set(
+			e, -EINVAL,
+			"the %u parts hold %zu tensors, not %u (split.tensors.count): one of them is damaged or "
+			"another model's; download them again",
+			n, n_tensor, s.n_tensor);
+	return model_new(gp, h, n, e);
+}
+
+static int open_part(struct gguf_header **hp, const struct gguf_split *s, const char *path, uint32_t i, uint64_t max,
+		     struct error *e)
+{
+	_cleanup_free_ char *own = NULL;
+	struct error inner;
+	int r = gguf_split_path(&own, s, path, i, e);
+
 	if (r)
 		return r;
-	data0 = (c->pos + (uint64_t)alignment - 1) & ~((uint64_t)alignment - 1);
-	for (size_t i = 0; i < g->n_tensor; i++) {
-		r = tensor_size(&g->tensor[i], e);
-		if (!r)
-			r = tensor_place(&g->tensor[i], data0, alignment, g->file_bytes, e);
+	r = gguf_header_open(hp, own, i ? PART_FIRST : HEADER_FIRST, max, &inner);
+	return r == -ENOENT ? error_set(e, r, "part %u of the model is missing: '%s'; put all %u parts in one folder",
+					i + 1, own, s->count)
+	       : r          ? error_set(e, r, "%s", inner.text)
+			    : 0;
+}
+
+/* The first part, whichever was given. s: what the one that was given says. */
+static int open_first(struct gguf_header **hp, struct gguf_split *s, const char *path, struct error *e)
+{
+	_cleanup_(gguf_header_freep) struct gguf_header *h = NULL;
+	struct error inner;
+	int r = gguf_header_open(&h, path, HEADER_FIRST, GGUF_HEADER_MAX, e);
+
+	if (r)
+		return r;
+	r = gguf_split_read(s, h, &inner);
+	if (r)
+		return error_set(e, r, "model '%s': %s", path, inner.text);
+	if (s->no) {
+		h = gguf_header_free(h);
+		r = open_part(&h, s, path, 0, GGUF_HEADER_MAX, e);
+	}
+	if (!r)
+		*hp = steal_ptr(h);
+	return r;
+}
+
+int gguf_open(struct gguf **gp, const char *path, struct error *e)
+{
+	_cleanup_(parts_free) struct parts p = { .n = 0 };
+	uint64_t left = GGUF_HEADER_MAX;
+	struct gguf_split s;
+	struct error inner;
+	int r = open_first(&p.h[0], &s, path, e);
+
+	if (r)
+		return r;
+	for (p.n = 1; p.n < s.count; p.n++) {
+		left -= p.h[p.n - 1]->n;
+		r = open_part(&p.h[p.n], &s, path, p.n, left, e);
 		if (r)
 			return r;
 	}
-	return index_tensors(g, e);
-}
-
-static int parse_counts(struct gguf *g, struct gguf_cursor *c, struct error *e)
-{
-	uint32_t magic = gguf_take_u32(c);
-	uint64_t n_tensor, n_kv;
-
-	g->version = gguf_take_u32(c);
-	n_tensor = gguf_take_u64(c);
-	n_kv = gguf_take_u64(c);
-	if (c->n >= sizeof(magic) && magic != GGUF_MAGIC)
-		return error_set(e, -EINVAL, "not a GGUF file; convert the model to GGUF first");
-	if (c->code)
-		return c->code;
-	if (g->version != 2 && g->version != 3)
-		return error_set(
-			e, -EINVAL,
-			"GGUF version %u%s; gyre reads little-endian versions 2 and 3: convert the model again",
-			g->version, g->version & 0xffff ? "" : " (big endian)");
-	if (n_kv > GGUF_KV_MAX || n_tensor > GGUF_TENSOR_MAX)
-		return error_set(e, -EINVAL,
-				 "GGUF header claims %llu keys and %llu tensors (at most %u and %u): " DAMAGED,
-				 (unsigned long long)n_kv, (unsigned long long)n_tensor, GGUF_KV_MAX, GGUF_TENSOR_MAX);
-	if (n_kv * KV_BYTES_MIN + n_tensor * TENSOR_BYTES_MIN > c->n - c->pos)
-		return -ENODATA;
-	g->n_kv = (size_t)n_kv;
-	g->n_tensor = (size_t)n_tensor;
+	r = gguf_join(gp, p.h, p.n, &inner);
+	if (r)
+		return error_set(e, r, "model '%s': %s", path, inner.text);
+	p.n = 0;
 	return 0;
 }
 
-static int alloc_tables(struct gguf *g, struct error *e)
+int gguf_open_metadata(struct gguf **gp, const char *path, struct error *e)
 {
-	g->kv = calloc(g->n_kv + 1, sizeof(*g->kv));
-	g->kv_by_key = calloc(g->n_kv + 1, sizeof(*g->kv_by_key));
-	g->tensor = calloc(g->n_tensor + 1, sizeof(*g->tensor));
-	g->tensor_by_name = calloc(g->n_tensor + 1, sizeof(*g->tensor_by_name));
-	if (!g->kv || !g->kv_by_key || !g->tensor || !g->tensor_by_name)
-		return error_set(e, -ENOMEM, "out of memory reading a GGUF header; free some memory");
-	return 0;
-}
+	_cleanup_(gguf_header_freep) struct gguf_header *h = NULL;
+	struct gguf_split s;
+	struct error inner;
+	int r = open_first(&h, &s, path, e);
 
-static int parse_header(struct gguf *g, struct error *e)
-{
-	struct gguf_cursor c = { .p = g->header, .n = g->header_bytes };
-	int r = parse_counts(g, &c, e);
-
-	if (!r)
-		r = alloc_tables(g, e);
-	if (!r)
-		r = gguf_kv_parse(g->kv, g->n_kv, &c, e);
-	if (!r)
-		r = index_keys(g, e);
-	return r ? r : parse_tensors(g, &c, e);
-}
-
-/* Takes header (malloced) and, when it succeeds, fd. */
-static int gguf_new(struct gguf **gp, uint8_t *header, size_t n, uint64_t file_bytes, int fd, struct error *e)
-{
-	_cleanup_(gguf_closep) struct gguf *g = calloc(1, sizeof(*g));
-	int r;
-
-	if (!g) {
-		free(header);
-		return error_set(e, -ENOMEM, "out of memory reading a GGUF header; free some memory");
-	}
-	*g = (struct gguf){ .header = header, .header_bytes = n, .file_bytes = file_bytes, .fd = -1 };
-	r = parse_header(g, e);
 	if (r)
 		return r;
-	g->fd = fd;
-	*gp = steal_ptr(g);
+	r = gguf_split_check(h, h, 0, s.count, &inner);
+	if (!r)
+		r = model_new(gp, &h, 1, &inner);
+	if (r)
+		return error_set(e, r, "model '%s': %s", path, inner.text);
+	h = NULL;
 	return 0;
 }
 
 int gguf_parse(struct gguf **gp, const void *data, size_t n, uint64_t file_bytes, struct error *e)
 {
-	uint8_t *header = malloc(n ? n : 1);
-
-	if (!header)
-		return error_set(e, -ENOMEM, "out of memory reading a GGUF header; free some memory");
-	memcpy(header, data, n);
-	return gguf_new(gp, header, n, file_bytes, -1, e);
-}
-
-/* Reads [0, n) of fd; fewer bytes only at the end of the file. */
-static int read_head(uint8_t *buf, size_t n, size_t *got, int fd)
-{
-	for (*got = 0; *got < n;) {
-		ssize_t r = pread(fd, buf + *got, n - *got, (off_t)*got);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		*got += (size_t)r;
-	}
-	return 0;
-}
-
-static int open_file(int *fdp, uint64_t *file_bytes, const char *path, struct error *e)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the daemon */
-	struct stat st;
-
-	if (fd < 0)
-		return error_set(e, -errno, "cannot open model '%s': %s; check the path and its permissions", path,
-				 strerror(errno));
-	if (fstat(fd, &st))
-		return error_set(e, -errno, "cannot stat model '%s': %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, -EINVAL, "model '%s' is not a regular file; give the path of a .gguf file", path);
-	*file_bytes = (uint64_t)st.st_size;
-	*fdp = steal_fd(&fd);
-	return 0;
-}
-
-static int open_prefix(struct gguf **gp, int fd, size_t want, uint64_t file_bytes, struct error *e)
-{
-	uint8_t *header = malloc(want ? want : 1);
-	size_t got;
+	_cleanup_(gguf_header_freep) struct gguf_header *h = NULL;
+	_cleanup_free_ uint8_t *copy = malloc(n + 1);
 	int r;
 
-	if (!header)
+	if (!copy)
 		return error_set(e, -ENOMEM, "out of memory reading a GGUF header; free some memory");
-	r = read_head(header, want, &got, fd);
-	if (r) {
-		free(header);
-		return error_set(e, r, "cannot read the GGUF header: %s", strerror(-r));
-	}
-	return gguf_new(gp, header, got, file_bytes, fd, e);
-}
-
-int gguf_open(struct gguf **gp, const char *path, struct error *e)
-{
-	_cleanup_close_ int fd = -1;
-	struct error inner;
-	uint64_t file_bytes = 0;
-	int r = open_file(&fd, &file_bytes, path, e);
-
-	if (r == 0) /* all of it on its way at once, where a read alone would wait for one window after the other */
-		posix_fadvise(fd, 0, HEADER_FIRST, POSIX_FADV_WILLNEED);
-
-	for (uint64_t want = HEADER_FIRST; !r; want *= 2) {
-		bool is_whole = want >= file_bytes;
-
-		r = open_prefix(gp, fd, (size_t)(is_whole ? file_bytes : want), file_bytes, &inner);
-		if (!r) {
-			fd = -1;
-			return 0;
-		}
-		if (r == -ENODATA && is_whole)
-			return error_set(e, -EINVAL,
-					 "model '%s': the header ends past the end of the file: it is truncated; "
-					 "download it again",
-					 path);
-		if (r == -ENODATA && want >= GGUF_HEADER_MAX)
-			return error_set(e, -EINVAL, "model '%s': header larger than %u MiB: " DAMAGED, path,
-					 GGUF_HEADER_MAX >> 20);
-		if (r != -ENODATA)
-			return error_set(e, r, "model '%s': %s", path, inner.text);
-		r = 0;
-	}
+	memcpy(copy, data, n);
+	r = gguf_header_parse(&h, copy, n, file_bytes, e);
+	if (r)
+		return r;
+	h->data = steal_ptr(copy);
+	r = gguf_join(gp, &h, 1, e);
+	if (!r)
+		h = NULL;
 	return r;
 }
 
-const struct gguf_kv *gguf_kv_find(const struct gguf *g, const char *key)
+void gguf_name(const struct gguf *g, char *name, size_t n)
 {
-	struct gguf_kv probe = { .key = { key, strlen(key) } };
-	const struct gguf_kv *pp = &probe;
-	const struct gguf_kv **hit = bsearch(&pp, g->kv_by_key, g->n_kv, sizeof(pp), cmp_key);
+	const char *file = base(g->header[0]);
+	struct gguf_split split;
+	struct gguf_str s;
+	struct error e;
+	int n_stem;
 
-	return hit ? *hit : NULL;
-}
-
-const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name)
-{
-	struct gguf_tensor probe = { .name = { name, strlen(name) } };
-	const struct gguf_tensor *pp = &probe;
-	const struct gguf_tensor **hit = bsearch(&pp, g->tensor_by_name, g->n_tensor, sizeof(pp), cmp_name);
-
-	return hit ? *hit : NULL;
-}
-
-size_t gguf_n_kv(const struct gguf *g)
-{
-	return g->n_kv;
-}
-
-const struct gguf_kv *gguf_kv_at(const struct gguf *g, size_t i)
-{
-	return &g->kv[i];
-}
-
-size_t gguf_n_tensor(const struct gguf *g)
-{
-	return g->n_tensor;
-}
-
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i)
-{
-	return &g->tensor[i];
-}
-
-uint32_t gguf_version(const struct gguf *g)
-{
-	return g->version;
-}
-
-uint64_t gguf_file_bytes(const struct gguf *g)
-{
-	return g->file_bytes;
-}
-
-int gguf_fd(const struct gguf *g)
-{
-	return g->fd;
+	if (gguf_get_str(g, "general.name", &s) == 0 && s.n > 0) {
+		snprintf(name, n, "%.*s", (int)(s.n < n ? s.n : n), s.p);
+		return;
+	}
+	n_stem = gguf_split_read(&split, g->header[0], &e) == 0 && split.count > 1 ? gguf_split_stem(&split, file) : -1;
+	if (n_stem >= 0)
+		snprintf(name, n, "%.*s.gguf", n_stem, file);
+	else
+		snprintf(name, n, "%s", file);
 }

@@ -1,8 +1,9 @@
 /*
- * Reads a GGUF file's header (versions 2 and 3, little endian). The file is hostile: every count, length and offset is
- * checked without overflow before use, duplicate keys and tensors are refused, and what gguf_open lets through holds:
- * each tensor's bytes match its type and shape, lie inside the file, and overlap no other tensor's. The header is read
- * into memory once, so a file that changes or shrinks afterwards cannot change what was checked.
+ * Reads a model's GGUF headers (versions 2 and 3, little endian). A model is one file or several, as gguf-split makes them: each
+ * tensor says in which of them its bytes lie and where, and nothing else knows of the parts. The files are hostile: every
+ * count, length and offset is checked without overflow before use, duplicate keys and tensors are refused, and what gguf_open lets
+ * through holds: each tensor's bytes match its type and shape, lie inside their file, and overlap no other tensor's. A header is
+ * read into memory once, so a file that changes or shrinks afterwards cannot change what was checked.
  *
  * Strings point into that copy and are not NUL-terminated; they may hold any byte. Immutable once open: any thread.
  */
@@ -15,11 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GGUF_DIM_MAX    4
-#define GGUF_NAME_MAX   256          /* bytes of a key or a tensor name; in use: up to about 60 */
-#define GGUF_HEADER_MAX (512u << 20) /* bytes; the largest vocabularies in use take about 20 MiB */
+#define GGUF_DIM_MAX  4
+#define GGUF_NAME_MAX 256 /* bytes of a key or a tensor name; in use: up to about 60 */
+#define GGUF_HEADER_MAX \
+	(512u << 20) /* bytes, of all files together; the largest vocabularies in use take about 20 MiB */
 #define GGUF_KV_MAX     65536u
-#define GGUF_TENSOR_MAX 65536u /* deepest models in use: about 130 layers of 10..15 */
+#define GGUF_TENSOR_MAX 65536u /* of all files; deepest models in use: about 130 layers of 10..15 */
+#define GGUF_FILE_MAX   256u   /* parts of a model; in use: up to about 60 */
 
 /* Value types, numbered as in the file. */
 enum gguf_type {
@@ -57,7 +60,15 @@ struct gguf_kv {
 	struct gguf_str key;
 	enum gguf_type type;
 	const uint8_t *data; /* the value as in the file, unaligned */
+	size_t bytes;        /* of it */
 	struct gguf_arr arr; /* type GGUF_ARR */
+};
+
+/* One of the files that a model is in. */
+struct gguf_file {
+	char *path; /* NULL: a header in memory */
+	int fd;     /* -1: none, or closed */
+	uint64_t bytes;
 };
 
 struct gguf_tensor {
@@ -65,12 +76,16 @@ struct gguf_tensor {
 	uint32_t type; /* ggml_type; one that quant_info does not know has bytes 0 and an unchecked extent */
 	uint32_t n_dim;
 	uint64_t ne[GGUF_DIM_MAX]; /* fastest axis first, as in the file; unused ones are 1 */
-	uint64_t offset;           /* absolute in the file */
+	uint32_t file;             /* the one that its bytes lie in */
+	uint64_t offset;           /* there, absolute */
 	uint64_t bytes;
 };
 
+/* path: of the model, or of any of its parts, which lie in one folder under the names that gguf-split gives. */
 int gguf_open(struct gguf **gp, const char *path, struct error *e);
-/* A header in memory, of a file of file_bytes; data is copied. -ENODATA: the header goes on past n. gguf_fd is -1. */
+/* The metadata are the first part's: the others need not be there, and of the tensors there are the first part's alone. */
+int gguf_open_metadata(struct gguf **gp, const char *path, struct error *e);
+/* A header in memory, of a file of file_bytes; data is copied. -ENODATA: the header goes on past n. It has no descriptor. */
 int gguf_parse(struct gguf **gp, const void *data, size_t n, uint64_t file_bytes, struct error *e);
 /* NULL does nothing. Returns NULL. */
 struct gguf *gguf_close(struct gguf *g);
@@ -97,8 +112,14 @@ size_t gguf_n_tensor(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name); /* NULL: absent */
 
-uint32_t gguf_version(const struct gguf *g);
-uint64_t gguf_file_bytes(const struct gguf *g);
-int gguf_fd(const struct gguf *g);
+uint32_t gguf_version(const struct gguf *g); /* of the first file */
+uint64_t gguf_bytes(const struct gguf *g);   /* of all files */
+uint32_t gguf_n_file(const struct gguf *g);
+const struct gguf_file *gguf_file_at(const struct gguf *g, uint32_t i);
+/* The tensors have been read: what was parsed stays. */
+void gguf_close_files(struct gguf *g);
+
+/* What people call the model: general.name, else its file's name, that of parts without their number. Cut to n bytes. */
+void gguf_name(const struct gguf *g, char *name, size_t n);
 
 #endif

@@ -57,14 +57,4 @@ static inline struct gguf_str gguf_take_str(struct gguf_cursor *c)
 	return p ? (struct gguf_str){ (const char *)p, n } : (struct gguf_str){ "", 0 };
 }
 
-/* gguf_kv.c: the metadata entries [n_kv] at the cursor. What kv[] points to is freed by gguf_kv_free. */
-int gguf_kv_parse(struct gguf_kv *kv, size_t n_kv, struct gguf_cursor *c, struct error *e);
-void gguf_kv_free(struct gguf_kv *kv, size_t n_kv);
-
-/* An index over n names, sorted, for look-up and for finding duplicates. */
-int gguf_str_cmp(struct gguf_str a, struct gguf_str b);
-
-/* gguf.c */
-const struct gguf_kv *gguf_kv_find(const struct gguf *g, const char *key);
-
 #endif

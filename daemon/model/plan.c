@@ -18,30 +18,12 @@ static bool is_of_experts(const struct gguf_tensor *t)
 	       sscanf(name, "blk.%u.ffn_%*[a-z].%u.", &layer, &expert) == 2;
 }
 
-/* A part of a model has a part of its tensors. */
-static int check_whole(const struct gguf *g, struct error *e)
-{
-	uint32_t n = 0, no = 0;
-
-	if (gguf_get_u32(g, "split.count", &n) < 0 || n <= 1)
-		return 0;
-	gguf_get_u32(g, "split.no", &no);
-	return error_set(
-		e, -ENOTSUP,
-		"the file is part %llu of %u of a split model, which is not supported yet; join the parts first "
-		"(llama-gguf-split --merge FIRST-PART WHOLE.gguf)",
-		(unsigned long long)no + 1, n);
-}
-
 int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
 {
 	const struct arch *arch;
 	struct hparams hp = { 0 };
 	struct plan_shape s = { .head_block = 1, .ff_block = 1, .n_vocab = 1 };
-	int r = check_whole(g, e);
-
-	if (r == 0)
-		r = arch_read(&arch, &hp, g, e);
+	int r = arch_read(&arch, &hp, g, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {

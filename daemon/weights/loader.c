@@ -10,6 +10,7 @@
 
 #include "daemon/util/cleanup.h"
 #include "daemon/util/parallel.h"
+#include "daemon/util/readfile.h"
 #include "kernels/quant.h"
 
 #include <errno.h>
@@ -21,10 +22,9 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define DIRECT_ALIGN 4096u       /* suits every block device's logical block */
-#define QUEUE_DEPTH  8u          /* reads in flight per thread */
-#define RUN_JOBS     8u          /* 4 MiB: two huge pages */
-#define STAGING_MAX  (64u << 20) /* per thread; long rows get fewer buffers */
+#define QUEUE_DEPTH 8u          /* reads in flight per thread */
+#define RUN_JOBS    8u          /* 4 MiB: two huge pages */
+#define STAGING_MAX (64u << 20) /* per thread; long rows get fewer buffers */
 
 struct loader_slot {
 	uint8_t *buf;
@@ -55,9 +55,9 @@ struct loader_worker {
 
 static size_t buffer_bytes(const struct loader *l)
 {
-	size_t n = (size_t)l->job_bytes_max + 2 * DIRECT_ALIGN;
+	size_t n = (size_t)l->job_bytes_max + 2 * LOADER_ALIGN;
 
-	return n - n % DIRECT_ALIGN;
+	return n - n % LOADER_ALIGN;
 }
 
 /* A filter may let a ring be made and forbid to use it. */
@@ -78,13 +78,22 @@ static bool ring_open(struct io_uring *ring)
 	return false;
 }
 
+/* Where every file is a copy, or the host allows no ring, reads are made one by one. */
+static bool wants_ring(const struct loader *l)
+{
+	for (uint32_t i = 0; i < l->n_file; i++)
+		if (!l->file[i].is_cached)
+			return true;
+	return false;
+}
+
 static int worker_init(struct loader_worker *w, struct loader_team *team)
 {
 	size_t each = buffer_bytes(team->l);
 
 	w->team = team;
 	w->depth = each * QUEUE_DEPTH <= STAGING_MAX ? QUEUE_DEPTH : 1;
-	w->has_ring = !team->l->is_cached && ring_open(&w->ring);
+	w->has_ring = wants_ring(team->l) && ring_open(&w->ring);
 	if (!w->has_ring)
 		w->depth = 1;
 	w->staging_bytes = each * w->depth;
@@ -112,32 +121,26 @@ static void worker_deinit(struct loader_worker *w)
 
 static int job_error(struct loader_worker *w, const struct loader_job *job, int code)
 {
+	const char *path = w->team->l->file[job->file].path;
+
 	if (code == -ENODATA)
 		return error_set(&w->error, -EIO,
-				 "tensor '%.*s': the file became shorter while it was read; download it again",
-				 (int)job->name_len, job->name);
-	return error_set(&w->error, code, "tensor '%.*s': reading failed: %s; check the disk (dmesg) and the file",
-			 (int)job->name_len, job->name, strerror(-code));
+				 "tensor '%.*s': the file %s%sbecame shorter while it was read; download it again",
+				 (int)job->name_len, job->name, path ? path : "", path ? " " : "");
+	return error_set(&w->error, code, "tensor '%.*s': reading %s%sfailed: %s; check the disk (dmesg) and the file",
+			 (int)job->name_len, job->name, path ? path : "", path ? " " : "", strerror(-code));
 }
 
 /* The rest of a short read, buffered: rare, and the tail of a file is no multiple of a disk block. */
 static int read_rest(const struct loader *l, struct loader_slot *s, size_t have)
 {
-	size_t want = (size_t)s->skip + s->job->bytes;
-	uint64_t start = s->job->offset - s->skip;
+	size_t want = (size_t)s->skip + s->job->bytes, got;
+	int r;
 
-	while (have < want) {
-		ssize_t r = pread(l->fd, s->buf + have, want - have, (off_t)(start + have));
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			return -ENODATA;
-		have += (size_t)r;
-	}
-	return 0;
+	if (have >= want)
+		return 0;
+	r = readfile_at(l->file[s->job->file].fd, s->buf + have, want - have, s->job->offset - s->skip + have, &got);
+	return r ? r : got < want - have ? -ENODATA : 0;
 }
 
 static void vector_to_f32(const struct loader_job *job, const uint8_t *src)
@@ -198,26 +201,32 @@ static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 	return 0;
 }
 
+static uint8_t *copy_at(const struct loader *l, const struct loader_job *job)
+{
+	return l->copy->base + l->file[job->file].copy0 + job->offset;
+}
+
 static int slot_start(struct loader_worker *w, const struct loader_job *job)
 {
 	const struct loader *l = w->team->l;
+	const struct loader_file *f = &l->file[job->file];
 	uint32_t i = w->free_slot[--w->n_free];
 	struct loader_slot *s = &w->slot[i];
-	bool is_direct = l->fd_direct >= 0 && w->has_ring;
+	bool is_queued = w->has_ring && !f->is_cached, is_direct = f->fd_direct >= 0 && is_queued;
 	struct io_uring_sqe *sqe;
 	uint32_t n;
 
 	s->job = job;
 	if (l->copy)
-		s->buf = l->copy->base + job->offset;
-	s->skip = is_direct ? (uint32_t)(job->offset % DIRECT_ALIGN) : 0;
-	if (!w->has_ring)
+		s->buf = copy_at(l, job);
+	s->skip = is_direct ? (uint32_t)(job->offset % LOADER_ALIGN) : 0;
+	if (!is_queued)
 		return slot_finish(w, i, 0);
 	n = s->skip + job->bytes;
 	if (is_direct)
-		n = (n + DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
+		n = (n + LOADER_ALIGN - 1) / LOADER_ALIGN * LOADER_ALIGN;
 	sqe = io_uring_get_sqe(&w->ring); /* the ring is as deep as there are slots */
-	io_uring_prep_read(sqe, is_direct ? l->fd_direct : l->fd, s->buf, n, job->offset - s->skip);
+	io_uring_prep_read(sqe, is_direct ? f->fd_direct : f->fd, s->buf, n, job->offset - s->skip);
 	sqe->user_data = i;
 	w->n_flight++;
 	return 0;
@@ -247,8 +256,7 @@ static int populate(struct loader_worker *w, size_t begin, size_t end)
 	int r = 0;
 
 	if (l->copy && !l->copy->is_present)
-		r = pool_populate(l->copy, l->copy->base + job[begin].offset,
-				  l->copy->base + job[end - 1].offset + job[end - 1].bytes);
+		r = pool_populate(l->copy, copy_at(l, &job[begin]), copy_at(l, &job[end - 1]) + job[end - 1].bytes);
 	if (r)
 		return error_set(&w->error, r, "cannot take memory to read into: %s; free some memory", strerror(-r));
 	for (size_t i = begin, next; i < end && !r && l->pool; i = next) {

@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 #define LOADER_JOB_BYTES \
-	(512u << 10) /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
+	(512u << 10)         /* a job aims at this: deep queues of it saturate NVMe, and it sits in L2 while packed */
+#define LOADER_ALIGN   4096u /* of direct reads: suits every block device's logical block */
 #define LOADER_JOB_MAX (64u << 20) /* one panel must fit: rows of up to a million f32 */
 
 /* Consecutive rows of one tensor: contiguous in the file, whole panels of each part that takes them. */
@@ -22,6 +23,7 @@ struct loader_job {
 	const struct tensor_part *part; /* [n_part], of which each takes its columns of all these rows */
 	uint32_t n_part;                /* 0: read and dropped, to time the reading alone */
 	uint32_t name_len;
+	uint32_t file;   /* of loader's */
 	uint64_t offset; /* in the file */
 	uint32_t bytes;  /* to read; <= LOADER_JOB_MAX */
 	uint32_t type;
@@ -29,16 +31,25 @@ struct loader_job {
 	uint32_t n_col;
 };
 
+/* One of the model's files. */
+struct loader_file {
+	const char *path; /* for messages; NULL: it is the only one */
+	int fd;           /* buffered */
+	int fd_direct;    /* the same file with O_DIRECT; -1: read buffered */
+	bool is_cached;   /* a read is a copy: no queue */
+	uint64_t
+		copy0; /* where its bytes begin in `copy`: a multiple of LOADER_ALIGN, for a direct read writes whole blocks */
+};
+
 struct loader {
-	int fd;                       /* buffered */
-	int fd_direct;                /* the same file with O_DIRECT; -1: read buffered */
+	const struct loader_file *file; /* [n_file] */
+	uint32_t n_file;
 	const struct loader_job *job; /* [n_job] */
 	size_t n_job;
 	uint32_t job_bytes_max;
 	const struct pool *pool; /* of each node, which parts lie in; NULL: none do */
-	const struct pool *copy; /* the file's bytes stay in it as they are, to time that; NULL: they do not */
+	const struct pool *copy; /* the files' bytes stay in it as they are, to time that; NULL: they do not */
 	int n_thread;            /* 1..PARALLEL_MAX */
-	bool is_cached;          /* a read is a copy: no queue */
 };
 
 /* Returns when every job is done, or with the first error. */

@@ -218,6 +218,7 @@ static void add_jobs(struct job_list *l, const struct gguf_tensor *g, const stru
 			l->job[l->n] = (struct loader_job){
 				.name = g->name.p,
 				.name_len = (uint32_t)g->name.n,
+				.file = g->file,
 				.part = part,
 				.n_part = n_part,
 				.offset = g->offset + row * row_bytes,
@@ -313,18 +314,30 @@ static int read_all(struct weights *w, const struct weights_options *o, struct l
 	return r;
 }
 
-static int load_tensors(struct weights *w, const struct weights_options *o, struct error *e)
+static void files_close(struct loader *l)
 {
-	int fd = gguf_fd(w->gguf);
-	bool is_cached = loader_is_cached(fd, gguf_file_bytes(w->gguf));
-	_cleanup_close_ int fd_direct = open_direct(fd, o ? o->direct : WEIGHTS_DIRECT_AUTO, is_cached);
-	struct loader l = { .fd = fd, .fd_direct = fd_direct };
-	uint64_t bytes[NODE_MAX] = { 0 };
+	for (uint32_t i = 0; i < l->n_file; i++)
+		if (l->file[i].fd_direct >= 0)
+			close(l->file[i].fd_direct);
+}
+
+/* A file as it is read best: one that is in the page cache already is no work for the disk. */
+static struct loader_file file_open(const struct gguf *g, uint32_t i, enum weights_direct direct)
+{
+	const struct gguf_file *f = gguf_file_at(g, i);
+	struct loader_file l = { .path = gguf_n_file(g) > 1 ? f->path : NULL, .fd = f->fd };
+	bool is_cached = loader_is_cached(l.fd, f->bytes);
+
+	l.fd_direct = open_direct(l.fd, direct, is_cached);
+	l.is_cached = is_cached && l.fd_direct < 0;
+	return l;
+}
+
+static int lay_out(struct weights *w, uint64_t bytes[NODE_MAX], struct error *e)
+{
 	size_t n_part;
 	int r;
 
-	w->is_direct = fd_direct >= 0;
-	l.is_cached = is_cached && !w->is_direct;
 	w->tensor = calloc(gguf_n_tensor(w->gguf) + 1, sizeof(*w->tensor));
 	if (!w->tensor)
 		return error_set(e, -ENOMEM, "out of memory for the tensor table; free some memory");
@@ -334,8 +347,22 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	w->part = calloc(n_part + 1, sizeof(*w->part));
 	if (!w->part)
 		return error_set(e, -ENOMEM, "out of memory for the tensor table; free some memory");
-	r = place(w, bytes, e);
-	if (r == 0)
+	return place(w, bytes, e);
+}
+
+static int load_tensors(struct weights *w, const struct weights_options *o, struct error *e)
+{
+	struct loader_file file[GGUF_FILE_MAX];
+	_cleanup_(files_close) struct loader l = { .file = file };
+	uint64_t bytes[NODE_MAX] = { 0 };
+	int r;
+
+	for (; l.n_file < gguf_n_file(w->gguf); l.n_file++) {
+		file[l.n_file] = file_open(w->gguf, l.n_file, o ? o->direct : WEIGHTS_DIRECT_AUTO);
+		w->is_direct |= file[l.n_file].fd_direct >= 0;
+	}
+	r = lay_out(w, bytes, e);
+	if (!r)
 		r = take_memory(w, o, bytes, e);
 	return r ? r : read_all(w, o, &l, e);
 }
@@ -401,6 +428,7 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 		beside_start(&beside);
 		r = load_tensors(w, o, &inner);
 		beside_join(&beside);
+		gguf_close_files(w->gguf);
 	}
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);

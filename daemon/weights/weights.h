@@ -1,5 +1,5 @@
 /*
- * A model's weights: read from a GGUF file with deep io_uring reads, packed into panels (kernels/quant.h) by a few threads
+ * A model's weights: read from its GGUF files with deep io_uring reads, packed into panels (kernels/quant.h) by a few threads
  * while the reading goes on, and read-only from then on. Loaded on the control thread before the daemon says ready.
  *
  * The plan says which part of a tensor is whose: each node's parts lie in its own pool, a packed matrix each.
@@ -38,7 +38,7 @@ struct weights {
 	struct tensor *tensor;    /* [gguf_n_tensor], in the file's order */
 	struct tensor_part *part; /* of all tensors */
 	uint64_t n_bytes;         /* packed bytes in use, in all pools */
-	uint64_t read_bytes;      /* bytes read from the file */
+	uint64_t read_bytes;      /* bytes read from the files */
 	bool is_direct;           /* with O_DIRECT */
 	double seconds;           /* to load */
 	double pool_seconds;      /* of these, to take the memory */

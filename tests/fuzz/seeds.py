@@ -52,6 +52,27 @@ def vocab(model, flags, tokens, merges=(), cmap=b"", text=b""):
     return b + struct.pack("<H", len(cmap)) + cmap + text
 
 
+def gguf(tensors, **keys):
+    """A file of f32 vectors of 8; keys are u16, split_n the total as i32."""
+    def string(z):
+        return struct.pack("<Q", len(z)) + z.encode()
+    b = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for k, v in keys.items():
+        b += string(k) + (string_value(v) if isinstance(v, str) else struct.pack("<IH", 2, v) if k != "split.tensors.count" else
+                          struct.pack("<Ii", 5, v))
+    for i, t in enumerate(tensors):
+        b += string(t) + struct.pack("<IQIQ", 1, 8, 0, 32 * i)
+    return b + bytes(-len(b) % 32) + bytes(32 * len(tensors))
+
+
+def string_value(z):
+    return struct.pack("<IQ", 8, len(z)) + z.encode()
+
+
+def split(no, count=2, n=3):
+    return {"split.no": no, "split.count": count, "split.tensors.count": n}
+
+
 def write(target, name, data):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +114,14 @@ def main():
     for model in range(9):
         for flags in (0, 1, 9, 0x7f):
             write("vocab", f"model{model}_{flags:02x}", vocab(model, flags, tokens, merges, charsmap(), text))
+    arch = {"general.architecture": "llama"}
+    write("gguf", "parts", gguf(["a", "b"], **arch, **split(0)) + gguf(["c"], **split(1)))
+    write("gguf", "parts_of_three", gguf([], **arch, **split(0, 3)) + gguf(["a", "b"], **split(1, 3)) + gguf(["c"], **split(2, 3)))
+    write("gguf", "parts_agree", gguf(["a", "b"], **arch, **split(0)) + gguf(["c"], **arch, **split(1)))
+    write("gguf", "part_twice", gguf(["a", "b"], **arch, **split(0)) + gguf(["a"], **split(1)))
+    write("gguf", "part_of_another", gguf(["a", "b"], **arch, **split(0)) + gguf(["c"], **{"general.architecture": "gemma"}, **split(1)))
+    write("gguf", "part_alone", gguf(["a", "b"], **arch, **split(0)))
+    write("gguf", "parts_65535", gguf(["a", "b"], **arch, **split(0, 65535)))
     tools = b'{"tools": [{"function": {"name": "f"}}], "add_generation_prompt": false}'
     call = b'{"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1.5e3}}}], "reasoning": "x"}'
     write("chat", "plain", chat)

@@ -4,6 +4,7 @@
  */
 #include "tests/daemon/appliance.h"
 #include "tests/util/hostile.h"
+#include "tests/util/split.h"
 #include "tests/util/testmodel.h"
 
 #include <dirent.h>
@@ -516,6 +517,45 @@ static void inspect_shows_names_that_are_no_text(void **state)
 				    "d = 9"));
 }
 
+/* Every verb that is given a model takes one in parts, by the path of any of them; a vocabulary wants the first alone. */
+static void a_model_in_parts_is_a_model(void **state)
+{
+	static char whole[sizeof(out)];
+	char stem[80], part[SPLIT_PATH_BYTES];
+	json_t *j, *t;
+
+	(void)state;
+	snprintf(stem, sizeof(stem), "%s/split", a.dir);
+	split_write(a.model, stem, 3, 0, NULL);
+	split_path(part, stem, 1, 3);
+	setenv("PART", part, 1);
+	expect("$G inspect $PART", 0);
+	assert_non_null(strstr(out, "part 3 "));
+	assert_non_null(strstr(out, "blk.1.ffn_down.weight  (part 3)\n"));
+	j = parse("$G inspect --json $PART");
+	t = json_array_get(json_object_get(j, "tensors"), 0);
+	assert_int_equal(json_array_size(json_object_get(j, "files")), 3);
+	assert_int_equal(json_integer_value(json_object_get(t, "file")), 0);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "files"), 1), "path")),
+			    part);
+	json_decref(j);
+	expect("$G plan -m $PART --nodes 2", 0);
+	expect("$G bench load -r 1 $PART", 0);
+	expect("$G run --socket $DIR/none --model $MODEL --max 20 hello there", 0);
+	strcpy(whole, out);
+	expect("$G run --socket $DIR/none --model $PART --max 20 hello there", 0);
+	assert_string_equal(out, whole);
+	expect("$G tokenize --model $MODEL hello", 0);
+	strcpy(whole, out);
+	split_path(part, stem, 2, 3);
+	unlink(part);
+	expect("$G tokenize --model $PART hello", 0);
+	assert_string_equal(out, whole);
+	expect("$G inspect $PART", 1);
+	assert_non_null(strstr(err, part));
+	split_unlink(stem, 3);
+}
+
 /* Ctrl-C ends the answer, and with it `run`, at once. Needs a model that talks for a while. */
 static void an_interrupt_ends_the_answer(void **state)
 {
@@ -553,6 +593,7 @@ int main(void)
 					    CASE(a_chat_is_shown_and_its_errors_told),
 					    CASE(inspect_survives_any_file),
 					    CASE(inspect_shows_names_that_are_no_text),
+					    CASE(a_model_in_parts_is_a_model),
 					    CASE(an_interrupt_ends_the_answer) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
