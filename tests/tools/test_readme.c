@@ -1,5 +1,5 @@
 /*
- * Why: what a README shows is typed by people who know nothing else yet. Every command in it, and in gyre(1)'s examples, is run as it
+ * Why: what a README shows is typed by people who know nothing else yet. Every command in it, in BENCHMARKS.md and in gyre(1)'s examples, is run as it
  * stands there (tests/tools/run-readme), on the model that `make run` fetches.
  */
 #include "tests/util/testmodel.h"
