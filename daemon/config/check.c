@@ -33,7 +33,7 @@ static int check_kv_type(const char *type, struct error *e)
 	return error_set(e, -EINVAL, "kv-type: '%s' is none of %s", type, list);
 }
 
-/* Of all replicas together, and without the weights, which are not known yet: what this refuses could not run. */
+/* All replicas' pools together, without the weights, which are not known yet: a pool refused here could not run. */
 static int check_memory(const struct config *c, const char *root, struct error *e)
 {
 	size_t available = placement_available(root, -1);

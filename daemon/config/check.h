@@ -1,6 +1,6 @@
 /*
- * What an option's own range cannot tell: names of kernels and KV types, and memory that this machine does not have. Before anything is
- * opened, so that a wrong option is not found out after a minute of loading.
+ * The checks that an option's own range cannot make: names of kernels and KV types, and memory that this machine does not have. They
+ * come before anything is opened, so that a wrong option is not found out after a minute of loading.
  */
 #ifndef GYRE_DAEMON_CONFIG_CHECK_H
 #define GYRE_DAEMON_CONFIG_CHECK_H

@@ -232,7 +232,7 @@ static void set_defaults(struct config *c)
 		strcpy(c->socket, "/run/gyre/gyre.sock");
 }
 
-#define OPTION_ROW 256 /* what getopt returns for rows[0] */
+#define OPTION_ROW 256 /* getopt's value for rows[0] */
 
 static void list_options(struct option *list)
 {
@@ -244,7 +244,7 @@ static void list_options(struct option *list)
 	*list = (struct option){ 0 };
 }
 
-/* What getopt did not take; word: what it has just stepped over, unless that is a cluster of letters. */
+/* An option that getopt did not take. word: the argument that getopt has just stepped over, unless that is a cluster of letters. */
 static int refuse_option(int o, const char *word, struct error *e)
 {
 	bool is_flag = optopt == 'h' || optopt == 'V', is_long = !strncmp(word, "--", 2);

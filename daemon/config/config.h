@@ -1,5 +1,5 @@
 /*
- * What the daemon is told: a file of `key = value` lines, then the command line over it, with the same keys. One table holds
+ * The daemon's options: a file of `key = value` lines, then the command line over it, with the same keys. One table holds
  * key, default and explanation of each; --help prints it.
  */
 #ifndef GYRE_DAEMON_CONFIG_CONFIG_H
@@ -29,7 +29,7 @@ struct config {
 	uint32_t n_node;              /* 0: one per NUMA node with cores and memory */
 	uint32_t n_replica;           /* 1..CONFIG_REPLICA_MAX */
 	uint32_t n_ctx;               /* 0: the model's, at most CONFIG_CTX_AUTO */
-	uint64_t kv_bytes;            /* 0: four full contexts, or what fits */
+	uint64_t kv_bytes;            /* 0: four full contexts, or as much as fits */
 	uint64_t session_bytes;       /* 0: half of the memory that is left */
 	uint32_t core_dumps;          /* 1: dumps hold everything, prompts too */
 	uint32_t batch_rows, chunk, share, n_draft, drain_seconds, spin_us;

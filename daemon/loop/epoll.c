@@ -1,5 +1,5 @@
 /*
- * The loop on epoll, for hosts that forbid io_uring: what a slot wants is kept until its descriptor is ready, and the call is
+ * The loop on epoll, for hosts that forbid io_uring: a slot's operation is kept until its descriptor is ready, and the call is
  * made then. See loop.h.
  */
 #include "daemon/loop/loop.h"
@@ -92,7 +92,7 @@ static void watch(struct loop *lp, uint32_t slot, struct slot s)
 
 static void epoll_accept(struct loop *l, uint32_t slot, int fd)
 {
-	/* Who has connected may be gone again: then it must not wait for the next. */
+	/* The connection may be gone again; the call must not wait for the next one then. */
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	watch(l, slot, (struct slot){ .want = WANT_ACCEPT, .fd = fd });
 }

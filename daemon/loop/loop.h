@@ -1,5 +1,5 @@
 /*
- * What the control thread waits for. Each operation under way has a slot, a small number of the caller's, and ends as one event
+ * The control thread's waits. Each operation under way has a slot, a small number of the caller's, and ends as one event
  * of that slot; a slot has one at a time. Two forms behind one table: io_uring hands the operations to the kernel, epoll waits
  * until they would not block and makes the call itself. The first that works here is taken; both give the same events.
  *
@@ -32,9 +32,9 @@ struct loop_backend {
 
 extern const struct loop_backend loop_uring, loop_epoll;
 
-/* For slots below n_slot. *refused: what io_uring said, 0 if it is the one. -errno: nothing works. */
+/* For slots below n_slot. *refused: io_uring's errno, 0 if io_uring was taken. -errno: nothing works. */
 int loop_open(struct loop **lp, uint32_t n_slot, int *refused);
-/* Ends what is under way. NULL does nothing. Returns NULL. */
+/* Ends all operations under way. NULL does nothing. Returns NULL. */
 struct loop *loop_close(struct loop *l);
 const char *loop_name(const struct loop *l);
 

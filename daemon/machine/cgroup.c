@@ -168,7 +168,7 @@ static uint64_t stat_value(const char *text, const char *name)
 	return 0;
 }
 
-/* Any ancestor's limit holds, as with a quota. v1 counts what lies below in total_*. */
+/* Any ancestor's limit holds, as with a quota. v1 counts the groups below in total_*. */
 static bool visit_memory(void *arg, const char *root, const char *dir)
 {
 	uint64_t limit = read_bytes(root, dir, "memory.max", "memory.limit_in_bytes"), used, *least = arg;

@@ -1,6 +1,6 @@
 /*
- * What the control groups of this process grant: CPUs by time, CPUs by number, memory nodes, memory. Both versions of the interface, below
- * a root as in readfile.h.
+ * The grants of this process's control groups: CPUs by time, CPUs by number, memory nodes, memory. Both versions of the interface are read,
+ * below a root as in readfile.h.
  */
 #ifndef GYRE_DAEMON_MACHINE_CGROUP_H
 #define GYRE_DAEMON_MACHINE_CGROUP_H

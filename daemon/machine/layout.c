@@ -12,8 +12,8 @@
 #include <string.h>
 
 /*
- * A quarter of a node's cores draws what its memory gives: a core reads 12-25 GB/s, a node gives what 8 (EPYC) to 20 (Xeon) of its
- * 56-64 cores read. Fewer threads than that gain nothing from the memory of another node, but wait for its barriers.
+ * A quarter of a node's cores draws all that its memory gives: a core reads 12-25 GB/s, and 8 (EPYC) to 20 (Xeon) of a node's 56-64
+ * cores read as fast as its memory. Fewer threads than that gain nothing from the memory of another node, but wait for its barriers.
  */
 #define CORES_PER_FILLING_THREAD 4
 

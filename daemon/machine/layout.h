@@ -1,6 +1,6 @@
 /*
- * Where the workers of a team run and which memory is theirs: nodes of workers, in order, each on a NUMA node of the kernel's or
- * on a virtual one. Computed once at start from the topology and from what was asked for; data from then on.
+ * The places of a team's workers and of their memory: nodes of workers, in order, each on a NUMA node of the kernel's or on a virtual
+ * one. Computed once at start from the topology and the options; data from then on.
  */
 #ifndef GYRE_DAEMON_MACHINE_LAYOUT_H
 #define GYRE_DAEMON_MACHINE_LAYOUT_H

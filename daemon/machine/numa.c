@@ -56,7 +56,7 @@ static void read_node(struct numa_node *v, const char *root, const cpu_set_t *on
 	CPU_AND(&v->cpus, &v->cpus, online);
 	v->package = read_package(root, &v->cpus);
 	snprintf(path, sizeof(path), NODE_DIR "/node%d/meminfo", v->id);
-	/* What cannot be read is taken to be as usual. */
+	/* An unreadable file stands for the usual case. */
 	v->has_memory = !read_memory(v, root, path) || v->mem_bytes > 0;
 	snprintf(path, sizeof(path), NODE_DIR "/node%d/hugepages", v->id);
 	read_huge(&v->huge_2m, root, path, 2048);

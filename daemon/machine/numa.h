@@ -30,7 +30,7 @@ struct numa_node {
 	int home;
 };
 
-/* Large, but what lies beyond the n nodes is never touched, so takes no memory. */
+/* Large, but places beyond the n nodes are never touched, so they take no memory. */
 struct numa {
 	int n;
 	struct numa_node node[NUMA_NODE_MAX];           /* [n], by id */

@@ -11,11 +11,11 @@
  * sandbox forbids it, -EINVAL where the cpuset does not have the node. */
 int placement_bind(void *base, size_t bytes, int os_node);
 
-/* What this thread takes from now on comes from os_node while there is any; -1: from wherever it runs. A kernel that refuses changes
- * nothing: it is speed that is lost, and little. */
+/* This thread's new pages come from os_node as long as it has free ones; -1: from the node where the thread runs. A kernel that refuses
+ * changes nothing but a little speed. */
 void placement_prefer(int os_node);
 
-/* How many of the pages of page_bytes in the range there are, and how many of them lie on os_node. 0 or -errno. */
+/* *n_page: pages of page_bytes that are present in the range; *n_there: those of them on os_node. 0 or -errno. */
 int placement_count(const void *base, size_t bytes, size_t page_bytes, int os_node, size_t *n_page, size_t *n_there);
 
 /* Bytes that a node could give: free, or holding files that the kernel can read again; -1: that the machine could. No more than the

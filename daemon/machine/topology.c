@@ -1,5 +1,5 @@
 /*
- * See topology.h. What the kernel does not tell (no sysfs, a sandbox) falls back to one thread per allowed CPU: a daemon
+ * See topology.h. Where the kernel tells nothing (no sysfs, a sandbox) there is one thread per allowed CPU: a daemon
  * that starts on a strange machine beats one that does not.
  */
 #include "daemon/machine/topology.h"

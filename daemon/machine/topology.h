@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOPOLOGY_CORE_MAX CPU_SETSIZE /* 1024: what a cpu_set_t names */
+#define TOPOLOGY_CORE_MAX CPU_SETSIZE /* 1024: the CPUs of a cpu_set_t */
 
 /* Workers fill a tier before the next: a second thread on a core slows the first, and every barrier waits for the slowest. */
 enum topology_tier {
@@ -51,7 +51,7 @@ struct topology {
  * n_thread 1: a layout of it is one that is not pinned.
  */
 int topology_read(struct topology *t, const char *root, const cpu_set_t *mask);
-/* Why n_thread is what it is, in words. */
+/* The reason for n_thread, in words. */
 void topology_why(const struct topology *t, char *why, size_t n);
 
 /* n_thread of this machine, at least 1. */

@@ -1,5 +1,5 @@
 /*
- * The tokens of a row from the likeliest on, as far as somebody asks. Blocks of tokens wait in a heap by their largest logit;
+ * The tokens of a row from the likeliest on, as far as the caller asks. Blocks of tokens wait in a heap by their largest logit;
  * a block is opened when that is the next largest of all, so k tokens cost about k blocks and not the whole vocabulary.
  * Equal logits come in order of id; NaN never comes.
  */
@@ -17,7 +17,7 @@ struct order {
 	const float *block_max;
 	uint32_t n, n_block, n_open;
 	uint32_t *block; /* heap of blocks not yet opened */
-	uint32_t *open;  /* heap of tokens whose block is */
+	uint32_t *open;  /* heap of tokens of opened blocks */
 };
 
 int order_init(struct order *o, uint32_t n_max);

@@ -1,6 +1,6 @@
 /*
  * One row of logits. The model has left each range's maximum and sum; where the options ask for more, any worker scans any
- * range of it. What the ranges gave meets in ascending order, so that no result depends on who did what.
+ * range of it. The results of ranges meet in ascending order, so that none depends on the division of work.
  */
 #ifndef GYRE_DAEMON_SAMPLE_ROW_H
 #define GYRE_DAEMON_SAMPLE_ROW_H
@@ -27,7 +27,7 @@ struct row {
 struct row_scratch {
 	struct order order;
 	uint32_t *id;  /* [n_vocab] candidates from the likeliest on */
-	float *weight; /* [n_vocab] theirs; the likeliest has 1 */
+	float *weight; /* [n_vocab] weights of these candidates; the likeliest has 1 */
 };
 
 int row_scratch_init(struct row_scratch *s, uint32_t n_vocab);

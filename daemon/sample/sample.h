@@ -9,7 +9,7 @@
  * ask for more, the team shares the ranges out, then the rows. Sums meet range by range in ascending order, so no bit
  * depends on the number of workers.
  *
- * Drafts: row i of a sequence is sampled as if there were none; the next row counts only if the guess was what was drawn.
+ * Drafts: row i of a sequence is sampled as if there were none; the next row counts only if the guess equals the drawn token.
  * Leader thread. Nothing allocates after sample_init; sums and exponentials are the kernels', so bits don't depend on ISA.
  */
 #ifndef GYRE_DAEMON_SAMPLE_SAMPLE_H

@@ -4,8 +4,8 @@
  * shape and the number of nodes; data from then on.
  *
  * A product whose columns are divided is a sum over chunks of them, cut by the model's shape alone. Chunk sums meet in one
- * fixed binary tree, so the bits do not depend on who computed which. A node owns consecutive chunks; what it adds up
- * itself are whole subtrees, and each of these is one partial sum.
+ * fixed binary tree, so the bits do not depend on the division of work. A node owns consecutive chunks; it adds up
+ * whole subtrees, and each of these is one partial sum.
  */
 #ifndef GYRE_DAEMON_TEAM_PLAN_H
 #define GYRE_DAEMON_TEAM_PLAN_H
@@ -23,7 +23,7 @@
 
 #define PLAN_VOCAB_RANGE 256u /* LOGIT_RANGE of batch.h */
 
-/* What a tensor is divided along. */
+/* The direction in which a tensor is divided. */
 enum plan_axis {
 	PLAN_COPY,    /* nothing: each node has it whole */
 	PLAN_HEAD,    /* rows, by query heads */
@@ -38,7 +38,7 @@ struct plan_range {
 	uint32_t begin, end;
 };
 
-/* What the model's file says. */
+/* The model's dimensions, from its file. */
 struct plan_shape {
 	uint32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t head_block,
@@ -53,7 +53,7 @@ struct plan_sum {
 	struct plan_range partial[PLAN_CHUNK_MAX]; /* chunks of each partial sum of all nodes, in order */
 	struct plan_share {
 		struct plan_range col, partial; /* columns; of partial[] */
-	} node[NODE_MAX];                       /* what each node adds up */
+	} node[NODE_MAX];                       /* the columns and partial sums of each node */
 };
 
 struct plan_node {
@@ -66,7 +66,7 @@ struct plan {
 	uint32_t n_node;
 	struct plan_sum head, ff; /* PLAN_HEAD_K, PLAN_FF_K */
 	struct plan_node node[NODE_MAX];
-	/* What a tensor of this architecture is divided along. */
+	/* The direction in which a tensor of this architecture is divided, by its name. */
 	enum plan_axis (*axis)(const char *name, size_t n);
 };
 

@@ -56,7 +56,7 @@ struct worker {
 struct team {
 	int n, n_thread; /* workers; threads made so far, the caller counted */
 	bool has_cpus;   /* a CPU for each worker: spinning takes nobody's time */
-	/* One line, the caller's: the gate that starts a run brings what to run. */
+	/* One line, the caller's: the gate that starts a run, and the function that it starts. */
 	struct gate run;
 	void (*fn)(void *arg, int worker); /* NULL: the workers end */
 	void *arg;

@@ -1,6 +1,6 @@
 /*
  * The team: n workers that run one function together (SPMD). The caller of team_run is worker 0; the others are threads
- * made by team_new and pinned where it was told. Between runs they spin for a bounded time, then park on a futex. Workers
+ * made by team_new and pinned to the CPUs of the layout. Between runs they spin for a bounded time, then park on a futex. Workers
  * go node by node: those of a node meet each other first and share out its work among themselves.
  *
  * Memory order: what any worker wrote before a barrier is seen by every worker after it; what the caller wrote before
@@ -38,7 +38,7 @@ int team_n_node(const struct team *t);
 const struct team_node *team_node(const struct team *t, int worker);
 /* i < team_n_node. */
 const struct team_node *team_node_at(const struct team *t, int i);
-/* A worker's laps: it is attached to its profile, the caller from its first run on. Waiting at barriers is counted here. */
+/* A worker's laps. Each worker records into its own profile; worker 0 starts with its first team_run. Waits at barriers are counted here. */
 const struct profile *team_profile(const struct team *t, int worker);
 
 /* CPU time of all workers but the caller. Any thread. */

@@ -1,5 +1,5 @@
 /*
- * Cleanup attributes for constructors: what a scope owns is released on every way out of it.
+ * Cleanup attributes for constructors: each way out of a scope releases the things that the scope owns.
  *   _cleanup_free_ char *p = malloc(n);    _cleanup_close_ int fd = open(...);
  *   CLEANUP_FUNC(struct gguf *, gguf_close) then _cleanup_(gguf_closep) struct gguf *g = NULL;
  * steal_ptr / steal_fd hand ownership to the caller.

@@ -1,5 +1,5 @@
 /*
- * What went wrong, in one line that names the remedy. The code travels as the return value (negative errno, forwarded
+ * A failure in one line that names the remedy. The code travels as the return value (negative errno, forwarded
  * unchanged); the text is for a person. Start-up and loading only: the step path returns bare codes.
  */
 #ifndef GYRE_DAEMON_UTIL_ERROR_H
@@ -14,7 +14,7 @@ int error_set(struct error *e, int code, const char *fmt, ...) __attribute__((fo
 
 /* The same of a system call that failed: "CALL: what the kernel said; the remedy for that". */
 int error_call(struct error *e, int code, const char *call);
-/* What makes a system call that failed with -code work: the words behind the semicolon. */
+/* The remedy for a system call that failed with -code: the words behind the semicolon. */
 const char *error_remedy(int code);
 
 #endif

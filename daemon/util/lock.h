@@ -1,5 +1,5 @@
 /*
- * A mutex that costs nothing where there is nobody to keep out: with one engine its leader is the only one that takes these.
+ * A mutex that costs nothing with one engine, whose leader is then the only thread that takes it.
  */
 #ifndef GYRE_DAEMON_UTIL_LOCK_H
 #define GYRE_DAEMON_UTIL_LOCK_H

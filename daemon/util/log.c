@@ -16,7 +16,7 @@
 /* Priorities as in sd-daemon(3). */
 enum log_priority { LOG_PRIORITY_ERROR = 3, LOG_PRIORITY_WARN = 4, LOG_PRIORITY_INFO = 6 };
 
-/* A message is one line: what the text quotes from files or peers must not start a second one. */
+/* A message is one line: a quotation from a file or a peer must not start a second one. */
 static void log_flatten(char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -24,7 +24,7 @@ static void log_flatten(char *s, size_t n)
 			s[i] = ' ';
 }
 
-/* JOURNAL_STREAM is inherited by whoever is started below a service, whatever his stderr is: it names the stream that it means. */
+/* Every process below a service inherits JOURNAL_STREAM, whatever its stderr is, so the variable names the stream that it means. */
 static bool is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");

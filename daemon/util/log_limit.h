@@ -27,7 +27,7 @@ struct log_limit {
 bool log_limit_pass(struct log_limit *l, const char *what, uint32_t uid, uint64_t now_ns);
 /* Writes the counts whose time is over. true: some are still to come, so call again. */
 bool log_limit_flush(struct log_limit *l, uint64_t now_ns);
-/* Writes all counts there are: the end. */
+/* Writes all counts, at the end. */
 void log_limit_end(struct log_limit *l, uint64_t now_ns);
 
 #endif

@@ -21,7 +21,7 @@ void *memory_array(size_t n, size_t bytes)
 
 	if (__builtin_mul_overflow(n, bytes, &all) || all > SIZE_MAX - HUGE_PAGE)
 		return NULL;
-	/* Page by page, a first touch costs ten times what clearing the memory does. */
+	/* Page by page, a first touch costs ten times as much as clearing the memory. */
 	align = all >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
 	/* Not aligned_alloc: it wants a size that is a multiple of the alignment. */
 	if (posix_memalign(&p, align, all ? all : CACHE_LINE))
@@ -31,7 +31,7 @@ void *memory_array(size_t n, size_t bytes)
 	return memset(p, 0, all);
 }
 
-/* What a limit leaves of which `used` pages are taken. */
+/* The bytes that a limit leaves, `used` pages of it being taken. */
 static size_t limit_room(__rlimit_resource_t resource, size_t used)
 {
 	struct rlimit l;

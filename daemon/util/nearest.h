@@ -12,7 +12,7 @@ struct nearest {
 };
 
 void nearest_begin(struct nearest *near, const char *word, size_t n);
-/* A word that is known. One counts as near that a third of its letters, and at least one, tell from what was written. */
+/* A known word. It counts as near if it differs from the written one by at most a third of its letters, or by one. */
 void nearest_offer(struct nearest *near, const char *known);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Numbers as people write them in options and files: decimal digits and nothing else. No sign, no blanks, no hexadecimal, no trailing
- * words: what is misread as a number is worse than what is refused.
+ * words: a number misread is worse than a number refused.
  */
 #ifndef GYRE_DAEMON_UTIL_NUMBER_H
 #define GYRE_DAEMON_UTIL_NUMBER_H

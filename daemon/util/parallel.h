@@ -7,8 +7,8 @@
 #define PARALLEL_MAX 64
 
 /*
- * Runs fn(arg, 0..n-1), the caller being 0, and returns when all have returned. Calls whose thread cannot be had are left
- * out, but for 0: fn takes its work from a shared counter, and n - 1 others do what one would have done.
+ * Runs fn(arg, 0..n-1), the caller being 0, and returns when all have returned. A call whose thread cannot be had is
+ * left out, but for 0: fn takes its work from a shared counter, so that the other threads do it all.
  */
 void parallel_run(int n, void (*fn)(void *arg, int i), void *arg);
 

@@ -41,7 +41,7 @@ struct profile {
 	uint64_t n[PROFILE_PART_MAX]; /* laps */
 };
 
-/* What a reader makes of it. */
+/* A reading of it. */
 struct profile_sum {
 	uint64_t n_row;
 	uint64_t n[PROFILE_PART_MAX];

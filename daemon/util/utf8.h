@@ -16,7 +16,7 @@ size_t utf8_space_before(const char *p, size_t n);
 
 /*
  * How many of the n bytes at p form only whole characters: n, less a character cut off at the end. Bytes that can never
- * become a character count as whole, so that a stream never waits for what cannot come.
+ * become a character count as whole, so that a stream never waits for bytes that cannot come.
  */
 size_t utf8_whole(const char *p, size_t n);
 
