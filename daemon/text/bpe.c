@@ -106,7 +106,7 @@ static int merge_long(const struct vocab *v, struct vocab_scratch *s, uint32_t n
 
 /*
  * The tokens that the symbols at p begin as: a byte's, or where the tokenizer says so a character's, which falls back to its
- * bytes'. Returns how many; *len is what they take of the n bytes.
+ * bytes'. Returns how many; *len: the bytes that they take of the n.
  */
 static uint32_t first_symbols(const struct vocab *v, const char *p, size_t n, uint32_t *id, size_t *len)
 {
@@ -127,7 +127,7 @@ static uint32_t first_symbols(const struct vocab *v, const char *p, size_t n, ui
 	return k;
 }
 
-/* What stands for a byte or a character without a token; TOKEN_NONE: it is left out, as the reference does with bytes. */
+/* The token that stands for a byte or a character without one; TOKEN_NONE: it is left out, as the reference does with bytes. */
 static uint32_t missing(const struct vocab *v)
 {
 	return v->kind->by_character && v->unk >= 0 ? (uint32_t)v->unk : TOKEN_NONE;

@@ -1,5 +1,5 @@
 /*
- * SentencePiece's precompiled normalizer: a trie of strings (XOR-compressed double array) and what stands for each. The
+ * SentencePiece's precompiled normalizer: a trie of strings (XOR-compressed double array) and the replacement of each. The
  * bytes come from a model file and are hostile: charsmap_init checks every entry that a text can reach, and that no text
  * grows by more than CHARSMAP_GROWTH, so that working memory has a bound.
  *

@@ -121,7 +121,7 @@ void chat_scratch_wipe(struct chat_scratch *s)
 	s->n_tail = 0;
 }
 
-/* What the template sees, but for its messages. */
+/* The template's variables, but for its messages. */
 static struct jinja_value *make_globals(const struct chat *c, struct jinja_scratch *s,
 					const struct jinja_value *variables, bool goes_on)
 {

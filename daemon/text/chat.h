@@ -12,7 +12,7 @@
 #include "daemon/jinja/jinja.h"
 #include "daemon/text/text.h"
 
-/* What a rendering may take, of messages of text_max bytes in all. */
+/* Limits of a rendering of messages of text_max bytes in all. */
 #define CHAT_OUTPUT_BYTES(text_max) ((size_t)(text_max) + (64u << 10)) /* marks: 64 bytes each of 1024 messages */
 #define CHAT_VALUE_BYTES(text_max) \
 	(8 * (size_t)(text_max) + (1u << 20)) /* the messages, and copies that a template makes */
@@ -27,16 +27,16 @@ struct chat_token {
 
 struct chat_source {
 	struct text_span text;          /* the template */
-	struct text_span tool_use;      /* what runs instead where tools are given; p NULL: the same */
+	struct text_span tool_use;      /* the template that runs where tools are given; p NULL: the same */
 	const struct chat_token *token; /* [n_token] */
 	uint32_t n_token;
-	int64_t now; /* what strftime_now() shows, seconds since the epoch: fixed, so that answers are */
+	int64_t now; /* strftime_now()'s moment, seconds since the epoch: fixed, so that answers are */
 };
 
 struct chat;
 struct chat_scratch;
 
-/* -EINVAL: err has what is wrong in the template, with its line. -ENOMEM. */
+/* -EINVAL: err names the mistake in the template, with its line. -ENOMEM. */
 int chat_new(struct chat **cp, const struct chat_source *src, char *err, size_t err_len);
 /* NULL does nothing. Returns NULL. */
 struct chat *chat_free(struct chat *c);
@@ -64,7 +64,7 @@ struct chat_message {
 struct chat_prompt {
 	const char *text; /* in the scratch, until it renders again */
 	size_t n;
-	const struct jinja_range *own; /* [n_own]: what the template itself wrote */
+	const struct jinja_range *own; /* [n_own]: the bytes that the template itself wrote */
 	size_t n_own;
 };
 
@@ -76,8 +76,8 @@ int chat_render(const struct chat *c, struct chat_scratch *s, const struct chat_
 		struct text_span variables, struct chat_prompt *out, char *err, size_t err_len);
 
 /*
- * The prompt's ids, as vocab_tokenize gives them: control tokens from the template's own bytes, with is_special from all. What the
- * template writes is what the model sees; no EOS is added, and a BOS only where add_bos is, the vocabulary wants one, and the
+ * The prompt's ids, as vocab_tokenize gives them: control tokens from the template's own bytes, with is_special from all. The
+ * model sees the template's text as it is: no EOS is added, and a BOS only where add_bos is set, the vocabulary wants one, and the
  * template has not written it.
  */
 int chat_tokenize(const struct chat_prompt *p, const struct vocab *v, struct vocab_scratch *s, bool add_bos,

@@ -35,7 +35,7 @@ bool chat_has(const struct jinja_value *dict, const char *key)
 	return v && v->kind != JINJA_NONE;
 }
 
-/* JSON text of an object; *v NULL where there is none. what: whose it is. */
+/* JSON text of an object; *v NULL where there is none. what: its owner, for messages. */
 static int read_object(struct chat_run *r, struct text_span json, const char *what, struct jinja_value **v)
 {
 	char why[160] = "its JSON is no object";
@@ -51,7 +51,7 @@ static int read_object(struct chat_run *r, struct text_span json, const char *wh
 
 int chat_read_variables(struct chat_run *r, struct text_span json, struct jinja_value **v)
 {
-	/* What gyred sets itself: the messages, and what a vocabulary may have. */
+	/* Set by gyred itself: the messages, and the special tokens that a vocabulary may have. */
 	static const char *const reserved[] = { "messages",  "bos_token", "eos_token", "unk_token",
 						"sep_token", "pad_token", "cls_token", "mask_token" };
 	int res = read_object(r, json, "chat variables", v);

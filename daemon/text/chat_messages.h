@@ -6,7 +6,7 @@
 
 /*
  * Behind the text that an answer goes on from. Whether a space behind the mark survives tells if the template trims. No template
- * writes such bytes; a client that does finds its own the earlier ones, and the last is what counts.
+ * writes such bytes; a client that does finds its own marks before gyred's, and only the last counts.
  */
 #define CHAT_MARK       "\x01gyre goes on here\x01"
 #define CHAT_MARK_BYTES sizeof(CHAT_MARK " ")

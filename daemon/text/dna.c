@@ -1,5 +1,5 @@
 /*
- * HybridDNA: byte-level BPE, but what stands between <dna> and </dna>, or behind <dna> to the end, is bases: in upper case, cut
+ * HybridDNA: byte-level BPE, but the text between <dna> and </dna>, or behind <dna> to the end, is bases: in upper case, cut
  * into sixes, the last one filled up with A; a six without a token is <oov>. In the file U+E000 behind a six tells it from the
  * word of the same letters.
  */

@@ -68,7 +68,7 @@ struct splitter {
 
 static int split_level(const struct splitter *sp, int level, const char *p, size_t n);
 
-/* What the next level makes of the bytes from *done to `to`, which is *done then. */
+/* Hands the bytes from *done to `to` to the next level; *done is `to` then. */
 static int pass_on(const struct splitter *sp, int level, const char *p, size_t *done, size_t to)
 {
 	size_t from = *done;

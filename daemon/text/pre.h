@@ -1,6 +1,6 @@
 /*
  * The split of a text into pieces before byte-level BPE, after tokenizer.ggml.pre. Patterns apply one after another: each
- * splits what the one before left, into its matches and what lies between them; look-ahead sees only its own piece.
+ * splits the pieces of the one before into its matches and the stretches between them; look-ahead sees only its own piece.
  */
 #ifndef GYRE_DAEMON_TEXT_PRE_H
 #define GYRE_DAEMON_TEXT_PRE_H

@@ -3,8 +3,8 @@
  * the order in which they apply. A new model family is a new row.
  *
  * White space is spelled out: PCRE2's \s also takes U+180E, which the tokenizers these vocabularies were trained with do not.
- * U+017F is an s where case does not count. Repetitions that can be possessive are, and what is looked for at the end of a run
- * is looked for at its beginning only, so that no text takes more than near-linear time.
+ * U+017F is an s where case does not count. Repetitions that can be possessive are, and a condition on the end of a run
+ * is tested at its beginning only, so that no text takes more than near-linear time.
  */
 #include "daemon/text/pre.h"
 

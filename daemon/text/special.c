@@ -1,6 +1,6 @@
 /*
- * What a model file does not say about its added tokens and the tokenizer has to know: marks that end a generation or shape
- * a prompt are known by their text, whatever type a converter gave them; and which tokens take the white space beside them.
+ * Facts about added tokens that a model file leaves out: marks that end a generation or shape a prompt are known by their text,
+ * whatever type a converter gave them, and some tokens take the white space beside them.
  */
 #include "daemon/text/vocab.h"
 
@@ -49,7 +49,7 @@ static const struct {
 	{ "<|end|>", MARK_MESSAGE },
 	{ "<|tool_response>", MARK_RESPONSE },
 	{ "</s>", MARK_SENTENCE },
-	/* Filling in the middle: what comes after padding, a repository or a file is another text. */
+	/* Filling in the middle: behind padding, a repository or a file another text begins. */
 	{ "<|fim_pad|>", MARK_END },
 	{ "<fim-pad>", MARK_END },
 	{ "<fim_pad>", MARK_END },

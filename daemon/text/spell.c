@@ -47,7 +47,7 @@ ssize_t spell_space(char *out, const char *p, size_t n)
 	return k;
 }
 
-/* What follows a backslash; *n is how many characters of it that takes. */
+/* The byte of an escape, from behind its backslash; *n: the characters that the escape takes there. */
 static int escape(const char *p, size_t left, size_t *n)
 {
 	*n = left && p[0] == 'x' ? 3 : 1;

@@ -1,5 +1,5 @@
 /*
- * Text <-> token ids. Knows no file format: struct vocab_source says what a model file says.
+ * Text <-> token ids. Knows no file format: struct vocab_source has a model file's facts.
  *
  * A vocab is immutable once made, so any number of threads share one; each brings its own vocab_scratch.
  * Every input byte reaches a token: invalid UTF-8 is tokenized as bytes, so that tokenizing and writing the bytes of the
@@ -20,7 +20,7 @@ struct text_span {
 	uint32_t n;
 };
 
-/* What a model file says about its vocabulary; the caller owns it, vocab_new copies. */
+/* A model file's facts about its vocabulary; the caller owns it, vocab_new copies. */
 struct vocab_source {
 	const char *model; /* tokenizer.ggml.model */
 	const char *pre;   /* tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", … NULL: default */
@@ -39,7 +39,7 @@ struct vocab_source {
 	struct text_span charsmap;     /* t5: SentencePiece's precompiled normalizer; n 0: none */
 };
 
-/* What stands for a key that a model file leaves out; an id -1: none. */
+/* Values for keys that a model file leaves out; an id -1: none. */
 struct tokenizer_defaults {
 	bool add_bos, add_eos, add_space_prefix;
 	const char *strips_before;
@@ -77,10 +77,9 @@ int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *t
 		   bool parse_special, uint32_t *id, size_t n_id);
 
 /*
- * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends: what a
- * template wrote, say;
- * ranges that touch count as one. A control token that is not allowed hides none that is. Nothing else depends on the ranges: pieces
- * and merges reach across their borders. Otherwise as vocab_tokenize.
+ * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends, such as
+ * the ranges that a template wrote; ranges that touch count as one. A control token that is not allowed hides none that is. Nothing
+ * else depends on the ranges: pieces and merges reach across their borders. Otherwise as vocab_tokenize.
  */
 int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 			 const struct jinja_range *control, size_t n_control, uint32_t *id, size_t n_id);
@@ -92,7 +91,7 @@ int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const c
  */
 struct text_span vocab_token_bytes(const struct vocab *v, uint32_t id, bool first, bool special);
 
-/* What is odd about the file and was settled in some way; "": nothing. */
+/* The oddities of the file that were settled in some way; "": none. */
 const char *vocab_warning(const struct vocab *v);
 
 uint32_t vocab_size(const struct vocab *v);

@@ -21,7 +21,7 @@ struct tokenizer {
 	bool leads;        /* it can put a space in front of a text */
 	/* A normal token of the file -> out[n], as it appears in text. Returns its length, -1: it is no such spelling. */
 	ssize_t (*spell)(char *out, const char *p, size_t n);
-	/* What it needs beside the tables that vocab_new fills before. NULL: nothing. As vocab_new. */
+	/* Fills the tables that it needs beside those that vocab_new has filled. NULL: none. As vocab_new. */
 	int (*init)(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len);
 	/* A text without added tokens -> ids; lead: with a space in front. n >= 1, at most s->max_bytes. 0 or negative. */
 	int (*text)(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead,

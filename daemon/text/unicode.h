@@ -1,4 +1,4 @@
-/* What Unicode says of a character, as far as a tokenizer asks. */
+/* The properties of a character that tokenizers ask for. */
 #ifndef GYRE_DAEMON_TEXT_UNICODE_H
 #define GYRE_DAEMON_TEXT_UNICODE_H
 

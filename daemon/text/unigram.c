@@ -24,10 +24,10 @@ struct normal {
 	char *p;
 	uint32_t n;
 	bool collapse;
-	bool gap; /* a space comes before what comes next */
+	bool gap; /* a space comes before the next character */
 };
 
-/* What a character became. U+2581 reads as a space and does not collapse. */
+/* Appends a character's replacement. U+2581 reads as a space and does not collapse. */
 static void put_normal(struct normal *out, const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -64,7 +64,7 @@ static void mark_ends(struct vocab *v, const struct vocab_source *src)
 			v->is_end[end[i]] = true;
 }
 
-/* What no text needs may be anything. */
+/* An id that no text needs may be anything. */
 static void warn_of_ids(struct vocab *v, const struct vocab_source *src)
 {
 	const struct {

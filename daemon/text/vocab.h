@@ -83,7 +83,7 @@ struct candidate {
 	float score;   /* SPM: higher first */
 	uint32_t rank; /* BPE: lower first */
 	uint32_t left; /* index of the left symbol; ties go to the leftmost */
-	uint32_t id;   /* what the merge makes */
+	uint32_t id;   /* the merged token */
 	uint32_t len;  /* bytes it spans: tells a stale candidate */
 };
 
@@ -109,7 +109,7 @@ struct vocab_scratch {
 	size_t n_place; /* places of the longest path, likewise */
 };
 
-/* Places of a rewritten text of at most max_bytes: the space in front, what the text grows to, and the end. */
+/* Places of a rewritten text of at most max_bytes: the space in front, the grown text, and the end. */
 #define NORMAL_PLACES(max_bytes) ((max_bytes)*CHARSMAP_GROWTH + 2)
 
 _Static_assert(SCRATCH_PER_BYTE >= CHARSMAP_GROWTH * (sizeof(uint32_t) + 1),
@@ -146,10 +146,10 @@ const struct merge_slot *vocab_find_merge(const struct vocab *v, uint32_t left, 
 int vocab_index(struct vocab *v);
 int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t n_merge);
 
-/* BPE of one piece, n >= 1: its bytes, or its characters, merge; what row init and text of other BPE kinds share. */
+/* BPE of one piece, n >= 1: its bytes, or its characters, merge. The other BPE kinds share this, and the init below. */
 int bpe_merge(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, struct token_out *o);
 int bpe_init_merges(struct vocab *v, const struct vocab_source *src, char *err, size_t err_len);
-/* Where what begins at `at` ends: no merge reaches over a space behind something else if no token has one. */
+/* The end of the stretch that begins at `at`: no merge reaches over a space behind something else if no token has one. */
 uint32_t spm_stretch_end(const struct vocab *v, const char *text, uint32_t at, uint32_t n);
 
 /* Longest added token at p, a control token only within the first n_control bytes; 0: none. */
@@ -160,7 +160,7 @@ int vocab_index_added(struct vocab *v);
 void special_marks(struct vocab *v, const struct vocab_source *src);
 /* Which added tokens strip. */
 void special_strip(struct vocab *v, const struct vocab_source *src);
-/* Adds a line to v->warning; what has no room is left out. */
+/* Adds a line to v->warning; a line without room is left out. */
 void special_warn(struct vocab *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* GPT-2's printable stand-ins for bytes: writes the bytes and returns how many, -1 if p is no such text. */

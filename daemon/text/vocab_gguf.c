@@ -14,7 +14,7 @@ static int refuse(char *err, size_t err_len, const char *what)
 	return -EINVAL;
 }
 
-/* A copy ends in a NUL for what takes C strings. *z stays NULL if the key is absent. */
+/* A copy ends in a NUL, for callees that take C strings. *z stays NULL if the key is absent. */
 static int get_string(const struct gguf *g, const char *key, char **z)
 {
 	struct gguf_str s;
@@ -111,7 +111,7 @@ static bool is_one_of(const char *z, const char *const *list, size_t n)
 	return false;
 }
 
-/* What only the name of the model tells: its added tokens' lstrip and rstrip have no key. */
+/* Added tokens' lstrip and rstrip have no key: only the model's name tells them. */
 static int find_strips(const struct gguf *g, struct vocab_source *src)
 {
 	static const char *const phi[] = { "phi-3", "phi3", "phi 3" }, *const masked[] = { "nomic-bert-moe",

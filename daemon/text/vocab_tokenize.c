@@ -1,4 +1,4 @@
-/* A whole text: added tokens are cut out first, what lies between them goes to the tokenizer of the model. */
+/* A whole text: added tokens are cut out first, the stretches between them go to the tokenizer of the model. */
 #include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
 
@@ -56,7 +56,7 @@ static size_t space_after(const struct vocab *v, uint32_t id, const char *p, siz
 static int put_all(struct run *run, const char *p, size_t n, struct control_walk control)
 {
 	size_t done = 0, at = 0;
-	bool lead = true; /* the space of SPM goes before the text, and before what follows a control token */
+	bool lead = true; /* the space of SPM goes before the text, and before the text behind a control token */
 	int r;
 
 	while (at < n) {

@@ -4,7 +4,7 @@
  * that begins it, and so on; one that no tokens spell is the unknown token, whole. Words begin with a space in the file's
  * spelling, the pieces that go on with a word do not.
  *
- * Unlike llama.cpp's, as BERT's own and Hugging Face's: decompositions keep all their characters (that one has only the
+ * It is as BERT's own and Hugging Face's, unlike llama.cpp's: decompositions keep all their characters (llama.cpp keeps only the
  * first, so that Korean loses its vowels), of the marks only those without width go, and a word of more than a hundred
  * characters is unknown.
  */
@@ -20,7 +20,7 @@ struct word {
 	const struct vocab *v;
 	struct token_out *o;
 	uint32_t n;   /* characters; WORD_MAX + 1: too long */
-	uint32_t run; /* the first after the last starter: what canonical order may still move */
+	uint32_t run; /* the first after the last starter: from here on canonical order may still move characters */
 	uint32_t c[WORD_MAX];
 	uint8_t combining[WORD_MAX];
 };
