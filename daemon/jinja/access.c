@@ -1,6 +1,6 @@
 /*
  * Attributes, items, and slices. Where Python's object has an attribute of that name it goes before an item, and where neither
- * is there the result is undefined. What the immutable sandbox refuses is undefined, too, and says so when it is called.
+ * is there the result is undefined. An attribute that the immutable sandbox refuses is undefined, too, and says so when it is called.
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/utf8.h"
@@ -14,7 +14,7 @@ static struct jinja_value *refused(struct jinja_scratch *s, struct jinja_value *
 	return u;
 }
 
-/* What every object of Python has and the sandbox keeps from templates. */
+/* The attributes of every object of Python that the sandbox keeps from templates. */
 static bool is_internal(const struct jinja_value *name)
 {
 	static const char *const word[] = { "class",   "len", "init", "dict", "doc",  "iter",

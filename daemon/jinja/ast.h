@@ -1,6 +1,6 @@
 /*
- * A parsed template: a tree of nodes in the template's own arena, with every name resolved to a slot and every filter, test,
- * and constant to what it is. Immutable once jinja_new has returned.
+ * A parsed template: a tree of nodes in the template's own arena, with every name resolved to a slot, every filter and test to its row,
+ * and every constant to its value. Immutable once jinja_new has returned.
  */
 #ifndef GYRE_DAEMON_JINJA_AST_H
 #define GYRE_DAEMON_JINJA_AST_H
@@ -67,13 +67,13 @@ enum jinja_op {
 	OP_NOT_IN,
 };
 
-/* What NODE_ARG's op says. */
+/* The values of NODE_ARG's op. */
 enum jinja_arg { ARG_PLAIN, ARG_STAR, ARG_STAR_STAR };
 
 /* How a variable begins when its scope is entered. */
 enum jinja_load_type {
 	LOAD_PARAM,   /* set by the statement that makes the scope */
-	LOAD_GLOBAL,  /* what the name means outside of the template */
+	LOAD_GLOBAL,  /* the name's meaning outside of the template */
 	LOAD_ALIAS,   /* as the variable of an outer scope is now */
 	LOAD_NOTHING, /* undefined until set */
 };

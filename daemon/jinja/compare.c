@@ -120,7 +120,7 @@ bool jinja_truth(const struct jinja_value *v)
 	}
 }
 
-/* Values of one family are equal when what they hold is. 0: only to themselves. */
+/* Values of one family are equal when their contents are. 0: a value equal only to itself. */
 static int family(const struct jinja_value *v)
 {
 	switch (v->kind) {

@@ -1,6 +1,6 @@
 /*
- * Text of a rendering and which ranges of it are the template's. Blocks whose text becomes a value write to the same buffer, behind
- * what is there, and take it off again.
+ * Text of a rendering and which ranges of it are the template's. Blocks whose text becomes a value write to the end of the same buffer, and
+ * take their text off again.
  */
 #include "daemon/jinja/eval.h"
 

@@ -154,7 +154,7 @@ static int backward(const void *a, const void *b, void *s)
 	return forward(b, a, s);
 }
 
-/* A list of what "a,b" names, of one item if it is no such text: equal ones are not compared further, be they undefined. */
+/* A list of the attributes that "a,b" names, of one item if it is no such text: equal ones are not compared further, be they undefined. */
 static struct jinja_value *sort_key(struct jinja_scratch *s, const struct jinja_pick *pick, struct jinja_value *item)
 {
 	const struct jinja_value *path = pick->attribute;

@@ -18,7 +18,7 @@ struct spec {                            /* how one value is laid out */
 	int64_t width, precision; /* precision -1: none */
 };
 
-/* Python's rounding of digits is the C library's, and what they look like as well, but for 'g' of nothing. */
+/* Python rounds and writes digits as the C library does, but for 'g' of nothing. */
 static struct jinja_value *float_digits(struct jinja_scratch *s, double f, const struct spec *o)
 {
 	char c[8], text[512];

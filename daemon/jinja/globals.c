@@ -1,5 +1,5 @@
 /*
- * What names mean that neither the template nor the caller gave a meaning.
+ * The names to which neither the template nor the caller gave a meaning.
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/format.h"

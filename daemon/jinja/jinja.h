@@ -3,17 +3,17 @@
  * transformers makes of it (an immutable sandbox, trim_blocks, lstrip_blocks, break and continue, `generation` without effect,
  * its own tojson), the same bytes out and the same words where a template raises.
  *
- * A parsed template is immutable and shared; what a rendering needs is in a scratch, which one thread owns: an arena for values,
- * a buffer for text, and what has been spent of the limits. Nothing is taken from the heap while rendering, and every value is
+ * A parsed template is immutable and shared; the memory of a rendering is a scratch, which one thread owns: an arena for values, a
+ * buffer for text, and the spent part of the limits. Nothing is taken from the heap while rendering, and every value is
  * dropped at once by jinja_scratch_reset. Values passed as globals are made in the same scratch, before rendering.
  *
  * Templates come with model files and the texts from strangers: both are hostile. Each expression, statement, turn of a loop and
  * 64 bytes looked at or copied is a step; steps, memory, text, and nesting are bounded, and reaching a bound is an error with a line.
  *
  * Each byte of a string knows whether the template wrote it: literals and text of the template did, and strings made with
- * is_template; what came in as any other value, and what is computed from a number, did not. The mark goes with the byte through
- * every operation; where it cannot (tojson, repr), the bytes are not the template's. Only those of the output that are may be
- * read as control tokens.
+ * is_template; any other value that came in, and any text made of a number, is not the template's. The mark goes with the byte through
+ * every operation; where it cannot (tojson, repr), the bytes are not the template's. Only the template's bytes of the output
+ * may be read as control tokens.
  */
 #ifndef GYRE_DAEMON_JINJA_JINJA_H
 #define GYRE_DAEMON_JINJA_JINJA_H
@@ -31,7 +31,7 @@ struct jinja_limits {
 	size_t value_bytes;  /* memory of all values of a rendering */
 	size_t output_bytes; /* text of a rendering */
 	uint32_t depth;      /* nested calls, blocks, and values */
-	int64_t now;         /* what strftime_now() shows: seconds since the epoch, UTC; fixed, so that answers are */
+	int64_t now;         /* strftime_now()'s moment: seconds since the epoch, UTC; fixed, so that answers are */
 };
 
 /* Bytes [begin, end) of the output that the template itself wrote. */
@@ -46,14 +46,14 @@ struct jinja_output {
 	size_t n_range;
 };
 
-/* Parse. -EINVAL: err names the line and what is wrong there ("line 12: no filter named 'foo'"). -ENOMEM. */
+/* Parse. -EINVAL: err names the line and the mistake there ("line 12: no filter named 'foo'"). -ENOMEM. */
 int jinja_new(struct jinja **tp, const char *source, size_t n, char *err, size_t err_len);
 struct jinja *jinja_free(struct jinja *t);
 
 struct jinja_scratch *jinja_scratch_new(const struct jinja_limits *limits);
 struct jinja_scratch *jinja_scratch_free(struct jinja_scratch *s);
 void jinja_scratch_reset(struct jinja_scratch *s);
-/* The same, and nothing stays of what was rendered: its pages go back to the kernel, which clears them. */
+/* The same, and nothing stays of the rendered text: its pages go back to the kernel, which clears them. */
 void jinja_scratch_wipe(struct jinja_scratch *s);
 
 /* Values. NULL: the scratch is full (NULL arguments pass through, so that only the last result need be looked at). */

@@ -1,6 +1,6 @@
 /*
  * JSON in, straight into the arena. jansson would refuse integers past 64 bits, which Python carries through a template digit by
- * digit, would refuse lone surrogates, and takes the heap beyond any limit of ours; what is left of the work is this file.
+ * digit, would refuse lone surrogates, and takes the heap beyond any limit of ours.
  * A lone surrogate becomes U+FFFD, as it has no bytes in UTF-8.
  */
 #include "daemon/jinja/value.h"
@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DIGITS_MAX 18 /* what fits 64 bits whatever the digits are */
+#define DIGITS_MAX 18 /* so many fit 64 bits whatever the digits are */
 
 struct reader {
 	struct jinja_scratch *s;
 	const char *begin, *p, *end;
-	const char *wrong; /* what was expected */
+	const char *wrong; /* the expected token, for the message */
 };
 
 static struct jinja_value *value(struct reader *r);

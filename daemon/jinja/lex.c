@@ -86,7 +86,7 @@ static const char *word_tag(const struct jinja_lexer *x, const char *p, const ch
 	return p + 2 + (newline && starts(x, p + 2, "\n"));
 }
 
-/* The text in front of a tag at `tag`, less what the tag takes of it. */
+/* The end of the text in front of a tag at `tag`, less the white space that the tag takes. */
 static const char *text_end(const struct jinja_lexer *x, const char *tag)
 {
 	char sign = tag + 2 < x->end ? tag[2] : 0;
@@ -181,7 +181,7 @@ static bool text(struct jinja_lexer *x, struct jinja_token *t)
 	return true;
 }
 
-/* Whether the tag ends here; past its end and what that takes. */
+/* Past the tag's end and the white space that it takes, if the tag ends here; else NULL. */
 static const char *tag_end(const struct jinja_lexer *x)
 {
 	const char *close = x->state == LEX_BLOCK ? "%}" : "}}";

@@ -1,5 +1,5 @@
 /*
- * Methods of lists, tuples, dicts, and cyclers. What would change a list or a dict has no function: the sandbox refuses it.
+ * Methods of lists, tuples, dicts, and cyclers. A method that would change a list or a dict has no function: the sandbox refuses it.
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/pick.h"

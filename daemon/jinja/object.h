@@ -13,16 +13,16 @@ struct jinja_frame {
 	struct jinja_value *slot[];
 };
 
-/* What a for statement goes through; a test is asked as items are taken. */
+/* A for statement under way; a test is asked as items are taken. */
 struct jinja_loop {
 	const struct jinja_node *node;
 	struct jinja_frame *frame;  /* the body's */
-	struct jinja_frame *around; /* where the statement stands: what a recursive call begins from */
+	struct jinja_frame *around; /* that of the statement itself: a recursive call begins from it */
 	struct jinja_value *list;   /* a sequence */
 	uint32_t pos;               /* items taken of it */
 	int64_t index0;
 	struct jinja_value *before, *current;
-	struct jinja_value *changed; /* what changed() was last called with */
+	struct jinja_value *changed; /* the argument of the last call of changed() */
 	uint32_t depth0;
 	bool has_finished; /* some turn came to its end: else `else` runs, as in Jinja2 also when each was cut short */
 	struct jinja_scratch *s;

@@ -1,5 +1,5 @@
 /*
- * Operators by Python's rules. Integers are 64 bits wide: what would leave them is an error, not another number.
+ * Operators by Python's rules. Integers are 64 bits wide: a result beyond them is an error, not another number.
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/format.h"

@@ -1,5 +1,5 @@
 /*
- * What both halves of the parser stand on: tokens, nodes, names, failure.
+ * The ground of the parser's halves: tokens, nodes, names, failure.
  */
 #include "daemon/jinja/parse.h"
 

@@ -1,6 +1,6 @@
 /*
  * The parser: literals, expressions, statements. Recursive descent over Jinja2's grammar, which is given at each function;
- * a tree higher than PARSE_HEIGHT_MAX is refused, so that whoever walks it needs no guard of its own.
+ * a tree higher than PARSE_HEIGHT_MAX is refused, so that the walks over it need no guard of their own.
  */
 #ifndef GYRE_DAEMON_JINJA_PARSE_H
 #define GYRE_DAEMON_JINJA_PARSE_H
@@ -30,7 +30,7 @@ struct jinja_node *jinja_parse_unary(struct jinja_parser *p, bool with_filter);
 struct jinja_node *jinja_parse_filters(struct jinja_parser *p, struct jinja_node *of, bool begun);
 /* A name, a literal, or something in brackets. */
 struct jinja_node *jinja_parse_primary(struct jinja_parser *p, bool with_namespace);
-/* What may stand behind n. */
+/* n with the parts behind it. */
 struct jinja_node *jinja_parse_postfix(struct jinja_parser *p, struct jinja_node *n);
 struct jinja_node *jinja_parse_filtered(struct jinja_parser *p, struct jinja_node *n);
 struct jinja_node *jinja_parse_constant(struct jinja_parser *p, enum jinja_kind kind);

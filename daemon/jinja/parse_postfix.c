@@ -1,5 +1,5 @@
 /*
- * What stands behind an operand: attributes, subscripts, calls, filters, tests.
+ * The parts behind an operand: attributes, subscripts, calls, filters, tests.
  */
 #include "daemon/jinja/parse.h"
 

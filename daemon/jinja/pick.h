@@ -1,5 +1,5 @@
 /*
- * What filters ask of each item: an attribute "a.b.0" of it, put in lower case where case does not count.
+ * The part of an item that a filter asks for: an attribute "a.b.0" of it, put in lower case where case does not count.
  */
 #ifndef GYRE_DAEMON_JINJA_PICK_H
 #define GYRE_DAEMON_JINJA_PICK_H

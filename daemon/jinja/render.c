@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What each name means outside the template: the caller's variable, a builtin, or nothing. */
+/* Each name's meaning outside the template: the caller's variable, a builtin, or nothing. */
 static bool globals(struct jinja_scratch *s, const struct jinja *t, const struct jinja_value *vars)
 {
 	s->global = jinja_alloc(s, (t->n_name + 1) * sizeof(*s->global));

@@ -1,5 +1,5 @@
 /*
- * How Python shows values: str() and repr(). What a container shows is nobody's in particular, so it is not the template's.
+ * How Python shows values: str() and repr(). The text of a container is nobody's in particular, so it is not the template's.
  */
 #include "daemon/jinja/build.h"
 #include "daemon/jinja/object.h"

@@ -1,5 +1,5 @@
 /*
- * Filters, tests, methods, and globals are rows of tables: a name, what it takes, and a function. Arguments are bound to the row's
+ * Filters, tests, methods, and globals are rows of tables: a name, its parameters, and a function. Arguments are bound to the row's
  * parameters, by place and by name, before the function is called.
  */
 #ifndef GYRE_DAEMON_JINJA_ROWS_H
@@ -22,7 +22,7 @@ enum jinja_row_flag {
 	ROW_NAMED = 2, /* and any by name */
 };
 
-/* self: what is filtered, tested, or whose method it is. */
+/* self: the value that is filtered or tested, or the owner of the method. */
 typedef struct jinja_value *jinja_row_fn(struct jinja_scratch *s, struct jinja_value *self, struct jinja_args *a);
 
 struct jinja_row {
@@ -38,7 +38,7 @@ const struct jinja_row *jinja_test_row(const char *p, size_t n);
 const struct jinja_row *jinja_method_name(const char *p, size_t n);
 /* A method of this value's type. Refused ones have no function. */
 const struct jinja_row *jinja_method_of(const struct jinja_value *v, const char *p, size_t n);
-/* What a name means where the caller gave nothing; NULL: undefined. */
+/* A name's meaning where the caller gave none; NULL: undefined. */
 struct jinja_value *jinja_builtin(struct jinja_scratch *s, const char *p, size_t n);
 
 /* Binds and calls. NULL: failed. */

@@ -61,7 +61,7 @@ static uint32_t number_of(const struct resolver *r, const char *word)
 	return SYMBOL_NONE;
 }
 
-/* What the scope whose symbols begin at `from` does on entry. */
+/* The scope whose symbols begin at `from`: what it stores on entry. */
 static struct jinja_scope *made(struct resolver *r, uint32_t from)
 {
 	struct jinja_scope *s = jinja_keep(r->t, sizeof(*s));
@@ -210,7 +210,7 @@ static void bind_macro(struct resolver *r, struct jinja_node *n)
 	close_scope(r, was);
 }
 
-/* The body of a statement that opens a scope within the function; what it stores to is looked at first. */
+/* The body of a statement that opens a scope within the function; the names that it stores to are looked at first. */
 static void bind_body(struct resolver *r, struct jinja_node *n)
 {
 	struct place was = open_scope(r, NULL);

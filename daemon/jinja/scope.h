@@ -1,5 +1,5 @@
 /*
- * Names become slots: which variable each name means, and what each variable begins as when its scope is entered, by the rules of
+ * Names become slots: the variable of each name, and the value of each variable when its scope is entered, by the rules of
  * Jinja2's compiler.
  */
 #ifndef GYRE_DAEMON_JINJA_SCOPE_H

@@ -1,5 +1,5 @@
 /*
- * A scratch: one arena that grows upward, the text with its ranges, and the account of what was spent. The three areas are mapped
+ * A scratch: one arena that grows upward, the text with its ranges, and the account of the limits. The three areas are mapped
  * once at their full size and touched as they are needed, so that a generous limit costs address space alone.
  */
 #include "daemon/jinja/value.h"

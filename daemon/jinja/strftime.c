@@ -77,7 +77,7 @@ static int twelve(int hour)
 	return hour % 12 ? hour % 12 : 12;
 }
 
-/* A number with its width and what fills it, as the flag behind '%' says: "-" nothing, "_" blanks, "0" zeros. */
+/* A number with its width and its fill, as the flag behind '%' says: "-" nothing, "_" blanks, "0" zeros. */
 static void number(struct jinja_build *b, int64_t n, int width, char fill, char flag)
 {
 	char text[32];

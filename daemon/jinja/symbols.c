@@ -1,5 +1,5 @@
 /*
- * Jinja2 compiles a template into functions of Python, and what a name means follows from that: a scope (the template, the body of a
+ * Jinja2 compiles a template into functions of Python, and the meaning of a name follows from that: a scope (the template, the body of a
  * for, with, macro, call, filter, or set block) first looks at all names in its own statements, in order, without going into the
  * scopes inside, and decides what each is on entry.
  *
@@ -15,7 +15,7 @@
 
 #include <stdlib.h>
 
-struct seen { /* what a branch did to a name */
+struct seen { /* a branch's change to a name */
 	struct symbol symbol;
 	bool is_new;
 };
@@ -161,7 +161,7 @@ static void note(struct resolver *r, struct branches *b, const struct symbol *s,
 		b->at[b->n++] = (struct seen){ *s, is_new };
 }
 
-/* Takes back what a branch that began at these marks did, and notes it. */
+/* Takes back the changes of a branch that began at these marks, and notes them. */
 static void take_back(struct resolver *r, struct branches *b, uint32_t n, uint32_t n_flip)
 {
 	for (uint32_t i = n; i < r->n; i++)

@@ -1,5 +1,5 @@
 /*
- * What both halves of the resolver share: symbols of the scopes around, and looking at a statement's names.
+ * Shared by both halves of the resolver: symbols of the scopes around, and looking at a statement's names.
  */
 #ifndef GYRE_DAEMON_JINJA_SYMBOLS_H
 #define GYRE_DAEMON_JINJA_SYMBOLS_H
@@ -27,7 +27,7 @@ struct resolver {
 	uint32_t scope;
 	uint16_t depth; /* of functions */
 	struct jinja_function *function;
-	bool soft; /* inside a condition: what is unknown fails only when it is reached */
+	bool soft; /* inside a condition: an unknown row fails only when it is reached */
 	bool failed;
 };
 
@@ -36,7 +36,7 @@ uint32_t symbol_own(const struct resolver *r, uint32_t name);
 void symbol_push(struct resolver *r, uint32_t name, struct jinja_load load, bool stored);
 void symbol_pop_to(struct resolver *r, uint32_t n);
 
-/* What a node's names are in the scope that is open; targets are stored to, or are the scope's parameters. */
+/* Notes a node's names in the scope that is open; targets are stored to, or are the scope's parameters. */
 void symbol_look(struct resolver *r, const struct jinja_node *n);
 void symbol_look_list(struct resolver *r, struct jinja_node *const *list, uint32_t n);
 void symbol_look_param(struct resolver *r, uint32_t name);

@@ -1,5 +1,5 @@
 /*
- * Tests: what may stand behind "is".
+ * Tests: the words behind "is".
  */
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/unicode.h"

@@ -54,7 +54,7 @@ static bool is_last_sigma(struct jinja_scratch *s, const struct jinja_value *v, 
 	return c && jinja_is_cased(c) && !behind;
 }
 
-/* Folding is, but for a few letters, what becomes of capitals made small again. */
+/* Folding is, but for a few letters, the upper case made lower again. */
 static int to_fold(uint32_t c, uint32_t as[3])
 {
 	int n = c == 0x131 ? jinja_to_lower(c, as) : jinja_to_upper(c, as);

@@ -1,5 +1,5 @@
 /*
- * What filters and methods of strings share. Results are slices of their operands where they can be; marks go along.
+ * Shared by filters and methods of strings. Results are slices of their operands where they can be; marks go along.
  */
 #ifndef GYRE_DAEMON_JINJA_TEXT_H
 #define GYRE_DAEMON_JINJA_TEXT_H

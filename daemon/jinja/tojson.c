@@ -1,5 +1,5 @@
 /*
- * json.dumps. Whoever wrote a string, once it is JSON its bytes are nobody's: they are not the template's.
+ * json.dumps. The bytes of JSON are never the template's, whichever side wrote the string.
  */
 #include "daemon/jinja/build.h"
 #include "daemon/jinja/json.h"

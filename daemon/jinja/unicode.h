@@ -1,5 +1,5 @@
 /*
- * What Python's str methods know of characters: classes and case. Bytes that are no character (UTF8_LONE) are in no class and
+ * The classes and cases of characters as Python's str methods have them. Bytes that are no character (UTF8_LONE) are in no class and
  * have no case.
  */
 #ifndef GYRE_DAEMON_JINJA_UNICODE_H
@@ -20,7 +20,7 @@ bool jinja_is_cased(uint32_t c);
 /* Whether a capital sigma looks past it when it asks whether it ends a word. */
 bool jinja_is_skipped(uint32_t c);
 
-/* What c becomes: up to 3 characters; how many. */
+/* c in that case: up to 3 characters. Returns how many. */
 int jinja_to_upper(uint32_t c, uint32_t as[3]);
 int jinja_to_lower(uint32_t c, uint32_t as[3]);
 int jinja_to_title(uint32_t c, uint32_t as[3]);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a lone byte b stands for: no character has that number, and jinja_utf8_put gives the byte back (Python's surrogateescape). */
+/* The number of a lone byte b: no character has it, and jinja_utf8_put gives the byte back (Python's surrogateescape). */
 #define UTF8_LONE 0xdc00u
 
 /* The character at p (n > 0 bytes are there); *len: its bytes. */

@@ -1,5 +1,5 @@
 /*
- * Making values: what jinja.h offers to callers and what the interpreter itself needs.
+ * Making values, for callers (jinja.h) and for the interpreter itself.
  */
 #include "daemon/jinja/value.h"
 

@@ -1,10 +1,10 @@
 /*
- * Values of a rendering, and the scratch that they live in. A value is 24 bytes and what it points to; all of it is in the
+ * Values of a rendering, and the scratch that they live in. A value is 24 bytes and the data that it points to; all of it is in the
  * scratch's arena, or in the template's for constants. Nothing is freed but all at once, nothing is changed once it is visible to
  * a template, but for namespaces, loops, cyclers, joiners, and generators.
  *
  * Failure: a function that makes a value returns NULL, one that answers a question returns false or 0, and the scratch holds the
- * first error (failed()). NULL passes through, so that whoever needs the result looks.
+ * first error (failed()). NULL passes through, so that only the user of the result looks.
  */
 #ifndef GYRE_DAEMON_JINJA_VALUE_H
 #define GYRE_DAEMON_JINJA_VALUE_H
@@ -41,7 +41,7 @@ enum jinja_kind {
 };
 
 enum jinja_flag {
-	JINJA_SAFE = 1,       /* string: markup, so that what is joined to it is escaped */
+	JINJA_SAFE = 1,       /* string: markup, so that a string joined to it is escaped */
 	JINJA_ASCII = 2,      /* string: known to be */
 	JINJA_NOT_ASCII = 4,  /* string: known not to be */
 	JINJA_HINT = 8,       /* undefined: name is the whole message */
@@ -108,7 +108,7 @@ struct jinja_scratch {
 	uint32_t depth, nest, line;
 	int error; /* 0, -EINVAL, -E2BIG */
 	char message[2048];
-	struct jinja_value **global; /* by number of name: what a free name means in this rendering */
+	struct jinja_value **global; /* by number of name: the meaning of a free name in this rendering */
 	const struct jinja *template;
 };
 
