@@ -1,4 +1,4 @@
-/* Connecting, the handshake, and what travels on the socket afterwards: queries and hang-up. */
+/* Connecting, the handshake, and the socket's later uses: queries and hang-up. */
 #include "client/client.h"
 
 #include "shm/doorbell.h"
@@ -95,7 +95,7 @@ static int send_hello(struct gyre *g, const struct gyre_params *p)
 		hello.cq_entries = p->cq_entries;
 		hello.arena_bytes = p->arena_bytes;
 	}
-	/* A daemon that refuses before reading has closed its end: what it said is still to be read. */
+	/* A daemon that refuses before reading has closed its end: its answer is still to be read. */
 	if (send(g->socket_fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	return 0;

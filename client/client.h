@@ -15,7 +15,7 @@ struct gyre {
 	int socket_fd, event_fd;
 	uint64_t spin_ns;
 	bool has_hung_up;     /* the socket said so, once and for all */
-	uint32_t parked_idle; /* what `parked` is outside gyre_wait_cqe: spin, or socket after gyre_event_fd */
+	uint32_t parked_idle; /* the value of `parked` outside gyre_wait_cqe: spin, or socket after gyre_event_fd */
 
 	uint32_t sq_tail; /* next entry to hand out; published: *sq_tail of the region */
 	uint32_t sq_submitted;

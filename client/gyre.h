@@ -12,7 +12,7 @@
  *	}
  *
  * A struct gyre belongs to one thread at a time. Functions return 0 or a count, or -errno; none prints, exits or retries.
- * What entries and completions mean stands in <gyre/abi.h> and gyre(7).
+ * The meaning of entries and completions stands in <gyre/abi.h> and gyre(7).
  */
 #ifndef GYRE_H
 #define GYRE_H
@@ -61,7 +61,7 @@ struct gyre_chat {
  * else the daemon's own refusal. p->error then says what to do.
  */
 int gyre_connect(struct gyre **g, const char *path, const struct gyre_params *p);
-/* Ends the session: the daemon cancels what still runs. Accepts NULL. */
+/* Ends the session: the daemon cancels requests that still run. Accepts NULL. */
 void gyre_close(struct gyre *g);
 /* Facts about the session; never fails. */
 void gyre_info(const struct gyre *g, struct gyre_info *info);

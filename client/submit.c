@@ -60,7 +60,7 @@ void gyre_unget_sqe(struct gyre *g)
 	if (g->sq_tail == g->sq_submitted)
 		return;
 	g->sq_tail--;
-	if (g->sq_tail == g->sq_submitted) /* before that, whose bytes they are is not known */
+	if (g->sq_tail == g->sq_submitted) /* before that, no entry is known to own them */
 		g->arena_alloc = arena_submitted(g);
 }
 

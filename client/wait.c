@@ -147,7 +147,7 @@ int gyre_event_clear(struct gyre *g)
 		n = recv(g->socket_fd, byte, sizeof(byte), MSG_DONTWAIT);
 	} while (n > 0 || (n < 0 && errno == EINTR));
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-		fence(); /* before the caller's peek: what arrives later sends another message */
+		fence(); /* before the caller's peek: a completion that arrives later sends another message */
 		return 0;
 	}
 	g->has_hung_up = true;

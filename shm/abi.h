@@ -52,7 +52,7 @@ enum gyre_op {
 #define GYRE_SQE_TOKENS      0x01u /* data is u32 token ids, not text */
 #define GYRE_SQE_CHAT        0x02u /* data is chat messages: struct gyre_message … */
 #define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised; with CHAT: in the messages, too */
-#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended; what a chat template writes stays */
+#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended; one that a chat template writes stays */
 #define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character, but for GYRE_CQE_HALF */
 #define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
 #define GYRE_SQE_FLAGS       0x3fu
@@ -153,8 +153,8 @@ struct gyre_cqe {
 	uint64_t time_ns; /* CLOCK_MONOTONIC when the token was sampled */
 	uint8_t bytes[GYRE_CQE_INLINE_BYTES];
 };
-/* Bytes of a token that one completion has no room for follow in further ones with token -1, as does at the end what was held
- * back for a stop string that did not come. All bytes of a stream, in order, are those of its completions, the last one's too.
+/* Bytes of a token that one completion has no room for follow in further ones with token -1; so do, at the end, the bytes held back
+ * for a stop string that did not come. The bytes of all completions in order, the last one's too, are the bytes of the stream.
  * TOKENIZE completes in pieces: res = ids in this piece, u32[res] at the start of the result slot (GYRE_CQE_EXT); the last has no MORE.
  * SCORE: one completion a continuation token like GENERATE's, then the last: logprob = their sum. */
 
@@ -198,7 +198,7 @@ struct abi_hello {
 	uint32_t magic, version;
 	uint64_t layout_hash;
 	uint32_t sq_entries, cq_entries; /* powers of two; 0: default 64 / 256 */
-	uint32_t arena_bytes;            /* 0: what the longest prompt of the context takes, at least 1 MiB */
+	uint32_t arena_bytes;            /* 0: enough for the longest prompt of the context, at least 1 MiB */
 	uint32_t reserved[5];
 };
 

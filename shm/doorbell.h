@@ -20,7 +20,7 @@ uint64_t doorbell_now_ns(void); /* CLOCK_MONOTONIC */
 void doorbell_arm(struct abi_daemon_page *daemon);
 /* Daemon, awake again. */
 void doorbell_disarm(struct abi_daemon_page *daemon);
-/* Daemon, after cq_producer_commit. What it had said of itself, GYRE_PARKED_*: if SOCKET, the caller sends it one byte. */
+/* Daemon, after cq_producer_commit. Returns the client's `parked`, GYRE_PARKED_*: if SOCKET, the caller sends it one byte. */
 int doorbell_wake_client(const struct abi_client_page *client, struct abi_daemon_page *daemon);
 
 /* Client, after the store-release of sq_tail: does the daemon sleep? */

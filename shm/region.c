@@ -127,7 +127,7 @@ int region_create(struct region *r, const struct region_layout *l)
 		region_deinit(r);
 		return res;
 	}
-	/* What users say and are told is in nobody's core dump. */
+	/* Prompts and answers are in nobody's core dump. */
 	madvise(r->client, r->client_mapped, MADV_DONTDUMP);
 	madvise(r->daemon, l->daemon_bytes, MADV_DONTDUMP);
 	publish_layout(r->daemon, l);

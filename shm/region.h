@@ -53,13 +53,13 @@ int region_attach(struct region *r, int client_fd, int daemon_fd);
  */
 int region_read_arena(const struct region *r, uint32_t off, void *to, uint32_t n);
 
-/* Daemon: what a session of this layout may take of its memory and the client's. */
+/* Daemon: the bytes that a session of this layout may take, of its memory and the client's. */
 static inline uint64_t region_bytes(const struct region_layout *l)
 {
 	return (uint64_t)l->client_bytes + l->daemon_bytes;
 }
 
-/* Unmap and close what there is. Accepts a half-built region. */
+/* Unmap and close. Accepts a half-built region. */
 void region_deinit(struct region *r);
 
 static inline struct gyre_sqe *region_sqe(const struct region *r)

@@ -73,8 +73,9 @@ void cq_producer_init(struct cq_producer *q, const struct region *r)
 
 int cq_producer_space(struct cq_producer *q)
 {
-	uint32_t head = load_acquire(q->shared_head);    /* pairs with the store-release in gyre_cqe_seen */
-	uint32_t offered = load_relaxed(q->shared_tail); /* our own word: what is reserved only can't have been seen */
+	uint32_t head = load_acquire(q->shared_head); /* pairs with the store-release in gyre_cqe_seen */
+	uint32_t offered = load_relaxed(
+		q->shared_tail); /* our own word: the client can't have seen entries that are only reserved */
 
 	/* The head moves from the last one seen towards what we have published, never back and never past it. */
 	if (head - q->head > offered - q->head)
