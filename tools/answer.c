@@ -91,7 +91,7 @@ void answer_take_why(const struct gyre *g, const struct gyre_cqe *cqe, char *why
 	snprintf(why, n, "%.*s", (int)n_byte, bytes ? (const char *)bytes : "");
 }
 
-/* What a completion adds to the text: half a character, in which the answer ended, as the sign for one that is none. */
+/* Adds a completion's bytes to the text. Half a character, in which the answer ended, becomes U+FFFD. */
 static int take_text(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
 {
 	size_t n;

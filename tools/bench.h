@@ -13,7 +13,7 @@
 struct bench_limits {
 	struct limits k;
 	struct team *team;
-	const struct pool *pool; /* what is read: the weights, or `own` where they nearly fit the caches */
+	const struct pool *pool; /* the memory that is read: the weights, or `own` where they nearly fit the caches */
 	struct pool own;
 	size_t bytes;       /* of it that are read */
 	uint32_t n_turn, n; /* turns to come at most; taken */
@@ -26,7 +26,7 @@ struct bench_roof {
 	char read_way[48];
 };
 
-/* What it was at one moment, for what was timed just before or after. */
+/* The limits at one moment, to judge a time taken just before or after. */
 struct bench_moment {
 	double read_gbps, peak_gmacs;
 };
@@ -61,13 +61,14 @@ double bench_reduce_ns(const struct team_figures *f, uint32_t n, double *latency
 /* Round trips in ns between two pinned threads: of a cache line (a store there, a store back), and of two eventfds. */
 double bench_pingpong_ns(int cpu_a, int cpu_b);
 double bench_eventfd_ns(int cpu_a, int cpu_b);
-/* From an eventfd's write until what it woke, on a core that had nothing to do for idle_s, has answered by a store. A core that idles
- * for long wakes slowly, in a virtual machine above all. */
+/* From an eventfd's write until the thread that it woke has answered by a store, on a core that had nothing to do for idle_s. A core
+ * that idles for long wakes slowly, in a virtual machine above all. */
 double bench_wake_ns(int cpu_a, int cpu_b, double idle_s);
 
 /* Pin the calling thread. 0 or -errno. */
 int bench_pin(int cpu);
-/* What the caller, being the first worker, runs on: the layout's first CPU, or where that pins nothing all there were at first. */
+/* Moves the caller, which is the first worker, to the layout's first CPU, or, if the layout pins nothing, to the process's original CPU
+ * mask. */
 void bench_seat(const struct layout *l);
 /* n workers on n_node nodes (layout_make: 0 is the default of either), pinned to a core each where there are as many; the caller
  * is the first, and seated. */

@@ -1,6 +1,6 @@
 /*
  * `gyre bench layouts`: decode of one model by teams of several layouts, in one process. Between processes their pages differ, and
- * within one run too: so every round opens all of them anew and takes them in turns, and what is judged are the rounds' ratios.
+ * within one run too: so every round opens all of them anew and takes them in turns, and the rounds' ratios are judged.
  */
 #include "tools/tool.h"
 

@@ -87,7 +87,7 @@ void bench_limits_close(struct bench_limits *l)
 struct job {
 	struct bench_limits *l;
 	struct way way;
-	int n_worker;           /* who multiplies; the others wait */
+	int n_worker;           /* the workers that multiply; the others wait */
 	double rate[TEAM_MAX];  /* multiply-adds a second */
 	uint64_t sum[TEAM_MAX]; /* keeps the loads alive */
 };

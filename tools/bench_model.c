@@ -17,7 +17,7 @@
 #define SWEEP_DEPTH 16u
 #define PAIRS       16u /* steps of one token a repetition, for their share of the read bandwidth */
 
-/* Of a step, medians: its time, that over the time of the first of --rows, and that over what the higher roof allows. */
+/* Medians of a step: its time; its time over that of the first of --rows; its time over the higher roof's. */
 enum figure { SECONDS, TO_FIRST, TO_ROOF, N_FIGURES };
 
 struct point {
@@ -86,8 +86,8 @@ static double prefill_gmacs(const struct bench *b, const struct args *a, double 
 }
 
 /*
- * The limits around what was timed since the last call: a host's memory changes its speed within a second, and its neighbours that of
- * the cores, so a figure is judged by the limits on both sides of it and not by the run's.
+ * The limits around everything timed since the last call: a host's memory changes its speed within a second, and its neighbours change
+ * that of the cores, so a figure is judged by the limits on both sides of it and not by the run's.
  */
 static struct bench_moment beside(struct bench *b)
 {
@@ -98,7 +98,7 @@ static struct bench_moment beside(struct bench *b)
 				      (before.peak_gmacs + b->moment.peak_gmacs) / 2 };
 }
 
-/* What the higher of the two roofs allows a step of n rows with n_logit logits. */
+/* The time of a step of n rows with n_logit logits by the higher of the two roofs. */
 static double roof_s(const struct bench *b, const struct bench_moment *m, uint32_t n, uint32_t n_logit)
 {
 	double read = (double)bench_step_bytes(&b->run, 0) / (m->read_gbps * 1e9);

@@ -1,5 +1,5 @@
 /*
- * `gyre bench ring`: what the rings add. The daemon's leader is pinned to the first core, we take the second, and the bare
+ * `gyre bench ring`: the time that the rings add. The daemon's leader is pinned to the first core, we take the second, and the bare
  * cache-line and eventfd round trips run between the same two, and the wake-up of a core as idle as the daemon's. Answers are judged by their ratios.
  */
 #include "tools/tool.h"
@@ -29,7 +29,7 @@ struct figures {
 	struct steps stream; /* where the daemon's time went meanwhile */
 };
 
-/* Submit what was prepared and take its last completion. Seconds until the first one, or -errno. */
+/* Submit the prepared entry and take its last completion. Seconds until the first one, or -errno. */
 static double round_trip(struct gyre *g, uint64_t *step_ns)
 {
 	const struct gyre_cqe *cqe;

@@ -64,7 +64,7 @@ void bench_run_close(struct bench_run *b)
 	free(b->block);
 }
 
-/* Rows [n_past, n_past + n_row) of each of n_seq sequences; logits of what reaches n_token. */
+/* Rows [n_past, n_past + n_row) of each of n_seq sequences; logits of the rows that reach n_token. */
 static void step(struct bench_run *b, uint32_t n_seq, uint32_t n_past, uint32_t n_row, uint32_t n_token)
 {
 	b->request.n_token = b->request.n_prompt = n_token;

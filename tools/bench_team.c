@@ -1,7 +1,7 @@
 /*
- * `gyre bench team`: what it costs the workers to meet, and the nodes to add up their partial sums, beside a cache line's way
- * there and back between the first two cores. An all-reduce here is what a step does: each node's workers leave new partial
- * sums, all meet, and each adds them up to an x of its own, or (reduce_is_own) its share of one x, all meet, and each reads it.
+ * `gyre bench team`: the time of a barrier, and of adding up the nodes' partial sums, beside the round trip of a cache line between
+ * the first two cores. An all-reduce is that of a step: each node's workers leave new partial sums and all meet; then each worker adds
+ * them up to an x of its own (reduce_is_own), or adds up its share of one x, all meet again, and each reads it.
  */
 #include "tools/tool.h"
 
@@ -66,7 +66,7 @@ static double run_ns(struct team *t, uint32_t n)
 	return (now_s() - begin) * 1e9 / n;
 }
 
-/* The worker's share of what a product would write: lines of the worker's own. */
+/* The worker's share of a product's output: lines of the worker's own. */
 static void leave_sums(const struct job *j, const struct team_node *node, int worker)
 {
 	size_t begin, end;
@@ -107,7 +107,7 @@ static void all_reduce(void *arg, int worker)
 		double begin;
 
 		leave_sums(j, node, worker);
-		team_barrier(j->team, worker); /* all sums are there: what comes now is the all-reduce */
+		team_barrier(j->team, worker); /* all sums are there: the all-reduce begins */
 		begin = now_s();
 		team_barrier(j->team, worker);
 		add_up(j, worker);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAT_BYTES 131072u /* of the messages: what a context of 8192 takes */
+#define CHAT_BYTES 131072u /* of the messages: a context of 8192 takes as many */
 
 struct bench_file {
 	struct gguf *g;

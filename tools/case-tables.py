@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes daemon/jinja/unicode_class.h and unicode_case.h: what this Python's str methods say of characters past ASCII and below."""
+"""Writes daemon/jinja/unicode_class.h and unicode_case.h: the answers of this Python's str methods for characters past ASCII and below."""
 import pathlib
 import sys
 import unicodedata

@@ -68,7 +68,7 @@ static int pack(const struct talk *t, struct gyre_chat *c)
 	return r;
 }
 
-/* Asks with what has been said so far; forgets the oldest turns until it fits. 0 or -errno. */
+/* Asks with the conversation so far; forgets the oldest turns until it fits. 0 or -errno. */
 static int ask(struct link *l, const struct args *a, struct talk *t, struct answer *r)
 {
 	for (;;) {
@@ -242,7 +242,7 @@ static int talk(struct link *l, const struct args *a, char *variables, struct ed
 
 int chat_main(const struct args *a)
 {
-	struct editor *editor = editor_open(stdout, !a->no_history); /* first: what is typed meanwhile is not cut */
+	struct editor *editor = editor_open(stdout, !a->no_history); /* first: lines typed meanwhile are not cut */
 	struct link l;
 	char *variables = NULL;
 	int code = variables_make(a, &variables);

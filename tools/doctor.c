@@ -1,4 +1,4 @@
-/* What of this host slows gyre down, and the command that mends it. Reads /proc and /sys; changes nothing. */
+/* Finds the settings of this host that slow gyre down, and names the command that mends each. Reads /proc and /sys; changes nothing. */
 #include "tools/tool.h"
 
 #include "daemon/machine/layout_text.h"

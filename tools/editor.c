@@ -175,7 +175,7 @@ static bool ends_paste(const struct editor *e)
 	return e->n_paste >= N_PASTE_END && !wmemcmp(e->paste + e->n_paste - N_PASTE_END, PASTE_END, N_PASTE_END);
 }
 
-/* Bound to what a terminal puts in front of a paste. */
+/* Bound to the mark that a terminal puts in front of a paste. */
 static unsigned char take_paste(EditLine *el, int first)
 {
 	struct editor *e;
@@ -197,7 +197,7 @@ static unsigned char take_paste(EditLine *el, int first)
 	return CC_REFRESH;
 }
 
-/* Neither cut nor shown meanwhile: what is typed while a model loads or an answer runs waits for the next prompt. */
+/* Lines typed while a model loads or an answer runs are neither cut nor shown: they wait for the next prompt. */
 static void be_quiet(const struct editor *e)
 {
 	struct termios t = e->cooked;

@@ -1,9 +1,9 @@
 /*
- * Lines typed at a terminal: libedit's emacs keys (or what ~/.editrc says), UTF-8, history over sessions. The only file that includes
- * its header. A paste that the terminal brackets is text, line ends and all, until Enter is pressed; and nothing is cut, since
+ * Lines typed at a terminal: libedit's emacs keys (or those of ~/.editrc), UTF-8, history over sessions. Only editor.c includes
+ * libedit's header. A paste that the terminal brackets is text, line ends and all, until Enter is pressed; and nothing is cut, since
  * the kernel's line of 4,095 bytes is never used, not while an answer runs either.
  *
- * One at a time. Its signals: SIGWINCH, and SIGTSTP while it reads; a Ctrl-C is left to whoever catches SIGINT.
+ * One at a time. Its signals: SIGWINCH, and SIGTSTP while it reads; a Ctrl-C is left to the program's own handler of SIGINT.
  */
 #ifndef GYRE_TOOLS_EDITOR_H
 #define GYRE_TOOLS_EDITOR_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Where lines are not edited here, the kernel does it, and drops what is beyond so many bytes: it shows by a line of that length. */
+/* Where this file edits no lines, the kernel does, and drops the bytes beyond so many: a line of just that length shows it. */
 #define TTY_LINE_MAX 4095
 /* Says so. TOOL_FAILED. */
 int editor_refuse_cut(void);

@@ -39,7 +39,7 @@ int history_path(char *path, size_t n)
 	return (size_t)len >= n ? -ENAMETOOLONG : make_folders(path);
 }
 
-/* A message a line: what is not a printable ASCII character, and the backslash, stands as \ooo (vis(3)). */
+/* A message a line: every byte but printable ASCII, and the backslash, stands as \ooo (vis(3)). */
 static void write_message(FILE *f, const char *message)
 {
 	for (const unsigned char *p = (const unsigned char *)message; *p; p++)

@@ -1,5 +1,5 @@
-/* Where what was typed is kept: $XDG_STATE_HOME/gyre/history, readable for its owner alone. Each message is appended at once, so that
- * two sessions lose nothing of each other's; what grew too long is cut when it is read. */
+/* The history of typed messages: $XDG_STATE_HOME/gyre/history, readable for its owner alone. Each message is appended at once, so that
+ * two sessions lose nothing of each other's; a file that grew too long is cut when it is read. */
 #ifndef GYRE_TOOLS_HISTORY_H
 #define GYRE_TOOLS_HISTORY_H
 

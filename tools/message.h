@@ -1,6 +1,6 @@
 /*
  * Lines -> one message. A line that ends in \ goes on with the next; """ at its beginning opens a block of lines that """ at the end
- * of one closes. What was pasted in one piece is one line here, whatever line ends it has in it.
+ * of one closes. A paste in one piece is one line here, whatever line ends it has in it.
  */
 #ifndef GYRE_TOOLS_MESSAGE_H
 #define GYRE_TOOLS_MESSAGE_H

@@ -1,6 +1,6 @@
 /*
- * What a chat is made of, from files and options: the template's variables, and messages as OpenAI's JSON has them, which become
- * the chat data of the rings. JSON is taken apart here; what the daemon gets is text, and members that it need not understand.
+ * The parts of a chat, from files and options: the template's variables, and messages as OpenAI's JSON has them, which become the chat
+ * data of the rings. JSON is taken apart here; the daemon gets text, and members that it need not understand.
  */
 #include "tools/tool.h"
 
@@ -65,7 +65,7 @@ static int set_tools(json_t *v, const char *path)
 	return json_object_set_new(v, "tools", tools) == 0 ? TOOL_OK : fail(TOOL_FAILED, "no memory for the tools");
 }
 
-/* More: what --messages brought. */
+/* The variables of --messages as well. */
 static int collect_variables(const struct args *a, json_t *v)
 {
 	int code = TOOL_OK;
@@ -201,7 +201,7 @@ static int append_all(struct gyre_chat *c, json_t *list)
 	return code;
 }
 
-/* The file of --messages: *list, and what a whole request says beside it. */
+/* The file of --messages: *list, and the variables of a whole request beside it. */
 static int load_messages(const char *path, json_t **file, json_t **list, json_t *variables)
 {
 	static const char *const beside[] = { "tools", "documents" };

@@ -25,8 +25,8 @@ struct row {
 };
 
 #define AT(f)      offsetof(struct args, f)
-#define OPTION_ROW 256 /* what getopt returns for rows[0] */
-#define OPERAND    1   /* and for what is no option */
+#define OPTION_ROW 256 /* getopt's value for rows[0] */
+#define OPERAND    1   /* and for an operand */
 
 static const struct row rows[] = {
 	{ OPT_MODEL, "model", 'm', "FILE",
@@ -240,7 +240,7 @@ static const struct row *find_row(const struct verb *v, int o)
 	return NULL;
 }
 
-/* Where else the option is known, NULL: nowhere; and what it may have been meant for. */
+/* Says whether another verb knows the option, or else which option may have been meant. */
 static int refuse_unknown(const struct verb *v, const char *name, size_t n)
 {
 	struct nearest near;
@@ -262,7 +262,7 @@ static int refuse_unknown(const struct verb *v, const char *name, size_t n)
 		    v->name);
 }
 
-/* What getopt did not take; word: what it has just stepped over, unless that is a cluster of letters. */
+/* An option that getopt did not take. word: the argument that getopt has just stepped over, unless that is a cluster of letters. */
 static int refuse_option(const struct verb *v, int o, const char *word)
 {
 	bool is_long = !strncmp(word, "--", 2);
@@ -297,7 +297,7 @@ int args_parse(struct args *a, const struct verb *v, int argc, char **argv)
 
 	memset(a, 0, sizeof(*a));
 	list_options(v, list, letters);
-	a->word = argv; /* getopt is past what is written over */
+	a->word = argv; /* getopt is past the words that are written over */
 	optind = 0;
 	opterr = 0;
 	while (r == TOOL_OK && (o = getopt_long(argc, argv, letters, list, NULL)) != -1) {

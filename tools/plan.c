@@ -1,6 +1,6 @@
 /*
- * What gyred would do on a host, without doing it: the topology that the kernel shows, and the threads and nodes that follow. --root
- * takes another machine's tree of /proc and /sys.
+ * The layout that gyred would take on a host: the topology that the kernel shows, and the threads and nodes that follow. --root takes
+ * another machine's tree of /proc and /sys.
  */
 #include "tools/plan.h"
 

@@ -1,5 +1,5 @@
 /*
- * `gyre plan -m FILE`: how a model is divided between nodes, and what that would bring here. The prediction is arithmetic on
+ * `gyre plan -m FILE`: how a model is divided between nodes, and the gain by it here. The prediction is arithmetic on
  * figures of this run: a step reads the weights of the fullest node at the bandwidth of a node, and pays for two exchanges a
  * layer and five barriers, which several nodes pass in more rounds. Exchanges between more than two nodes have a barrier more.
  */
@@ -88,7 +88,7 @@ static int rounds(uint32_t n)
 	return k;
 }
 
-/* All exchanges of a step, in us: n_row rows of x, of whose floats a node fetches 2 (n - 1) / n from the others (reduce_is_own). */
+/* All exchanges of a step, in us: n_row rows of x. A node fetches 2 (n - 1) / n of their floats from the others (reduce_is_own). */
 static double exchange_us(const struct plan *p, const struct shape *s, const struct figures *f, double n_row)
 {
 	double latency, one_row = bench_reduce_ns(&f->team, p->shape.n_embd, &latency) - latency, n = p->n_node;
@@ -118,7 +118,7 @@ static struct prediction predict(const struct plan *p, const struct shape *s, co
 	return r;
 }
 
-/* What a step of n_row rows takes a node: reading or multiplying, whichever is longer. */
+/* A node's time for so many bytes and multiply-adds: reading or multiplying, whichever is longer. */
 static double roof_us(const struct figures *f, double bytes, double macs)
 {
 	double read = bytes / f->node_gbps * 1e-3, mul = macs / f->node_gmacs * 1e-3;

@@ -86,7 +86,7 @@ static void end_gyred(const struct private_daemon *p, pid_t gyred)
 	rmdir(p->dir);
 }
 
-/* The tool's streams are not ours to hold open: who reads its output waits for their end. */
+/* The tool's streams are not ours to hold open: a reader of its output waits for their end. */
 static void keep(const struct private_daemon *p, const struct args *a, int tool_fd)
 {
 	struct pollfd f[2] = { { .fd = tool_fd, .events = POLLIN }, { .events = POLLIN } };
@@ -97,7 +97,7 @@ static void keep(const struct private_daemon *p, const struct args *a, int tool_
 	setpgid(0, 0);
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		dup2(null, fd);
-	sigfillset(&child); /* whoever ends the tool's session ends the tool; we have work left then */
+	sigfillset(&child); /* a signal to the tool's session ends the tool; we have work left then */
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);

@@ -98,7 +98,7 @@ static int read_typed(char **text, size_t *n)
 	return 130;
 }
 
-/* --messages needs a chat: nothing else knows what a message is. */
+/* --messages needs a chat: nothing else has messages. */
 static int check(const struct args *a, const struct link *l)
 {
 	if (!a->messages)

@@ -86,7 +86,7 @@ void steps_add(struct steps *sum, const struct steps *s)
 		sum->barrier_ns[i] += s->barrier_ns[i];
 }
 
-/* Readings scale the same ticks by a clock read anew, so what has not moved may seem to have run backwards by a little. */
+/* Readings scale the same ticks by a clock read anew, so a part that has not moved may seem to have run backwards by a little. */
 static double grown(double now, double before)
 {
 	return now > before ? now - before : 0;

@@ -9,16 +9,16 @@ struct steps {
 	struct profile_sum leader;
 	uint32_t n_layer;
 	int n_worker;
-	double barrier_ns[TEAM_MAX]; /* what each worker waited at barriers */
+	double barrier_ns[TEAM_MAX]; /* each worker's wait at barriers */
 };
 
 /* A daemon's statistics. NULL: *code is the exit code, and why was printed. */
 json_t *stats_query(struct gyre *g, int *code);
-/* What its steps took since it started. An exit code; what failed was printed. */
+/* The time of a daemon's steps since it started. An exit code; an error was printed. */
 int steps_query(struct gyre *g, struct steps *s);
 void steps_read(struct steps *s, const struct team *t, uint32_t n_layer);
 void steps_add(struct steps *sum, const struct steps *s);
-/* What came since. Nothing becomes negative; counters of a daemon that has started anew since then are its own. */
+/* Leaves the time since `since`. Nothing becomes negative; the counters of a daemon that has started anew stay as they are. */
 void steps_subtract(struct steps *s, const struct steps *since);
 /* Idle time is no part of a step. Where none was made: says so, and null in JSON for each figure of it. */
 void steps_print(const struct steps *s);

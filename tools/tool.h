@@ -1,5 +1,5 @@
 /*
- * What the verbs of `gyre` share: the options, the link to a daemon, an answer as it streams, and printing.
+ * Shared by the verbs of `gyre`: the options, the link to a daemon, an answer as it streams, and printing.
  * A verb's main returns an exit code; the program is single-threaded but for `bench`.
  */
 #ifndef GYRE_TOOLS_TOOL_H
@@ -49,7 +49,7 @@ enum option_bit {
 	OPT_NO_HISTORY = 1u << 30,
 };
 
-/* Past what an enum holds. */
+/* Bits beyond an enum's. */
 #define OPT_TEMPLATE_ARG  (1ull << 32)
 #define OPT_THINK         (1ull << 33)
 #define OPT_NO_THINK      (1ull << 34)
@@ -84,7 +84,7 @@ struct args {
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat;
 	int n_word;
-	char **word; /* what is left: the operands */
+	char **word; /* the operands */
 };
 
 struct verb {
@@ -102,7 +102,7 @@ int args_parse(struct args *a, const struct verb *v, int argc, char **argv);
 /* A gyred of our own, on a socket in a 0700 directory; it ends with this process whatever happens. */
 struct private_daemon {
 	int pid;              /* the keeper; 0: none */
-	int alive_fd, log_fd; /* its hold on us, and what gyred has to say */
+	int alive_fd, log_fd; /* its hold on us, and gyred's log */
 	char dir[256], socket[300];
 };
 
@@ -119,10 +119,10 @@ struct link {
 	struct private_daemon daemon;
 };
 
-/* To the daemon of --socket or the usual one; else a private one on --model. An exit code; what failed was printed. */
+/* To the daemon of --socket or the usual one; else a private one on --model. An exit code; an error was printed. */
 int link_open(struct link *l, const struct args *a);
 void link_close(struct link *l);
-/* What a request's negative errno means, and what to do about it; valid until the next call. */
+/* The meaning of a request's negative errno, and the remedy; valid until the next call. */
 const char *link_explain(const struct link *l, int res);
 
 /* ---- answer.c ---- */
@@ -157,11 +157,11 @@ bool answer_take_interrupt(void);
 
 /* ---- messages.c ---- */
 
-/* The variables of --tools, --template-arg, --think: *json is NULL or a JSON object's text, the caller's. An exit code; what failed was printed. */
+/* The variables of --tools, --template-arg, --think: *json is NULL or a JSON object's text, the caller's. An exit code; an error was printed. */
 int variables_make(const struct args *a, char **json);
 /*
- * Chat data of all that: variables, --system, the conversation of --messages, and text[n] as a question, NULL: none. The caller
- * frees c->data. An exit code; what failed was printed.
+ * Chat data of variables, --system, the conversation of --messages, and text[n] as a question, NULL: none. The caller
+ * frees c->data. An exit code; an error was printed.
  */
 int messages_make(const struct args *a, const char *text, size_t n, struct gyre_chat *c);
 

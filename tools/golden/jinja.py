@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/jinja/: what Jinja2, in the environment that transformers makes of it, renders.
+"""Writes tests/golden/jinja/: the output of Jinja2 in the environment that transformers makes of it.
 
   rows.txt          expressions and statements, a JSON array a line: [template, with variables?, rendered?, text]
   conversations.txt [name, variables]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What llama.cpp makes of metadata that change numbers: tests/golden/keys_*.bin.
+"""Logits by llama.cpp under metadata that change numbers: tests/golden/keys_*.bin.
 
 Each case is tests/golden/llama_plain.gguf with more keys in front, put there as the test does it (test_keys.c), so that the
 model is kept once. The .bin files have the form of logits.py's. Needs: xllamacpp (llama.cpp as one library),

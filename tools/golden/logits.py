@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tiny random models of each architecture and what transformers makes of them: tests/golden/<architecture>_*.{gguf,bin}.
+"""Tiny random models of each architecture and their logits by transformers: tests/golden/<architecture>_*.{gguf,bin}.
 
 The models are small enough to commit, and each one has something the others lack: grouped-query attention, tied
 embeddings, a way to stretch the rotary frequencies, biases, norms of heads. Weights are random but fixed (seed); F16 files hold values that are

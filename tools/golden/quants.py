@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the gguf package makes of blocks of every type that gyre reads: tests/golden/quants.bin. And a GGUF file with a tensor
+"""Blocks of every type that gyre reads, and their values by the gguf package: tests/golden/quants.bin. And a GGUF file with a tensor
 of each type, to fuzz the reader with: tests/fuzz/corpus/gguf/tensor_types.gguf.
 
 Blocks are random bits with ordinary, huge, tiny (subnormal) and negative scales, and all bits set or clear; every E8M0

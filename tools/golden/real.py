@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/real.bin and real.txt: what others make of the default model.
+"""Writes tests/golden/real.bin and real.txt: the default model's predictions and perplexity by others.
 
 real.bin: the first N_TOK tokens of tests/golden/ppl.txt, and at every STRIDE-th position the TOP most probable next tokens
 with their log-probabilities, by transformers on the weights dequantized to f32 (the whole distribution would be 50 MB):

@@ -129,7 +129,7 @@ class Kind:
         return self.llama.ids(text)
 
     def asks(self, text):
-        """Whether gyre means to give what the reference gives; README.md of daemon/text says where it does not."""
+        """Whether gyre means to give the ids of the reference; LOG.md of daemon/text says where it does not."""
         return is_utf8(text)
 
 
