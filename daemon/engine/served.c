@@ -84,8 +84,8 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 	gguf_name(w->gguf, s->name, sizeof(s->name));
 	if (gguf_n_file(w->gguf) > 1)
 		snprintf(files, sizeof(files), " from %u files", gguf_n_file(w->gguf));
-	log_info("model: %s%s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name, files,
-		 (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
+	log_info("model: %s%s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name,
+		 files, (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
 		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
 	return pool_check(w->pool, w->plan.n_node, "weights", e);
 }
