@@ -1,10 +1,7 @@
 #include "daemon/model/attention.h"
 
-#include "daemon/model/block.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
-
-#include <math.h>
 
 /* Query heads of one KV head that go into one call. */
 static uint32_t heads_per_set(const struct hparams *hp)
@@ -65,8 +62,7 @@ struct kv_mem attention_kv(const struct model *m, const struct node *n)
 				.part_bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
 }
 
-/* K, or V, of one of a node's KV heads in block 0. */
-static uint8_t *part_at(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
+uint8_t *attention_part(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
 {
 	size_t part = 2 * ((size_t)layer * n->n_head_kv + head_kv) + is_v;
 
@@ -79,7 +75,7 @@ void attention_store(const struct model *m, const struct node *n, uint32_t layer
 	const struct batch *b = m->batch;
 	int dim = (int)m->hp.head_dim;
 	size_t bytes = kv_part_bytes(m->kv_type, dim);
-	uint8_t *k0 = part_at(m, n, layer, head_kv, false), *v0 = part_at(m, n, layer, head_kv, true);
+	uint8_t *k0 = attention_part(m, n, layer, head_kv, false), *v0 = attention_part(m, n, layer, head_kv, true);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
 		const struct batch_seq *s = &b->seq[b->row_seq[r]];
@@ -89,169 +85,4 @@ void attention_store(const struct model *m, const struct node *n, uint32_t layer
 		m->k->kv_store[m->kv_type](k0 + at, v0 + at, k + (size_t)r * m->qkv_stride,
 					   v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), dim);
 	}
-}
-
-struct pair {
-	const struct node *node;
-	const struct attn_group *group;
-	const struct head_set *set;
-};
-
-static struct pair pair_at(const struct model *m, const struct node *n, uint32_t i)
-{
-	return (struct pair){ n, &m->group[i / n->n_set], &n->set[i % n->n_set] };
-}
-
-/* One chunk of a pair, and where its partial result goes. */
-struct item {
-	struct pair pair;
-	uint32_t chunk;
-	const struct partial *to;
-};
-
-static struct attn_kv item_kv(const struct model *m, const struct item *it, uint32_t layer)
-{
-	const struct pair *pr = &it->pair;
-	int dim = (int)m->hp.head_dim;
-
-	return (struct attn_kv){ .k = part_at(m, pr->node, layer, pr->set->head_kv, false),
-				 .v = part_at(m, pr->node, layer, pr->set->head_kv, true),
-				 .block_stride = kv_part_bytes(m->kv_type, dim),
-				 .blocks = m->batch->seq[pr->group->seq].block,
-				 .head_dim = dim };
-}
-
-/* The end of an item's positions: of its chunk, or of what its last row sees. */
-static int32_t item_end(const struct model *m, const struct item *it)
-{
-	const struct attn_group *g = it->pair.group;
-	int32_t end = m->batch->pos[g->row0 + g->n_row - 1] + 1, chunk_end = (int32_t)(it->chunk + 1) * ATTN_CHUNK;
-
-	return end < chunk_end ? end : chunk_end;
-}
-
-/* Its partial result, while what this worker does next is fetched (NULL: nothing). */
-static void item_run(const struct seat *s, uint32_t layer, const struct item *it, const struct item *next)
-{
-	const struct model *m = s->m;
-	const struct batch *b = m->batch;
-	const struct pair *pr = &it->pair;
-	size_t dim = m->hp.head_dim, c = it->chunk;
-	struct attn_kv kv = item_kv(m, it, layer);
-	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK);
-	const float *q[ATTN_TILE];
-	int n_q = 0;
-
-	if (next) {
-		struct attn_kv then = item_kv(m, next, layer);
-		int32_t from = (int32_t)next->chunk * ATTN_CHUNK;
-
-		kv.next_k = then.k;
-		kv.next_v = then.v;
-		kv.next_blocks = then.blocks + from / KV_BLOCK;
-		kv.n_next = (item_end(m, next) - from + KV_BLOCK - 1) / KV_BLOCK;
-	}
-	for (uint32_t r = 0; r < pr->group->n_row; r++) {
-		uint32_t row = pr->group->row0 + r;
-
-		for (uint32_t h = 0; h < pr->set->n_head; h++, n_q++) {
-			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
-			pos[n_q] = b->pos[row];
-		}
-	}
-	m->k->attn_chunk[m->kv_type](it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
-				     it->to->l + c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0,
-				     item_end(m, it), s->own->attn);
-}
-
-static void pair_merge(const struct seat *s, const struct pair *pr, const struct partial *p)
-{
-	const struct model *m = s->m;
-	size_t dim = m->hp.head_dim;
-	uint32_t n_chunk = pr->group->n_chunk;
-	float *max = s->own->merge, *sum = s->own->merge + m->n_chunk_max;
-
-	for (uint32_t r = 0; r < pr->group->n_row; r++)
-		for (uint32_t h = 0; h < pr->set->n_head; h++) {
-			uint32_t q = r * pr->set->n_head + h;
-			float *y = m->att + (size_t)(pr->group->row0 + r) * m->hp.n_head * dim + pr->node->att0 +
-				   (pr->set->head0 + h) * dim;
-
-			for (uint32_t c = 0; c < n_chunk; c++) {
-				max[c] = p->m[(size_t)c * ATTN_TILE + q];
-				sum[c] = p->l[(size_t)c * ATTN_TILE + q];
-			}
-			m->k->attn_merge(y, p->o + q * dim, ATTN_TILE * dim, max, sum, (int)n_chunk, (int)dim);
-		}
-}
-
-static void run_whole(const struct seat *s, uint32_t layer)
-{
-	const struct node *n = s->node;
-	struct partial *to = &s->own->partial;
-	uint32_t n_worker = (uint32_t)s->team->n;
-
-	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += n_worker) {
-		struct item it = { pair_at(s->m, n, i), 0, to }, next = it;
-
-		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
-			bool is_last = ++next.chunk == it.pair.group->n_chunk;
-
-			if (is_last && i + n_worker < n->n_pair)
-				next = (struct item){ pair_at(s->m, n, i + n_worker), 0, NULL }, is_last = false;
-			item_run(s, layer, &it, is_last ? NULL : &next);
-		}
-		pair_merge(s, &it.pair, to);
-	}
-}
-
-/* The partial results of a node's pairs lie behind those of the nodes before it. */
-static struct partial *partial_at(const struct seat *s, uint32_t pair)
-{
-	return &s->m->partial[SPLIT_ITEMS * (uint32_t)s->team->first + pair];
-}
-
-static void split_chunks(const struct seat *s, uint32_t layer)
-{
-	const struct node *n = s->node;
-	struct item last = { .to = NULL }; /* not yet run, for want of the next */
-	int n_item = 0;
-
-	for (uint32_t i = 0; i < n->n_pair; i++) {
-		struct item it = { pair_at(s->m, n, i), 0, partial_at(s, i) };
-
-		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
-			if (n_item++ % s->team->n != seat_in_node(s))
-				continue;
-			if (last.to)
-				item_run(s, layer, &last, &it);
-			last = it;
-		}
-	}
-	if (last.to)
-		item_run(s, layer, &last, NULL);
-}
-
-static void split_merge(const struct seat *s)
-{
-	const struct node *n = s->node;
-
-	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += (uint32_t)s->team->n) {
-		struct pair pr = pair_at(s->m, n, i);
-
-		pair_merge(s, &pr, partial_at(s, i));
-	}
-}
-
-void block_attention(const struct seat *s, enum profile_part lap, uint32_t layer)
-{
-	if (s->node->is_split)
-		split_chunks(s, layer);
-	else
-		run_whole(s, layer);
-	if (s->m->is_split)
-		seat_meet(s, lap);
-	if (s->node->is_split)
-		split_merge(s);
-	seat_meet(s, lap);
 }

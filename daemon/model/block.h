@@ -1,5 +1,5 @@
 /*
- * The blocks that a forward pass is made of, a file each. A block takes what it needs, not what an architecture has; all workers
+ * The blocks that a forward pass is made of, a file block_<b>.c each. A block takes what it needs, not what an architecture has; all workers
  * of the team call it (SPMD) in the same order. Where it says that it ends with a barrier, what it wrote may be read after it by
  * all; `lap` is the part of the profile that its own work goes to.
  *
