@@ -147,7 +147,7 @@ static void agree_on_context(struct served *s)
 		n = min_u32(n, s->engine[i].n_ctx);
 	for (uint32_t i = 0; i < s->n_engine; i++)
 		engine_limit_ctx(&s->engine[i], n);
-	s->geometry = geometry_make(vocab_size(s->vocab), n, stream_pieces(s->vocab));
+	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
 }
 
 int served_open(struct served *s, const struct served_options *o, struct error *e)

@@ -13,7 +13,7 @@ static uint32_t arena_for(uint32_t text_max)
 	return max_u32(bytes, GYRE_ARENA_BYTES_DEFAULT);
 }
 
-struct geometry geometry_make(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece)
+struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece)
 {
 	struct geometry g = { .n_vocab = n_vocab, .n_ctx = n_ctx, .n_piece = n_piece ? n_piece : PIECES };
 

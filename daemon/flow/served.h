@@ -36,6 +36,6 @@ struct served {
 };
 
 /* n_piece 0: of an ordinary vocabulary. */
-struct geometry geometry_make(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece);
+struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece);
 
 #endif

@@ -35,7 +35,7 @@ static void set_up(void)
 	if (vocab)
 		return;
 	vocab = bytes_vocab(false);
-	served = (struct served){ .geometry = geometry_make(vocab_size(vocab), N_CTX, 0),
+	served = (struct served){ .geometry = served_geometry(vocab_size(vocab), N_CTX, 0),
 				  .vocab = vocab,
 				  .chat = bytes_chat("chatml"),
 				  .n_engine = 1,

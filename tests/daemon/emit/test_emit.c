@@ -76,7 +76,7 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	assert_int_equal(session_new(&session, &served, pair[0], 0, &hello), 0);
-	served = (struct served){ .vocab = vocab, .geometry = geometry_make(N_TOKEN, 1000, stream_pieces(vocab)) };
+	served = (struct served){ .vocab = vocab, .geometry = served_geometry(N_TOKEN, 1000, stream_pieces(vocab)) };
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
 	r = (struct request){ .session = session, .op = &op_generate, .state = REQUEST_RUNNING, .n_prompt = 1 };
