@@ -68,16 +68,26 @@ static void full_key(char to[KEY_BYTES], const struct tiny *o, const char *key)
 	snprintf(to, KEY_BYTES, "%s%s", key[0] == '.' ? arch_name(o) : "", key);
 }
 
-static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
+/* Does the test have another value for it? */
+static bool is_replaced(const struct tiny_file *f, const char *name, const void *v)
 {
-	char name[KEY_BYTES], other[KEY_BYTES];
+	char other[KEY_BYTES];
 
-	full_key(name, f->o, key);
 	for (size_t i = 0; i < f->o->n_kv; i++) {
 		full_key(other, f->o, f->o->kv[i].key);
 		if (!strcmp(other, name) && f->o->kv[i].value != v)
-			return;
+			return true;
 	}
+	return false;
+}
+
+static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
+{
+	char name[KEY_BYTES];
+
+	full_key(name, f->o, key);
+	if (is_replaced(f, name, v))
+		return;
 	f->n_kv++;
 	tiny_str(f, name);
 	tiny_put(f, &type, 4);
@@ -91,6 +101,8 @@ static void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
 
 static void tiny_text(struct tiny_file *f, const char *key, const char *text)
 {
+	if (is_replaced(f, key, text))
+		return;
 	f->n_kv++;
 	tiny_str(f, key);
 	tiny_put(f, &(uint32_t){ 8 }, 4);
