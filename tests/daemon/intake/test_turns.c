@@ -25,9 +25,10 @@ static int setup(void **state)
 
 	(void)state;
 	vocab = bytes_vocab(false);
-	served = (struct served){
-		.geometry = served_geometry(vocab_size(vocab), 512, 0), .vocab = vocab, .n_engine = 1, .queue = { &queue }
-	};
+	served = (struct served){ .geometry = served_geometry(vocab_size(vocab), 512, 0),
+				  .vocab = vocab,
+				  .n_engine = 1,
+				  .queue = { &queue } };
 	queue_init(&queue, false);
 	assert_int_equal(intake_init(&intake, &o, eventfd(0, EFD_NONBLOCK)), 0);
 	return 0;
