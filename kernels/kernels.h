@@ -14,13 +14,15 @@
 
 #include <stdbool.h>
 
-#define ACT_TILE     12                      /* tokens per activation tile */
-#define LANES        16                      /* virtual lanes of a float reduction */
-#define KV_BLOCK     32                      /* positions per KV block */
-#define ATTN_CHUNK   512                     /* positions per attention partial, aligned by absolute position */
-#define ATTN_TILE    32                      /* queries per attn_chunk call at most */
-#define HEAD_DIM_MAX 256                     /* of attention; head_dim is a multiple of 16 */
-#define ATTN_SCRATCH (8 * (ATTN_CHUNK + 16)) /* floats that attn_chunk wants */
+#define ACT_TILE     12  /* tokens per activation tile */
+#define LANES        16  /* virtual lanes of a float reduction */
+#define KV_BLOCK     32  /* positions per KV block */
+#define ATTN_CHUNK   512 /* positions per attention partial, aligned by absolute position */
+#define ATTN_TILE    32  /* queries per attn_chunk call at most */
+#define ATTN_GROUP   8   /* of them side by side at most */
+#define DIM_K_MAX    576 /* of a head's queries and K, a multiple of 16: MLA's latent and what is rotated */
+#define DIM_V_MAX    512 /* of a head's V, likewise */
+#define ATTN_SCRATCH (ATTN_GROUP * (ATTN_CHUNK + LANES)) /* floats that attn_chunk wants */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 #define ACT_Q_MAX       120.0f    /* largest quant of an activation: a nibble more, 15 or -8, is still a byte (zen4/) */
@@ -46,7 +48,7 @@ size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
 
 /*
  * How K and V of KV_BLOCK positions of one KV head are stored:
- *   KV_F16   K: f16[KV_BLOCK/16][head_dim][16] (lane = position)     V: f16[KV_BLOCK][head_dim]
+ *   KV_F16   K: f16[KV_BLOCK/16][dim_k][16] (lane = position)     V: f16[KV_BLOCK][dim_v]
  *   KV_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
  *            K: { f16 d[KV_BLOCK]; u8 q[8][KV_BLOCK][4] }[]          q[j][slot][i]: d = 4j+i, q + 128
  *            V: { f16 d[KV_BLOCK]; u8 q[KV_BLOCK/4][32][4] }[]   q[j][d][i]: slot = 4j+i, q + 128
@@ -57,19 +59,42 @@ enum kv_type { KV_F16, KV_Q8_0, KV_TYPE_MAX };
 const char *kv_type_name(enum kv_type type);
 enum kv_type kv_type_parse(const char *name);
 
-/* Bytes of a block's K, and as many of its V; a multiple of 64. */
-size_t kv_part_bytes(enum kv_type type, int head_dim);
+/* Bytes of a block's K of dim_k, or of its V of dim_v, dimensions; a multiple of 64. */
+size_t kv_part_bytes(enum kv_type type, int dim);
 
-/* KV of one layer and one KV head: block b of the sequence lies at k + blocks[b] * block_stride (likewise v), in bytes. */
+/*
+ * KV of one layer and one KV head: K of block b of the sequence lies at k + blocks[b] * k_stride, V likewise, in bytes.
+ * V that is a part of K (MLA: 512 dimensions of 576) is stored as V, too, for q.k wants a lane per position and p.v one per
+ * dimension. Both are rounded by one rule, so that a V read out of K would give the same bits.
+ */
 struct attn_kv {
 	const uint8_t *k, *v;
-	size_t block_stride;
+	size_t k_stride, v_stride;
 	const uint32_t *blocks;
-	int head_dim; /* multiple of 16 up to HEAD_DIM_MAX */
+	int dim_k, dim_v; /* multiples of 16 up to DIM_K_MAX, DIM_V_MAX */
 	/* What the caller goes on to, to be fetched meanwhile: n_next (0..ATTN_CHUNK / KV_BLOCK) blocks, likewise. */
 	const uint8_t *next_k, *next_v;
 	const uint32_t *next_blocks;
 	int n_next;
+};
+
+/*
+ * Queries that share a KV head. Query i is q[i][dim_k] and sees positions [first[i], end[i]); none where that is empty. A query
+ * at `pos` sees, when causal: [0, pos + 1); through a window of w: [pos + 1 - w, pos + 1), first may be negative; within chunks of
+ * c: [pos / c * c, pos + 1); within w on both sides: [pos - w, pos + w + 1).
+ */
+struct attn_tile {
+	const float *const *q;
+	const int32_t *first, *end;
+	int n;       /* 1..ATTN_TILE */
+	float scale; /* of q.k */
+	float cap;   /* a score s becomes cap * tanh(s / cap); 0: it stays */
+};
+
+/* What a chunk of positions is for each query of a tile: weighted sum of V, largest score, sum of weights. */
+struct attn_partial {
+	float *o;     /* [n][dim_v] */
+	float *m, *l; /* [n] */
 };
 
 /* The columns of a matrix, cut for a product into 1..CHUNK_MAX chunks: chunk c is columns [cut[c], cut[c + 1]). cut[0] is 0, cut[n] is
@@ -121,31 +146,35 @@ struct kernels {
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);
 
-	/* Stores one position's k[head_dim], v[head_dim] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head)
-	 * start at kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes but |q| <= KV_Q_MAX, and d as f16. */
-	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
+	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
+	 * kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes but |q| <= KV_Q_MAX, and d as f16. */
+	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k,
+				      int dim_v);
 
 	/*
-	 * Attention of n_q (1..ATTN_TILE) queries over positions [p0, min(p1, pos[i]+1)), p0 a multiple of ATTN_CHUNK,
-	 * p1 <= p0 + ATTN_CHUNK. Query i is q[i][head_dim], times scale first. Per query, independent of the others:
-	 *   KV_F16: s[p] = chain of fma(q[d], k[p][d], s) over d ascending from +0
-	 *   KV_Q8_0: x = q * scale is quantized by blocks of 32 as K is, d a float;
+	 * Attention of a tile of queries over the chunk of positions [p0, p0 + ATTN_CHUNK), p0 a multiple of ATTN_CHUNK. Per query,
+	 * independent of the others, over those p of the chunk that it sees:
+	 *   x = q * scale
+	 *   KV_F16: s[p] = chain of fma(x[d], k[p][d], s) over d ascending from +0
+	 *   KV_Q8_0: x is quantized by blocks of 32 as K is, d a float;
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
-	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h
+	 *   with a cap, s[p] = cap * tanh(s[p] / cap) then. tanh: ref/tanh.h
+	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h. A NaN is no maximum and weighs 0.
 	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
 	 *   KV_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b]; W = max w;
 	 *           quants of w: W > ATTN_WEIGHT_MIN ? round-to-nearest-even(w * (32767 / W)) : 0
-	 * Writes o[n_q][head_dim], m[n_q], l[n_q]; a query with no position in range gets o = 0, m = -INFINITY, l = 0.
-	 * Positions past pos[i] may hold anything (poison): they never reach a result. scratch: ATTN_SCRATCH floats.
+	 * A query that sees none of them gets o = 0, m = -INFINITY, l = 0; a maximum of zero is +0.
+	 * Positions that a query does not see may hold anything (poison): they never reach its result. Blocks before the first and
+	 * past the last position that any query sees are not read, nor are their numbers. scratch: ATTN_SCRATCH floats.
 	 */
-	void (*attn_chunk[KV_TYPE_MAX])(float *o, float *m, float *l, const float *const *q, float scale,
-					const int32_t *pos, int n_q, const struct attn_kv *kv, int32_t p0, int32_t p1,
-					float *scratch);
+	void (*attn_chunk[KV_TYPE_MAX])(const struct attn_partial *to, const struct attn_tile *tile,
+					const struct attn_kv *kv, int32_t p0, float *scratch);
 
 	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
-	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. */
+	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. A sink is one more logit without a value: M takes it in,
+	 * and exp(sink - M) is added to L last; -INFINITY: none. */
 	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
-			   int head_dim);
+			   int dim_v, float sink);
 
 	/* The largest of x[n]; a NaN never wins, a zero is +0; -INFINITY where nothing is larger. */
 	float (*max)(const float *x, size_t n);

@@ -1,5 +1,5 @@
 /* Names of the KV types and sizes of stored K and V; layouts in kernels.h. */
-#include "kernels/ref/ref.h"
+#include "kernels/kv_q8.h"
 
 #include <string.h>
 
@@ -19,9 +19,9 @@ enum kv_type kv_type_parse(const char *name)
 	return (enum kv_type)i;
 }
 
-size_t kv_part_bytes(enum kv_type type, int head_dim)
+size_t kv_part_bytes(enum kv_type type, int dim)
 {
-	size_t dim = (size_t)head_dim;
+	size_t n = (size_t)dim;
 
-	return type == KV_F16 ? KV_BLOCK * dim * sizeof(uint16_t) : (dim + 31) / 32 * KV_Q8_0_BYTES;
+	return type == KV_F16 ? KV_BLOCK * n * sizeof(uint16_t) : (n + KV_Q8_LEN - 1) / KV_Q8_LEN * KV_Q8_BYTES;
 }

@@ -83,6 +83,6 @@ void attention_store(const struct model *m, const struct node *n, uint32_t layer
 		size_t at = s->block[pos / KV_BLOCK] * bytes;
 
 		m->k->kv_store[m->kv_type](k0 + at, v0 + at, k + (size_t)r * m->qkv_stride,
-					   v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), dim);
+					   v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), dim, dim);
 	}
 }

@@ -33,12 +33,15 @@ static struct attn_kv item_kv(const struct model *m, const struct item *it, uint
 {
 	const struct pair *pr = &it->pair;
 	int dim = (int)m->hp.head_dim;
+	size_t bytes = kv_part_bytes(m->kv_type, dim);
 
 	return (struct attn_kv){ .k = attention_part(m, pr->node, layer, pr->set->head_kv, false),
 				 .v = attention_part(m, pr->node, layer, pr->set->head_kv, true),
-				 .block_stride = kv_part_bytes(m->kv_type, dim),
+				 .k_stride = bytes,
+				 .v_stride = bytes,
 				 .blocks = m->batch->seq[pr->group->seq].block,
-				 .head_dim = dim };
+				 .dim_k = dim,
+				 .dim_v = dim };
 }
 
 /* The end of an item's positions: of its chunk, or of what its last row sees. */
@@ -58,9 +61,11 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	const struct pair *pr = &it->pair;
 	size_t dim = m->hp.head_dim, c = it->chunk;
 	struct attn_kv kv = item_kv(m, it, layer);
-	int32_t pos[ATTN_TILE], p0 = (int32_t)(c * ATTN_CHUNK);
+	int32_t first[ATTN_TILE] = { 0 }, end[ATTN_TILE];
 	const float *q[ATTN_TILE];
-	int n_q = 0;
+	struct attn_tile tile = { q, first, end, .scale = 1.0f / sqrtf((float)dim) };
+	struct attn_partial to = { it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
+				   it->to->l + c * ATTN_TILE };
 
 	if (next) {
 		struct attn_kv then = item_kv(m, next, layer);
@@ -74,14 +79,12 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	for (uint32_t r = 0; r < pr->group->n_row; r++) {
 		uint32_t row = pr->group->row0 + r;
 
-		for (uint32_t h = 0; h < pr->set->n_head; h++, n_q++) {
-			q[n_q] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
-			pos[n_q] = b->pos[row];
+		for (uint32_t h = 0; h < pr->set->n_head; h++, tile.n++) {
+			q[tile.n] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
+			end[tile.n] = b->pos[row] + 1;
 		}
 	}
-	m->k->attn_chunk[m->kv_type](it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
-				     it->to->l + c * ATTN_TILE, q, 1.0f / sqrtf((float)dim), pos, n_q, &kv, p0,
-				     item_end(m, it), s->own->attn);
+	m->k->attn_chunk[m->kv_type](&to, &tile, &kv, (int32_t)(c * ATTN_CHUNK), s->own->attn);
 }
 
 static void pair_merge(const struct seat *s, const struct pair *pr, const struct partial *p)
@@ -101,7 +104,8 @@ static void pair_merge(const struct seat *s, const struct pair *pr, const struct
 				max[c] = p->m[(size_t)c * ATTN_TILE + q];
 				sum[c] = p->l[(size_t)c * ATTN_TILE + q];
 			}
-			m->k->attn_merge(y, p->o + q * dim, ATTN_TILE * dim, max, sum, (int)n_chunk, (int)dim);
+			m->k->attn_merge(y, p->o + q * dim, ATTN_TILE * dim, max, sum, (int)n_chunk, (int)dim,
+					 -INFINITY);
 		}
 }
 

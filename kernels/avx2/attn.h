@@ -5,21 +5,14 @@
 #include "kernels/attn_kv.h"
 #include "kernels/avx2/simd.h"
 
-#define GROUP    4                    /* queries side by side: eight accumulators of sixteen registers */
-#define S_STRIDE (ATTN_CHUNK + LANES) /* of scores: not a multiple of 2 KiB, which would fill few sets of L1 */
+#define GROUP 4 /* queries side by side: eight accumulators of sixteen registers */
 
-/* How many positions of a chunk each query of a group sees; the least and the most of them. */
-struct reach {
-	int len[GROUP], common, longest;
-};
+/* Scores of query i -> weights in place, 0 for what it does not see, up to the end of the last block; max and sum. */
+void avx2_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, float *m, float *l);
 
-struct reach avx2_attn_reach(const int32_t *pos, int n, int32_t p0, int32_t p1);
-/* s -> exp(s - max) in place for n positions, up to 15 zeros behind them; max and sum. */
-void avx2_attn_softmax(float *s, int n, float *m, float *l);
-
-/* Calls body(n as a constant, ...) for each group; i is its first query. */
+/* Calls body(n as a constant, i, ...) for each group; i is its first query. */
 #define FOR_EACH_GROUP(n_q, body, ...)         \
 	for (int i = 0; i < (n_q); i += GROUP) \
-	WITH_CONSTANT_4((n_q)-i, body, __VA_ARGS__)
+	WITH_CONSTANT_4((n_q)-i, body, i, __VA_ARGS__)
 
 #endif

@@ -6,14 +6,13 @@
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/quantize.h"
+#include "kernels/kv_q8.h"
 
-#define LEN       32 /* dimensions of a block */
-#define BLOCK_MAX (HEAD_DIM_MAX / LEN)
-#define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
+#define LEN KV_Q8_LEN
 
 struct queries {
-	_Alignas(32) int8_t q[GROUP][HEAD_DIM_MAX], abs[GROUP][HEAD_DIM_MAX];
-	float d[GROUP][BLOCK_MAX];
+	_Alignas(32) int8_t q[GROUP][DIM_K_MAX], abs[GROUP][DIM_K_MAX];
+	float d[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)];
 };
 
 static void set_scale(uint8_t *block, int slot, float d)
@@ -30,48 +29,57 @@ static void load_some(float *y, const float *x, int len, float scale)
 					       : _mm256_setzero_ps());
 }
 
-void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
+/* q[32] of a block of len dimensions, as it is stored; and its scale. */
+static void quantize_part(uint8_t *q, uint8_t *block, const float *x, int len, int slot)
 {
-	uint8_t *kd = kb, *vd = vb;
+	_Alignas(32) float y[LEN];
+	__m256i v;
 
-	for (int d = 0; d < head_dim; d += LEN, kd += KV_Q8_0_BYTES, vd += KV_Q8_0_BYTES) {
-		size_t len = (size_t)(head_dim - d < LEN ? head_dim - d : LEN);
-		_Alignas(32) float x[LEN];
-		_Alignas(32) uint8_t q[LEN];
-		__m256i v8;
+	load_some(y, x, len, 1.0f);
+	set_scale(block, slot, quantize_block(&v, y, KV_Q_MAX));
+	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
+}
 
-		load_some(x, k + d, (int)len, 1.0f);
-		set_scale(kd, slot, quantize_block(&v8, x, KV_Q_MAX));
-		_mm256_store_si256((__m256i *)q, _mm256_xor_si256(v8, _mm256_set1_epi8(-128)));
-		for (size_t i = 0; i < len; i += 4)
-			memcpy(kd + SCALES + i * KV_BLOCK + (size_t)slot * 4, q + i, 4);
-		load_some(x, v + d, (int)len, 1.0f);
-		set_scale(vd, slot, quantize_block(&v8, x, KV_Q_MAX));
-		_mm256_store_si256((__m256i *)q, _mm256_xor_si256(v8, _mm256_set1_epi8(-128)));
-		for (size_t i = 0; i < len; i++)
-			vd[SCALES + ((size_t)slot / 4 * LEN + i) * 4 + (size_t)slot % 4] = q[i];
+void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	uint8_t *block = kb, q[LEN];
+
+	for (int d = 0; d < dim_k; d += LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_k, d);
+
+		quantize_part(q, block, k + d, len, slot);
+		for (int i = 0; i < len; i += 4)
+			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
+	}
+	block = vb;
+	for (int d = 0; d < dim_v; d += LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_v, d);
+
+		quantize_part(q, block, v + d, len, slot);
+		for (int i = 0; i < len; i++)
+			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
 	}
 }
 
 /* Scores of sixteen positions, the lane-th of their block on. */
-INLINE void scores16(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n)
+INLINE void scores16(float *s, const struct queries *x, struct kv_block block, int dim, int lane, const int n)
 {
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++) {
-		const size_t scales = (size_t)b * KV_Q8_0_BYTES;
-		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
+	for (int b = 0; b * LEN < dim; b++) {
+		const size_t scales = (size_t)b * KV_Q8_BYTES;
+		int len = kv_q8_len(dim, b * LEN);
 		__m256i sum[GROUP][2];
 
 		for (int i = 0; i < n; i++)
 			sum[i][0] = sum[i][1] = _mm256_setzero_si256();
 		kv_fetch_soon(&block, scales);
 		for (int d = 0; d < len; d += 4)
-			kv_fetch_soon(&block, scales + SCALES + (size_t)(d * KV_BLOCK + lane * 4));
+			kv_fetch_soon(&block, scales + KV_Q8_QUANTS + (size_t)(d * KV_BLOCK + lane * 4));
 		for (int h = 0; h < 2; h++) {
-			size_t at = scales + SCALES + (size_t)(lane + 8 * h) * 4;
+			size_t at = scales + KV_Q8_QUANTS + (size_t)(lane + 8 * h) * 4;
 
 			for (int d = 0; d < len; d += 4, at += 4 * KV_BLOCK) {
 				__m256i val = _mm256_xor_si256(load_bytes(block.p + at), _mm256_set1_epi8(-128));
@@ -94,8 +102,8 @@ INLINE void scores16(float *s, const struct queries *x, struct kv_block block, i
 		}
 	}
 	for (int i = 0; i < n; i++) {
-		_mm256_storeu_ps(s + i * S_STRIDE, acc[i][0]);
-		_mm256_storeu_ps(s + i * S_STRIDE + 8, acc[i][1]);
+		_mm256_storeu_ps(s + i * ATTN_S_STRIDE, acc[i][0]);
+		_mm256_storeu_ps(s + i * ATTN_S_STRIDE + 8, acc[i][1]);
 	}
 }
 
@@ -130,7 +138,7 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 	for (int b = 0; b < v->n; b++)
 		for (int slot = 0; slot < KV_BLOCK; slot += 8)
 			for (int i = 0; i < n; i++) /* a NaN as the first operand loses */
-				max[i] = _mm256_max_ps(weight8(e + i * S_STRIDE + b * KV_BLOCK + slot,
+				max[i] = _mm256_max_ps(weight8(e + i * ATTN_S_STRIDE + b * KV_BLOCK + slot,
 							       kv_part_block(v, b).p + 2 * slot),
 						       max[i]);
 	for (int i = 0; i < n; i++) {
@@ -157,7 +165,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 		const uint8_t *d = kv_part_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
 
 		for (int i = 0; i < n; i++) {
-			const float *x = e + i * S_STRIDE + p;
+			const float *x = e + i * ATTN_S_STRIDE + p;
 			__m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(weight8(x, d), inv[i])),
 				b = _mm256_cvtps_epi32(_mm256_mul_ps(weight8(x + 8, d + 16), inv[i])),
 				q = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
@@ -172,7 +180,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 }
 
 /* o[i][0 .. 15], of the dimensions d on in their block. */
-INLINE void values16(float *o, int hd, const struct weights *w, const struct kv_part *v, int d, const int n)
+INLINE void values16(float *o, int dim_v, const struct weights *w, const struct kv_part *v, int d, const int n)
 {
 	__m256i acc[GROUP][2];
 
@@ -180,7 +188,7 @@ INLINE void values16(float *o, int hd, const struct weights *w, const struct kv_
 		acc[i][0] = acc[i][1] = _mm256_set1_epi32(w->start[i]);
 	for (int b = 0; b < v->n; b++) {
 		struct kv_block block = kv_part_block(v, b);
-		size_t at = SCALES + (size_t)d * 4;
+		size_t at = KV_Q8_QUANTS + (size_t)d * 4;
 		const int16_t *x = w->q[0] + b * KV_BLOCK;
 
 		kv_fetch_soon(&block, 0);
@@ -202,50 +210,47 @@ INLINE void values16(float *o, int hd, const struct weights *w, const struct kv_
 	}
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < 2; j++)
-			_mm256_storeu_ps(o + i * hd + 8 * j,
+			_mm256_storeu_ps(o + i * dim_v + 8 * j,
 					 _mm256_mul_ps(_mm256_set1_ps(w->scale[i]), _mm256_cvtepi32_ps(acc[i][j])));
 }
 
-static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int hd)
+static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int dim_k)
 {
 	for (int i = 0; i < n; i++)
-		for (int b = 0; b * LEN < hd; b++) {
+		for (int b = 0; b * LEN < dim_k; b++) {
 			_Alignas(32) float y[LEN];
 			__m256i v;
 
-			load_some(y, q[i] + b * LEN, hd - b * LEN, scale);
+			load_some(y, q[i] + b * LEN, kv_q8_len(dim_k, b * LEN), scale);
 			x->d[i][b] = quantize_block(&v, y, KV_Q_MAX);
 			_mm256_store_si256((__m256i *)(x->q[i] + b * LEN), v);
 			_mm256_store_si256((__m256i *)(x->abs[i] + b * LEN), _mm256_abs_epi8(v));
 		}
 }
 
-INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
-		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+		  const struct attn_kv *kv, int32_t p0, float *s)
 {
-	struct reach r = avx2_attn_reach(pos, n, p0, p1);
-	struct kv_part v = { .kv = kv, .p0 = p0, .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK };
-	int hd = kv->head_dim;
+	struct attn_reach r = attn_reach(tile, begin, n, p0);
+	struct kv_part v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
+	float *o = to->o + begin * kv->dim_v;
 	struct queries x;
 	struct weights w;
 
-	quantize_queries(&x, q, scale, n, hd);
-	for (int p = 0; p < r.longest; p += LANES)
-		scores16(s + p, &x, kv_block_k(kv, p0, p / KV_BLOCK), hd, p % KV_BLOCK, n);
-	for (int i = 0; i < n; i++) {
-		avx2_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
-		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += 8)
-			_mm256_storeu_ps(s + i * S_STRIDE + p, _mm256_setzero_ps());
-	}
-	for (int d = 0; d < hd; d += LEN, v.at += KV_Q8_0_BYTES) {
+	quantize_queries(&x, tile->q + begin, tile->scale, n, kv->dim_k);
+	for (int p = 0; p < r.n; p += LANES)
+		scores16(s + p, &x, kv_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, p % KV_BLOCK, n);
+	for (int i = 0; i < n; i++)
+		avx2_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
+	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KV_Q8_BYTES) {
 		quantize_weights(&w, s, &v, n);
-		values16(o + d, hd, &w, &v, 0, n);
-		if (d + LANES < hd)
-			values16(o + d + LANES, hd, &w, &v, LANES, n);
+		values16(o + d, kv->dim_v, &w, &v, 0, n);
+		if (d + LANES < kv->dim_v)
+			values16(o + d + LANES, kv->dim_v, &w, &v, LANES, n);
 	}
 }
 
 void avx2_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(n_q, group, o + i * kv->head_dim, m + i, l + i, q + i, scale, pos + i, kv, p0, p1, scratch)
+	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
 }

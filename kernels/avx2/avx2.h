@@ -27,7 +27,6 @@ float avx2_sum_exp(const float *x, size_t n, float max);
 /* attn.c, attn_q8.c */
 ref_kv_store_fn avx2_kv_store_f16, avx2_kv_store_q8_0;
 ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_q8_0;
-void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
-		     int head_dim);
+ref_attn_merge_fn avx2_attn_merge;
 
 #endif

@@ -3,48 +3,49 @@
 #include "kernels/avx512vnni/attn.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/vexp.h"
+#include "kernels/avx512vnni/vtanh.h"
 
 #include <math.h>
 
-#define Q_STRIDE (HEAD_DIM_MAX + LANES)
+#define Q_STRIDE (DIM_K_MAX + LANES)
 
-struct reach avx512vnni_attn_reach(const int32_t *pos, int n, int32_t p0, int32_t p1)
+/* Which of the positions [p, p + 16) are in [first, end). */
+INLINE __mmask16 lanes_seen(int p, int first, int end)
 {
-	struct reach r = { .common = p1 - p0 };
+	uint32_t below_end = end - p >= LANES ? 0xffff
+			     : end > p        ? (1u << (end - p)) - 1
+					      : 0,
+		 below_first = first - p >= LANES ? 0xffff
+			       : first > p        ? (1u << (first - p)) - 1
+						  : 0;
 
-	for (int i = 0; i < n; i++) {
-		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
-
-		r.len[i] = end > p0 ? end - p0 : 0;
-		r.longest = r.len[i] > r.longest ? r.len[i] : r.longest;
-		r.common = r.len[i] < r.common ? r.len[i] : r.common;
-	}
-	return r;
+	return (__mmask16)(below_end & ~below_first);
 }
 
-void avx512vnni_attn_softmax(float *s, int len, float *m, float *l)
+static void cap_scores(float *s, int n, float cap)
 {
+	__m512 c = _mm512_set1_ps(cap);
+
+	for (int p = 0; p < n; p += LANES)
+		_mm512_storeu_ps(s + p, _mm512_mul_ps(c, vtanh(_mm512_div_ps(_mm512_loadu_ps(s + p), c))));
+}
+
+void avx512vnni_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, float *m, float *l)
+{
+	int n = (r->n + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK, first = r->first[i], end = r->end[i];
 	__m512 max = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
 
-	for (int p = 0; p < len; p += 16) {
-		__mmask16 in = len - p >= 16 ? 0xffff : (__mmask16)((1u << (len - p)) - 1);
-
-		/* Scores first: maxps returns its second operand for NaN, which never wins. */
-		max = _mm512_mask_max_ps(max, in, _mm512_loadu_ps(s + p), max);
-	}
-	*m = _mm512_reduce_max_ps(max);
-	for (int p = 0; *m == 0.0f && p < len; p++) { /* of equal zeros, the first one's sign */
-		if (s[p] == 0.0f) {
-			*m = s[p];
-			break;
-		}
-	}
-	for (int p = 0; p < len; p += 16) {
-		__mmask16 in = len - p >= 16 ? 0xffff : (__mmask16)((1u << (len - p)) - 1);
+	if (cap != 0.0f)
+		cap_scores(s, n, cap);
+	for (int p = 0; p < n; p += LANES) /* a NaN as the first operand loses */
+		max = _mm512_mask_max_ps(max, lanes_seen(p, first, end), _mm512_loadu_ps(s + p), max);
+	*m = _mm512_reduce_max_ps(max) + 0.0f;
+	for (int p = 0; p < n; p += LANES) {
 		__m512 e = vexp(_mm512_sub_ps(_mm512_loadu_ps(s + p), _mm512_set1_ps(*m)));
 
-		sum = _mm512_mask_add_ps(sum, in, sum, e);
-		_mm512_storeu_ps(s + p, _mm512_maskz_mov_ps(in, e));
+		e = _mm512_maskz_mov_ps(lanes_seen(p, first, end), e);
+		sum = _mm512_add_ps(sum, e);
+		_mm512_storeu_ps(s + p, e);
 	}
 	*l = vreduce(sum);
 }
@@ -55,15 +56,15 @@ INLINE __m512 load16(const uint16_t *p)
 }
 
 /* Scores of the 32 positions of a block. A block of K is as many lines as a head has dimensions. */
-INLINE void scores32(float *s, const float *q, struct kv_block block, int hd, const int n)
+INLINE void scores32(float *s, const float *q, struct kv_block block, int dim, const int n)
 {
 	const uint16_t *k = (const uint16_t *)block.p;
 	__m512 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-	for (int d = 0; d < hd; d++) {
-		__m512 a = load16(k + d * LANES), b = load16(k + (hd + d) * LANES);
+	for (int d = 0; d < dim; d++) {
+		__m512 a = load16(k + d * LANES), b = load16(k + (dim + d) * LANES);
 
 		kv_fetch(&block, (size_t)d * 64);
 		for (int i = 0; i < n; i++) {
@@ -74,83 +75,86 @@ INLINE void scores32(float *s, const float *q, struct kv_block block, int hd, co
 		}
 	}
 	for (int i = 0; i < n; i++) {
-		_mm512_storeu_ps(s + i * S_STRIDE, acc[i][0]);
-		_mm512_storeu_ps(s + i * S_STRIDE + LANES, acc[i][1]);
+		_mm512_storeu_ps(s + i * ATTN_S_STRIDE, acc[i][0]);
+		_mm512_storeu_ps(s + i * ATTN_S_STRIDE + LANES, acc[i][1]);
 	}
 }
 
-/* o[i][d0 .. d0 + 16*n_vec). Up to `common` every query attends; from there on each by its own length, because a value that
- * a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void values(float *o, const float *s, const struct attn_kv *kv, int32_t p0, int d0, const struct reach *r,
-		   const int n, const int n_vec)
+/* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
+INLINE void add_values(__m512 acc[GROUP][4], const float *s, const struct kv_block *block, size_t at, size_t row,
+		       const struct attn_reach *r, int p, int end, const bool is_all, const int n, const int n_vec)
 {
-	__m512 acc[GROUP][4], val[4];
-	int hd = kv->head_dim;
+	__m512 val[4];
+
+	for (; p < end; p++, at += row) {
+		for (int j = 0; j < n_vec; j++)
+			val[j] = load16((const uint16_t *)(block->p + at) + j * LANES);
+		for (int j = 0; j < n_vec; j += 2)
+			kv_fetch(block, at + (size_t)j * 2 * LANES);
+		for (int i = 0; i < n; i++) {
+			__m512 e = _mm512_set1_ps(s[i * ATTN_S_STRIDE + p]);
+			__mmask16 sees = is_all ? 0xffff : (__mmask16) - (p >= r->first[i] && p < r->end[i]);
+
+			for (int j = 0; j < n_vec; j++)
+				acc[i][j] = is_all ? _mm512_fmadd_ps(e, val[j], acc[i][j])
+						   : _mm512_mask3_fmadd_ps(e, val[j], acc[i][j], sees);
+		}
+	}
+}
+
+/* o[i][d0 .. d0 + 16*n_vec) */
+INLINE void values(float *o, const float *s, const struct attn_kv *kv, int d0, const struct attn_reach *r, const int n,
+		   const int n_vec)
+{
+	size_t row = (size_t)kv->dim_v * 2;
+	__m512 acc[GROUP][4];
 
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_vec; j++)
 			acc[i][j] = _mm512_setzero_ps();
-	for (int p = 0; p < r->longest;) {
-		struct kv_block block = kv_block_v(kv, p0, p / KV_BLOCK);
-		const uint16_t *v = (const uint16_t *)block.p + d0;
-		int end = r->longest - p < KV_BLOCK ? r->longest : p + KV_BLOCK,
-		    all = r->common < end ? r->common : end;
-		size_t at = (size_t)d0 * 2;
+	for (int p = 0, end; p < r->n; p = end) {
+		struct kv_block block = kv_block_v(kv, r->p0, p / KV_BLOCK);
+		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
+		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d0 * 2;
+		bool is_all;
 
-		for (; p < all; p++, v += hd, at += (size_t)hd * 2) {
-			for (int j = 0; j < n_vec; j++)
-				val[j] = load16(v + j * LANES);
-			for (int j = 0; j < n_vec; j += 2)
-				kv_fetch(&block, at + (size_t)j * 2 * LANES);
-			for (int i = 0; i < n; i++) {
-				__m512 e = _mm512_set1_ps(s[i * S_STRIDE + p]);
-
-				for (int j = 0; j < n_vec; j++)
-					acc[i][j] = _mm512_fmadd_ps(e, val[j], acc[i][j]);
-			}
-		}
-		for (; p < end; p++, v += hd) {
-			for (int j = 0; j < n_vec; j++)
-				val[j] = load16(v + j * LANES);
-			for (int i = 0; i < n; i++) {
-				__m512 e = _mm512_set1_ps(s[i * S_STRIDE + p]);
-				__mmask16 sees = (__mmask16) - (p < r->len[i]);
-
-				for (int j = 0; j < n_vec; j++)
-					acc[i][j] = _mm512_mask3_fmadd_ps(e, val[j], acc[i][j], sees);
-			}
-		}
+		end = attn_reach_run(r, p, stop < r->n ? stop : r->n, &is_all);
+		if (is_all)
+			add_values(acc, s, &block, at, row, r, p, end, true, n, n_vec);
+		else
+			add_values(acc, s, &block, at, row, r, p, end, false, n, n_vec);
 	}
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_vec; j++)
-			_mm512_storeu_ps(o + i * hd + d0 + j * LANES, acc[i][j]);
+			_mm512_storeu_ps(o + i * kv->dim_v + d0 + j * LANES, acc[i][j]);
 }
 
-INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
-		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+		  const struct attn_kv *kv, int32_t p0, float *s)
 {
-	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
-	float x[GROUP * Q_STRIDE];
-	int hd = kv->head_dim, d = 0;
+	struct attn_reach r = attn_reach(tile, begin, n, p0);
+	__m512 scale = _mm512_set1_ps(tile->scale);
+	float x[GROUP * Q_STRIDE], *o = to->o + begin * kv->dim_v;
 	const int wide = n <= 4 ? 4 : 2;
+	int d = 0;
 
 	for (int i = 0; i < n; i++)
-		for (int j = 0; j < hd; j += LANES)
+		for (int j = 0; j < kv->dim_k; j += LANES)
 			_mm512_storeu_ps(x + i * Q_STRIDE + j,
-					 _mm512_mul_ps(_mm512_loadu_ps(q[i] + j), _mm512_set1_ps(scale)));
-	for (int p = 0; p < r.longest; p += KV_BLOCK)
-		scores32(s + p, x, kv_block_k(kv, p0, p / KV_BLOCK), hd, n);
+					 _mm512_mul_ps(_mm512_loadu_ps(tile->q[begin + i] + j), scale));
+	for (int p = 0; p < r.n; p += KV_BLOCK)
+		scores32(s + p, x, kv_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, n);
 	for (int i = 0; i < n; i++)
-		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
-	for (; d + wide * LANES <= hd; d += wide * LANES)
-		values(o, s, kv, p0, d, &r, n, wide);
-	for (; d + 2 * LANES <= hd; d += 2 * LANES)
-		values(o, s, kv, p0, d, &r, n, 2);
-	for (; d < hd; d += LANES)
-		values(o, s, kv, p0, d, &r, n, 1);
+		avx512vnni_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
+	for (; d + wide * LANES <= kv->dim_v; d += wide * LANES)
+		values(o, s, kv, d, &r, n, wide);
+	for (; d + 2 * LANES <= kv->dim_v; d += 2 * LANES)
+		values(o, s, kv, d, &r, n, 2);
+	for (; d < kv->dim_v; d += LANES)
+		values(o, s, kv, d, &r, n, 1);
 }
 
 void avx512vnni_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(n_q, group, o + i * kv->head_dim, m + i, l + i, q + i, scale, pos + i, kv, p0, p1, scratch)
+	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
 }

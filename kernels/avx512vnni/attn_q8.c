@@ -6,15 +6,14 @@
 #include "kernels/avx512vnni/attn.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/quantize.h"
+#include "kernels/kv_q8.h"
 
-#define LEN       32 /* dimensions of a block */
-#define BLOCK_MAX (HEAD_DIM_MAX / LEN)
-#define SCALES    (2 * KV_BLOCK) /* bytes before the quants */
+#define LEN KV_Q8_LEN
 
 struct queries {
-	_Alignas(64) uint8_t q[GROUP][HEAD_DIM_MAX];
-	int32_t start[GROUP][BLOCK_MAX]; /* -128 * sum of q */
-	float d[GROUP][BLOCK_MAX];
+	_Alignas(64) uint8_t q[GROUP][DIM_K_MAX];
+	int32_t start[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)]; /* -128 * sum of q */
+	float d[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)];
 };
 
 /* 32 floats, or 16 and zeros. */
@@ -30,28 +29,38 @@ static inline void set_scale(uint8_t *block, int slot, float d)
 	((uint16_t *)block)[slot] = _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
 }
 
-void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
+/* q[32] of a block of len dimensions, as it is stored; and its scale. */
+static void quantize_part(uint8_t *q, uint8_t *block, const float *x, int len, int slot)
 {
-	uint8_t *kd = kb, *vd = vb;
+	__m256i v;
 
-	for (int d = 0; d < head_dim; d += LEN, kd += KV_Q8_0_BYTES, vd += KV_Q8_0_BYTES) {
-		int len = head_dim - d < LEN ? head_dim - d : LEN;
-		__m256i q;
-		uint8_t four[LEN];
+	set_scale(block, slot, quantize_some(&v, x, len, _mm512_set1_ps(1.0f)));
+	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
+}
 
-		set_scale(kd, slot, quantize_some(&q, k + d, len, _mm512_set1_ps(1.0f)));
-		_mm256_storeu_si256((__m256i *)four, _mm256_xor_si256(q, _mm256_set1_epi8(-128)));
+void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	uint8_t *block = kb, q[LEN];
+
+	for (int d = 0; d < dim_k; d += LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_k, d);
+
+		quantize_part(q, block, k + d, len, slot);
 		for (int i = 0; i < len; i += 4)
-			memcpy(kd + SCALES + i * KV_BLOCK + slot * 4, four + i, 4);
-		set_scale(vd, slot, quantize_some(&q, v + d, len, _mm512_set1_ps(1.0f)));
-		_mm256_storeu_si256((__m256i *)four, _mm256_xor_si256(q, _mm256_set1_epi8(-128)));
+			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
+	}
+	block = vb;
+	for (int d = 0; d < dim_v; d += LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_v, d);
+
+		quantize_part(q, block, v + d, len, slot);
 		for (int i = 0; i < len; i++)
-			vd[SCALES + (slot / 4 * LEN + i) * 4 + slot % 4] = four[i];
+			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
 	}
 }
 
 /* Scores of 16*n_lane positions from the lane-th sixteen of a block on. */
-INLINE void scores(float *s, const struct queries *x, struct kv_block block, int hd, int lane, const int n,
+INLINE void scores(float *s, const struct queries *x, struct kv_block block, int dim, int lane, const int n,
 		   const int n_lane)
 {
 	__m512 acc[GROUP][2];
@@ -60,9 +69,9 @@ INLINE void scores(float *s, const struct queries *x, struct kv_block block, int
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_lane; j++)
 			acc[i][j] = _mm512_setzero_ps();
-	for (int b = 0; b * LEN < hd; b++) {
-		size_t at = (size_t)b * KV_Q8_0_BYTES, quants = at + SCALES + (size_t)lane * 64;
-		int len = hd - b * LEN < LEN ? hd - b * LEN : LEN;
+	for (int b = 0; b * LEN < dim; b++) {
+		size_t at = (size_t)b * KV_Q8_BYTES, quants = at + KV_Q8_QUANTS + (size_t)lane * 64;
+		int len = dim - b * LEN < LEN ? dim - b * LEN : LEN; /* gcc 12 does not see that kv_q8_len is above 0 */
 
 		kv_fetch(&block, at);
 		for (int i = 0; i < n; i++)
@@ -88,7 +97,7 @@ INLINE void scores(float *s, const struct queries *x, struct kv_block block, int
 	}
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n_lane; j++)
-			_mm512_storeu_ps(s + i * S_STRIDE + (lane + j) * LANES, acc[i][j]);
+			_mm512_storeu_ps(s + i * ATTN_S_STRIDE + (lane + j) * LANES, acc[i][j]);
 }
 
 /* Weights of one block of dimensions for the positions of a chunk, in fours as 0 2 1 3: V's even bytes meet the first two. */
@@ -115,7 +124,7 @@ INLINE void weight_scales(struct weights *w, __m512 *inv, const float *e, const 
 		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
 
 		for (int i = 0; i < n; i++) {
-			const float *x = e + i * S_STRIDE + j * KV_BLOCK;
+			const float *x = e + i * ATTN_S_STRIDE + j * KV_BLOCK;
 
 			/* A NaN as the first operand loses. */
 			max[i] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x), d0), max[i]);
@@ -148,7 +157,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 		__m512 d0 = load_scales(d), d1 = load_scales(d + 32);
 
 		for (int i = 0; i < n; i++) {
-			const float *x = e + i * S_STRIDE + j * KV_BLOCK;
+			const float *x = e + i * ATTN_S_STRIDE + j * KV_BLOCK;
 			__m512 a = _mm512_mul_ps(_mm512_loadu_ps(x), d0),
 			       b = _mm512_mul_ps(_mm512_loadu_ps(x + LANES), d1);
 			__m512i q = _mm512_permutex2var_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(a, inv[i])),
@@ -165,7 +174,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 
 /* o[i][0 .. 16*n_vec) of a block of dimensions. Integers may be summed in any order: for one or two queries in two parts, since one
  * sum would wait for itself. */
-INLINE void values(float *o, int hd, const struct weights *w, const struct kv_part *v, const int n, const int n_vec)
+INLINE void values(float *o, int dim_v, const struct weights *w, const struct kv_part *v, const int n, const int n_vec)
 {
 	const int other = n <= 2;
 	__m512i acc[GROUP][2][2];
@@ -177,7 +186,7 @@ INLINE void values(float *o, int hd, const struct weights *w, const struct kv_pa
 		}
 	for (int b = 0; b < v->n; b++) {
 		struct kv_block block = kv_part_block(v, b);
-		size_t at = SCALES;
+		size_t at = KV_Q8_QUANTS;
 		const int16_t *x = w->q[0] + b * KV_BLOCK;
 
 		kv_fetch(&block, 0);
@@ -200,51 +209,50 @@ INLINE void values(float *o, int hd, const struct weights *w, const struct kv_pa
 		for (int j = 0; j < n_vec; j++) {
 			__m512i sum = other ? _mm512_add_epi32(acc[i][j][0], acc[i][j][1]) : acc[i][j][0];
 
-			_mm512_storeu_ps(o + i * hd + j * LANES,
+			_mm512_storeu_ps(o + i * dim_v + j * LANES,
 					 _mm512_mul_ps(_mm512_set1_ps(w->scale[i]), _mm512_cvtepi32_ps(sum)));
 		}
 }
 
-static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int hd)
+static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int dim_k)
 {
 	for (int i = 0; i < n; i++)
-		for (int b = 0; b * LEN < hd; b++) {
+		for (int b = 0; b * LEN < dim_k; b++) {
 			__m256i v;
 
-			x->d[i][b] = quantize_some(&v, q[i] + b * LEN, hd - b * LEN, _mm512_set1_ps(scale));
+			x->d[i][b] =
+				quantize_some(&v, q[i] + b * LEN, kv_q8_len(dim_k, b * LEN), _mm512_set1_ps(scale));
 			x->start[i][b] = -128 * sum32(v);
 			_mm256_store_si256((__m256i *)(x->q[i] + b * LEN), v);
 		}
 }
 
-INLINE void group(const int n, float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos,
-		  const struct attn_kv *kv, int32_t p0, int32_t p1, float *s)
+INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+		  const struct attn_kv *kv, int32_t p0, float *s)
 {
-	struct reach r = avx512vnni_attn_reach(pos, n, p0, p1);
-	struct kv_part v = { .kv = kv, .p0 = p0, .n = (r.longest + KV_BLOCK - 1) / KV_BLOCK };
+	struct attn_reach r = attn_reach(tile, begin, n, p0);
+	struct kv_part v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
+	float *o = to->o + begin * kv->dim_v;
 	const int n_lane = n <= 4 ? 2 : 1;
 	struct queries x;
 	struct weights w;
 
-	quantize_queries(&x, q, scale, n, kv->head_dim);
+	quantize_queries(&x, tile->q + begin, tile->scale, n, kv->dim_k);
 	for (int j = 0; j < v.n; j++)
 		for (int lane = 0; lane < KV_BLOCK / LANES; lane += n_lane)
-			scores(s + j * KV_BLOCK, &x, kv_block_k(kv, p0, j), kv->head_dim, lane, n, n_lane);
-	for (int i = 0; i < n; i++) {
-		avx512vnni_attn_softmax(s + i * S_STRIDE, r.len[i], &m[i], &l[i]);
-		for (int p = (r.len[i] + LANES - 1) / LANES * LANES; p < v.n * KV_BLOCK; p += LANES)
-			_mm512_storeu_ps(s + i * S_STRIDE + p, _mm512_setzero_ps());
-	}
-	for (int d = 0; d < kv->head_dim; d += LEN, v.at += KV_Q8_0_BYTES) {
+			scores(s + j * KV_BLOCK, &x, kv_block_k(kv, r.p0, j), kv->dim_k, lane, n, n_lane);
+	for (int i = 0; i < n; i++)
+		avx512vnni_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
+	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KV_Q8_BYTES) {
 		quantize_weights(&w, s, &v, n);
-		if (d + LEN <= kv->head_dim)
-			values(o + d, kv->head_dim, &w, &v, n, 2);
+		if (d + LEN <= kv->dim_v)
+			values(o + d, kv->dim_v, &w, &v, n, 2);
 		else
-			values(o + d, kv->head_dim, &w, &v, n, 1);
+			values(o + d, kv->dim_v, &w, &v, n, 1);
 	}
 }
 
 void avx512vnni_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(n_q, group, o + i * kv->head_dim, m + i, l + i, q + i, scale, pos + i, kv, p0, p1, scratch)
+	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
 }

@@ -3,21 +3,9 @@
 #include "kernels/ref/ref.h"
 
 #include "kernels/f16.h"
+#include "kernels/kv_q8.h"
 
 #include <math.h>
-
-#define LEN 32 /* dimensions of a block */
-
-/* Block b of the dimensions: f16 d[KV_BLOCK], then the quants. */
-static uint8_t *kv_block(const void *base, int b)
-{
-	return (uint8_t *)base + (size_t)b * KV_Q8_0_BYTES;
-}
-
-static int block_len(int head_dim, int b)
-{
-	return head_dim - b * LEN < LEN ? head_dim - b * LEN : LEN;
-}
 
 static float scale_at(const uint8_t *block, int slot)
 {
@@ -29,51 +17,54 @@ static void set_scale(uint8_t *block, int slot, float d)
 	((uint16_t *)block)[slot] = f32_to_f16(d);
 }
 
-/* Where K and V of a block of dimensions hold dimension i of a slot: 4 dimensions, and 4 positions, in adjacent bytes. */
-static int k_at(int slot, int i)
+void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	return (i / 4 * KV_BLOCK + slot) * 4 + i % 4;
-}
+	uint8_t *block = kb;
+	int8_t q[KV_Q8_LEN];
 
-static int v_at(int slot, int i)
-{
-	return (slot / 4 * LEN + i) * 4 + slot % 4;
-}
+	for (int d = 0; d < dim_k; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_k, d);
 
-void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim)
-{
-	for (int b = 0; b * LEN < head_dim; b++) {
-		uint8_t *kd = kv_block(kb, b), *kq = kd + 2 * KV_BLOCK, *vd = kv_block(vb, b), *vq = vd + 2 * KV_BLOCK;
-		int len = block_len(head_dim, b);
-		int8_t q[LEN];
-
-		set_scale(kd, slot, ref_quantize(q, k + b * LEN, len, KV_Q_MAX));
+		set_scale(block, slot, ref_quantize(q, k + d, len, KV_Q_MAX));
 		for (int i = 0; i < len; i++)
-			kq[k_at(slot, i)] = (uint8_t)(q[i] + 128);
-		set_scale(vd, slot, ref_quantize(q, v + b * LEN, len, KV_Q_MAX));
+			block[KV_Q8_QUANTS + kv_q8_k_at(slot, i)] = (uint8_t)(q[i] + 128);
+	}
+	block = vb;
+	for (int d = 0; d < dim_v; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_v, d);
+
+		set_scale(block, slot, ref_quantize(q, v + d, len, KV_Q_MAX));
 		for (int i = 0; i < len; i++)
-			vq[v_at(slot, i)] = (uint8_t)(q[i] + 128);
+			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = (uint8_t)(q[i] + 128);
 	}
 }
 
 struct query {
-	float d[HEAD_DIM_MAX / LEN];
-	int8_t q[HEAD_DIM_MAX];
+	float d[KV_Q8_BLOCKS(DIM_K_MAX)];
+	int8_t q[DIM_K_MAX];
 };
+
+static void quantize_query(struct query *x, const float *q, float scale, int dim_k)
+{
+	float y[DIM_K_MAX];
+
+	ref_scale_query(y, q, scale, dim_k);
+	for (int d = 0; d < dim_k; d += KV_Q8_LEN)
+		x->d[d / KV_Q8_LEN] = ref_quantize(x->q + d, y + d, kv_q8_len(dim_k, d), KV_Q_MAX);
+}
 
 static float score(const struct query *x, const struct attn_kv *kv, int32_t p)
 {
-	const uint8_t *k = kv->k + kv->blocks[p / KV_BLOCK] * kv->block_stride;
+	const uint8_t *k = kv->k + kv->blocks[p / KV_BLOCK] * kv->k_stride;
 	int slot = p % KV_BLOCK;
 	float s = 0.0f;
 
-	for (int b = 0; b * LEN < kv->head_dim; b++) {
-		const uint8_t *kd = kv_block(k, b), *kq = kd + 2 * KV_BLOCK;
+	for (int d = 0; d < kv->dim_k; d += KV_Q8_LEN, k += KV_Q8_BYTES) {
 		int32_t sum = 0;
 
-		for (int i = 0; i < block_len(kv->head_dim, b); i++)
-			sum += x->q[b * LEN + i] * (kq[k_at(slot, i)] - 128);
-		s = fmaf(scale_at(kd, slot) * x->d[b], (float)sum, s);
+		for (int i = 0; i < kv_q8_len(kv->dim_k, d); i++)
+			sum += x->q[d + i] * (k[KV_Q8_QUANTS + kv_q8_k_at(slot, i)] - 128);
+		s = fmaf(scale_at(k, slot) * x->d[d / KV_Q8_LEN], (float)sum, s);
 	}
 	return s;
 }
@@ -93,43 +84,43 @@ static float quantize_weights(float *w, int n)
 	return max / ATTN_WEIGHT_MAX;
 }
 
-/* o[d] of one block of dimensions. A sum stays within ATTN_CHUNK * 32767 * 127 < 2^31. */
-static void values(float *o, const float *e, const struct attn_kv *kv, int b, int32_t p0, int32_t end)
+/* V of a position, from dimension d on. */
+static const uint8_t *value_at(const struct attn_kv *kv, int32_t p, int d)
 {
-	int len = block_len(kv->head_dim, b);
-	float w[ATTN_CHUNK];
-	int32_t sum[LEN] = { 0 };
+	return kv->v + kv->blocks[p / KV_BLOCK] * kv->v_stride + (size_t)(d / KV_Q8_LEN) * KV_Q8_BYTES;
+}
 
-	for (int32_t p = p0; p < end; p++)
-		w[p - p0] = e[p - p0] *
-			    scale_at(kv_block(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride, b), p % KV_BLOCK);
-	float scale = quantize_weights(w, end - p0);
-	for (int32_t p = p0; p < end; p++) {
-		const uint8_t *vq = kv_block(kv->v + kv->blocks[p / KV_BLOCK] * kv->block_stride, b) + 2 * KV_BLOCK;
+/* o[d ..] of one block of dimensions. A sum stays within ATTN_CHUNK * 32767 * 127 < 2^31. */
+static void values(float *o, const float *e, const struct attn_kv *kv, int d, int32_t p0, struct ref_seen seen)
+{
+	int len = kv_q8_len(kv->dim_v, d);
+	float w[ATTN_CHUNK];
+	int32_t sum[KV_Q8_LEN] = { 0 };
+
+	for (int32_t p = seen.first; p < seen.end; p++)
+		w[p] = e[p] * scale_at(value_at(kv, p0 + p, d), p % KV_BLOCK);
+	float scale = quantize_weights(w + seen.first, seen.end - seen.first);
+	for (int32_t p = seen.first; p < seen.end; p++) {
+		const uint8_t *v = value_at(kv, p0 + p, d) + KV_Q8_QUANTS;
 
 		for (int i = 0; i < len; i++)
-			sum[i] += (int32_t)w[p - p0] * (vq[v_at(p % KV_BLOCK, i)] - 128);
+			sum[i] += (int32_t)w[p] * (v[kv_q8_v_at(p % KV_BLOCK, i)] - 128);
 	}
 	for (int i = 0; i < len; i++)
-		o[i] = scale * (float)sum[i];
+		o[d + i] = scale * (float)sum[i];
 }
 
 void ref_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 {
-	int hd = kv->head_dim;
+	for (int i = 0; i < tile->n; i++) {
+		struct ref_seen seen = ref_attn_seen(tile, i, p0);
+		struct query x;
 
-	for (int i = 0; i < n_q; i++, o += hd) {
-		int32_t end = p1 < pos[i] + 1 ? p1 : pos[i] + 1;
-		float x[HEAD_DIM_MAX];
-		struct query xq;
-
-		ref_scale_query(x, q[i], scale, hd);
-		for (int b = 0; b * LEN < hd; b++)
-			xq.d[b] = ref_quantize(xq.q + b * LEN, x + b * LEN, block_len(hd, b), KV_Q_MAX);
-		for (int32_t p = p0; p < end; p++)
-			scratch[p - p0] = score(&xq, kv, p);
-		ref_softmax(scratch, end - p0, &m[i], &l[i]);
-		for (int b = 0; b * LEN < hd; b++)
-			values(o + b * LEN, scratch, kv, b, p0, end);
+		quantize_query(&x, tile->q[i], tile->scale, kv->dim_k);
+		for (int32_t p = seen.first; p < seen.end; p++)
+			scratch[p] = score(&x, kv, p0 + p);
+		ref_softmax(scratch, seen, tile->cap, &to->m[i], &to->l[i]);
+		for (int d = 0; d < kv->dim_v; d += KV_Q8_LEN)
+			values(to->o + (size_t)i * (size_t)kv->dim_v, scratch, kv, d, p0, seen);
 	}
 }

@@ -53,21 +53,26 @@ void ref_exps(float *y, const float *x, size_t n, float scale, float max);
 float ref_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-#define KV_Q8_0_BYTES ((2 + 32) * KV_BLOCK) /* a block of 32 dimensions */
+#define ATTN_CHUNK_ARGS                                                                                    \
+	const struct attn_partial *to, const struct attn_tile *tile, const struct attn_kv *kv, int32_t p0, \
+		float *scratch
 
-#define ATTN_CHUNK_ARGS                                                                                \
-	float *o, float *m, float *l, const float *const *q, float scale, const int32_t *pos, int n_q, \
-		const struct attn_kv *kv, int32_t p0, int32_t p1, float *scratch
-
-typedef void ref_kv_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int head_dim);
+typedef void ref_kv_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v);
 typedef void ref_attn_chunk_fn(ATTN_CHUNK_ARGS);
+typedef void ref_attn_merge_fn(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
+			       int dim_v, float sink);
 
 ref_kv_store_fn ref_kv_store_f16, ref_kv_store_q8_0;
 ref_attn_chunk_fn ref_attn_chunk_f16, ref_attn_chunk_q8_0;
-void ref_scale_query(float *y, const float *q, float scale, int head_dim);
-/* s[n] -> exp(s - max) in place, max and sum; none: -INFINITY and 0. */
-void ref_softmax(float *s, int n, float *m, float *l);
-void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
-		    int head_dim);
+ref_attn_merge_fn ref_attn_merge;
+
+/* The positions of a chunk that query i sees. */
+struct ref_seen {
+	int32_t first, end;
+};
+struct ref_seen ref_attn_seen(const struct attn_tile *tile, int i, int32_t p0);
+void ref_scale_query(float *y, const float *q, float scale, int dim_k);
+/* Scores s[p - p0] -> weights in place, and their max and sum; of nothing seen -INFINITY and 0. */
+void ref_softmax(float *s, struct ref_seen seen, float cap, float *m, float *l);
 
 #endif

@@ -128,4 +128,12 @@ static inline struct chunks cut_chunks(uint32_t n, size_t n_block, size_t block_
 	return k;
 }
 
+#define CANARY 0x7fc0dead /* a NaN: arithmetic on it shows */
+
+static inline void set_canaries(float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = f32_from_bits(CANARY);
+}
+
 #endif

@@ -3,19 +3,11 @@
  * each operation runs on every ISA of this machine with adversarial data between canaries, and memcmp is the only judge.
  */
 #include "tests/kernels/data.h"
-#include "tests/util/levels.h"
+#include "tests/kernels/proofs.h"
 
 #include <math.h>
-#include <stdio.h>
 
-#define ACT_K_BYTES 404        /* one token's ACT_Q8_K block */
-#define CANARY      0x7fc0dead /* a NaN: arithmetic on it shows */
-
-static void set_canaries(float *y, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		y[i] = f32_from_bits(CANARY);
-}
+#define ACT_K_BYTES 404 /* one token's ACT_Q8_K block */
 
 static void matmul_case(const struct kernels *ref, const struct kernels *k, const struct type_data *td, enum fill f,
 			int n_tok, const struct chunks *chunks, size_t n_panel)
@@ -166,149 +158,6 @@ static void check_rope(const struct kernels *ref, const struct kernels *k)
 	}
 }
 
-/* What is stored: anything; equal weights and V at its extremes, the largest sum of integers there is; one weight far above the rest;
- * V of all magnitudes at once, of subnormal scales, of the largest, of none; and one infinity, which need only be harmless. */
-enum kv_fill { KV_RANDOM, KV_EQUAL, KV_PEAK, KV_MIXED, KV_TINY, KV_HUGE, KV_ZERO, KV_INFINITE, KV_FILL_N };
-
-static void fill_kv(float *k, float *v, enum kv_type type, int hd, int32_t p, enum kv_fill fill)
-{
-	float huge = type == KV_F16 ? 60000.0f : 8e6f, mixed = ldexpf(1.0f, (int)(rng() % 40) - 26);
-
-	for (int d = 0; d < hd; d++) {
-		k[d] = fill == KV_EQUAL ? 0.0f : (fill == KV_PEAK && p == 5 ? 30.0f : 1.0f) * uniform();
-		v[d] = fill == KV_EQUAL ? (d % 2 ? -1.0f : 1.0f) : uniform();
-		v[d] *= fill == KV_MIXED  ? mixed
-			: fill == KV_TINY ? 1e-6f
-			: fill == KV_HUGE ? huge
-			: fill == KV_ZERO ? 0.0f
-					  : 1.0f;
-		if (fill == KV_INFINITE && p == 3 && d == 1)
-			v[d] = INFINITY;
-	}
-}
-
-/* The same bits, but for the payload of a NaN. */
-static void assert_floats_equal(const float *a, const float *b, int n)
-{
-	for (int i = 0; i < n; i++)
-		assert_true(f32_bits(a[i]) == f32_bits(b[i]) || (isnan(a[i]) && isnan(b[i])));
-}
-
-/* KV of 3 * ATTN_CHUNK / 2 positions in shuffled blocks, the rest poison: what a query must not see must not show. */
-static void attn_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int hd, int n_q,
-		      int32_t last, enum kv_fill fill)
-{
-	static const uint8_t poison[] = { 0x7e, 0xff, 0xbf }; /* as f16: NaN of both signs, -1.9 */
-	enum { N_BLOCK = 3 * ATTN_CHUNK / 2 / KV_BLOCK, Q = ATTN_TILE, O = Q * HEAD_DIM_MAX };
-	static float q[O], o0[O], o1[O];
-	size_t kb = kv_part_bytes(type, hd), stride = 2 * kb, n = N_BLOCK * stride;
-	uint8_t *kv0 = aligned(n), *kv1 = aligned(n);
-	uint32_t blocks[N_BLOCK];
-	float m0[Q], m1[Q], l0[Q], l1[Q], scale = 0.125f + uniform() / 16;
-	float *scratch = aligned(sizeof(float) * ATTN_SCRATCH);
-	const float *qp[Q];
-	int32_t pos[Q];
-
-	for (uint32_t i = 0; i < N_BLOCK; i++)
-		blocks[i] = (i * 7 + 3) % N_BLOCK;
-	memset(kv0, poison[n_q % 3], n), memset(kv1, poison[n_q % 3], n);
-	/* Odd n_q: p1 ends what query 0 sees; even: the positions do, and p1 takes in the poison. Query 2 sees nothing. */
-	for (int i = 0; i < n_q; i++)
-		pos[i] = i == 2 ? -1 : last - (i * 5 <= last ? i * 5 : 0) + (i == 0 && n_q % 2 ? 7 : 0);
-	for (int32_t p = 0; p <= last; p++) {
-		float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
-		size_t at = blocks[p / KV_BLOCK] * stride;
-
-		fill_kv(kf, vf, type, hd, p, fill);
-		ref->kv_store[type](kv0 + at, kv0 + at + kb, kf, vf, p % KV_BLOCK, hd),
-			k->kv_store[type](kv1 + at, kv1 + at + kb, kf, vf, p % KV_BLOCK, hd);
-	}
-	assert_memory_equal(kv0, kv1, n);
-	for (int i = 0; i < n_q; i++) {
-		qp[i] = q + (n_q - 1 - i) * hd;
-		for (int d = 0; d < hd; d++)
-			q[i * hd + d] = 32.0f * uniform();
-	}
-	struct attn_kv kv = { .k = kv0, .v = kv0 + kb, .block_stride = stride, .blocks = blocks, .head_dim = hd };
-
-	kv.next_k = kv0, kv.next_v = kv0 + kb, kv.n_next = n_q % (ATTN_CHUNK / KV_BLOCK + 1);
-	kv.next_blocks = blocks + N_BLOCK - kv.n_next;
-
-	for (int32_t p0 = 0; p0 <= last; p0 += ATTN_CHUNK) {
-		int32_t stop = n_q % 2 ? last + 1 : N_BLOCK * KV_BLOCK,
-			p1 = stop < p0 + ATTN_CHUNK ? stop : p0 + ATTN_CHUNK;
-
-		set_canaries(o0, O), set_canaries(o1, O);
-		ref->attn_chunk[type](o0, m0, l0, qp, scale, pos, n_q, &kv, p0, p1, scratch);
-		k->attn_chunk[type](o1, m1, l1, qp, scale, pos, n_q, &kv, p0, p1, scratch);
-		assert_floats_equal(o0, o1, n_q * hd);
-		assert_memory_equal(o0 + n_q * hd, o1 + n_q * hd, sizeof(o0) - sizeof(float) * (size_t)(n_q * hd));
-		assert_memory_equal(m0, m1, sizeof(float) * (size_t)n_q);
-		assert_memory_equal(l0, l1, sizeof(float) * (size_t)n_q);
-		for (int i = 0; i < n_q * hd; i++)
-			assert_true(isfinite(o0[i]) || fill == KV_INFINITE);
-	}
-	free(kv0), free(kv1), free(scratch);
-}
-
-static void check_attn(const struct kernels *ref, const struct kernels *k)
-{
-	static const int heads[] = { 16, 64, 80, 96, 128, 208, 256 };
-	static const int32_t last[] = { 0, 1, 15, 16, 31, 32, 100, 511, 512, 600 };
-
-	for (int type = 0; type < KV_TYPE_MAX; type++)
-		for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
-			for (int n_q = 1; n_q <= ATTN_TILE; n_q++)
-				attn_case(ref, k, (enum kv_type)type, heads[(i + (size_t)n_q) % 7], n_q, last[i],
-					  (enum kv_fill)((i + (size_t)n_q / 7) % KV_FILL_N));
-}
-
-static void check_merge(const struct kernels *ref, const struct kernels *k)
-{
-	enum { PART = 5, STRIDE = 256 + 5 };
-	float o[PART * STRIDE], m[PART], l[PART], y0[256], y1[256];
-
-	for (int hd = 16; hd <= 256; hd += 48) {
-		for (int n_part = 1; n_part <= PART; n_part++) {
-			for (int i = 0; i < PART * STRIDE; i++)
-				o[i] = uniform();
-			for (int c = 0; c < n_part; c++) {
-				m[c] = c == 1 ? -INFINITY : 40.0f * uniform();
-				l[c] = c == 1 ? 0.0f : 2.0f + uniform();
-			}
-			set_canaries(y0, 256), set_canaries(y1, 256);
-			ref->attn_merge(y0, o, STRIDE, m, l, n_part, hd),
-				k->attn_merge(y1, o, STRIDE, m, l, n_part, hd);
-			assert_memory_equal(y0, y1, sizeof(y0));
-		}
-	}
-}
-
-/* Every slot, of floats with any bits: subnormals, infinities and NaN must land as ref/ stores them, and nowhere else. */
-static void kv_store_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int slot)
-{
-	static uint8_t kv0[4 * KV_BLOCK * HEAD_DIM_MAX], kv1[sizeof(kv0)];
-	float kf[HEAD_DIM_MAX], vf[HEAD_DIM_MAX];
-	int hd = 16 * (1 + slot % 16);
-	size_t kb = kv_part_bytes(type, hd);
-
-	assert_true(2 * kb <= sizeof(kv0));
-	memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
-	for (int d = 0; d < hd; d++) {
-		kf[d] = f32_from_bits(rng());
-		vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
-	}
-	ref->kv_store[type](kv0, kv0 + kb, kf, vf, slot, hd), k->kv_store[type](kv1, kv1 + kb, kf, vf, slot, hd);
-	assert_memory_equal(kv0, kv1, sizeof(kv0));
-}
-
-static void check_kv_store(const struct kernels *ref, const struct kernels *k)
-{
-	for (int type = 0; type < KV_TYPE_MAX; type++)
-		for (int slot = 0; slot < KV_BLOCK; slot++)
-			kv_store_case(ref, k, (enum kv_type)type, slot);
-}
-
 static void test_pack_round_trip(void **state)
 {
 	(void)state;
@@ -379,54 +228,12 @@ static void test_packed_bytes_refuses(void **state)
 	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
 }
 
-/* What every level must do as ref/ does, and each level of the table: a case each, so that one that cannot run here is skipped by name. */
-struct proof {
-	const char *operation;
-	void (*check)(const struct kernels *ref, const struct kernels *k);
-	enum kernels_isa isa;
-};
-
 static const struct proof proofs[] = {
-	{ "matmul", check_matmul, ISA_REF },
-	{ "matmul of chunks", check_matmul_chunks, ISA_REF },
-	{ "vectors", check_vector, ISA_REF },
-	{ "max and exps", check_max, ISA_REF },
+	{ "matmul", check_matmul, ISA_REF },  { "matmul of chunks", check_matmul_chunks, ISA_REF },
+	{ "vectors", check_vector, ISA_REF }, { "max and exps", check_max, ISA_REF },
 	{ "rope", check_rope, ISA_REF },
-	{ "attention", check_attn, ISA_REF },
-	{ "attention's merge", check_merge, ISA_REF },
-	{ "kv_store", check_kv_store, ISA_REF },
 };
 #define N_PROOF (sizeof(proofs) / sizeof(proofs[0]))
-
-static void equals_ref(void **state)
-{
-	const struct proof *p = *state;
-	struct kernels ref, k;
-
-	if (!kernels_can_run(p->isa))
-		skip();
-	kernels_select(&ref, ISA_REF);
-	kernels_select(&k, p->isa);
-	p->check(&ref, &k);
-}
-
-/* Adds the proofs of a level to tests[n]; returns how many there are then. */
-static size_t add_level(struct CMUnitTest *tests, size_t n, enum kernels_isa isa)
-{
-	static struct proof of_level[ISA_MAX][N_PROOF];
-	static char names[ISA_MAX][N_PROOF][64];
-
-	(void)level_runs((int)isa);
-	for (size_t i = 0; i < N_PROOF; i++) {
-		struct proof *p = &of_level[isa][i];
-
-		*p = proofs[i];
-		p->isa = isa;
-		snprintf(names[isa][i], sizeof(names[isa][i]), "%s on %s", p->operation, kernels_isa_name(isa));
-		tests[n++] = (struct CMUnitTest){ names[isa][i], equals_ref, NULL, NULL, p };
-	}
-	return n;
-}
 
 int main(void)
 {
@@ -436,9 +243,7 @@ int main(void)
 		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
 	};
-	size_t n = 4;
+	size_t n = proofs_add(tests, 4, proofs, N_PROOF);
 
-	for (int isa = ISA_BASE; kernels_isa_name((enum kernels_isa)isa); isa++)
-		n = add_level(tests, n, (enum kernels_isa)isa);
 	return _cmocka_run_group_tests("kernels", tests, n, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /*
  * Why it matters: every ISA is held to the bits of ref/, so what ref/ gets wrong is wrong everywhere and no comparison shows it.
- * Here it is held to something else: products, attention over a q8_0 KV and exp to double, f16 to the compiler's, chunks to the tree as it is told.
+ * Here it is held to something else: products, exp and tanh to double, f16 to the compiler's, chunks to the tree as it is told.
  */
-#include "kernels/ref/exp.h"
+#include "kernels/ref/tanh.h"
 #include "tests/kernels/data.h"
 
 #include <math.h>
@@ -179,64 +179,22 @@ static void test_exp_is_within_two_ulp(void **state)
 	}
 }
 
-/* One query over a chunk of q8_0 KV, and in double over the values as they are stored. Weights of 15 bits lose up to a 65,534th of
- * the largest each; those far below it, the most in sum. `peak` spreads the scores. */
-static double attn_q8_error(const struct kernels *k, float peak)
+static void test_tanh_is_right(void **state)
 {
-	enum { HD = 64, N = ATTN_CHUNK, BYTES = 2 * HD / 32 * 34 * KV_BLOCK };
-	static float q[HD], o[HD], scratch[ATTN_SCRATCH], vf[N][HD];
-	static _Alignas(64) uint8_t kv[N / KV_BLOCK * BYTES];
-	double err = 0, norm = 0, want[HD] = { 0 }, sum = 0;
-	uint32_t blocks[N / KV_BLOCK];
-	const float *qp = q;
-	int32_t pos = N - 1;
-	float m, l;
-
-	for (int d = 0; d < HD; d++)
-		q[d] = d == 0;
-	for (int p = 0; p < N; p++) {
-		float kf[HD] = { peak * uniform() }, e;
-		uint8_t *at = kv + p / KV_BLOCK * BYTES;
-		uint16_t scale;
-
-		blocks[p / KV_BLOCK] = (uint32_t)(p / KV_BLOCK);
-		for (int d = 0; d < HD; d++) { /* what a block of quants with an exact scale holds exactly */
-			vf[p][d] = (float)((int)(rng() % 255) - 127) * 0x1p-7f;
-			vf[p][d] = d % 32 ? vf[p][d] : 127 * 0x1p-7f;
-		}
-		k->kv_store[KV_Q8_0](at, at + BYTES / 2, kf, vf[p], p % KV_BLOCK, HD);
-		memcpy(&scale, at + p % KV_BLOCK * 2, 2);
-		e = f16_to_f32(scale) * 127.0f; /* |k[0]|, as stored */
-		kf[0] = kf[0] < 0 ? -e : e;
-		sum += exp((double)kf[0]);
-		for (int d = 0; d < HD; d++)
-			want[d] += exp((double)kf[0]) * (double)vf[p][d];
-	}
-	struct attn_kv a = { .k = kv, .v = kv + BYTES / 2, .block_stride = BYTES, .blocks = blocks, .head_dim = HD };
-
-	k->attn_chunk[KV_Q8_0](o, &m, &l, &qp, 1.0f, &pos, 1, &a, 0, N, scratch);
-	for (int d = 0; d < HD; d++) {
-		double e = (double)o[d] / (double)l - want[d] / sum;
-
-		err += e * e;
-		norm += want[d] / sum * want[d] / sum;
-	}
-	return sqrt(err / norm);
-}
-
-static void test_ref_attn_q8_is_right(void **state)
-{
-	struct kernels k;
+	double worst = 0;
 
 	(void)state;
-	kernels_select(&k, ISA_REF);
-	for (int i = 0; i < 4; i++) {
-		static const float peak[] = { 0.0f, 1.0f, 5.0f, 20.0f };
-		double e = attn_q8_error(&k, peak[i]);
+	assert_true(ref_tanh(INFINITY) == 1.0f && ref_tanh(-INFINITY) == -1.0f && ref_tanh(10.0f) == 1.0f);
+	assert_true(isnan(ref_tanh(NAN)));
+	assert_true(f32_bits(ref_tanh(0.0f)) == 0 && f32_bits(ref_tanh(-0.0f)) == 1u << 31);
+	for (float x = 0x1p-120f; x < 12.0f; x *= 1.0001f) {
+		double want = tanh((double)x), e = fabs((double)ref_tanh(x) - want) / want;
 
-		print_message("scores within %g: error %.1e\n", (double)peak[i], e);
-		assert_true(e < 5e-5);
+		worst = e > worst ? e : worst;
+		assert_true(ref_tanh(-x) == -ref_tanh(x));
 	}
+	print_message("worst error: %.2f * 2^-24\n", worst * 0x1p24);
+	assert_true(worst < 5 * 0x1p-24);
 }
 
 int main(void)
@@ -244,7 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ref_matmul_is_right),   cmocka_unit_test(test_ref_max_is_right),
 		cmocka_unit_test(test_f16_is_exact),          cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
-		cmocka_unit_test(test_exp_is_within_two_ulp), cmocka_unit_test(test_ref_attn_q8_is_right),
+		cmocka_unit_test(test_exp_is_within_two_ulp), cmocka_unit_test(test_tanh_is_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
