@@ -73,7 +73,7 @@ INLINE void walk_panel(const int n, block_fn *block, const struct form *f, const
 	sums_store(n, y, y_stride, acc);
 }
 
-/* Bytes of a block of `len` columns in a tile of n tokens (kernels.h, act_tile_bytes). */
+/* Bytes of a block of `len` columns in a tile of n tokens. */
 INLINE size_t act_block_bytes(const uint32_t len, const size_t n)
 {
 	return len == 256 ? ACT_Q8_K_BYTES(n) : len == 32 ? ACT_Q8_BYTES(n) : sizeof(float) * n;

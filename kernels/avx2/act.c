@@ -74,8 +74,9 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 		uint8_t *block = dst;
 
 		for (size_t b = 0; b < n_col / 32; b++, block += ACT_Q8_BYTES(n), row += 32) {
-			float *d = (float *)block, *s = d + n;
-			int32_t *nsum = (int32_t *)(s + n), *cross = (int32_t *)(block + 44 * n);
+			float *d = (float *)block, *s = (float *)(block + ACT_Q8_S(n));
+			int32_t *nsum = (int32_t *)(block + ACT_Q8_NSUM(n)),
+				*cross = (int32_t *)(block + ACT_Q8_CROSS(n));
 			__m256i q;
 
 			d[t] = quantize_block(&q, row, ACT_Q_MAX);
@@ -87,7 +88,7 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 			nsum[t] = -_mm_cvtsi128_si32(sums);
 			cross[t] = -_mm_extract_epi32(sums, 1);
 			s[t] = d[t] * (float)-nsum[t];
-			scatter((uint8_t *)(nsum + n) + 4 * t, 4 * n, q);
+			scatter(block + ACT_Q8_Q(n) + 4 * t, 4 * n, q);
 		}
 	}
 }
@@ -102,9 +103,11 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 
 		for (size_t b = 0; b < n_col / 256; b++, block += ACT_Q8_K_BYTES(n), row += 256) {
 			float *d = (float *)block;
-			int16_t *sum32 = (int16_t *)(d + n), *sums16 = sum32 + 8 * n;
-			uint8_t *qt = (uint8_t *)(sums16 + 16 * n) + 4 * t;
-			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
+			int16_t *sum32 = (int16_t *)(block + ACT_Q8_K_SUM32(n));
+			int16_t *sum16 = (int16_t *)(block + ACT_Q8_K_SUM16(n));
+			int32_t *cross = (int32_t *)(block + ACT_Q8_K_CROSS(n)),
+				*off = (int32_t *)(block + ACT_Q8_K_OFF(n));
+			uint8_t *qt = block + ACT_Q8_K_Q(n) + 4 * t;
 			__m256i max = _mm256_setzero_si256();
 
 			for (size_t i = 0; i < 256; i += 8)
@@ -115,7 +118,7 @@ void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 			d[t] = amax / ACT_Q_MAX;
 			for (size_t j = 0; j < 8; j++) {
 				__m256i q = quantize32(row + 32 * j, id, ACT_Q_MAX);
-				int16_t *pair = sums16 + (j * n + t) * 2;
+				int16_t *pair = sum16 + (j * n + t) * 2;
 				__m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
 				__m256i products = lanes_of_products(low, high, 120);
 				__m128i sums = sum_lanes(lanes16(low), lanes16(high), products, products);

@@ -69,8 +69,8 @@ INLINE __m256 load_e8m0(const uint8_t *p)
 INLINE void half_mxfp4(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
-	const int32_t *nsum = (const int32_t *)(d + 2 * n);
-	const int8_t *q = (const int8_t *)(nsum + n);
+	const int32_t *nsum = (const int32_t *)(x + ACT_Q8_NSUM(n));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_Q(n));
 	__m256 dw = load_e8m0(panel + 8 * half);
 	__m256i v[8];
 
@@ -87,7 +87,7 @@ INLINE void half_mxfp4(const int n, __m256 *acc, const uint8_t *panel, const uin
 INLINE void half_nl(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
-	const int8_t *q = (const int8_t *)x + 12 * n;
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_Q(n));
 	__m256 dw = load_halfs(panel + 16 * half);
 	__m256i v[8];
 
@@ -114,7 +114,7 @@ INLINE __m256i scale_xs(const uint8_t *sh, int s)
 INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
-	const int8_t *q = (const int8_t *)x + 52 * n;
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
 	__m256 dw = load_halfs(panel + 16 * half);
 	__m256i isum[ACT_TILE];
 

@@ -61,8 +61,8 @@ INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, 
 INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
-	const int16_t *sum32 = (const int16_t *)(d + n);
-	const int8_t *q = (const int8_t *)(sum32 + 24 * n);
+	const int16_t *sum32 = (const int16_t *)(x + ACT_Q8_K_SUM32(n));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
 	const uint8_t *sc = panel + 64 + 8 * half, *qh = panel + 256 + 32 * half, *qs = qh + (five ? 512 : 0);
 	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 4; /* to fetch in every other sub-block of a half */
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
@@ -114,8 +114,8 @@ INLINE void unpack_q6(__m256i v[4], const uint8_t *sub, int s)
 INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
-	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
-	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
+	const int16_t *sum16 = (const int16_t *)(x + ACT_Q8_K_SUM16(n));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
 	const uint8_t *sc = panel + 32 + 8 * half, *sub = panel + 288 + 32 * half;
 	__m256 dw = load_halfs(panel + 16 * half);
 	__m256i isum[ACT_TILE], sums[ACT_TILE];

@@ -97,8 +97,8 @@ INLINE void half_block(const int n, const int t0, const int t1, const struct for
 {
 	const int bits = f->bits;
 	const float *d = (const float *)x;
-	const int16_t *sum16 = (const int16_t *)(d + n) + 8 * n;
-	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
+	const int16_t *sum16 = (const int16_t *)(x + ACT_Q8_K_SUM16(n));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[2][ACT_TILE], pair[8];
 

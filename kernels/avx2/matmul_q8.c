@@ -63,9 +63,9 @@ INLINE __m256i dot_block(const struct form *f, const __m256i v[8], const int8_t 
 
 INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
-	const float *d = (const float *)x, *s = d + n;
-	const int32_t *nsum = (const int32_t *)(s + n);
-	const int8_t *q = (const int8_t *)(nsum + n);
+	const float *d = (const float *)x, *s = (const float *)(x + ACT_Q8_S(n));
+	const int32_t *nsum = (const int32_t *)(x + ACT_Q8_NSUM(n));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_Q(n));
 	__m256 dw = load_halfs(panel + 16 * half), m = f->has_min ? load_halfs(panel + 32 + 16 * half) : dw;
 	__m256i v[8];
 

@@ -24,8 +24,11 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 		for (size_t b = 0; b < n_col / 256; b++, block += ACT_Q8_K_BYTES(n), row += 256) {
 			__m512i max = _mm512_setzero_si512();
 			float *d = (float *)block;
-			int16_t *s32 = (int16_t *)(d + n), *s16 = s32 + 8 * n;
-			int32_t *cross = (int32_t *)(block + 308 * n), *off = cross + 8 * n;
+			int16_t *sum32 = (int16_t *)(block + ACT_Q8_K_SUM32(n));
+			int16_t *sum16 = (int16_t *)(block + ACT_Q8_K_SUM16(n));
+			int32_t *cross = (int32_t *)(block + ACT_Q8_K_CROSS(n)),
+				*off = (int32_t *)(block + ACT_Q8_K_OFF(n));
+			uint8_t *qt = block + ACT_Q8_K_Q(n) + 4 * t;
 
 			for (size_t i = 0; i < 256; i += 16)
 				max = _mm512_max_epi32(max, abs_bits(_mm512_loadu_ps(row + i)));
@@ -40,14 +43,14 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 				__m128i sums = sum_lanes(lanes16(low), lanes16(high), products, products);
 				int first = _mm_cvtsi128_si32(sums), second = _mm_extract_epi32(sums, 1);
 
-				s16[(j * n + t) * 2] = (int16_t)first;
-				s16[(j * n + t) * 2 + 1] = (int16_t)second;
-				s32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
+				sum16[(j * n + t) * 2] = (int16_t)first;
+				sum16[(j * n + t) * 2 + 1] = (int16_t)second;
+				sum32[(j / 2 * n + t) * 2 + j % 2] = (int16_t)(first + second);
 				off[2 * j * n + t] = -32 * first;
 				off[(2 * j + 1) * n + t] = -32 * second;
 				cross[j * n + t] = 8 * second - _mm_extract_epi32(sums, 2);
-				scatter(block + (52 + 32 * j) * n + 4 * t, 4 * n, low);
-				scatter(block + (68 + 32 * j) * n + 4 * t, 4 * n, high);
+				scatter(qt + 32 * j * n, 4 * n, low);
+				scatter(qt + (32 * j + 16) * n, 4 * n, high);
 			}
 		}
 	}

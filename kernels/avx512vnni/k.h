@@ -57,7 +57,7 @@ INLINE __m512i min6_pair(const uint8_t *sc, int p)
 INLINE void end_block_k45(const size_t n, panel_sums acc, const uint8_t *w, const uint8_t *x, const __m512i *isum)
 {
 	const float *d = (const float *)x;
-	const uint8_t *sum32 = x + 4 * n, *sc = w + 64;
+	const uint8_t *sum32 = x + ACT_Q8_K_SUM32(n), *sc = w + 64;
 	__m512i mins[ACT_TILE];
 
 	for (size_t t = 0; t < n; t++)

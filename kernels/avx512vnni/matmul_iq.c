@@ -53,7 +53,7 @@ INLINE void block_32(const size_t n, const struct form *f, panel_sums acc, const
 {
 	const size_t head = f->is_e8m0 ? 16 : 32;
 	const float *d = (const float *)x;
-	const int32_t *nsum = (const int32_t *)(d + 2 * n);
+	const int32_t *nsum = (const int32_t *)(x + ACT_Q8_NSUM(n));
 	__m512 dw = f->is_e8m0 ? load_e8m0(w) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512i table = load_table(f), isum[ACT_TILE];
 
@@ -61,7 +61,7 @@ INLINE void block_32(const size_t n, const struct form *f, panel_sums acc, const
 		prefetch(w, head + 256);
 	for (size_t t = 0; t < n; t++)
 		isum[t] = _mm512_slli_epi32(_mm512_set1_epi32(nsum[t]), (unsigned)f->offset_log2);
-	dot32(isum, table, w + head, x + 12 * n, n);
+	dot32(isum, table, w + head, x + ACT_Q8_Q(n), n);
 	for (size_t t = 0; t < n; t++)
 		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
 }
@@ -92,7 +92,7 @@ INLINE __m512i widen(const int8_t *p)
 INLINE void block_xs(const size_t n, const struct form *f, panel_sums acc, const uint8_t *w, const uint8_t *x)
 {
 	const float *d = (const float *)x;
-	const uint8_t *sum32 = x + 4 * n, *q = x + 52 * n;
+	const uint8_t *sum32 = x + ACT_Q8_K_SUM32(n), *q = x + ACT_Q8_K_Q(n);
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	int8_t scale[2][4][16];
 	__m512i table = load_table(f), isum[ACT_TILE], part[ACT_TILE];

@@ -16,7 +16,7 @@ INLINE void block_k45(const size_t n, const struct form *f, panel_sums acc, cons
 	const __m512i nibble = _mm512_set1_epi8(15), bit4 = _mm512_set1_epi8(16);
 	const bool five = f->five;
 	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 8; /* of a sub-block */
-	const uint8_t *q = x + 52 * n, *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
+	const uint8_t *q = x + ACT_Q8_K_Q(n), *sc = w + 64, *qh = sc + 192, *qs = qh + (five ? 512 : 0);
 	__m512i isum[ACT_TILE], part[ACT_TILE];
 	uint8_t scales[8][PANEL_ROWS];
 
@@ -54,7 +54,7 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 {
 	const __m512i nibble = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 	const float *d = (const float *)x;
-	const uint8_t *q = x + 52 * n, *off = x + 340 * n, *sc = w + 32, *sub = sc + 256;
+	const uint8_t *q = x + ACT_Q8_K_Q(n), *off = x + ACT_Q8_K_OFF(n), *sc = w + 32, *sub = sc + 256;
 	__m512i isum[ACT_TILE], part[ACT_TILE];
 
 	(void)f;

@@ -125,7 +125,7 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 	const bool three = f->three;
 	const size_t ways = n == 1 ? 4 : n < 4 ? 2 : 1;
 	const float *d = (const float *)x;
-	const uint8_t *sum32 = x + 4 * n, *sum16 = x + 20 * n, *q = x + 52 * n;
+	const uint8_t *sum32 = x + ACT_Q8_K_SUM32(n), *sum16 = x + ACT_Q8_K_SUM16(n), *q = x + ACT_Q8_K_Q(n);
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512i sum[4 * ACT_TILE], mins[ACT_TILE];
 

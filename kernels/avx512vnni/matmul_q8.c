@@ -24,13 +24,13 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
 	const size_t head = 32 + (f->has_min ? 32 : 0), high = f->has_high ? 64 : 0, n_quad = f->eight_bit ? 8 : 4;
-	const uint8_t *q = x + 12 * n, *qs = w + head + high;
+	const uint8_t *nsum = x + ACT_Q8_NSUM(n), *q = x + ACT_Q8_Q(n), *qs = w + head + high;
 	__m512i isum[ACT_TILE], qh = f->has_high ? _mm512_loadu_si512(w + head) : nibble;
 
 	if (n >= PREFETCH_TOKENS)
 		prefetch(w, head + high + 64 * n_quad);
 	for (size_t t = 0; t < n; t++)
-		isum[t] = f->offset_log2 ? _mm512_slli_epi32(load4(x + 8 * n + 4 * t), (unsigned)f->offset_log2)
+		isum[t] = f->offset_log2 ? _mm512_slli_epi32(load4(nsum + 4 * t), (unsigned)f->offset_log2)
 					 : _mm512_setzero_si512();
 	for (size_t j = 0; j < n_quad; j++) {
 		__m512i v = _mm512_loadu_si512(qs + 64 * j);
@@ -52,14 +52,14 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 		for (size_t t = 0; t < n; t++)
 			isum[t] = dot4(isum[t], hi, q + ((j + 4) * n + t) * 4);
 	}
-	const float *d = (const float *)x;
+	const float *d = (const float *)x, *s = (const float *)(x + ACT_Q8_S(n));
 	__m512 dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
 	__m512 m = f->has_min ? _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(w + 32))) : dw;
 
 	for (size_t t = 0; t < n; t++) {
 		acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(d[t])), _mm512_cvtepi32_ps(isum[t]), acc[t]);
 		if (f->has_min)
-			acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d[n + t]), acc[t]);
+			acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(s[t]), acc[t]);
 	}
 }
 

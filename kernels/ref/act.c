@@ -1,24 +1,10 @@
-/* Activation tiles: see act_tile_bytes in kernels.h for the layout and the quantization rule. */
+/* Activation tiles: kernels.h has the layout and the rule of quantization. */
 #include "kernels/ref/ref.h"
 
 #include "kernels/f16.h"
 
 #include <math.h>
 #include <string.h>
-
-size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col)
-{
-	size_t n = (size_t)n_tok;
-
-	switch (kind) {
-	case ACT_F32:
-		return n_col * n * 4;
-	case ACT_Q8:
-		return n_col / 32 * ACT_Q8_BYTES(n);
-	default:
-		return n_col / 256 * ACT_Q8_K_BYTES(n);
-	}
-}
 
 void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
@@ -75,10 +61,10 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 
 	for (size_t b = 0; b < n_col / 32; b++) {
 		uint8_t *block = (uint8_t *)dst + b * ACT_Q8_BYTES(n);
-		float *d = (float *)block, *s = d + n;
-		int32_t *nsum = (int32_t *)(s + n);
-		int8_t *qt = (int8_t *)(nsum + n), q[32];
-		int32_t *cross = (int32_t *)(qt + 32 * n);
+		float *d = (float *)block, *s = (float *)(block + ACT_Q8_S(n));
+		int32_t *nsum = (int32_t *)(block + ACT_Q8_NSUM(n)), *cross = (int32_t *)(block + ACT_Q8_CROSS(n));
+		uint8_t *qt = block + ACT_Q8_Q(n);
+		int8_t q[32];
 
 		for (size_t t = 0; t < n; t++) {
 			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32, ACT_Q_MAX);
@@ -98,9 +84,11 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 	for (size_t b = 0; b < n_col / 256; b++) {
 		uint8_t *block = (uint8_t *)dst + b * ACT_Q8_K_BYTES(n);
 		float *d = (float *)block;
-		int16_t *sum32 = (int16_t *)(d + n), *sum16 = sum32 + 8 * n;
-		int8_t *qt = (int8_t *)(sum16 + 16 * n), q[256];
-		int32_t *cross = (int32_t *)(qt + 256 * n), *off = cross + 8 * n;
+		int16_t *sum32 = (int16_t *)(block + ACT_Q8_K_SUM32(n)),
+			*sum16 = (int16_t *)(block + ACT_Q8_K_SUM16(n));
+		int32_t *cross = (int32_t *)(block + ACT_Q8_K_CROSS(n)), *off = (int32_t *)(block + ACT_Q8_K_OFF(n));
+		uint8_t *qt = block + ACT_Q8_K_Q(n);
+		int8_t q[256];
 
 		for (size_t t = 0; t < n; t++) {
 			d[t] = ref_quantize(q, x + t * x_stride + b * 256, 256, ACT_Q_MAX);

@@ -20,9 +20,8 @@ void k_dequantize(float *y, const uint8_t *block, k_decode_fn *decode)
 static float block_dot(const struct k_block *w, const uint8_t *x, size_t n, size_t t, float acc)
 {
 	const float *d = (const float *)x;
-	const int16_t *sum32 = (const int16_t *)(d + n), *sum16 = sum32 + 8 * n;
-	const int16_t *sum = w->sub == 16 ? sum16 : sum32;
-	const int8_t *q = (const int8_t *)(sum16 + 16 * n);
+	const int16_t *sum = (const int16_t *)(x + (w->sub == 16 ? ACT_Q8_K_SUM16(n) : ACT_Q8_K_SUM32(n)));
+	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
 	int32_t isum = 0, mins = 0;
 
 	for (int s = 0; s < 256 / w->sub; s++) {

@@ -117,8 +117,8 @@ static inline float dot(const struct form *f, const uint8_t *panel, int r, const
 	float acc = 0.0f;
 
 	for (size_t b = 0; b < n_block; b++, panel += block_bytes(f) * PANEL_ROWS, x += ACT_Q8_BYTES(n)) {
-		const float *d = (const float *)x, *s = d + n;
-		const int8_t *q = (const int8_t *)(s + 2 * n);
+		const float *d = (const float *)x, *s = (const float *)(x + ACT_Q8_S(n));
+		const int8_t *q = (const int8_t *)(x + ACT_Q8_Q(n));
 		uint8_t block[2 + 2 + 4 + 32];
 		float dw, m;
 		int8_t qw[32];

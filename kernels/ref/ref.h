@@ -1,15 +1,12 @@
-/* What the files of ref/ share: sizes of activation blocks, and the functions that kernels_ref_fill installs. */
+/* What the files of ref/ share, and the functions that kernels_ref_fill installs. */
 #ifndef GYRE_KERNELS_REF_REF_H
 #define GYRE_KERNELS_REF_REF_H
 
 #include "kernels/chunks.h"
 #include "kernels/kernels.h"
+#include "kernels/tile.h"
 
 #include <string.h>
-
-/* A block of a tile of n tokens (kernels.h, act_tile_bytes). */
-#define ACT_Q8_BYTES(n)   (48 * (n))
-#define ACT_Q8_K_BYTES(n) (404 * (n))
 
 #define MATMUL_ARGS                                                                                      \
 	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, const struct chunks *k, \

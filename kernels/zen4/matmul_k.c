@@ -8,7 +8,7 @@ INLINE void block_q4_k(const size_t n, const struct form *f, panel_sums acc, con
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
 	const size_t share = PANEL_ROWS * 144 / 8; /* of a sub-block */
-	const int32_t *cross = (const int32_t *)(x + 308 * n);
+	const int32_t *cross = (const int32_t *)(x + ACT_Q8_K_CROSS(n));
 	const uint8_t *sc = w + 64, *qs = sc + 192;
 	__m512i isum[ACT_TILE], rows = _mm512_setzero_si512();
 	uint8_t scales[8][PANEL_ROWS];
@@ -19,7 +19,7 @@ INLINE void block_q4_k(const size_t n, const struct form *f, panel_sums acc, con
 		isum[t] = _mm512_setzero_si512();
 	for (size_t s = 0; s < 8; s++) {
 		__m512i scale = scale6(scales[s]), part[ACT_TILE], row = _mm512_setzero_si512();
-		const uint8_t *q = x + (52 + 32 * s) * n;
+		const uint8_t *q = x + ACT_Q8_K_Q(n) + 32 * s * n;
 
 		prefetch(w + s * share, share);
 		for (size_t t = 0; t < n; t++)

@@ -7,9 +7,9 @@ INLINE void block_q4(const size_t n, const struct form *f, panel_sums acc, const
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
 	const size_t head = f->has_min ? 64 : 32, n_sum = by_sums(n);
-	const float *d = (const float *)x, *s = d + n;
-	const int32_t *nsum = (const int32_t *)(s + n), *cross = (const int32_t *)(x + 44 * n);
-	const uint8_t *q = (const uint8_t *)(nsum + n);
+	const float *d = (const float *)x, *s = (const float *)(x + ACT_Q8_S(n));
+	const int32_t *nsum = (const int32_t *)(x + ACT_Q8_NSUM(n)), *cross = (const int32_t *)(x + ACT_Q8_CROSS(n));
+	const uint8_t *q = x + ACT_Q8_Q(n);
 	__m512i isum[ACT_TILE], row = _mm512_setzero_si512();
 
 	prefetch(w, head + 256);
