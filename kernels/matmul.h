@@ -92,11 +92,13 @@ INLINE void walk(const int n, block_fn *block, const struct form *f, const uint3
 
 _Static_assert(ACT_TILE == 12, "WITH_CONSTANT_12");
 
-/* Defines the product `name` of blocks of `len` columns and `bytes` bytes a row; the rest initializes its form. */
+/* Defines the product `name`, for a row of what its file exports (rows.h), of blocks of `len` columns and `bytes` bytes a row; the
+ * rest initializes its form. */
 #define MATMUL(...) MATMUL_BY(walk, __VA_ARGS__)
 
 /* The same, by another walk. */
 #define MATMUL_BY(walk, name, block, len, bytes, ...)                                                            \
+	matmul_fn name; /* not static: a level above may call it for what it does no better */                   \
 	void name(MATMUL_ARGS)                                                                                   \
 	{                                                                                                        \
 		static const struct form form = { __VA_ARGS__ };                                                 \

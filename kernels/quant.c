@@ -1,4 +1,4 @@
-/* The table of element types, and packing by panels on top of it. */
+/* Looking element types up, and packing by panels. */
 #include "kernels/quant.h"
 
 #include "cpu.h"
@@ -8,23 +8,13 @@
 
 #define RUN_BYTES 256 /* of a row: the largest block, and few enough to stay in L1 */
 
-#define ROW(id, label, len, bytes, kind, fn) \
-	[QUANT_##id] = { label, len, bytes, kind, ref_dequantize_##fn, ref_pack_##fn, ref_unpack_##fn }
-
-static const struct quant_info table[QUANT_TYPE_MAX] = {
-	ROW(F32, "F32", 1, 4, ACT_F32, f32),           ROW(F16, "F16", 1, 2, ACT_F32, f16),
-	ROW(Q4_0, "Q4_0", 32, 18, ACT_Q8, q4_0),       ROW(Q4_1, "Q4_1", 32, 20, ACT_Q8, q4_1),
-	ROW(Q5_0, "Q5_0", 32, 22, ACT_Q8, q5_0),       ROW(Q5_1, "Q5_1", 32, 24, ACT_Q8, q5_1),
-	ROW(Q8_0, "Q8_0", 32, 34, ACT_Q8, q8_0),       ROW(Q2_K, "Q2_K", 256, 84, ACT_Q8_K, q2_k),
-	ROW(Q3_K, "Q3_K", 256, 110, ACT_Q8_K, q3_k),   ROW(Q4_K, "Q4_K", 256, 144, ACT_Q8_K, q4_k),
-	ROW(Q5_K, "Q5_K", 256, 176, ACT_Q8_K, q5_k),   ROW(Q6_K, "Q6_K", 256, 210, ACT_Q8_K, q6_k),
-	ROW(IQ4_NL, "IQ4_NL", 32, 18, ACT_Q8, iq4_nl), ROW(IQ4_XS, "IQ4_XS", 256, 136, ACT_Q8_K, iq4_xs),
-	ROW(BF16, "BF16", 1, 2, ACT_F32, bf16),        ROW(MXFP4, "MXFP4", 32, 17, ACT_Q8, mxfp4),
-};
-
 const struct quant_info *quant_info(uint32_t type)
 {
-	return type < QUANT_TYPE_MAX && table[type].name ? &table[type] : NULL;
+	for (const struct ref_type *const *family = ref_families; *family; family++)
+		for (const struct ref_type *t = *family; t->info.name; t++)
+			if (t->type == type)
+				return &t->info;
+	return NULL;
 }
 
 size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col)

@@ -9,10 +9,9 @@ void avx2_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, si
 void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
-/* matmul_float.c, matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c */
-ref_matmul_fn avx2_matmul_f32, avx2_matmul_f16, avx2_matmul_bf16, avx2_matmul_q4_0, avx2_matmul_q4_1, avx2_matmul_q5_0,
-	avx2_matmul_q5_1, avx2_matmul_q8_0, avx2_matmul_q4_k, avx2_matmul_q5_k, avx2_matmul_q6_k, avx2_matmul_q2_k,
-	avx2_matmul_q3_k, avx2_matmul_iq4_nl, avx2_matmul_iq4_xs, avx2_matmul_mxfp4;
+/* matmul_float.c, matmul_q8.c, ...: each its own */
+extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmul_k[], avx2_matmul_k23[],
+	avx2_matmul_iq[];
 
 /* vector.c */
 void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);

@@ -57,3 +57,10 @@ INLINE void walk_groups(const int n, block_fn *add, const struct form *f, const 
 MATMUL_BY(walk_groups, avx2_matmul_f32, block, 1, 4, .type = QUANT_F32)
 MATMUL_BY(walk_groups, avx2_matmul_f16, block, 1, 2, .type = QUANT_F16)
 MATMUL_BY(walk_groups, avx2_matmul_bf16, block, 1, 2, .type = QUANT_BF16)
+
+const struct matmul_row avx2_matmul_float[] = {
+	{ QUANT_F32, avx2_matmul_f32 },
+	{ QUANT_F16, avx2_matmul_f16 },
+	{ QUANT_BF16, avx2_matmul_bf16 },
+	{ .matmul = NULL },
+};

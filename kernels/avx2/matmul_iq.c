@@ -154,3 +154,10 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 MATMUL(avx2_matmul_iq4_nl, block, 32, 18, .type = QUANT_IQ4_NL)
 MATMUL(avx2_matmul_mxfp4, block, 32, 17, .type = QUANT_MXFP4)
 MATMUL(avx2_matmul_iq4_xs, block, 256, 136, .type = QUANT_IQ4_XS)
+
+const struct matmul_row avx2_matmul_iq[] = {
+	{ QUANT_IQ4_NL, avx2_matmul_iq4_nl },
+	{ QUANT_MXFP4, avx2_matmul_mxfp4 },
+	{ QUANT_IQ4_XS, avx2_matmul_iq4_xs },
+	{ .matmul = NULL },
+};

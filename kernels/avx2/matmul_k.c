@@ -160,3 +160,10 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 MATMUL(avx2_matmul_q4_k, block, 256, 144, .bits = 4)
 MATMUL(avx2_matmul_q5_k, block, 256, 176, .bits = 5)
 MATMUL(avx2_matmul_q6_k, block, 256, 210, .bits = 6)
+
+const struct matmul_row avx2_matmul_k[] = {
+	{ QUANT_Q4_K, avx2_matmul_q4_k },
+	{ QUANT_Q5_K, avx2_matmul_q5_k },
+	{ QUANT_Q6_K, avx2_matmul_q6_k },
+	{ .matmul = NULL },
+};

@@ -132,3 +132,9 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 
 MATMUL(avx2_matmul_q2_k, block, 256, 84, .bits = 2)
 MATMUL(avx2_matmul_q3_k, block, 256, 110, .bits = 3)
+
+const struct matmul_row avx2_matmul_k23[] = {
+	{ QUANT_Q2_K, avx2_matmul_q2_k },
+	{ QUANT_Q3_K, avx2_matmul_q3_k },
+	{ .matmul = NULL },
+};

@@ -95,3 +95,8 @@ MATMUL(avx2_matmul_q4_1, block, 32, 20, .has_min = true)
 MATMUL(avx2_matmul_q5_0, block, 32, 22, .has_high = true, .offset = 16)
 MATMUL(avx2_matmul_q5_1, block, 32, 24, .has_high = true, .has_min = true)
 MATMUL(avx2_matmul_q8_0, block, 32, 34, .eight_bits = true)
+
+const struct matmul_row avx2_matmul_q8[] = {
+	{ QUANT_Q4_0, avx2_matmul_q4_0 }, { QUANT_Q4_1, avx2_matmul_q4_1 }, { QUANT_Q5_0, avx2_matmul_q5_0 },
+	{ QUANT_Q5_1, avx2_matmul_q5_1 }, { QUANT_Q8_0, avx2_matmul_q8_0 }, { .matmul = NULL },
+};

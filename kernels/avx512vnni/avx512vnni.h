@@ -4,11 +4,11 @@
 
 #include "kernels/ref/ref.h"
 
-/* matmul_float.c, matmul_q8.c, matmul_k.c, matmul_k23.c, matmul_iq.c */
-ref_matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q5_0, avx512vnni_matmul_q5_1,
-	avx512vnni_matmul_q8_0, avx512vnni_matmul_q4_k, avx512vnni_matmul_q5_k, avx512vnni_matmul_q6_k,
-	avx512vnni_matmul_q2_k, avx512vnni_matmul_q3_k, avx512vnni_matmul_iq4_nl, avx512vnni_matmul_iq4_xs,
-	avx512vnni_matmul_mxfp4, avx512vnni_matmul_f32, avx512vnni_matmul_f16, avx512vnni_matmul_bf16;
+/* matmul_float.c, matmul_q8.c, ...: each its own */
+extern const struct matmul_row avx512vnni_matmul_float[], avx512vnni_matmul_q8[], avx512vnni_matmul_k[],
+	avx512vnni_matmul_k23[], avx512vnni_matmul_iq[];
+/* What zen4/ falls back to. */
+matmul_fn avx512vnni_matmul_q4_0, avx512vnni_matmul_q4_1, avx512vnni_matmul_q4_k;
 
 /* act.c */
 void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);

@@ -32,3 +32,10 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 MATMUL(avx512vnni_matmul_f32, block, 1, 4, .type = QUANT_F32)
 MATMUL(avx512vnni_matmul_f16, block, 1, 2, .type = QUANT_F16)
 MATMUL(avx512vnni_matmul_bf16, block, 1, 2, .type = QUANT_BF16)
+
+const struct matmul_row avx512vnni_matmul_float[] = {
+	{ QUANT_F32, avx512vnni_matmul_f32 },
+	{ QUANT_F16, avx512vnni_matmul_f16 },
+	{ QUANT_BF16, avx512vnni_matmul_bf16 },
+	{ .matmul = NULL },
+};

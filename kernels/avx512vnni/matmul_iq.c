@@ -128,3 +128,10 @@ INLINE void block_xs(const size_t n, const struct form *f, panel_sums acc, const
 MATMUL(avx512vnni_matmul_iq4_nl, block_32, 32, 18, .codes = codes_iq4, .offset_log2 = 7)
 MATMUL(avx512vnni_matmul_mxfp4, block_32, 32, 17, .codes = codes_mxfp4, .offset_log2 = 4, .is_e8m0 = true)
 MATMUL(avx512vnni_matmul_iq4_xs, block_xs, 256, 136, .codes = codes_iq4, .offset_log2 = 7)
+
+const struct matmul_row avx512vnni_matmul_iq[] = {
+	{ QUANT_IQ4_NL, avx512vnni_matmul_iq4_nl },
+	{ QUANT_MXFP4, avx512vnni_matmul_mxfp4 },
+	{ QUANT_IQ4_XS, avx512vnni_matmul_iq4_xs },
+	{ .matmul = NULL },
+};

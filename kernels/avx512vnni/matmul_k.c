@@ -90,3 +90,10 @@ INLINE void block_q6_k(const size_t n, const struct form *f, panel_sums acc, con
 MATMUL(avx512vnni_matmul_q4_k, block_k45, 256, 144, .five = false)
 MATMUL(avx512vnni_matmul_q5_k, block_k45, 256, 176, .five = true)
 MATMUL(avx512vnni_matmul_q6_k, block_q6_k, 256, 210)
+
+const struct matmul_row avx512vnni_matmul_k[] = {
+	{ QUANT_Q4_K, avx512vnni_matmul_q4_k },
+	{ QUANT_Q5_K, avx512vnni_matmul_q5_k },
+	{ QUANT_Q6_K, avx512vnni_matmul_q6_k },
+	{ .matmul = NULL },
+};

@@ -154,3 +154,9 @@ INLINE void block(const size_t n, const struct form *f, panel_sums acc, const ui
 
 MATMUL(avx512vnni_matmul_q2_k, block, 256, 84, .three = false)
 MATMUL(avx512vnni_matmul_q3_k, block, 256, 110, .three = true)
+
+const struct matmul_row avx512vnni_matmul_k23[] = {
+	{ QUANT_Q2_K, avx512vnni_matmul_q2_k },
+	{ QUANT_Q3_K, avx512vnni_matmul_q3_k },
+	{ .matmul = NULL },
+};

@@ -68,3 +68,9 @@ MATMUL(avx512vnni_matmul_q4_1, block, 32, 20, .has_min = true)
 MATMUL(avx512vnni_matmul_q5_0, block, 32, 22, .offset_log2 = 4, .has_high = true)
 MATMUL(avx512vnni_matmul_q5_1, block, 32, 24, .has_min = true, .has_high = true)
 MATMUL(avx512vnni_matmul_q8_0, block, 32, 34, .offset_log2 = 7, .eight_bit = true)
+
+const struct matmul_row avx512vnni_matmul_q8[] = {
+	{ QUANT_Q4_0, avx512vnni_matmul_q4_0 }, { QUANT_Q4_1, avx512vnni_matmul_q4_1 },
+	{ QUANT_Q5_0, avx512vnni_matmul_q5_0 }, { QUANT_Q5_1, avx512vnni_matmul_q5_1 },
+	{ QUANT_Q8_0, avx512vnni_matmul_q8_0 }, { .matmul = NULL },
+};

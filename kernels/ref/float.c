@@ -4,19 +4,19 @@
 #include <math.h>
 
 #define FLOAT_TYPE(name, width, load)                                                                               \
-	void ref_dequantize_##name(float *y, const void *block)                                                     \
+	static void dequantize_##name(float *y, const void *block)                                                  \
 	{                                                                                                           \
 		*y = load(block);                                                                                   \
 	}                                                                                                           \
-	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)                       \
+	static void pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)                    \
 	{                                                                                                           \
 		panel_interleave(dst, src, stride, width, n_block);                                                 \
 	}                                                                                                           \
-	void ref_unpack_##name(void *block, const void *src, int r)                                                 \
+	static void unpack_##name(void *block, const void *src, int r)                                              \
 	{                                                                                                           \
 		panel_extract(block, src, r, width, 1);                                                             \
 	}                                                                                                           \
-	void ref_matmul_##name(MATMUL_ARGS)                                                                         \
+	static void matmul_##name(MATMUL_ARGS)                                                                      \
 	{                                                                                                           \
 		const float *x = x_tile;                                                                            \
 		for (size_t p = panel0; p < panel1; p++) {                                                          \
@@ -51,3 +51,10 @@ static inline float load_bf16(const void *p)
 FLOAT_TYPE(f32, 4, load_f32)
 FLOAT_TYPE(f16, 2, load_f16)
 FLOAT_TYPE(bf16, 2, load_bf16)
+
+const struct ref_type ref_float_types[] = {
+	{ QUANT_F32, { "F32", 1, 4, ACT_F32, dequantize_f32, pack_f32, unpack_f32 }, matmul_f32 },
+	{ QUANT_F16, { "F16", 1, 2, ACT_F32, dequantize_f16, pack_f16, unpack_f16 }, matmul_f16 },
+	{ QUANT_BF16, { "BF16", 1, 2, ACT_F32, dequantize_bf16, pack_bf16, unpack_bf16 }, matmul_bf16 },
+	{ .info = { .name = NULL } },
+};

@@ -74,12 +74,12 @@ static void encode_q6_k(uint8_t *b, const uint8_t q[256])
 	}
 }
 
-void ref_dequantize_q6_k(float *y, const void *block)
+static void dequantize_q6_k(float *y, const void *block)
 {
 	k_dequantize(y, block, decode_q6_k);
 }
 
-void ref_unpack_q6_k(void *block, const void *panel_block, int r)
+static void unpack_q6_k(void *block, const void *panel_block, int r)
 {
 	uint8_t *b = block, q[256];
 	const uint8_t *sc = panel_extract(b + 208, panel_block, r, 2, 1);
@@ -94,37 +94,44 @@ void ref_unpack_q6_k(void *block, const void *panel_block, int r)
 	encode_q6_k(b, q);
 }
 
-void ref_dequantize_q4_k(float *y, const void *block)
+static void dequantize_q4_k(float *y, const void *block)
 {
 	k_dequantize(y, block, decode_q4_k);
 }
 
-void ref_dequantize_q5_k(float *y, const void *block)
+static void dequantize_q5_k(float *y, const void *block)
 {
 	k_dequantize(y, block, decode_q5_k);
 }
 
-void ref_unpack_q4_k(void *block, const void *src, int r)
+static void unpack_q4_k(void *block, const void *src, int r)
 {
 	unpack_k45(block, src, r, false);
 }
 
-void ref_unpack_q5_k(void *block, const void *src, int r)
+static void unpack_q5_k(void *block, const void *src, int r)
 {
 	unpack_k45(block, src, r, true);
 }
 
-void ref_matmul_q4_k(MATMUL_ARGS)
+static void matmul_q4_k(MATMUL_ARGS)
 {
 	k_matmul(QUANT_Q4_K, decode_q4_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }
 
-void ref_matmul_q5_k(MATMUL_ARGS)
+static void matmul_q5_k(MATMUL_ARGS)
 {
 	k_matmul(QUANT_Q5_K, decode_q5_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }
 
-void ref_matmul_q6_k(MATMUL_ARGS)
+static void matmul_q6_k(MATMUL_ARGS)
 {
 	k_matmul(QUANT_Q6_K, decode_q6_k, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);
 }
+
+const struct ref_type ref_k_types[] = {
+	{ QUANT_Q4_K, { "Q4_K", 256, 144, ACT_Q8_K, dequantize_q4_k, k_pack4, unpack_q4_k }, matmul_q4_k },
+	{ QUANT_Q5_K, { "Q5_K", 256, 176, ACT_Q8_K, dequantize_q5_k, k_pack5, unpack_q5_k }, matmul_q5_k },
+	{ QUANT_Q6_K, { "Q6_K", 256, 210, ACT_Q8_K, dequantize_q6_k, k_pack6, unpack_q6_k }, matmul_q6_k },
+	{ .info = { .name = NULL } },
+};

@@ -20,4 +20,9 @@ void k_dequantize(float *y, const uint8_t *block, k_decode_fn *decode);
 /* The chains of the contract (kernels.h), for a type whose panels hold what `decode` reads once unpacked. */
 void k_matmul(uint32_t type, k_decode_fn *decode, MATMUL_ARGS);
 
+/* k_pack.c: packing (quant.h) of the types whose bits a panel arranges in its own way. */
+void k_pack4(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block);
+void k_pack5(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block);
+void k_pack6(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block);
+
 #endif

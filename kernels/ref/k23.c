@@ -79,19 +79,19 @@ static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
 }
 
 #define LOW_TYPE(name, type)                                                                     \
-	void ref_dequantize_##name(float *y, const void *block)                                  \
+	static void dequantize_##name(float *y, const void *block)                               \
 	{                                                                                        \
 		k_dequantize(y, block, decode_##name);                                           \
 	}                                                                                        \
-	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)    \
+	static void pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block) \
 	{                                                                                        \
 		pack(name##_fields, quant_row_bytes(type, 256), dst, src, stride, n_block);      \
 	}                                                                                        \
-	void ref_unpack_##name(void *block, const void *src, int r)                              \
+	static void unpack_##name(void *block, const void *src, int r)                           \
 	{                                                                                        \
 		unpack(name##_fields, block, src, r);                                            \
 	}                                                                                        \
-	void ref_matmul_##name(MATMUL_ARGS)                                                      \
+	static void matmul_##name(MATMUL_ARGS)                                                   \
 	{                                                                                        \
 		k_matmul(type, decode_##name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1); \
 	}
@@ -99,3 +99,12 @@ static void decode_iq4_xs(struct k_block *o, const uint8_t *b)
 LOW_TYPE(q2_k, QUANT_Q2_K)
 LOW_TYPE(q3_k, QUANT_Q3_K)
 LOW_TYPE(iq4_xs, QUANT_IQ4_XS)
+
+const struct ref_type ref_k23_types[] = {
+	{ QUANT_Q2_K, { "Q2_K", 256, 84, ACT_Q8_K, dequantize_q2_k, pack_q2_k, unpack_q2_k }, matmul_q2_k },
+	{ QUANT_Q3_K, { "Q3_K", 256, 110, ACT_Q8_K, dequantize_q3_k, pack_q3_k, unpack_q3_k }, matmul_q3_k },
+	{ QUANT_IQ4_XS,
+	  { "IQ4_XS", 256, 136, ACT_Q8_K, dequantize_iq4_xs, pack_iq4_xs, unpack_iq4_xs },
+	  matmul_iq4_xs },
+	{ .info = { .name = NULL } },
+};

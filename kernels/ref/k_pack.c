@@ -2,7 +2,7 @@
  * Packing the 256-element types whose bits a panel arranges in its own way. The rows' bytes are interleaved first, so that
  * a lane is a row and each step is the same for all sixteen: a load of a model waits for this.
  */
-#include "kernels/ref/panel.h"
+#include "kernels/ref/k.h"
 
 #define ROWS PANEL_ROWS
 
@@ -18,13 +18,13 @@ static inline uint8_t *pack_k45(uint8_t *dst, const uint8_t *src, size_t stride,
 	return panel_interleave(rest, src + (five ? 48 : 16), stride, 4, 32);
 }
 
-void ref_pack_q4_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
+void k_pack4(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
 {
 	for (; n_block; n_block--, src += 144)
 		dst = pack_k45(dst, src, stride, false);
 }
 
-void ref_pack_q5_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
+void k_pack5(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
 {
 	for (; n_block; n_block--, src += 176)
 		dst = pack_k45(dst, src, stride, true);
@@ -80,7 +80,7 @@ static void pack_q6_high(uint32_t (*restrict dst)[ROWS], uint32_t (*restrict in)
 	}
 }
 
-void ref_pack_q6_k(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
+void k_pack6(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block)
 {
 	uint32_t low[32][ROWS], high[16][ROWS];
 

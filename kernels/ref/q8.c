@@ -162,23 +162,23 @@ static inline void matmul(const struct form *f, float *y, size_t y_stride, const
 					dot_chunks(f, w + p * panel_bytes, r, x_tile, (size_t)n_tok, (size_t)t, k);
 }
 
-#define Q8_TYPE(name)                                                                         \
-	void ref_dequantize_##name(float *y, const void *block)                               \
-	{                                                                                     \
-		dequantize(&name, y, block);                                                  \
-	}                                                                                     \
-	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block) \
-	{                                                                                     \
-		for (; n_block; n_block--, src += block_bytes(&name))                         \
-			dst = pack(&name, dst, src, stride);                                  \
-	}                                                                                     \
-	void ref_unpack_##name(void *block, const void *src, int r)                           \
-	{                                                                                     \
-		unpack(&name, block, src, r);                                                 \
-	}                                                                                     \
-	void ref_matmul_##name(MATMUL_ARGS)                                                   \
-	{                                                                                     \
-		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);              \
+#define Q8_TYPE(name)                                                                            \
+	static void dequantize_##name(float *y, const void *block)                               \
+	{                                                                                        \
+		dequantize(&name, y, block);                                                     \
+	}                                                                                        \
+	static void pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block) \
+	{                                                                                        \
+		for (; n_block; n_block--, src += block_bytes(&name))                            \
+			dst = pack(&name, dst, src, stride);                                     \
+	}                                                                                        \
+	static void unpack_##name(void *block, const void *src, int r)                           \
+	{                                                                                        \
+		unpack(&name, block, src, r);                                                    \
+	}                                                                                        \
+	static void matmul_##name(MATMUL_ARGS)                                                   \
+	{                                                                                        \
+		matmul(&name, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);                 \
 	}
 
 Q8_TYPE(q4_0)
@@ -188,3 +188,14 @@ Q8_TYPE(q5_1)
 Q8_TYPE(q8_0)
 Q8_TYPE(iq4_nl)
 Q8_TYPE(mxfp4)
+
+const struct ref_type ref_q8_types[] = {
+	{ QUANT_Q4_0, { "Q4_0", 32, 18, ACT_Q8, dequantize_q4_0, pack_q4_0, unpack_q4_0 }, matmul_q4_0 },
+	{ QUANT_Q4_1, { "Q4_1", 32, 20, ACT_Q8, dequantize_q4_1, pack_q4_1, unpack_q4_1 }, matmul_q4_1 },
+	{ QUANT_Q5_0, { "Q5_0", 32, 22, ACT_Q8, dequantize_q5_0, pack_q5_0, unpack_q5_0 }, matmul_q5_0 },
+	{ QUANT_Q5_1, { "Q5_1", 32, 24, ACT_Q8, dequantize_q5_1, pack_q5_1, unpack_q5_1 }, matmul_q5_1 },
+	{ QUANT_Q8_0, { "Q8_0", 32, 34, ACT_Q8, dequantize_q8_0, pack_q8_0, unpack_q8_0 }, matmul_q8_0 },
+	{ QUANT_IQ4_NL, { "IQ4_NL", 32, 18, ACT_Q8, dequantize_iq4_nl, pack_iq4_nl, unpack_iq4_nl }, matmul_iq4_nl },
+	{ QUANT_MXFP4, { "MXFP4", 32, 17, ACT_Q8, dequantize_mxfp4, pack_mxfp4, unpack_mxfp4 }, matmul_mxfp4 },
+	{ .info = { .name = NULL } },
+};

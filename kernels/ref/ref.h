@@ -1,18 +1,12 @@
-/* What the files of ref/ share, and the functions that kernels_ref_fill installs. */
+/* What the files of ref/ share, and the functions that kernels_ref_fill installs besides the products (types.h). */
 #ifndef GYRE_KERNELS_REF_REF_H
 #define GYRE_KERNELS_REF_REF_H
 
 #include "kernels/chunks.h"
-#include "kernels/kernels.h"
+#include "kernels/rows.h"
 #include "kernels/tile.h"
 
 #include <string.h>
-
-#define MATMUL_ARGS                                                                                      \
-	float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok, const struct chunks *k, \
-		size_t panel0, size_t panel1
-
-typedef void ref_matmul_fn(MATMUL_ARGS);
 
 /* Chunk c's n sums are in acc: adds them to those that wait for them in wait[CHUNK_WAIT_MAX][n], and lets the result
  * wait there too unless the chunk is the last. */
@@ -33,11 +27,6 @@ float ref_quantize(int8_t *q, const float *x, int len, float q_max);
 void ref_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
-
-/* float.c, q8.c, k.c, k23.c */
-ref_matmul_fn ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1, ref_matmul_q5_0,
-	ref_matmul_q5_1, ref_matmul_q8_0, ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k, ref_matmul_q2_k,
-	ref_matmul_q3_k, ref_matmul_iq4_nl, ref_matmul_iq4_xs, ref_matmul_mxfp4;
 
 /* vector.c */
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);

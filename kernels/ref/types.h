@@ -1,29 +1,19 @@
-/* Per-type functions of ref/, for the table in quant.c. */
+/* What a file of ref/ exports: a row for each of its types, and one without a name at the end. quant.c looks types up in them, and ref.c
+ * installs their products. */
 #ifndef GYRE_KERNELS_REF_TYPES_H
 #define GYRE_KERNELS_REF_TYPES_H
 
-#include "kernels/quant.h"
+#include "kernels/rows.h"
 
-#define REF_TYPE(name)                                                                         \
-	void ref_dequantize_##name(float *y, const void *block);                               \
-	void ref_pack_##name(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block); \
-	void ref_unpack_##name(void *block, const void *panel_block, int r)
+struct ref_type {
+	enum quant_type type;
+	struct quant_info info;
+	matmul_fn *matmul;
+};
 
-REF_TYPE(f32);
-REF_TYPE(f16);
-REF_TYPE(bf16);
-REF_TYPE(q4_0);
-REF_TYPE(q4_1);
-REF_TYPE(q5_0);
-REF_TYPE(q5_1);
-REF_TYPE(q8_0);
-REF_TYPE(q4_k);
-REF_TYPE(q5_k);
-REF_TYPE(q6_k);
-REF_TYPE(q2_k);
-REF_TYPE(q3_k);
-REF_TYPE(iq4_nl);
-REF_TYPE(iq4_xs);
-REF_TYPE(mxfp4);
+extern const struct ref_type ref_float_types[], ref_q8_types[], ref_k_types[], ref_k23_types[];
+
+/* All of them; NULL at the end. */
+extern const struct ref_type *const ref_families[];
 
 #endif

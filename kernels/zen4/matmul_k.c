@@ -42,3 +42,8 @@ INLINE void block_q4_k(const size_t n, const struct form *f, panel_sums acc, con
 }
 
 MATMUL_BY(walk_many, zen4_matmul_q4_k, block_q4_k, 256, 144, .fewer = avx512vnni_matmul_q4_k)
+
+const struct matmul_row zen4_matmul_k[] = {
+	{ QUANT_Q4_K, zen4_matmul_q4_k },
+	{ .matmul = NULL },
+};

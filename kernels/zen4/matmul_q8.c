@@ -42,3 +42,9 @@ INLINE void block_q4(const size_t n, const struct form *f, panel_sums acc, const
 
 MATMUL_BY(walk_many, zen4_matmul_q4_0, block_q4, 32, 18, .fewer = avx512vnni_matmul_q4_0)
 MATMUL_BY(walk_many, zen4_matmul_q4_1, block_q4, 32, 20, .fewer = avx512vnni_matmul_q4_1, .has_min = true)
+
+const struct matmul_row zen4_matmul_q8[] = {
+	{ QUANT_Q4_0, zen4_matmul_q4_0 },
+	{ QUANT_Q4_1, zen4_matmul_q4_1 },
+	{ .matmul = NULL },
+};

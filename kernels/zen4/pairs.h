@@ -17,7 +17,7 @@
 #define SUMS_TOKENS 5 /* with fewer there is nothing to win */
 
 struct form {
-	ref_matmul_fn *fewer; /* the product of fewer tokens */
+	matmul_fn *fewer; /* the product of fewer tokens */
 	bool has_min;
 };
 

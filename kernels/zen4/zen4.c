@@ -4,7 +4,6 @@
 
 void kernels_zen4_override(struct kernels *k)
 {
-	k->matmul[QUANT_Q4_0] = zen4_matmul_q4_0;
-	k->matmul[QUANT_Q4_1] = zen4_matmul_q4_1;
-	k->matmul[QUANT_Q4_K] = zen4_matmul_q4_k;
+	matmul_install(k, zen4_matmul_q8);
+	matmul_install(k, zen4_matmul_k);
 }

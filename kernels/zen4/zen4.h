@@ -5,6 +5,6 @@
 #include "kernels/ref/ref.h"
 
 /* matmul_q8.c, matmul_k.c */
-ref_matmul_fn zen4_matmul_q4_0, zen4_matmul_q4_1, zen4_matmul_q4_k;
+extern const struct matmul_row zen4_matmul_q8[], zen4_matmul_k[];
 
 #endif
