@@ -138,3 +138,14 @@ void daemon_stop(struct daemon *d)
 {
 	served_stop(&d->served);
 }
+
+struct control_parts daemon_parts(struct daemon *d)
+{
+	return (struct control_parts){ .served = &d->served,
+				       .intake = &d->intake,
+				       .leader_fd = d->control_fd,
+				       .isa = d->kernels.isa,
+				       .n_thread = (uint32_t)d->layouts.all.n_worker,
+				       .session_bytes = d->config.session_bytes,
+				       .drain_seconds = d->config.drain_seconds };
+}

@@ -5,8 +5,7 @@
 #ifndef GYRE_DAEMON_DAEMON_H
 #define GYRE_DAEMON_DAEMON_H
 
-#include "daemon/engine/served.h"
-#include "daemon/control/health.h"
+#include "daemon/control/control.h"
 
 struct daemon {
 	struct intake intake;
@@ -14,7 +13,6 @@ struct daemon {
 	struct kernels kernels;
 	struct config config;
 	struct layouts layouts;
-	struct health health[QUEUE_ENGINE_MAX]; /* the control thread's */
 
 	int control_fd; /* eventfd: a leader wakes the control thread */
 };
@@ -25,5 +23,7 @@ void daemon_close(struct daemon *d);
 /* Starts the leader threads; stop waits for them to finish their steps. */
 int daemon_start(struct daemon *d);
 void daemon_stop(struct daemon *d);
+/* For the control thread. */
+struct control_parts daemon_parts(struct daemon *d);
 
 #endif

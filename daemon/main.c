@@ -1,8 +1,8 @@
 #include "daemon/config/check.h"
-#include "daemon/control/control.h"
 #include "daemon/control/host.h"
 #include "daemon/control/listen.h"
 #include "daemon/control/signals.h"
+#include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/streams.h"
 #include "shm/doorbell.h"
@@ -88,9 +88,11 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 			error_set(e, r, "cannot start a leader thread: %s; raise ulimit -u or lower --replicas",
 				  strerror(-r));
 		} else {
+			const struct control_parts parts = daemon_parts(&d);
+
 			log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
 				 c->socket);
-			r = control_run(control, &d, e);
+			r = control_run(control, &parts, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
 		daemon_close(&d);

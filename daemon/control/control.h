@@ -6,14 +6,26 @@
 #ifndef GYRE_DAEMON_CONTROL_CONTROL_H
 #define GYRE_DAEMON_CONTROL_CONTROL_H
 
-#include "daemon/daemon.h"
+#include "daemon/engine/served.h"
+#include "daemon/intake/intake.h"
+
+/* Of the daemon, what the control thread works on; it outlives the thread. */
+struct control_parts {
+	struct served *served;
+	struct intake *intake;
+	int leader_fd;   /* eventfd: a leader has let go of sessions */
+	const char *isa; /* for statistics, as the next */
+	uint32_t n_thread;
+	uint64_t session_bytes; /* what all regions may take; 0: half of the memory that is left */
+	uint32_t drain_seconds; /* for what runs when a signal comes */
+};
 
 struct control;
 
 /* Before the model is loaded: what it needs of the host is tried. signal_fd and listen_fd stay the caller's. 0 or -errno. */
 int control_open(struct control **cp, int listen_fd, int signal_fd, struct error *e);
 /* Serves until a signal; the leaders have been started, and are stopped before it returns. 0 or -errno. */
-int control_run(struct control *c, struct daemon *d, struct error *e);
+int control_run(struct control *c, const struct control_parts *p, struct error *e);
 /* NULL does nothing. Returns NULL. */
 struct control *control_close(struct control *c);
 

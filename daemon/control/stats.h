@@ -2,11 +2,12 @@
 #ifndef GYRE_DAEMON_CONTROL_STATS_H
 #define GYRE_DAEMON_CONTROL_STATS_H
 
-#include "daemon/daemon.h"
+#include "daemon/control/control.h"
+#include "daemon/control/health.h"
 
 #define STATS_BYTES_MAX 65536 /* 1024 workers at 32 bytes each, and the rest */
 
 /* Returns the length; the text is cut at n - 1 bytes. */
-size_t stats_write(const struct daemon *d, char *text, size_t n);
+size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n);
 
 #endif

@@ -6,8 +6,8 @@
 #define GYRE_TESTS_DAEMON_APPLIANCE_H
 
 #include "client/gyre.h"
-#include "daemon/control/control.h"
 #include "daemon/control/listen.h"
+#include "daemon/daemon.h"
 #include "tests/util/tiny.h"
 
 #include <setjmp.h>
@@ -31,9 +31,10 @@ struct appliance {
 static inline void *appliance_control(void *arg)
 {
 	struct appliance *a = arg;
+	const struct control_parts parts = daemon_parts(&a->d);
 	struct error e = { "" };
 
-	if (control_run(a->loop, &a->d, &e) < 0) {
+	if (control_run(a->loop, &parts, &e) < 0) {
 		fprintf(stderr, "control: %s\n", e.text);
 		abort();
 	}
