@@ -110,7 +110,6 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 
 	memset(d, 0, sizeof(*d));
 	d->config = *c;
-	d->intake.epoll_fd = d->intake.wake_fd = -1;
 	d->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->control_fd < 0)
 		return error_call(e, -errno, "eventfd2");

@@ -5,7 +5,7 @@
 #ifndef GYRE_DAEMON_CONTROL_ADMIT_H
 #define GYRE_DAEMON_CONTROL_ADMIT_H
 
-#include "daemon/control/connection.h"
+#include "daemon/control/connections.h"
 
 struct admit {
 	const struct connections *connections;

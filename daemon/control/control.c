@@ -91,7 +91,7 @@ static void close_connection(struct control *c, uint32_t i)
 	struct connection *n = &c->connections.at[i];
 
 	if (n->session) {
-		intake_detach(c->parts.intake, n->session);
+		handover_detach(&c->parts.intake->handover, n->session);
 		return;
 	}
 	close(n->fd);
@@ -160,7 +160,7 @@ static void on_hello(struct control *c, uint32_t i)
 	struct connection *n = &c->connections.at[i];
 
 	if (welcome(&c->admit, n) == 0) {
-		intake_attach(c->parts.intake, n->session);
+		handover_attach(&c->parts.intake->handover, n->session);
 		want_message(c, i);
 		return;
 	}
@@ -199,7 +199,7 @@ static void on_leader(struct control *c)
 	struct session *s, *next;
 
 	(void)!read(c->parts.leader_fd, &c->leader_count, sizeof(c->leader_count));
-	for (s = intake_take_detached(c->parts.intake); s; s = next) {
+	for (s = handover_take_detached(&c->parts.intake->handover); s; s = next) {
 		next = s->next;
 		connections_forget(&c->connections, s);
 		session_free(s);

@@ -63,7 +63,7 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 	}
 	still_ns = now_ns - h->moved_ns;
 	limit_ns = cpu_ns - h->cpu_ns > still_ns / BUSY_SHARE ? HEALTH_BUSY_NS : HEALTH_STALL_NS;
-	if (!h->is_stalled && still_ns < limit_ns + e->intake->spin_ns)
+	if (!h->is_stalled && still_ns < limit_ns + e->intake->watch.spin_ns)
 		return;
 	counter_set(&h->stalled_ms, still_ns / 1000000u);
 	if (h->is_stalled)
@@ -83,7 +83,7 @@ void health_look_at_all(struct health_all *h, const struct served *s, struct int
 	for (uint32_t k = 0; k < s->n_engine; k++)
 		n_step += counter_read(&s->engine[k].queue.n_step);
 	if (is_unread)
-		intake_wake(i);
+		watch_call(&i->watch);
 	for (uint32_t k = 0; k < s->n_engine; k++)
 		health_look(&h->engine[k], &s->engine[k], k, is_unread && n_step == h->n_step, now_ns);
 	h->n_step = n_step;

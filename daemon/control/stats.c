@@ -90,16 +90,15 @@ static void put_kv(struct writer *w, const struct served *s)
 
 size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n)
 {
-	const struct intake_stats *i = &p->intake->stats;
+	const struct intake *i = p->intake;
 	const struct served *s = p->served;
 	struct writer w = { text, 0, n };
 
 	put(&w, "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,", GYRE_VERSION, p->isa, p->n_thread,
 	    s->geometry.n_ctx);
-	put_counter(&w, "sessions", &i->n_session);
-	put(&w, "\"live\":%u,", counter_read32(&p->intake->pool.n_live));
-	put_counter(&w, "requests", &i->n_request);
-	put_counter(&w, "refused", &i->n_refused);
+	put(&w, "\"sessions\":%u,\"live\":%u,", counter_read32(&i->roster.n_session), counter_read32(&i->pool.n_live));
+	put_counter(&w, "requests", &i->take.n_request);
+	put_counter(&w, "refused", &i->take.n_refused);
 	PUT_SUM(&w, "steps", s, queue.n_step);
 	PUT_SUM(&w, "parks", s, queue.n_park);
 	PUT_SUM(&w, "tokens_prompt", s, sched.n_token_prompt);

@@ -251,9 +251,9 @@ static void *leader_main(void *arg)
 	struct engine *e = arg;
 
 	pthread_setname_np(pthread_self(), "gyred-leader");
-	placement_prefer(-1); /* not what the thread that made it prefers */
+	placement_prefer(-1); /* do not inherit the memory policy of its creator */
 	pin_leader(e);
-	while (!load_acquire(&e->is_stopping))
+	while (!load_acquire(&e->is_stopping)) /* pairs with engine_stop */
 		engine_step(e);
 	return NULL;
 }
@@ -262,18 +262,18 @@ int engine_start(struct engine *e)
 {
 	int r = -pthread_create(&e->leader, NULL, leader_main, e);
 
-	store_release(&e->has_leader, r == 0); /* pairs with the load in engine_stop */
+	store_release(&e->has_leader, r == 0); /* pairs with engine_stop and health_look */
 	return r;
 }
 
 void engine_stop(struct engine *e)
 {
-	if (!load_acquire(&e->has_leader))
+	if (!load_acquire(&e->has_leader)) /* pairs with engine_start */
 		return;
-	/* Pairs with the load in leader_main. */
-	store_release(&e->is_stopping, 1);
-	queue_ring(&e->queue); /* wherever it waits */
-	intake_wake(e->intake);
+	store_release(&e->is_stopping, 1); /* pairs with leader_main */
+	/* Wake the leader, in its queue or at the watch. */
+	queue_ring(&e->queue);
+	watch_call(&e->intake->watch);
 	pthread_join(e->leader, NULL);
 	store_relaxed(&e->has_leader, 0);
 }

@@ -32,7 +32,7 @@ void queue_put(struct queue *q, struct request *r)
 	lock_take(&q->lock);
 	*q->inbox_end = r;
 	q->inbox_end = &r->next;
-	store_release(&q->n_inbox, q->n_inbox + 1); /* pairs with the loads in queue_take and before a sleep */
+	store_release(&q->n_inbox, q->n_inbox + 1); /* pairs with queue_take */
 	lock_drop(&q->lock);
 	if (q->lock.is_shared) /* else it is the leader who puts it there */
 		pthread_cond_signal(&q->cond);
@@ -41,7 +41,7 @@ void queue_put(struct queue *q, struct request *r)
 void queue_ring(struct queue *q)
 {
 	lock_take(&q->lock);
-	store_release(&q->is_rung, 1);
+	store_release(&q->is_rung, 1); /* pairs with queue_is_rung */
 	lock_drop(&q->lock);
 	pthread_cond_signal(&q->cond);
 }
@@ -55,7 +55,7 @@ void queue_take(struct queue *q)
 {
 	struct request *r;
 
-	if (!load_acquire(&q->n_inbox))
+	if (!load_acquire(&q->n_inbox)) /* pairs with queue_put */
 		return;
 	lock_take(&q->lock);
 	r = q->inbox;
@@ -123,7 +123,7 @@ void queue_wait(struct queue *q, int timeout_ms)
 
 bool queue_is_rung(struct queue *q)
 {
-	if (!load_acquire(&q->is_rung)) /* pairs with the store in queue_ring */
+	if (!load_acquire(&q->is_rung)) /* pairs with queue_ring */
 		return false;
 	store_relaxed(&q->is_rung, 0);
 	return true;

@@ -72,7 +72,7 @@ void request_pool_put(struct request_pool *p, struct request *r)
 {
 	request_wipe(r, p->n_ctx);
 	r->state = REQUEST_FREE;
-	store_release(&r->outcome, REQUEST_SETTLED); /* one whose client has gone; pairs with request_cancel */
+	store_relaxed(&r->outcome, REQUEST_SETTLED); /* one whose client has gone: no CANCEL finds it any more */
 	lock_take(&p->lock);
 	r->next = p->free;
 	p->free = r;

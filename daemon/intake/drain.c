@@ -1,28 +1,28 @@
 #include "daemon/intake/drain.h"
-#include "daemon/intake/entry.h"
+#include "daemon/intake/units.h"
 #include "daemon/util/minmax.h"
 
 /* Does it have more entries than there were units for? Not if the first of them waits for something else. */
-static void take_entries(struct intake *i, struct queue *q, struct session *s)
+static void take_entries(struct take *t, struct queue *q, struct session *s)
 {
-	enum entry_fate fate = ENTRY_TAKEN;
+	enum take_fate fate = TAKE_MADE;
 	struct gyre_sqe sqe;
 
-	while (i->left > 0 && (s->job || sq_consumer_peek(&s->sq, &sqe))) {
-		i->left -= DRAIN_ENTRY;
-		fate = entry_take(i, q, s, &sqe);
-		if (fate == ENTRY_WAITS || fate == ENTRY_GOES_ON)
+	while (t->left > 0 && (s->job || sq_consumer_peek(&s->sq, &sqe))) {
+		t->left -= DRAIN_ENTRY;
+		fate = take_entry(t, q, s, &sqe);
+		if (fate == TAKE_WAITS || fate == TAKE_GOES_ON)
 			break;
 		sq_consumer_advance(&s->sq);
 	}
-	s->is_paused = fate == ENTRY_WAITS;
+	s->is_paused = fate == TAKE_WAITS;
 }
 
-static void drain_session(struct intake *i, struct queue *q, struct session *s)
+static void drain_session(struct take *t, struct queue *q, struct session *s)
 {
 	bool is_honest;
 
-	i->left -= DRAIN_LOOK;
+	t->left -= DRAIN_LOOK;
 	s->is_paused = false;
 	if (s->is_broken)
 		return;
@@ -33,34 +33,34 @@ static void drain_session(struct intake *i, struct queue *q, struct session *s)
 		session_break(s);
 		return;
 	}
-	take_entries(i, q, s);
+	take_entries(t, q, s);
 	sq_consumer_commit(&s->sq);
 	if (session_flush(s))
-		i->left -= DRAIN_WAKE;
+		t->left -= DRAIN_WAKE;
 }
 
 /* Its sessions in turn: where this drain ends, the next one begins. */
-static void drain_user(struct intake *i, struct queue *q, struct user *u)
+static void drain_user(struct take *t, struct queue *q, struct user *u)
 {
-	for (uint32_t k = u->n_session; k && i->left > 0; k--) {
+	for (uint32_t k = u->n_session; k && t->left > 0; k--) {
 		struct session *s = u->turn;
 
 		u->turn = s->after;
-		drain_session(i, q, s);
+		drain_session(t, q, s);
 	}
 }
 
-void drain_users(struct intake *i, struct queue *q)
+void drain_users(struct roster *r, struct take *t, struct queue *q)
 {
-	int part = i->n_user ? (int)max_u32(DRAIN_UNITS / i->n_user, DRAIN_UNITS_MIN) : 0;
-	uint32_t n = i->users.n;
+	int part = r->n_user ? (int)max_u32(DRAIN_UNITS / r->n_user, DRAIN_UNITS_MIN) : 0;
+	uint32_t n = r->users.n;
 
 	for (uint32_t k = 0; k < n; k++) {
-		struct user *u = &i->users.user[(i->first_user + k) % n];
+		struct user *u = &r->users.user[(r->first_user + k) % n];
 
-		i->left = part;
+		t->left = part;
 		if (u->n_session)
-			drain_user(i, q, u);
+			drain_user(t, q, u);
 	}
-	i->first_user++;
+	r->first_user++;
 }

@@ -30,7 +30,7 @@ struct helper_job *helper_choose(struct helper *h, bool is_short)
 	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++) {
 		struct helper_job *job = &h->job[i];
 
-		/* Pairs with the store in helper_submit. */
+		/* Pairs with helper_submit. */
 		if (load_acquire(&job->state) != HELPER_JOB_QUEUED || (is_short && job->n > HELPER_SHORT_BYTES))
 			continue;
 		if (!is_in_hand(h, job->user) && (!best || is_before(h, job, best)))
@@ -59,8 +59,8 @@ static void finish_job(struct helper *h, struct helper_job *job)
 	const uint64_t one = 1;
 
 	pthread_mutex_lock(&h->lock);
-	store_release(&job->state, HELPER_JOB_DONE); /* pairs with the load in helper_finished */
-	__atomic_fetch_add(&h->n_done, 1, __ATOMIC_RELEASE);
+	store_release(&job->state, HELPER_JOB_DONE); /* pairs with helper_finished */
+	__atomic_fetch_add(&h->n_done, 1, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&h->cond); /* its user's next */
 	pthread_mutex_unlock(&h->lock);
 	(void)!write(h->wake_fd, &one, sizeof(one));
@@ -69,7 +69,7 @@ static void finish_job(struct helper *h, struct helper_job *job)
 /* Nobody waits for the text of a request that has been cancelled, or whose client has gone. */
 static int read_job(struct helper_thread *t, struct helper_job *job)
 {
-	if (!request_is_cancelled(job->request) && !load_acquire(&job->request->session->is_gone))
+	if (!request_is_cancelled(job->request) && !load_relaxed(&job->request->session->is_gone))
 		return prompt_read(&t->reader, job->request, job->data, job->n, job->sqe.split);
 	explicit_bzero(job->data, job->n);
 	return -ECANCELED;
@@ -168,17 +168,17 @@ void helper_submit(struct helper *h, struct helper_job *job)
 {
 	pthread_mutex_lock(&h->lock);
 	job->number = ++h->n_job;
-	store_release(&job->state, HELPER_JOB_QUEUED); /* pairs with the load in helper_choose */
+	store_release(&job->state, HELPER_JOB_QUEUED); /* pairs with helper_choose */
 	pthread_cond_broadcast(&h->cond);
 	pthread_mutex_unlock(&h->lock);
 }
 
 struct helper_job *helper_finished(struct helper *h)
 {
-	if (!load_acquire(&h->n_done))
+	if (!load_relaxed(&h->n_done)) /* a hint; the job's state orders */
 		return NULL;
 	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
-		if (load_acquire(&h->job[i].state) == HELPER_JOB_DONE) /* pairs with the store in finish_job */
+		if (load_acquire(&h->job[i].state) == HELPER_JOB_DONE) /* pairs with finish_job */
 			return &h->job[i];
 	return NULL;
 }

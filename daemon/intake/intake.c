@@ -1,50 +1,48 @@
 #include "daemon/intake/intake.h"
-#include "daemon/intake/desk.h"
-#include "daemon/intake/drain.h"
-#include "daemon/intake/entry.h"
-#include "daemon/intake/mail.h"
-#include "daemon/flow/grant.h"
+#include "daemon/intake/grant.h"
 #include "daemon/util/counter.h"
-#include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
-#include "shm/atomic.h"
-#include "shm/doorbell.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+
+static void connect_parts(struct intake *i, const struct intake_options *o)
+{
+	i->watch = (struct watch){ .n_queue = o->served->n_engine,
+				   .spin_ns = o->spin_ns,
+				   .epoll_fd = -1,
+				   .wake_fd = -1,
+				   .roster = &i->roster,
+				   .handover = &i->handover,
+				   .helper = &i->helper };
+	memcpy(i->watch.queue, o->served->queue, sizeof(i->watch.queue));
+	i->take.pool = &i->pool;
+	i->take.roster = &i->roster;
+	i->take.handover = &i->handover;
+	i->take.helper = &i->helper;
+}
 
 int intake_init(struct intake *i, const struct intake_options *o, int control_fd)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+	uint32_t n_engine = o->served->n_engine;
+	bool is_shared = n_engine > 1;
 	int r;
 
 	memset(i, 0, sizeof(*i));
-	i->epoll_fd = i->wake_fd = -1;
-	i->control_fd = control_fd;
-	memcpy(i->queue, o->served->queue, sizeof(i->queue));
-	i->n_queue = o->served->n_engine;
-	i->spin_ns = o->spin_ns;
-	i->users.n_outrank = o->n_outrank;
-	memcpy(i->users.outrank, o->outrank, sizeof(i->users.outrank));
 	i->n_draft = o->n_draft;
-	pthread_mutex_init(&i->mail_lock, NULL);
-	lock_init(&i->desk, i->n_queue > 1);
-	i->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	i->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (i->epoll_fd < 0 || i->wake_fd < 0 || epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, i->wake_fd, &ev) < 0) {
-		r = -errno;
-		intake_deinit(i);
-		return r;
-	}
-	r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + i->n_queue * BATCH_SEQ_MAX, o->served->geometry.n_ctx,
-			      o->block_len, i->n_queue > 1);
+	i->roster.users.n_outrank = o->n_outrank;
+	memcpy(i->roster.users.outrank, o->outrank, sizeof(o->outrank));
+	connect_parts(i, o);
+	r = watch_init(&i->watch, is_shared);
 	if (r == 0)
-		r = prompt_reader_init(&i->reader, INTAKE_INLINE_MAX);
+		handover_init(&i->handover, control_fd, i->watch.wake_fd, is_shared);
 	if (r == 0)
-		r = helper_init(&i->helper, o->served, i->wake_fd);
+		r = request_pool_init(&i->pool, INTAKE_SESSION_MAX + n_engine * BATCH_SEQ_MAX,
+				      o->served->geometry.n_ctx, o->block_len, is_shared);
+	if (r == 0)
+		r = take_init(&i->take);
+	if (r == 0)
+		r = helper_init(&i->helper, o->served, i->watch.wake_fd);
 	if (r < 0)
 		intake_deinit(i);
 	return r;
@@ -52,25 +50,42 @@ int intake_init(struct intake *i, const struct intake_options *o, int control_fd
 
 void intake_deinit(struct intake *i)
 {
+	if (!i->watch.roster) /* zero-filled */
+		return;
 	helper_deinit(&i->helper);
-	prompt_reader_deinit(&i->reader);
+	take_deinit(&i->take);
 	request_pool_deinit(&i->pool);
-	if (i->epoll_fd >= 0)
-		close(i->epoll_fd);
-	if (i->wake_fd >= 0)
-		close(i->wake_fd);
-	i->epoll_fd = i->wake_fd = -1;
-}
-
-void intake_wake(struct intake *i)
-{
-	(void)!write(i->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	watch_deinit(&i->watch);
+	i->watch.roster = NULL;
 }
 
 void intake_close(struct intake *i)
 {
-	store_release(&i->is_closed, 1);
-	intake_wake(i);
+	take_close(&i->take);
+	watch_call(&i->watch);
+}
+
+/* Sessions that come and go. */
+static void read_mail(struct intake *i)
+{
+	struct session *s;
+
+	if (!handover_begin(&i->handover))
+		return;
+	while ((s = handover_next_attached(&i->handover))) {
+		roster_admit(&i->roster, s);
+		if (watch_add(&i->watch, s) < 0)
+			session_break(s);
+	}
+	while ((s = handover_next_detached(&i->handover))) {
+		watch_remove(&i->watch, s);
+		roster_drop(&i->roster, s);
+		if (s->job)
+			helper_put(&i->helper, s->job);
+		s->job = NULL;
+		handover_let_go(&i->handover, s);
+	}
+	handover_end(&i->handover);
 }
 
 /* What the last step left: requests that are done, promises that were not used. */
@@ -80,64 +95,24 @@ static void tidy(struct intake *i, struct queue *q)
 
 	while ((r = q->done)) {
 		q->done = r->next;
-		mail_let_go(i, r);
+		place_leave(&i->pool, &i->handover, r);
 	}
-	if (i->n_queue > 1)
+	if (i->watch.n_queue > 1)
 		queue_weigh(q);
-	for (uint32_t k = 0; k < q->n_live; k++) {
-		r = q->live[k];
-		if (!r->grant)
-			continue;
-		lock_take(&r->session->lock);
-		session_unpromise(r->session, r->grant);
-		lock_drop(&r->session->lock);
-		r->grant = 0;
-	}
-}
-
-/* Has each session's CQ space promised to its requests, oldest first. Those of a client that has gone are done. */
-static void grant_space(struct intake *i, struct queue *q)
-{
-	for (uint32_t k = 0; k < q->n_live; k++) {
-		struct request *r = q->live[k];
-		uint32_t n_piece;
-
-		if (load_acquire(&r->session->is_gone)) { /* pairs with the store in drop_session */
-			r->state = REQUEST_DONE;
-			continue;
-		}
-		if (r->state == REQUEST_DONE)
-			continue;
-		n_piece = r->session->served->geometry.n_piece;
-		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, grant_for(n_piece, 1 + i->n_draft), grant_for(n_piece, 1));
-		lock_drop(&r->session->lock);
-		r->n_room = grant_tokens(n_piece, r->grant);
-	}
-}
-
-static void drain_all(struct intake *i, struct queue *q)
-{
-	struct helper_job *job;
-
-	mail_read(i);
-	while ((job = helper_finished(&i->helper))) {
-		entry_text_done(i, q, job->request, job->res);
-		helper_put(&i->helper, job);
-	}
-	drain_users(i, q);
-	counter_set(&i->stats.n_session, i->n_session);
+	grant_take_back(q);
 }
 
 void intake_drain(struct intake *i, struct queue *q)
 {
 	tidy(i, q);
-	if (desk_enter(i)) {
-		drain_all(i, q);
-		desk_leave(i, q);
+	if (watch_enter(&i->watch)) {
+		read_mail(i);
+		take_texts(&i->take, q);
+		drain_users(&i->roster, &i->take, q);
+		watch_leave(&i->watch, q);
 	}
 	queue_take(q);
-	grant_space(i, q);
+	grant_space(q, i->n_draft);
 	counter_add(&q->n_step, 1);
 	profile_lap(PROFILE_INTAKE);
 }
@@ -145,6 +120,6 @@ void intake_drain(struct intake *i, struct queue *q)
 void intake_park(struct intake *i, struct queue *q)
 {
 	tidy(i, q); /* a client that has gone is let go of before we sleep */
-	desk_wait(i, q);
+	watch_wait(&i->watch, q);
 	profile_lap(PROFILE_IDLE);
 }

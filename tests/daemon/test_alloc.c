@@ -138,7 +138,7 @@ static void *client_main(void *arg)
 	}
 	gyre_close(g);
 	__atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
-	intake_wake(&a.d.intake);
+	watch_call(&a.d.intake.watch);
 	return NULL;
 }
 

@@ -85,13 +85,13 @@ static void wait_until_quiet(uint32_t n_session)
 {
 	for (int i = 0; i < 3000; i++) {
 		bool is_quiet = counter_read32(&a.d.intake.pool.n_live) == 0 &&
-				counter_read(&a.d.intake.stats.n_session) == n_session;
+				counter_read32(&a.d.intake.roster.n_session) == n_session;
 
 		if (is_quiet)
 			break;
 		usleep(10000);
 	}
-	assert_int_equal(counter_read(&a.d.intake.stats.n_session), n_session);
+	assert_int_equal(counter_read32(&a.d.intake.roster.n_session), n_session);
 	assert_int_equal(counter_read32(&a.d.intake.pool.n_live), 0);
 	for (uint32_t i = 0; i < a.d.served.n_engine; i++) {
 		assert_int_equal(counter_read32(&a.d.served.engine[i].kv.n_free), a.d.served.engine[i].kv.n_block);
@@ -203,7 +203,7 @@ static void load_is_in_rows(void **state)
 		n[i] = queue_load(&a.d.served.engine[i].queue);
 	assert_int_equal(n[0], sizeof(id) / sizeof(id[0]) + 1);
 	assert_in_range(n[1], 3 * 5 + 3 * 20, 3 * 5 + 3 * 40);
-	assert_int_equal(read(a.d.intake.wake_fd, &n[0], sizeof(n[0])), sizeof(n[0])); /* of the session's mail */
+	assert_int_equal(read(a.d.intake.watch.wake_fd, &n[0], sizeof(n[0])), sizeof(n[0])); /* of the session's mail */
 	intake_park(&a.d.intake, &a.d.served.engine[1].queue); /* there is something in its inbox: it does not sleep */
 	assert_int_equal(daemon_start(&a.d), 0);
 	memset(got, 0, sizeof(got));
@@ -417,10 +417,10 @@ static void what_runs_is_finished(void **state)
 	for (uint32_t k = 0; k < N_EACH; k++)
 		prepare(g, k, k % N_STREAM, N_TOKEN);
 	gyre_submit(g);
-	while (counter_read(&a.d.intake.stats.n_request) < N_EACH + 1)
+	while (counter_read(&a.d.intake.take.n_request) < N_EACH + 1)
 		usleep(100);
 	appliance_signal(&a);
-	while (!__atomic_load_n(&a.d.intake.is_closed, __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(&a.d.intake.take.is_closed, __ATOMIC_ACQUIRE))
 		usleep(100);
 	prepare(late, 0, 0, 1);
 	gyre_submit(late);

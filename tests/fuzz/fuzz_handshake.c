@@ -100,12 +100,12 @@ static void serve(struct session *s, const uint8_t *data, size_t n)
 
 	require(region_attach(&mine, dup(s->region.client_fd), dup(s->region.daemon_fd)) == 0);
 	write_region(&mine, data, n);
-	intake_attach(&intake, s);
+	handover_attach(&intake.handover, s);
 	drain();
 	require(s->sq.tail - s->sq.head <= s->sq.entries && s->cq.tail - s->cq.head <= s->cq.entries);
-	intake_detach(&intake, s);
+	handover_detach(&intake.handover, s);
 	drain();
-	require(intake_take_detached(&intake) == s);
+	require(handover_take_detached(&intake.handover) == s);
 	session_free(s);
 	region_deinit(&mine);
 }

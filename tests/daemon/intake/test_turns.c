@@ -2,7 +2,7 @@
  * Why: reading text and rings is time, too. A user that floods both divides its own part of it: another's text is read next,
  * and another's entry is taken in the same drain, whatever waits before it.
  */
-#include "daemon/intake/drain.h"
+#include "daemon/intake/intake.h"
 #include "tests/fuzz/bytes_vocab.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static void attach(struct client *c, uid_t uid, uint32_t sq_entries)
 	assert_int_equal(session_new(&c->s, &served, pair[0], uid, &hello), 0);
 	assert_int_equal(region_attach(&c->mine, dup(c->s->region.client_fd), dup(c->s->region.daemon_fd)), 0);
 	c->peer = pair[1];
-	intake_attach(&intake, c->s);
+	handover_attach(&intake.handover, c->s);
 }
 
 static void fill(struct client *c, struct gyre_sqe sqe, uint32_t n)
@@ -70,15 +70,15 @@ static void fill(struct client *c, struct gyre_sqe sqe, uint32_t n)
 
 static void detach(struct client *c)
 {
-	intake_detach(&intake, c->s);
-	for (int i = 0; i < 100 && !intake.detached; i++) {
+	handover_detach(&intake.handover, c->s);
+	for (int i = 0; i < 100 && !intake.handover.detached; i++) {
 		intake_drain(&intake, &queue);
 		for (uint32_t k = 0; k < queue.n_live; k++)
 			queue.live[k]->state = REQUEST_DONE;
 		queue_reap(&queue);
 		usleep(intake.pool.n_live ? 1000 : 0);
 	}
-	assert_ptr_equal(intake_take_detached(&intake), c->s);
+	assert_ptr_equal(handover_take_detached(&intake.handover), c->s);
 	session_free(c->s);
 	region_deinit(&c->mine);
 	close(c->peer);

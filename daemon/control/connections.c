@@ -1,4 +1,4 @@
-#include "daemon/control/connection.h"
+#include "daemon/control/connections.h"
 #include "shm/atomic.h"
 
 #include <unistd.h>

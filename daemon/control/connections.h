@@ -2,8 +2,8 @@
  * The connections to the socket, in a table of fixed size: who is at the other end, and the session that was made for it. How much of
  * what is scarce each uid has is counted here. Control thread.
  */
-#ifndef GYRE_DAEMON_CONTROL_CONNECTION_H
-#define GYRE_DAEMON_CONTROL_CONNECTION_H
+#ifndef GYRE_DAEMON_CONTROL_CONNECTIONS_H
+#define GYRE_DAEMON_CONTROL_CONNECTIONS_H
 
 #include "daemon/control/budget.h"
 #include "daemon/intake/intake.h"

@@ -1,0 +1,14 @@
+/*
+ * Before each step a leader has completions promised to each of its requests, as many as its CQ has room for: without, its rows
+ * pause, so nothing is ever dropped. What a step has not used is taken back after it.
+ */
+#ifndef GYRE_DAEMON_INTAKE_GRANT_H
+#define GYRE_DAEMON_INTAKE_GRANT_H
+
+#include "daemon/flow/queue.h"
+
+/* For a token and up to n_draft more of each request, oldest first. Those of a client that has gone are done. */
+void grant_space(struct queue *q, uint32_t n_draft);
+void grant_take_back(struct queue *q);
+
+#endif

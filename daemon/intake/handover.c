@@ -1,0 +1,129 @@
+#include "daemon/intake/handover.h"
+
+#include <unistd.h>
+
+void handover_init(struct handover *h, int control_fd, int wake_fd, bool is_shared)
+{
+	*h = (struct handover){ .control_fd = control_fd, .wake_fd = wake_fd, .is_shared = is_shared };
+	pthread_mutex_init(&h->lock, NULL);
+}
+
+static void ring(int fd)
+{
+	(void)!write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
+/* Under the lock: nobody knows s any more but the control thread. */
+static void give_back(struct handover *h, struct session *s)
+{
+	if (s->user)
+		user_put(s->user);
+	s->next = h->detached;
+	h->detached = s;
+	ring(h->control_fd);
+}
+
+static void post(struct handover *h, struct session **list, struct session *s)
+{
+	pthread_mutex_lock(&h->lock);
+	s->next = *list;
+	*list = s;
+	store_relaxed(&h->has_mail, 1);
+	pthread_mutex_unlock(&h->lock);
+	ring(h->wake_fd);
+}
+
+void handover_attach(struct handover *h, struct session *s)
+{
+	lock_init(&s->lock, h->is_shared);
+	post(h, &h->attaching, s);
+}
+
+/* A session that was never picked up is on the other list. true: it has been taken off it. */
+static bool take_back(struct handover *h, struct session *s)
+{
+	for (struct session **p = &h->attaching; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			return true;
+		}
+	return false;
+}
+
+void handover_detach(struct handover *h, struct session *s)
+{
+	bool is_back;
+
+	pthread_mutex_lock(&h->lock);
+	is_back = take_back(h, s);
+	if (is_back)
+		give_back(h, s);
+	pthread_mutex_unlock(&h->lock);
+	if (!is_back)
+		post(h, &h->detaching, s);
+}
+
+struct session *handover_take_detached(struct handover *h)
+{
+	struct session *s;
+
+	pthread_mutex_lock(&h->lock);
+	s = h->detached;
+	h->detached = NULL;
+	pthread_mutex_unlock(&h->lock);
+	return s;
+}
+
+bool handover_begin(struct handover *h)
+{
+	if (!handover_has_mail(h))
+		return false;
+	pthread_mutex_lock(&h->lock);
+	return true;
+}
+
+static struct session *pop(struct session **list)
+{
+	struct session *s = *list;
+
+	if (s)
+		*list = s->next;
+	return s;
+}
+
+struct session *handover_next_attached(struct handover *h)
+{
+	return pop(&h->attaching);
+}
+
+struct session *handover_next_detached(struct handover *h)
+{
+	return pop(&h->detaching);
+}
+
+/* false: others still hold it. */
+static bool is_last_ref(struct session *s)
+{
+	return __atomic_sub_fetch(&s->n_ref, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+void handover_let_go(struct handover *h, struct session *s)
+{
+	if (is_last_ref(s))
+		give_back(h, s);
+}
+
+void handover_end(struct handover *h)
+{
+	store_relaxed(&h->has_mail, 0);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void handover_put(struct handover *h, struct session *s)
+{
+	if (!is_last_ref(s))
+		return;
+	pthread_mutex_lock(&h->lock);
+	give_back(h, s);
+	pthread_mutex_unlock(&h->lock);
+}

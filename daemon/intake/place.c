@@ -1,0 +1,39 @@
+#include "daemon/intake/place.h"
+#include "shm/atomic.h"
+
+uint8_t place_find(const struct request_pool *p, const struct roster *r, const struct session *s)
+{
+	uint32_t n_shared = p->n - INTAKE_SESSION_MAX, n_used;
+
+	if (!load_relaxed(&s->has_own))
+		return REQUEST_OWN_PLACE;
+	n_used = user_count_extra(&r->users);
+	return n_used < n_shared && n_shared - n_used > load_relaxed(&s->user->n_extra) ? REQUEST_SHARED_PLACE
+											: REQUEST_NOWHERE;
+}
+
+void place_take(struct session *s, struct request *r, uint8_t place)
+{
+	r->place = place;
+	if (place == REQUEST_SHARED_PLACE)
+		__atomic_fetch_add(&s->user->n_extra, 1, __ATOMIC_RELAXED);
+	else
+		store_relaxed(&s->has_own, 1);
+	__atomic_fetch_add(&s->n_ref, 1, __ATOMIC_RELAXED);
+	lock_take(&s->lock);
+	session_link(s, r);
+	s->region.daemon->n_request++;
+	lock_drop(&s->lock);
+}
+
+void place_leave(struct request_pool *p, struct handover *h, struct request *r)
+{
+	struct session *s = r->session;
+
+	lock_take(&s->lock);
+	session_leave_place(s, r);
+	session_unlink(s, r);
+	lock_drop(&s->lock);
+	request_pool_put(p, r);
+	handover_put(h, s);
+}

@@ -1,0 +1,244 @@
+#include "daemon/intake/take.h"
+#include "daemon/intake/units.h"
+#include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
+#include "daemon/util/counter.h"
+#include "daemon/util/minmax.h"
+#include "shm/atomic.h"
+#include "shm/doorbell.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PRIORITY_DEFAULT 128u /* libgyre's; what is above may outrank others, if the configuration lets it */
+
+int take_init(struct take *t)
+{
+	return prompt_reader_init(&t->reader, INTAKE_INLINE_MAX);
+}
+
+void take_deinit(struct take *t)
+{
+	prompt_reader_deinit(&t->reader);
+}
+
+void take_close(struct take *t)
+{
+	store_relaxed(&t->is_closed, 1);
+}
+
+/* ---- on the way to an engine ---- */
+
+/* The engine with the least to do, on a tie the one whose leader is here: it is awake. */
+static struct queue *route_request(const struct served *served, struct queue *own)
+{
+	struct queue *best = own;
+
+	for (uint32_t i = 0; i < served->n_engine; i++)
+		if (queue_load(served->queue[i]) < queue_load(best))
+			best = served->queue[i];
+	return best;
+}
+
+/* Its tokens are there, or will never be (res). */
+static void send_request(struct take *t, struct queue *own, struct request *r, int res)
+{
+	if (load_relaxed(&r->session->is_gone)) { /* that was seen here */
+		place_leave(t->pool, t->handover, r);
+		return;
+	}
+	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
+		request_end(r, res < 0 ? res : 0);
+	else
+		r->state = REQUEST_WAITING;
+	queue_put(route_request(r->session->served, own), r);
+}
+
+void take_texts(struct take *t, struct queue *own)
+{
+	struct helper_job *job;
+
+	while ((job = helper_finished(t->helper))) {
+		send_request(t, own, job->request, job->res);
+		helper_put(t->helper, job);
+	}
+}
+
+/* ---- of an entry a request ---- */
+
+/* Copies only the used part of bias[] and stop[]. */
+static void copy_sampling(struct sampling *to, const struct sampling *from)
+{
+	memcpy(to, from, offsetof(struct sampling, bias));
+	memcpy(to->bias, from->bias, from->n_bias * sizeof(to->bias[0]));
+	memcpy(to->stop, from->stop, from->n_stop * sizeof(to->stop[0]));
+}
+
+static void fill_request(struct request *r, struct session *s, const struct gyre_sqe *sqe,
+			 const struct sampling *sampling)
+{
+	r->session = s;
+	r->user = s->user;
+	r->op = op_find(sqe->opcode);
+	r->flags = sqe->flags;
+	r->priority = sqe->priority;
+	r->is_above = s->user->may_outrank && sqe->priority < PRIORITY_DEFAULT;
+	r->user_data = sqe->user_data;
+	r->deadline_ns = sqe->deadline_ns;
+	r->arrival_ns = doorbell_now_ns();
+	r->max_tokens = sqe->max_tokens;
+	copy_sampling(&r->sampling, sampling);
+}
+
+/* Bytes of a client's arena; the one read of them, for the client may be writing to them. */
+static int read_arena(struct take *t, const struct session *s, uint32_t off, void *to, uint32_t n)
+{
+	if (!n)
+		return 0;
+	t->left -= DRAIN_READ + (int)(n / DRAIN_COPY);
+	return region_read_arena(&s->region, off, to, n);
+}
+
+/* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
+static enum take_fate make_request(struct take *t, struct session *s, const struct gyre_sqe *sqe,
+				   const struct sampling *sampling, struct request **out, int *res)
+{
+	uint8_t place = place_find(t->pool, t->roster, s);
+
+	*res = -EBUSY;
+	if (place == REQUEST_NOWHERE)
+		return TAKE_ANSWERED;
+	*out = request_pool_get(t->pool);
+	if (!*out) /* one that is done has its place until its engine's next plan */
+		return TAKE_WAITS;
+	fill_request(*out, s, sqe, sampling);
+	place_take(s, *out, place);
+	counter_add(&t->n_request, 1);
+	return TAKE_MADE;
+}
+
+/* Is it read in a few microseconds? */
+static bool is_short(const struct gyre_sqe *sqe)
+{
+	if (sqe->flags & GYRE_SQE_CHAT)
+		return false;
+	return sqe->data_len <= (sqe->flags & GYRE_SQE_TOKENS ? INTAKE_INLINE_MAX : INTAKE_INLINE_TEXT);
+}
+
+static enum take_fate take_short(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+				 const struct sampling *sampling, int *res)
+{
+	struct request *r;
+	enum take_fate fate;
+
+	*res = read_arena(t, s, sqe->data_off, t->text, sqe->data_len);
+	if (*res < 0)
+		return TAKE_ANSWERED;
+	fate = make_request(t, s, sqe, sampling, &r, res);
+	if (fate != TAKE_MADE)
+		return fate;
+	t->left -= (int)(sqe->flags & GYRE_SQE_TOKENS ? sqe->data_len / DRAIN_CHECK : sqe->data_len);
+	send_request(t, q, r, prompt_read(&t->reader, r, t->text, sqe->data_len, sqe->split));
+	return TAKE_MADE;
+}
+
+/* The next piece of s->job's text; once it is whole, a request of it. */
+static enum take_fate copy_piece(struct take *t, struct session *s, int *res)
+{
+	struct helper_job *job = s->job;
+	uint32_t n = min_u32(job->sqe.data_len - job->n, DRAIN_PIECE);
+	enum take_fate fate;
+
+	*res = load_relaxed(&t->is_closed) ? -ESHUTDOWN
+					   : read_arena(t, s, job->sqe.data_off + job->n, job->data + job->n, n);
+	if (*res < 0) {
+		helper_put(t->helper, job);
+		s->job = NULL;
+		return TAKE_ANSWERED;
+	}
+	job->n += n;
+	if (job->n < job->sqe.data_len)
+		return TAKE_GOES_ON;
+	fate = make_request(t, s, &job->sqe, &job->sampling, &job->request, res);
+	if (fate == TAKE_WAITS)
+		return fate;
+	s->job = NULL;
+	if (fate == TAKE_MADE) {
+		job->request->state = REQUEST_TEXT;
+		helper_submit(t->helper, job);
+	} else {
+		helper_put(t->helper, job);
+	}
+	return fate;
+}
+
+static enum take_fate take_long(struct take *t, struct session *s, const struct gyre_sqe *sqe,
+				const struct sampling *sampling, int *res)
+{
+	*res = -EBUSY;
+	if (place_find(t->pool, t->roster, s) == REQUEST_NOWHERE)
+		return TAKE_ANSWERED;
+	s->job = helper_get(t->helper, s->user);
+	if (!s->job)
+		return TAKE_WAITS;
+	s->job->sqe = *sqe;
+	copy_sampling(&s->job->sampling, sampling);
+	return copy_piece(t, s, res);
+}
+
+static enum take_fate read_entry(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+				 int *res)
+{
+	struct geometry g = s->served->geometry;
+	int (*answer)(struct session *, const struct gyre_sqe *, uint32_t *);
+	uint32_t n_looked = 0;
+	enum take_fate fate;
+	struct sampling sampling;
+
+	g.arena_bytes = s->region.layout.arena_bytes;
+	*res = op_check(sqe, &g);
+	if (*res < 0)
+		return TAKE_ANSWERED;
+	answer = op_find(sqe->opcode)->answer;
+	if (answer) {
+		*res = answer(s, sqe, &n_looked);
+		t->left -= (int)n_looked;
+		return TAKE_ANSWERED;
+	}
+	*res = -ESHUTDOWN;
+	if (load_relaxed(&t->is_closed))
+		return TAKE_ANSWERED;
+	/* The one read of the options. */
+	t->left -= (int)(sqe->opts_len / DRAIN_CHECK);
+	*res = read_arena(t, s, sqe->opts_off, t->opts, sqe->opts_len);
+	if (*res == 0)
+		*res = validate_options(t->opts, sqe->opts_len, &g, &sampling);
+	explicit_bzero(t->opts, sqe->opts_len);
+	if (*res < 0)
+		return TAKE_ANSWERED;
+	fate = is_short(sqe) ? take_short(t, q, s, sqe, &sampling, res) : take_long(t, s, sqe, &sampling, res);
+	explicit_bzero(sampling.stop, sampling.n_stop * sizeof(sampling.stop[0]));
+	return fate;
+}
+
+enum take_fate take_entry(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe)
+{
+	uint64_t user_data = s->job ? s->job->sqe.user_data : sqe->user_data;
+	enum take_fate fate;
+	bool has_space;
+	int res = 0;
+
+	lock_take(&s->lock);
+	has_space = session_promise(s, 1, 1); /* for an answer */
+	lock_drop(&s->lock);
+	if (!has_space)
+		return TAKE_WAITS;
+	fate = s->job ? copy_piece(t, s, &res) : read_entry(t, q, s, sqe, &res);
+	lock_take(&s->lock);
+	session_unpromise(s, 1);
+	if (fate == TAKE_ANSWERED)
+		session_complete(s, user_data, NULL)->res = res;
+	lock_drop(&s->lock);
+	counter_add(&t->n_refused, fate == TAKE_ANSWERED && res < 0);
+	return fate;
+}
