@@ -85,14 +85,14 @@ static uint32_t cut_heads(struct plan_sum *sum, const struct plan_shape *s)
 	return n_part;
 }
 
-static void cut_ff(struct plan_sum *sum, const struct plan_shape *s)
+static void cut_ff(struct plan_sum *sum, uint32_t n_ff, uint32_t block)
 {
-	uint32_t unit = max_u32(s->ff_block, PANEL), n_unit = ceil_div(s->n_ff, unit);
+	uint32_t unit = max_u32(block, PANEL), n_unit = ceil_div(n_ff, unit);
 
 	sum->n_chunk = min_u32(n_unit, PLAN_CHUNKS);
 	for (uint32_t i = 0; i < sum->n_chunk; i++)
 		sum->cut[i] = share(n_unit, sum->n_chunk, i).begin * unit;
-	sum->cut[sum->n_chunk] = s->n_ff;
+	sum->cut[sum->n_chunk] = n_ff;
 }
 
 /* Whole KV heads where there are enough of them; else chunks, and nodes that share a KV head each have it. */
@@ -104,6 +104,23 @@ static struct plan_range head_chunks(const struct plan *p, uint32_t n_part, uint
 		return share(p->head.n_chunk, p->n_node, node);
 	r = share(p->shape.n_head_kv, p->n_node, node);
 	return (struct plan_range){ r.begin * n_part, r.end * n_part };
+}
+
+_Static_assert(NODE_MAX <= PLAN_CHUNK_MAX, "whole experts are a partial sum each node");
+
+/* Chunks of every expert, or all chunks of some. */
+static void deal_experts(struct plan *p, uint32_t node)
+{
+	struct plan_sum *s = &p->expert;
+
+	if (p->n_node <= s->n_chunk) {
+		give_chunks(s, node, share(s->n_chunk, p->n_node, node));
+		p->node[node].expert = (struct plan_range){ 0, p->shape.n_expert };
+		return;
+	}
+	p->node[node].expert = share(p->shape.n_expert, p->n_node, node);
+	s->node[node] = (struct plan_share){ .col = { 0, s->cut[s->n_chunk] }, .partial = { node, node + 1 } };
+	s->partial[s->n_partial++] = (struct plan_range){ 0, s->n_chunk };
 }
 
 static void deal(struct plan *p, uint32_t n_part, uint32_t node)
@@ -120,6 +137,8 @@ static void deal(struct plan *p, uint32_t n_part, uint32_t node)
 	n->head_kv.begin = n->head.begin / n_rep;
 	n->head_kv.end = n->head.begin == n->head.end ? n->head_kv.begin : ceil_div(n->head.end, n_rep);
 	n->ff = p->ff.node[node].col;
+	if (s->n_expert)
+		deal_experts(p, node);
 	n->vocab.begin = min_u32(vocab.begin * PLAN_VOCAB_RANGE, s->n_vocab);
 	n->vocab.end = min_u32(vocab.end * PLAN_VOCAB_RANGE, s->n_vocab);
 }
@@ -130,8 +149,10 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 
 	*p = (struct plan){ .shape = *s, .n_node = n_node };
 	n_part = cut_heads(&p->head, s);
-	cut_ff(&p->ff, s);
-	if (n_node < 1 || n_node > p->ff.n_chunk || n_node > NODE_MAX)
+	cut_ff(&p->ff, s->n_ff, s->ff_block);
+	if (s->n_expert)
+		cut_ff(&p->expert, s->n_ff_expert, s->expert_block);
+	if (n_node < 1 || n_node > (s->n_ff ? p->ff.n_chunk : NODE_MAX) || n_node > NODE_MAX)
 		return error_set(e, -E2BIG,
 				 "%u nodes: this model can be divided between 1..%u (its feed-forward of %u columns "
 				 "goes in blocks "
@@ -156,9 +177,16 @@ struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t 
 		return n->ff;
 	case PLAN_VOCAB:
 		return n->vocab;
+	case PLAN_EXPERT:
+		return p->expert.node[node].col;
 	default:
 		return (struct plan_range){ 0, 0 };
 	}
+}
+
+bool plan_is_of_experts(enum plan_axis axis)
+{
+	return axis == PLAN_EXPERT || axis == PLAN_EXPERT_K;
 }
 
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
@@ -176,6 +204,9 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 		return s->n_ff;
 	case PLAN_VOCAB:
 		return s->n_vocab;
+	case PLAN_EXPERT:
+	case PLAN_EXPERT_K:
+		return s->n_expert ? s->n_ff_expert : 0;
 	default:
 		return 0;
 	}
@@ -183,7 +214,7 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis)
 {
-	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : NULL;
+	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : axis == PLAN_EXPERT_K ? &p->expert : NULL;
 }
 
 uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial)
@@ -195,14 +226,23 @@ uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial)
 	return i;
 }
 
-static double over_mean(uint32_t most, uint32_t all, uint32_t n_node)
+static double over_mean(double most, double all, uint32_t n_node)
 {
-	return (double)most * n_node / all;
+	return all > 0 ? most * n_node / all : 1;
+}
+
+/* Weights of experts on a node, in columns of a row. */
+static double expert_load(const struct plan *p, uint32_t node)
+{
+	struct plan_range expert = p->node[node].expert, col = p->expert.node[node].col;
+
+	return (double)(expert.end - expert.begin) * (col.end - col.begin);
 }
 
 struct plan_balance plan_balance(const struct plan *p)
 {
 	uint32_t head = 0, ff = 0, vocab = 0, n_kv = 0;
+	double expert = 0;
 
 	for (uint32_t i = 0; i < p->n_node; i++) {
 		const struct plan_node *n = &p->node[i];
@@ -210,9 +250,13 @@ struct plan_balance plan_balance(const struct plan *p)
 		head = max_u32(head, n->head.end - n->head.begin);
 		ff = max_u32(ff, n->ff.end - n->ff.begin);
 		vocab = max_u32(vocab, n->vocab.end - n->vocab.begin);
+		expert = expert_load(p, i) > expert ? expert_load(p, i) : expert;
 		n_kv += n->head_kv.end - n->head_kv.begin;
 	}
-	return (struct plan_balance){ over_mean(head, p->shape.n_head, p->n_node),
-				      over_mean(ff, p->shape.n_ff, p->n_node),
-				      over_mean(vocab, p->shape.n_vocab, p->n_node), n_kv - p->shape.n_head_kv };
+	return (struct plan_balance){ .head = over_mean(head, p->shape.n_head, p->n_node),
+				      .ff = over_mean(ff, p->shape.n_ff, p->n_node),
+				      .vocab = over_mean(vocab, p->shape.n_vocab, p->n_node),
+				      .expert = over_mean(expert, (double)p->shape.n_expert * p->shape.n_ff_expert,
+							  p->n_node),
+				      .n_copied = n_kv - p->shape.n_head_kv };
 }

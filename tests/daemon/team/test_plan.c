@@ -12,17 +12,22 @@
 #include <cmocka.h>
 
 /* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block */
+#define DENSE(...)                   \
+	{                            \
+		__VA_ARGS__, 0, 0, 0 \
+	}
+
 static const struct plan_shape shapes[] = {
-	{ 576, 9, 3, 64, 1536, 49152, 32, 32 },        /* SmolLM2 135M */
-	{ 960, 15, 5, 64, 2560, 49152, 32, 32 },       /* SmolLM2 360M */
-	{ 2048, 32, 8, 64, 8192, 128256, 256, 256 },   /* Llama 3.2 1B, K-quants */
-	{ 2048, 32, 4, 64, 5632, 32000, 256, 256 },    /* TinyLlama: 22 blocks of the feed-forward */
-	{ 4096, 32, 32, 128, 11008, 32000, 256, 256 }, /* Llama 2 7B: a block of the output covers two KV heads */
-	{ 5120, 40, 10, 128, 17920, 100352, 256, 256 },
-	{ 8192, 64, 8, 128, 28672, 128256, 256, 256 },
-	{ 640, 4, 1, 256, 2048, 262144, 32, 32 }, /* one KV head */
-	{ 64, 4, 2, 16, 130, 72, 1, 1 },          /* floats; a feed-forward that ends in mid-panel */
-	{ 96, 6, 6, 80, 512, 100, 256, 256 },     /* heads of 80 never fill whole blocks of 256 but all together */
+	DENSE(576, 9, 3, 64, 1536, 49152, 32, 32),        /* SmolLM2 135M */
+	DENSE(960, 15, 5, 64, 2560, 49152, 32, 32),       /* SmolLM2 360M */
+	DENSE(2048, 32, 8, 64, 8192, 128256, 256, 256),   /* Llama 3.2 1B, K-quants */
+	DENSE(2048, 32, 4, 64, 5632, 32000, 256, 256),    /* TinyLlama: 22 blocks of the feed-forward */
+	DENSE(4096, 32, 32, 128, 11008, 32000, 256, 256), /* Llama 2 7B: a block of the output covers two KV heads */
+	DENSE(5120, 40, 10, 128, 17920, 100352, 256, 256),
+	DENSE(8192, 64, 8, 128, 28672, 128256, 256, 256),
+	DENSE(640, 4, 1, 256, 2048, 262144, 32, 32), /* one KV head */
+	DENSE(64, 4, 2, 16, 130, 72, 1, 1),          /* floats; a feed-forward that ends in mid-panel */
+	DENSE(96, 6, 6, 80, 512, 100, 256, 256),     /* heads of 80 never fill whole blocks of 256 but all together */
 };
 
 #define N_SHAPE (sizeof(shapes) / sizeof(shapes[0]))
@@ -131,6 +136,51 @@ static void expect_nodes(const struct plan_shape *s, uint32_t n, const uint32_t 
 	}
 }
 
+/* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_ff_expert, expert_block */
+static const struct plan_shape mixes[] = {
+	{ 4096, 32, 8, 128, 14336, 32000, 256, 256, 8, 14336, 256 },
+	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 768, 256 }, /* three blocks */
+	{ 2880, 64, 8, 64, 2880, 201088, 32, 32, 32, 2880, 32 },
+	{ 1024, 16, 8, 64, 0, 49155, 256, 256, 40, 512, 256 }, /* no feed-forward beside them */
+	{ 64, 4, 4, 16, 64, 320, 1, 1, 3, 24, 1 },             /* a panel and a half */
+};
+
+/* Each weight of each expert on one node, each sum over the same chunks, and no node idle while there is a block for it. */
+static void every_expert_is_somebodys(void **state)
+{
+	struct plan p, one;
+	struct error e;
+
+	(void)state;
+	for (const struct plan_shape *s = mixes; s < mixes + sizeof(mixes) / sizeof(mixes[0]); s++) {
+		assert_int_equal(plan_make(&one, s, 1, &e), 0);
+		for (uint32_t n = 1; n <= NODE_MAX && plan_make(&p, s, n, &e) == 0; n++) {
+			bool is_divided = n <= one.expert.n_chunk;
+			uint32_t at = 0;
+
+			assert_int_equal(p.expert.n_chunk, one.expert.n_chunk);
+			assert_memory_equal(p.expert.cut, one.expert.cut, sizeof(p.expert.cut));
+			assert_int_equal(plan_extent(&p, PLAN_EXPERT), s->n_ff_expert);
+			if (is_divided) {
+				covers(&p, PLAN_EXPERT);
+				adds_up(&p, PLAN_EXPERT_K, s->expert_block);
+			}
+			for (uint32_t i = 0; i < n; i++) {
+				struct plan_range r = p.node[i].expert, rows = plan_rows(&p, PLAN_EXPERT, i);
+
+				assert_int_equal(r.begin, is_divided ? 0 : at);
+				at = r.end;
+				if (is_divided)
+					assert_true(rows.end > rows.begin);
+				else
+					assert_int_equal(rows.end - rows.begin, s->n_ff_expert);
+			}
+			assert_int_equal(at, s->n_expert);
+		}
+	}
+	assert_int_equal(plan_make(&p, &mixes[3], NODE_MAX, &e), 0); /* nothing limits the nodes */
+}
+
 /* Whole KV heads as long as there are enough of them, then replicas. */
 static void heads_go_by_kv_heads_while_they_last(void **state)
 {
@@ -176,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_and_chunk_is_somebodys),
+		cmocka_unit_test(every_expert_is_somebodys),
 		cmocka_unit_test(heads_go_by_kv_heads_while_they_last),
 		cmocka_unit_test(balance_says_what_uneven_parts_cost),
 		cmocka_unit_test(more_nodes_than_the_model_divides_into_are_refused),
