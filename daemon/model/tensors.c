@@ -41,16 +41,17 @@ static const struct tensor *find(struct tensors *t, const char *name, struct err
 /* Whether it has the shape, n_row 0: of a vector. */
 static bool has_shape(const struct tensor *t, const char *name, uint32_t n_row, uint32_t n_col, struct error *e)
 {
+	const char *kind = t->is_vector ? "a vector, " : t->n_expert > 1 ? "experts, each " : "";
 	bool is_vector = n_row == 0;
 
-	if (t->is_vector == is_vector && (is_vector || t->n_row == n_row) && t->n_col == n_col)
+	if (t->is_vector == is_vector && t->n_expert == 1 && (is_vector || t->n_row == n_row) && t->n_col == n_col)
 		return true;
 	if (is_vector)
-		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for a vector of %u", name,
-			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_col);
+		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for a vector of %u", name, kind,
+			  t->n_row, t->n_col, n_col);
 	else
-		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for [%u][%u]", name,
-			  t->is_vector ? "a vector, " : "", t->n_row, t->n_col, n_row, n_col);
+		error_set(e, -EINVAL, "tensor %s is %s[%u][%u]; the metadata ask for [%u][%u]", name, kind, t->n_row,
+			  t->n_col, n_row, n_col);
 	return false;
 }
 

@@ -11,7 +11,7 @@
 #include "daemon/util/cleanup.h"
 #include "daemon/util/parallel.h"
 #include "daemon/util/readfile.h"
-#include "kernels/quant.h"
+#include "daemon/weights/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,46 +143,6 @@ static int read_rest(const struct loader *l, struct loader_slot *s, size_t have)
 	return r ? r : got < want - have ? -ENODATA : 0;
 }
 
-static void vector_to_f32(const struct loader_job *job, const uint8_t *src)
-{
-	const struct quant_info *q = quant_info(job->type);
-
-	for (uint32_t i = 0; i < job->n_part; i++) {
-		float *y = job->part[i].data;
-
-		for (size_t k = 0; k < job->n_col; k += q->block_len)
-			q->dequantize(y + k, src + k / q->block_len * q->block_bytes);
-	}
-}
-
-/* Where a job's first panel lies in a part that takes it. */
-static uint8_t *part_panels(const struct loader_job *job, const struct tensor_part *p)
-{
-	return (uint8_t *)p->data + (job->row0 - p->row0) * quant_row_bytes(job->type, p->n_col);
-}
-
-static void job_pack(const struct loader_job *job, const uint8_t *src)
-{
-	size_t stride = quant_row_bytes(job->type, job->n_col);
-
-	if (!job->n_row) {
-		vector_to_f32(job, src);
-		return;
-	}
-	for (uint32_t i = 0; i < job->n_part; i++) {
-		const struct tensor_part *p = &job->part[i];
-		const uint8_t *from = src + quant_row_bytes(job->type, p->col0);
-		uint8_t *dst = part_panels(job, p);
-
-		for (uint32_t row = 0; row < job->n_row; row += PANEL_ROWS) {
-			uint32_t n = job->n_row - row < PANEL_ROWS ? job->n_row - row : PANEL_ROWS;
-
-			quant_pack_panel(job->type, dst, from + row * stride, stride, (int)n, p->n_col);
-			dst += PANEL_ROWS * quant_row_bytes(job->type, p->n_col);
-		}
-	}
-}
-
 /* The read of slot i ended with res. Packs it and frees the slot. */
 static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 {
@@ -196,7 +156,7 @@ static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 	if (r)
 		return job_error(w, s->job, r);
 	if (s->job->n_part)
-		job_pack(s->job, s->buf + s->skip);
+		pack_job(s->job, s->buf + s->skip);
 	w->free_slot[w->n_free++] = i;
 	return 0;
 }
@@ -232,22 +192,6 @@ static int slot_start(struct loader_worker *w, const struct loader_job *job)
 	return 0;
 }
 
-/* What a part takes of consecutive jobs: the bytes from the first to the last. */
-static int populate_part(const struct loader *l, const struct tensor_part *p, const struct loader_job *first,
-			 const struct loader_job *last)
-{
-	const struct pool *pool = &l->pool[p->node];
-	const uint8_t *begin = p->data, *end = begin + p->n_col * sizeof(float);
-
-	if (pool->is_present)
-		return 0;
-	if (first->n_row) {
-		begin = part_panels(first, p);
-		end = part_panels(last, p) + quant_packed_bytes(last->type, last->n_row, p->n_col);
-	}
-	return pool_populate(pool, begin, end);
-}
-
 /* The pages that jobs [begin, end) write to: just before, so that what the kernel clears is still in the cache. */
 static int populate(struct loader_worker *w, size_t begin, size_t end)
 {
@@ -263,7 +207,7 @@ static int populate(struct loader_worker *w, size_t begin, size_t end)
 		for (next = i + 1; next < end && job[next].part == job[i].part; next++)
 			;
 		for (uint32_t k = 0; k < job[i].n_part && !r; k++)
-			r = populate_part(l, &job[i].part[k], &job[i], &job[next - 1]);
+			r = pack_populate(l->pool, &job[i].part[k], &job[i], &job[next - 1]);
 		if (r)
 			return error_set(&w->error, r, "cannot take memory for tensor '%.*s': %s; free some memory",
 					 (int)job[i].name_len, job[i].name, strerror(-r));

@@ -17,17 +17,21 @@
 #define LOADER_ALIGN   4096u /* of direct reads: suits every block device's logical block */
 #define LOADER_JOB_MAX (64u << 20) /* one panel must fit: rows of up to a million f32 */
 
-/* Consecutive rows of one tensor: contiguous in the file, whole panels of each part that takes them. */
+/*
+ * Consecutive rows of one tensor, contiguous in the file: of one expert or matrix, and then whole panels of each part, or of several
+ * whole experts.
+ */
 struct loader_job {
 	const char *name;               /* of the tensor, for messages; not NUL-terminated */
-	const struct tensor_part *part; /* [n_part], of which each takes its columns of all these rows */
+	const struct tensor_part *part; /* [n_part], of which each takes its experts, rows and columns of these */
 	uint32_t n_part;                /* 0: read and dropped, to time the reading alone */
 	uint32_t name_len;
 	uint32_t file;   /* of loader's */
 	uint64_t offset; /* in the file */
 	uint32_t bytes;  /* to read; <= LOADER_JOB_MAX */
 	uint32_t type;
-	uint32_t row0, n_row; /* n_row 0: a vector, converted to f32 */
+	uint32_t expert, n_expert;
+	uint32_t row0, n_row; /* of each; n_row 0: a vector, converted to f32 */
 	uint32_t n_col;
 };
 

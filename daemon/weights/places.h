@@ -1,0 +1,17 @@
+/*
+ * What weights.c knows before it reads: where each tensor's parts will lie (places.c), and which pieces of the files are read and packed
+ * into which of them (jobs.c).
+ */
+#ifndef GYRE_DAEMON_WEIGHTS_PLACES_H
+#define GYRE_DAEMON_WEIGHTS_PLACES_H
+
+#include "daemon/weights/loader.h"
+#include "daemon/weights/weights.h"
+
+/* Fills w->tensor and w->part, whose data are offsets in their node's pool for now; bytes: how much each pool has to hold. */
+int weights_lay_out(struct weights *w, uint64_t bytes[NODE_MAX], struct error *e);
+
+/* The jobs that read every tensor, malloced. In the order of the files, so that the disk sees mostly ascending reads. */
+int weights_jobs(struct loader_job **job, size_t *n_job, const struct weights *w, struct error *e);
+
+#endif
