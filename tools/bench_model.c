@@ -70,11 +70,10 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 static void count_laps(struct bench *b, struct steps *sum, double *s, uint32_t n_prompt, uint32_t depth, uint32_t n_gen)
 {
 	static struct steps before, after;
-	uint32_t n_layer = model_hparams(b->run.model)->n_layer;
 
-	steps_read(&before, b->run.team, n_layer);
+	steps_read(&before, b->run.team, b->run.model);
 	*s = n_prompt ? bench_prefill_s(&b->run, n_prompt) : bench_decode_s(&b->run, 1, depth, n_gen) / n_gen;
-	steps_read(&after, b->run.team, n_layer);
+	steps_read(&after, b->run.team, b->run.model);
 	steps_subtract(&after, &before);
 	steps_add(sum, &after);
 }

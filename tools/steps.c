@@ -4,17 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
-void steps_read(struct steps *s, const struct team *t, uint32_t n_layer)
+static void name_lap(struct steps *s, int i, const char *name)
+{
+	snprintf(s->lap[i], sizeof(s->lap[i]), "%s", name);
+}
+
+void steps_read(struct steps *s, const struct team *t, const struct model *m)
 {
 	struct profile_sum sum;
 
-	s->n_layer = n_layer;
+	for (int i = 0; i < PROFILE_MODEL_MAX; i++)
+		name_lap(s, i, model_laps(m)[i] ? model_laps(m)[i] : "");
+	s->n_layer = model_hparams(m)->n_layer;
 	s->n_worker = team_size(t);
 	profile_read(team_profile(t, 0), &s->leader);
 	for (int i = 0; i < s->n_worker; i++) {
 		profile_read(team_profile(t, i), &sum);
 		s->barrier_ns[i] = sum.ns[PROFILE_BARRIER];
 	}
+}
+
+/* NULL: the model has no such part. */
+static const char *part_name(const struct steps *s, int part)
+{
+	const char *lap[PROFILE_MODEL_MAX];
+
+	for (int i = 0; i < PROFILE_MODEL_MAX; i++)
+		lap[i] = s->lap[i][0] ? s->lap[i] : NULL;
+	return profile_part_name((enum profile_part)part, lap);
 }
 
 static double number(const json_t *object, const char *key)
@@ -41,10 +58,33 @@ json_t *stats_query(struct gyre *g, int *code)
 	return j;
 }
 
+/* The parts that are the daemon's in every model have names that this tool knows; the others are the model's, in their order. */
+static void parts_parse(struct steps *s, json_t *ns)
+{
+	const char *name;
+	json_t *value;
+	int n_lap = 0;
+
+	json_object_foreach(ns, name, value)
+	{
+		int part = 0;
+
+		while (part < PROFILE_PART_MAX && (!part_name(s, part) || strcmp(part_name(s, part), name)))
+			part++;
+		if (part == PROFILE_PART_MAX && n_lap < PROFILE_MODEL_MAX) {
+			name_lap(s, n_lap, name);
+			part = PROFILE_MODEL + n_lap++;
+		}
+		if (part < PROFILE_PART_MAX)
+			s->leader.ns[part] = json_number_value(value);
+	}
+}
+
 /* The "step" object of the statistics. false: it is none. */
 static bool steps_parse(struct steps *s, const json_t *step)
 {
-	const json_t *ns = json_object_get(step, "ns"), *wait = json_object_get(step, "barrier_ns");
+	const json_t *wait = json_object_get(step, "barrier_ns");
+	json_t *ns = json_object_get(step, "ns");
 	size_t n = json_array_size(wait);
 
 	memset(s, 0, sizeof(*s));
@@ -55,8 +95,7 @@ static bool steps_parse(struct steps *s, const json_t *step)
 	s->leader.n_row = (uint64_t)number(step, "rows");
 	s->leader.n[PROFILE_HEAD] = (uint64_t)number(step, "passes");
 	s->leader.n[PROFILE_BARRIER] = (uint64_t)number(step, "barriers");
-	for (int i = 0; i < PROFILE_PART_MAX; i++)
-		s->leader.ns[i] = number(ns, profile_part_name((enum profile_part)i));
+	parts_parse(s, ns);
 	for (size_t i = 0; i < n; i++)
 		s->barrier_ns[i] = json_number_value(json_array_get(wait, i));
 	return true;
@@ -75,6 +114,7 @@ int steps_query(struct gyre *g, struct steps *s)
 
 void steps_add(struct steps *sum, const struct steps *s)
 {
+	memcpy(sum->lap, s->lap, sizeof(sum->lap));
 	sum->n_layer = s->n_layer;
 	sum->n_worker = s->n_worker;
 	sum->leader.n_row += s->leader.n_row;
@@ -149,8 +189,8 @@ void steps_print(const struct steps *s)
 	}
 	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
 		if (s->leader.ns[i] > 0)
-			printf("  %-12s %10.1f us  %5.1f %%\n", profile_part_name((enum profile_part)i),
-			       s->leader.ns[i] * 1e-3 / n, 100 * s->leader.ns[i] / all);
+			printf("  %-12s %10.1f us  %5.1f %%\n", part_name(s, i), s->leader.ns[i] * 1e-3 / n,
+			       100 * s->leader.ns[i] / all);
 	printf("  %-12s %10.1f us\n  %llu steps, %.1f rows a step, %.1f barriers a layer; waiting at barriers:", "step",
 	       all * 1e-3 / n, (unsigned long long)s->leader.n[PROFILE_HEAD], (double)s->leader.n_row / n,
 	       barriers_per_layer(s));
@@ -165,7 +205,8 @@ json_t *steps_json(const struct steps *s)
 	double all = busy_ns(s);
 
 	for (int i = PROFILE_IDLE + 1; i < PROFILE_PART_MAX; i++)
-		json_object_set_new(share, profile_part_name((enum profile_part)i), json_figure(s->leader.ns[i] / all));
+		if (part_name(s, i))
+			json_object_set_new(share, part_name(s, i), json_figure(s->leader.ns[i] / all));
 	for (int i = 0; i < s->n_worker; i++)
 		json_array_append_new(wait, json_figure(s->barrier_ns[i] / all));
 	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "steps", (json_int_t)s->leader.n[PROFILE_HEAD], "step_us",

@@ -2,11 +2,12 @@
 #ifndef GYRE_TOOLS_STEPS_H
 #define GYRE_TOOLS_STEPS_H
 
-#include "daemon/team/team.h"
+#include "daemon/model/model.h"
 #include "tools/tool.h"
 
 struct steps {
 	struct profile_sum leader;
+	char lap[PROFILE_MODEL_MAX][16]; /* what the model calls its parts */
 	uint32_t n_layer;
 	int n_worker;
 	double barrier_ns[TEAM_MAX]; /* each worker's wait at barriers */
@@ -16,7 +17,7 @@ struct steps {
 json_t *stats_query(struct gyre *g, int *code);
 /* The time of a daemon's steps since it started. An exit code; an error was printed. */
 int steps_query(struct gyre *g, struct steps *s);
-void steps_read(struct steps *s, const struct team *t, uint32_t n_layer);
+void steps_read(struct steps *s, const struct team *t, const struct model *m);
 void steps_add(struct steps *sum, const struct steps *s);
 /* Leaves the time since `since`. Nothing becomes negative; the counters of a daemon that has started anew stay as they are. */
 void steps_subtract(struct steps *s, const struct steps *since);

@@ -48,8 +48,12 @@ static void put_steps(struct writer *w, const struct served *s)
 	put(w, "\"step\":{\"layers\":%u,\"passes\":%llu,\"rows\":%llu,\"barriers\":%llu,\"ns\":{",
 	    model_hparams(s->engine[0].model)->n_layer, (unsigned long long)sum.n[PROFILE_HEAD],
 	    (unsigned long long)sum.n_row, (unsigned long long)sum.n[PROFILE_BARRIER]);
-	for (int i = 0; i < PROFILE_PART_MAX; i++)
-		put(w, "%s\"%s\":%.0f", i ? "," : "", profile_part_name((enum profile_part)i), sum.ns[i]);
+	for (int i = 0; i < PROFILE_PART_MAX; i++) {
+		const char *name = profile_part_name((enum profile_part)i, model_laps(d->engine[0].model));
+
+		if (name)
+			put(w, "%s\"%s\":%.0f", i ? "," : "", name, sum.ns[i]);
+	}
 	put(w, "},\"barrier_ns\":[");
 	for (uint32_t i = 0; i < s->n_engine; i++)
 		for (int k = 0; k < team_size(s->engine[i].team); k++, comma = ",") {

@@ -7,6 +7,8 @@
 
 struct arch {
 	const char *name; /* general.architecture */
+	/* Names of its parts of the profile. */
+	const char *lap[PROFILE_MODEL_MAX];
 	/* What a tensor of that name is divided along. */
 	enum plan_axis (*axis)(const char *name, size_t n);
 	/* What every layer has, and where a layer of layer_bytes keeps it. */

@@ -16,6 +16,8 @@ struct layer {
 	const struct tensor *down;
 };
 
+enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN };
+
 #define AT(field) offsetof(struct layer, field)
 
 static const struct layer_tensor tensor[] = {
@@ -60,17 +62,22 @@ static void qwen3_forward(const struct seat *s)
 	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
 		const struct layer *l = &layer[i];
 
-		block_heads(s, PROFILE_QKV, &l->heads, i);
-		block_attention(s, PROFILE_ATTENTION, i);
-		block_residual(s, PROFILE_OUTPUT, l->output, m->att, m->att_stride);
-		block_ffn(s, PROFILE_GATE_UP, &l->ffn, m->k->silu_mul);
-		block_residual(s, PROFILE_DOWN, l->down, m->gate, m->ff_stride);
+		block_heads(s, LAP_QKV, &l->heads, i);
+		block_attention(s, LAP_ATTENTION, i);
+		block_residual(s, LAP_OUTPUT, l->output, m->att, m->att_stride);
+		block_ffn(s, LAP_GATE_UP, &l->ffn, m->k->silu_mul);
+		block_residual(s, LAP_DOWN, l->down, m->gate, m->ff_stride);
 	}
 	block_logits(s);
 }
 
 const struct arch arch_qwen3 = {
 	.name = "qwen3",
+	.lap = { [LAP_QKV] = "qkv",
+		 [LAP_ATTENTION] = "attention",
+		 [LAP_OUTPUT] = "output",
+		 [LAP_GATE_UP] = "gate_up",
+		 [LAP_DOWN] = "down" },
 	.axis = qwen3_axis,
 	.tensor = tensor,
 	.n_tensor = N_TENSOR,

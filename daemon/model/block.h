@@ -1,7 +1,7 @@
 /*
  * The blocks that a forward pass is made of, a file block_<b>.c each. A block takes what it needs, not what an architecture has; all workers
  * of the team call it (SPMD) in the same order. Where it says that it ends with a barrier, what it wrote may be read after it by
- * all; `lap` is the part of the profile that its own work goes to.
+ * all; its work goes to the part `lap` of the architecture's profile.
  *
  * Packing activations for many rows, or of many columns, costs one more barrier before a product; partial sums of three and more
  * nodes one more before x is read (residual.h).
@@ -31,16 +31,15 @@ typedef void gate_fn(float *y, const float *gate, const float *up, size_t n);
 void block_embed(const struct seat *s);
 /* m->qkv = W . n + bias, n = rms_norm(x) * norm; each head of q and k is normed and rotated, k and v are stored in the KV pool.
  * Ends with a barrier. */
-void block_heads(const struct seat *s, enum profile_part lap, const struct heads_in *in, uint32_t layer);
+void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */
-void block_attention(const struct seat *s, enum profile_part lap, uint32_t layer);
+void block_attention(const struct seat *s, int lap, uint32_t layer);
 /* x += W . src, W divided by columns, src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is complete in the
  * packing of the next product. */
-void block_residual(const struct seat *s, enum profile_part lap, const struct tensor *w, const float *src,
-		    size_t stride);
+void block_residual(const struct seat *s, int lap, const struct tensor *w, const float *src, size_t stride);
 /* m->gate = act(Wgate . n) * (Wup . n), n = rms_norm(x) * norm. Ends with a barrier. */
-void block_ffn(const struct seat *s, enum profile_part lap, const struct ffn_in *in, gate_fn *act);
+void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *act);
 /* batch->logits = output . (rms_norm(x) * output_norm), and what sampling asks of them, for the rows that want them: the end
  * of a pass, without a barrier. */
 void block_logits(const struct seat *s);

@@ -167,7 +167,7 @@ static void split_merge(const struct seat *s)
 	}
 }
 
-void block_attention(const struct seat *s, enum profile_part lap, uint32_t layer)
+void block_attention(const struct seat *s, int lap, uint32_t layer)
 {
 	if (s->node->is_split)
 		split_chunks(s, layer);

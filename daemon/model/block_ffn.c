@@ -1,7 +1,7 @@
 #include "daemon/model/block.h"
 #include "daemon/model/linear.h"
 
-void block_ffn(const struct seat *s, enum profile_part lap, const struct ffn_in *in, gate_fn *act)
+void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *act)
 {
 	const struct model *m = s->m;
 	const struct tensor_part *part = &in->gate->part[s->team->index];

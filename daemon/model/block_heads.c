@@ -81,7 +81,7 @@ static size_t unit_at(const struct node *n, size_t n_projection)
 	return n_projection <= n->n_head ? n_projection : n->n_head + (n_projection - n->n_head + 1) / 2;
 }
 
-void block_heads(const struct seat *s, enum profile_part lap, const struct heads_in *in, uint32_t layer)
+void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer)
 {
 	struct act_source src = linear_source(s, in->norm, NULL, s->m->batch->n_row);
 	const struct node *n = s->node;

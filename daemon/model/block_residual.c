@@ -23,8 +23,7 @@ static void add_at_once(const struct seat *s, size_t begin, size_t end)
 		m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
 }
 
-void block_residual(const struct seat *s, enum profile_part lap, const struct tensor *w, const float *src,
-		    size_t stride)
+void block_residual(const struct seat *s, int lap, const struct tensor *w, const float *src, size_t stride)
 {
 	const struct model *m = s->m;
 	const struct plan_sum *sum = plan_sum(m->plan, w->axis);

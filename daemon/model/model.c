@@ -142,6 +142,11 @@ const struct hparams *model_hparams(const struct model *m)
 	return &m->hp;
 }
 
+const char *const *model_laps(const struct model *m)
+{
+	return m->arch->lap;
+}
+
 uint32_t model_n_ctx(const struct model *m)
 {
 	return m->n_ctx;

@@ -46,6 +46,8 @@ int model_open(struct model **mp, const struct weights *w, const struct kernels 
 struct model *model_close(struct model *m);
 
 const struct hparams *model_hparams(const struct model *m);
+/* What its architecture calls its parts of the profile, [PROFILE_MODEL_MAX]; NULL past the last. */
+const char *const *model_laps(const struct model *m);
 uint32_t model_n_ctx(const struct model *m);
 uint32_t model_n_node(const struct model *m);
 /* K and V of all layers and of the node's heads for KV_BLOCK positions; a multiple of 64, 0 if it has none. */

@@ -18,10 +18,11 @@ static inline int seat_in_node(const struct seat *s)
 	return s->worker - s->team->first;
 }
 
-/* Ends a stretch of work: what every worker wrote before it is seen by all after it. */
-static inline void seat_meet(const struct seat *s, enum profile_part lap)
+/* Ends a stretch of work, which goes to the architecture's part `lap` of the profile: what every worker wrote before it is seen
+ * by all after it. */
+static inline void seat_meet(const struct seat *s, int lap)
 {
-	profile_lap(lap);
+	profile_lap((enum profile_part)(PROFILE_MODEL + lap));
 	team_barrier(s->m->team, s->worker);
 }
 

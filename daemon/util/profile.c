@@ -64,16 +64,14 @@ void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more)
 	}
 }
 
-const char *profile_part_name(enum profile_part part)
+const char *profile_part_name(enum profile_part part, const char *const model[PROFILE_MODEL_MAX])
 {
 	static const char *const name[PROFILE_PART_MAX] = {
-		[PROFILE_IDLE] = "idle",     [PROFILE_INTAKE] = "intake",   [PROFILE_PLAN] = "plan",
-		[PROFILE_DRAFT] = "draft",   [PROFILE_EMBED] = "embed",     [PROFILE_REDUCE] = "reduce",
-		[PROFILE_NORM] = "norm",     [PROFILE_QKV] = "qkv",         [PROFILE_ATTENTION] = "attention",
-		[PROFILE_OUTPUT] = "output", [PROFILE_GATE_UP] = "gate_up", [PROFILE_DOWN] = "down",
-		[PROFILE_HEAD] = "head",     [PROFILE_BARRIER] = "barrier", [PROFILE_SAMPLE] = "sample",
-		[PROFILE_EMIT] = "emit",
+		[PROFILE_IDLE] = "idle",     [PROFILE_INTAKE] = "intake", [PROFILE_PLAN] = "plan",
+		[PROFILE_DRAFT] = "draft",   [PROFILE_EMBED] = "embed",   [PROFILE_REDUCE] = "reduce",
+		[PROFILE_NORM] = "norm",     [PROFILE_HEAD] = "head",     [PROFILE_BARRIER] = "barrier",
+		[PROFILE_SAMPLE] = "sample", [PROFILE_EMIT] = "emit",
 	};
 
-	return name[part];
+	return part >= PROFILE_MODEL && part < PROFILE_HEAD ? model[part - PROFILE_MODEL] : name[part];
 }

@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#define PROFILE_MODEL_MAX 8
+
 /* In the order of a step. IDLE: waiting for a run or a request; BARRIER: for the other workers. */
 enum profile_part {
 	PROFILE_IDLE,
@@ -21,12 +23,8 @@ enum profile_part {
 	PROFILE_EMBED,
 	PROFILE_REDUCE, /* adding up the nodes' partial sums; of many rows a part of NORM */
 	PROFILE_NORM,   /* norm and packing of activations, of all products */
-	PROFILE_QKV,
-	PROFILE_ATTENTION,
-	PROFILE_OUTPUT,
-	PROFILE_GATE_UP,
-	PROFILE_DOWN,
-	PROFILE_HEAD,
+	PROFILE_MODEL,  /* the first of PROFILE_MODEL_MAX that the model's architecture names */
+	PROFILE_HEAD = PROFILE_MODEL + PROFILE_MODEL_MAX,
 	PROFILE_BARRIER,
 	PROFILE_SAMPLE,
 	PROFILE_EMIT,
@@ -58,8 +56,8 @@ uint64_t profile_laps(const struct profile *p);
 /* *sum -= *since, a reading taken earlier. */
 void profile_subtract(struct profile_sum *sum, const struct profile_sum *since);
 void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more);
-/* "idle", "intake", ... */
-const char *profile_part_name(enum profile_part part);
+/* "idle", "intake", ...; of the model's parts what it calls them, NULL: it has no such part. */
+const char *profile_part_name(enum profile_part part, const char *const model[PROFILE_MODEL_MAX]);
 
 static inline void profile_add(uint64_t *counter, uint64_t n)
 {

@@ -189,6 +189,7 @@ static void what_was_not_measured_is_null(void **state)
 	assert_non_null(strstr(err, "answer: 1 token\n"));
 	j = parse("$G stat --steps --json");
 	assert_int_equal(json_integer_value(json_object_get(j, "steps")), 0);
+	assert_non_null(json_object_get(json_object_get(j, "share"), "gate_up")); /* a name that the daemon tells */
 	for (size_t i = 0; i < sizeof(figure) / sizeof(figure[0]); i++)
 		assert_true(json_is_null(json_object_get(j, figure[i])));
 	json_object_foreach(json_object_get(j, "share"), key, value) assert_true(json_is_null(value));

@@ -2,6 +2,7 @@
  * Why: shares of a step's time are only true if no moment is lost between two laps or counted twice, and if a thread that
  * was never attached (a test, a tool) can run the same code.
  */
+#include "daemon/model/arch.h"
 #include "daemon/util/profile.h"
 
 #include <setjmp.h>
@@ -46,13 +47,13 @@ static void a_reading_is_in_nanoseconds_since_another(void **state)
 	profile_read(&p, &before);
 	spend(20000000);
 	profile_rows(7);
-	profile_lap(PROFILE_QKV);
+	profile_lap(PROFILE_MODEL);
 	profile_read(&p, &after);
 	profile_subtract(&after, &before);
 	assert_int_equal(after.n_row, 7);
-	assert_int_equal(after.n[PROFILE_QKV], 1);
+	assert_int_equal(after.n[PROFILE_MODEL], 1);
 	assert_int_equal(after.n[PROFILE_EMIT], 0);
-	assert_true(after.ns[PROFILE_QKV] > 19e6 && after.ns[PROFILE_QKV] < 10e9);
+	assert_true(after.ns[PROFILE_MODEL] > 19e6 && after.ns[PROFILE_MODEL] < 10e9);
 	profile_attach(NULL);
 }
 
@@ -63,19 +64,25 @@ static void laps_of_a_detached_thread_go_nowhere(void **state)
 	(void)state;
 	profile_attach(&p);
 	profile_attach(NULL);
-	profile_lap(PROFILE_QKV);
+	profile_lap(PROFILE_MODEL);
 	profile_rows(3);
-	assert_int_equal(p.n[PROFILE_QKV], 0);
+	assert_int_equal(p.n[PROFILE_MODEL], 0);
 	assert_int_equal(p.n_row, 0);
 }
 
 static void every_part_has_a_name(void **state)
 {
 	(void)state;
-	for (int i = 0; i < PROFILE_PART_MAX; i++)
-		for (int k = 0; k < i; k++)
-			assert_string_not_equal(profile_part_name((enum profile_part)i),
-						profile_part_name((enum profile_part)k));
+	for (size_t a = 0; arch_at(a); a++)
+		for (int i = 0; i < PROFILE_PART_MAX; i++) {
+			const char *name = profile_part_name((enum profile_part)i, arch_at(a)->lap);
+
+			assert_true(name || (i > PROFILE_MODEL && i < PROFILE_HEAD));
+			for (int k = 0; k < i && name; k++)
+				if (profile_part_name((enum profile_part)k, arch_at(a)->lap))
+					assert_string_not_equal(
+						name, profile_part_name((enum profile_part)k, arch_at(a)->lap));
+		}
 }
 
 int main(void)
