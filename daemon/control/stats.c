@@ -49,7 +49,7 @@ static void put_steps(struct writer *w, const struct served *s)
 	    model_hparams(s->engine[0].model)->n_layer, (unsigned long long)sum.n[PROFILE_HEAD],
 	    (unsigned long long)sum.n_row, (unsigned long long)sum.n[PROFILE_BARRIER]);
 	for (int i = 0; i < PROFILE_PART_MAX; i++) {
-		const char *name = profile_part_name((enum profile_part)i, model_laps(d->engine[0].model));
+		const char *name = profile_part_name((enum profile_part)i, model_laps(s->engine[0].model));
 
 		if (name)
 			put(w, "%s\"%s\":%.0f", i ? "," : "", name, sum.ns[i]);
