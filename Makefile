@@ -19,8 +19,8 @@ LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 ISA_avx2       := -mavx2 -mfma -mf16c
 ISA_avx512vnni := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 ISA_zen4       := $(ISA_avx512vnni)
+ISA_neon       := -march=armv8.2-a+dotprod
 # The levels of a machine: kernels/cpu_<machine>.c is their table.
-MACHINE ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ISAS_x86_64  := avx2 avx512vnni zen4
 ISAS_aarch64 := neon
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding.
@@ -47,7 +47,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all test check arm64 bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -69,6 +69,10 @@ $(BUILD)/obj/kernels/zen4/%.o: kernels/zen4/%.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo CC $<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_zen4) -c -o $@ $<
+$(BUILD)/obj/kernels/neon/%.o: kernels/neon/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo CC $<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(ISA_neon) -c -o $@ $<
 $(BUILD)/obj/client/%.o: client/%.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo CC $<)
@@ -142,13 +146,15 @@ ndebug: ## tests with asserts off
 # The whole project as arm64, on this machine: a cross compiler, libraries in a folder, programs under qemu-aarch64.
 ARM64_ROOT := $(abspath build/arm64/root)
 ARM64_MAKE = ARM64_ROOT=$(ARM64_ROOT) $(MAKE) BUILD=build/arm64 CC=$(CURDIR)/tools/arm64/cc LD=aarch64-linux-gnu-ld \
-	AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy NO_FUZZ=1
+	AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump NO_FUZZ=1
 $(ARM64_ROOT)/.done: tools/arm64/root
 	tools/arm64/root $(ARM64_ROOT)
 arm64: $(ARM64_ROOT)/.done ## build for arm64 and run every test under qemu-aarch64
 	+$(ARM64_MAKE) test
-arm64-%: $(ARM64_ROOT)/.done ## any other target as arm64: arm64-all, arm64-bench ...
-	+$(ARM64_MAKE) $*
+ARM64_TEST := $(patsubst %.c,build/arm64/%,$(wildcard tests/kernels/test_*.c))
+arm64-ci: $(ARM64_ROOT)/.done all ## the kernels' tests as arm64, and an answer of its gyred beside one of this machine's
+	+$(ARM64_MAKE) all $(ARM64_TEST)
+	@BUILD=build/arm64 HOST_BUILD=$(BUILD) OBJDUMP=aarch64-linux-gnu-objdump tools/run-tests $(ARM64_TEST) tests/system/arm64/answer
 
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))

@@ -32,9 +32,11 @@ void kernels_ref_fill(struct kernels *k);
 void kernels_avx2_override(struct kernels *k);
 void kernels_avx512vnni_override(struct kernels *k);
 void kernels_zen4_override(struct kernels *k);
+void kernels_neon_override(struct kernels *k);
 
 void limits_ref_fill(struct limits *l);
 void limits_avx2_override(struct limits *l);
 void limits_avx512vnni_override(struct limits *l);
+void limits_neon_override(struct limits *l);
 
 #endif

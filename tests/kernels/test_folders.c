@@ -17,14 +17,19 @@
 #define VBMI   "vperm(b|i2b|t2b)|vpmultishiftqb|vpcompress[bw]|vpexpand[bw]|vpsh[lr]d(v?[wdq])"
 #define AVX512 "%zmm|%k[0-7]|[xy]mm(1[6-9]|2[0-9]|3[01])"
 
+/* Armv8.2's dot products; and i8mm, bf16, arithmetic on f16, SVE. */
+#define DOTPROD   "\\b[su]dot\\b"
+#define ARM_LATER "\\b([su]mmla|us(dot|mmla)|bf(dot|mmla|cvt))\\b|\\bfm(la|ul)\tv[0-9]+\\.[48]h|\\bz[0-9]+\\.[bhsd]\\b"
+
 /* What a folder's instructions, as objdump writes them, do not match, and one of it that they do. */
 static const struct folder {
 	const char *name, *never, *some;
 } folders[] = {
-	{ "ref", "%ymm|" AVX512, "mulss" },
+	{ "ref", "%ymm|" AVX512 "|" DOTPROD "|" ARM_LATER, "mulss|fmul" },
 	{ "avx2", AVX512 "|vpdpbusd|vpdpwssd", "vpmaddubsw .*%ymm" },
 	{ "avx512vnni", "\\b(" VBMI "|vdpbf16ps|vpopcnt[bw]|vcvtne2ps2bf16)\\b", "vpdpbusd .*%zmm" },
 	{ "zen4", "\\b(" VBMI ")\\b", "vpdpbusd .*%zmm" },
+	{ "neon", ARM_LATER, DOTPROD },
 };
 
 static bool is_listed(const char *name)
@@ -42,14 +47,14 @@ static void compile(regex_t *re, const char *pattern)
 
 static void check_folder(const struct folder *f)
 {
-	const char *build = getenv("BUILD");
+	const char *build = getenv("BUILD"), *objdump = getenv("OBJDUMP");
 	char line[512], object[512] = "", symbol[256] = "";
 	regex_t never, some;
 	size_t n = 0, n_some = 0;
 	FILE *p;
 
-	snprintf(line, sizeof(line), "objdump -d --no-show-raw-insn %s/obj/kernels/%s/*.o", build ? build : "build",
-		 f->name);
+	snprintf(line, sizeof(line), "%s -d --no-show-raw-insn %s/obj/kernels/%s/*.o", objdump ? objdump : "objdump",
+		 build ? build : "build", f->name);
 	p = popen(line, "r");
 	assert_non_null(p);
 	compile(&never, f->never), compile(&some, f->some);

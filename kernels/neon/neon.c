@@ -1,0 +1,28 @@
+/* Installs what neon does better. */
+#include "kernels/neon/neon.h"
+#include "kernels/isa.h"
+
+static const struct matmul_row *const products[] = { neon_matmul_float, neon_matmul_q8, neon_matmul_k, neon_matmul_k23,
+						     neon_matmul_iq };
+
+void kernels_neon_override(struct kernels *k)
+{
+	k->act_pack[ACT_F32] = neon_act_pack_f32;
+	k->act_pack[ACT_Q8] = neon_act_pack_q8;
+	k->act_pack[ACT_Q8_K] = neon_act_pack_q8_k;
+	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++)
+		matmul_install(k, products[i]);
+	k->rms_norm = neon_rms_norm;
+	k->rope = neon_rope;
+	k->silu_mul = neon_silu_mul;
+	k->add = neon_add;
+	k->kv_store[KV_F16] = neon_kv_store_f16;
+	k->attn_chunk[KV_F16] = neon_attn_chunk_f16;
+	k->kv_store[KV_Q8_0] = neon_kv_store_q8_0;
+	k->attn_chunk[KV_Q8_0] = neon_attn_chunk_q8_0;
+	k->attn_merge = neon_attn_merge;
+	k->max = neon_max;
+	k->argmax = neon_argmax;
+	k->exps = neon_exps;
+	k->sum_exp = neon_sum_exp;
+}

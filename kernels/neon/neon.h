@@ -1,0 +1,31 @@
+/* The functions that neon.c installs; contracts in kernels.h. */
+#ifndef GYRE_KERNELS_NEON_NEON_H
+#define GYRE_KERNELS_NEON_NEON_H
+
+#include "kernels/ref/ref.h"
+
+/* act.c */
+void neon_act_pack_f32(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void neon_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void neon_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+
+/* matmul_float.c, matmul_q8.c, ...: each its own */
+extern const struct matmul_row neon_matmul_float[], neon_matmul_q8[], neon_matmul_k[], neon_matmul_k23[],
+	neon_matmul_iq[];
+
+/* vector.c */
+void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void neon_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
+void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void neon_add(float *y, const float *x, size_t n);
+float neon_max(const float *x, size_t n);
+size_t neon_argmax(const float *x, size_t n);
+void neon_exps(float *y, const float *x, size_t n, float scale, float max);
+float neon_sum_exp(const float *x, size_t n, float max);
+
+/* attn.c, attn_q8.c */
+ref_kv_store_fn neon_kv_store_f16, neon_kv_store_q8_0;
+ref_attn_chunk_fn neon_attn_chunk_f16, neon_attn_chunk_q8_0;
+ref_attn_merge_fn neon_attn_merge;
+
+#endif
