@@ -66,18 +66,18 @@ static void consumers_build(void **state)
 		setenv("KIND", i ? "static" : "shared", 1);
 		for (int k = 0; k < 3; k++) {
 			static const char *const build[] = {
-				"cc -std=c11 -Wall -Wextra -Werror -o $R/hello-$KIND client/examples/hello.c ",
-				"cc -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -o $R/epoll-$KIND "
+				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/hello-$KIND client/examples/hello.c ",
+				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -o $R/epoll-$KIND "
 				"client/examples/epoll.c ",
 				"printf '#include <gyre.h>\\nint main() { gyre *g = nullptr; return gyre_connect(&g, "
 				"\"/none\", "
-				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && c++ -std=c++17 -Wall -Wextra -Werror -o "
+				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && ${CXX:-c++} -std=c++17 -Wall -Wextra -Werror -o "
 				"$R/cxx-$KIND "
 				"$R/c.cc "
 			};
 			char command[1024];
 
-			if (k == 2 && system("command -v c++ >/dev/null") != 0) {
+			if (k == 2 && system("command -v ${CXX:-c++} >/dev/null") != 0) {
 				puts("skip: no C++ compiler");
 				continue;
 			}

@@ -24,23 +24,24 @@ static void compiles(const char *command)
 static void test_c11(void **state)
 {
 	(void)state;
-	compiles("echo '#include \"client/gyre.h\"' | cc -std=c11 -pedantic -Wall -Wextra -Werror -I. -x c "
+	compiles("echo '#include \"client/gyre.h\"' | ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -I. -x c "
 		 "-fsyntax-only -");
 }
 
 static void test_cxx17(void **state)
 {
 	(void)state;
-	if (system("command -v c++ >/dev/null") != 0)
+	if (system("command -v ${CXX:-c++} >/dev/null") != 0)
 		skip();
-	compiles("echo '#include \"client/gyre.h\"' | c++ -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ "
+	compiles("echo '#include \"client/gyre.h\"' | ${CXX:-c++} -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ "
 		 "-fsyntax-only -");
 }
 
 static void test_every_shm_header_alone(void **state)
 {
 	(void)state;
-	compiles("for h in shm/*.h; do echo \"#include \\\"$h\\\"\" | cc -std=gnu11 -Wall -Wextra -Werror -I. -x c "
+	compiles("for h in shm/*.h; do echo \"#include \\\"$h\\\"\" | ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -I. "
+		 "-x c "
 		 "-fsyntax-only - || exit 1; done");
 }
 
