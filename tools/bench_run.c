@@ -67,7 +67,7 @@ void bench_run_close(struct bench_run *b)
 /* Rows [n_past, n_past + n_row) of each of n_seq sequences; logits of the rows that reach n_token. */
 static void step(struct bench_run *b, uint32_t n_seq, uint32_t n_past, uint32_t n_row, uint32_t n_token)
 {
-	b->request.n_token = b->request.n_prompt = n_token;
+	b->request.kept.n_token = b->request.kept.n_prompt = n_token;
 	b->batch.n_seq = n_seq;
 	for (uint32_t i = 0; i < n_seq; i++)
 		b->batch.seq[i] = (struct batch_seq){ .request = &b->request,

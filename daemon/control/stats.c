@@ -75,7 +75,7 @@ static void put_replicas(struct writer *w, const struct served *s, const struct 
 		    "\"stalled_ms\":%llu,\"stalls\":%llu}",
 		    i ? "," : "", e->layout.n_worker, counter_read32(&e->queue.n_live),
 		    (unsigned long long)queue_load(&e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    counter_read32(&e->kv.n_free), (unsigned long long)health->engine[i].stalled_ms,
+		    counter_read32(&e->kv.book->n_free), (unsigned long long)health->engine[i].stalled_ms,
 		    (unsigned long long)health->engine[i].n_stall);
 	}
 	put(w, "]");
@@ -86,8 +86,8 @@ static void put_kv(struct writer *w, const struct served *s)
 	uint64_t n = 0, n_free = 0;
 
 	for (uint32_t i = 0; i < s->n_engine; i++) {
-		n += s->engine[i].kv.n_block;
-		n_free += counter_read32(&s->engine[i].kv.n_free);
+		n += s->engine[i].kv.book->n_block;
+		n_free += counter_read32(&s->engine[i].kv.book->n_free);
 	}
 	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,", (unsigned long long)n, (unsigned long long)n_free);
 }

@@ -54,7 +54,7 @@ static void log_fault(struct emit *e, const struct batch *b, uint32_t n)
 /* false: the numbers are none, and the request has ended. */
 static bool take_token(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns)
 {
-	uint32_t n = r->n_emitted;
+	uint32_t n = r->kept.n_emitted;
 
 	if (!isfinite(t->logprob)) {
 		request_end(r, -EDOM);
@@ -62,7 +62,7 @@ static bool take_token(struct emit *e, struct request *r, const struct batch_tok
 		return false;
 	}
 	r->op->take_token(r, t, time_ns);
-	n = r->op->is_drawn ? r->n_emitted - n : 0; /* not a token that ends the stream */
+	n = r->op->is_drawn ? r->kept.n_emitted - n : 0; /* not a token that ends the stream */
 	counter_add(&e->n_token, n);
 	r->session->region.daemon->n_token_generated += n;
 	return true;
@@ -77,8 +77,9 @@ static void count_rows(const struct batch *b)
 		struct abi_daemon_page *page = r->session->region.daemon;
 
 		lock_take(&r->session->lock);
-		if (q->n_past < r->n_prompt)
-			page->n_token_prompt += q->n_past + q->n_row < r->n_prompt ? q->n_row : r->n_prompt - q->n_past;
+		if (q->n_past < r->kept.n_prompt)
+			page->n_token_prompt +=
+				q->n_past + q->n_row < r->kept.n_prompt ? q->n_row : r->kept.n_prompt - q->n_past;
 		page->step_ns = b->forward_ns;
 		lock_drop(&r->session->lock);
 	}
@@ -100,7 +101,7 @@ void emit_batch(struct emit *e, struct batch *b)
 	for (uint32_t i = 0; i < b->n_token; i++) {
 		struct request *r = b->seq[b->out[i].seq].request;
 
-		if (r->state != REQUEST_RUNNING)
+		if (r->kept.state != REQUEST_RUNNING)
 			continue; /* ended by an earlier token of this step */
 		begin(e, r);
 		n_fault += !take_token(e, r, &b->out[i], b->time_ns);

@@ -174,8 +174,8 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	r = kv_init(&e->kv, mem, n_node, n_block);
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
-	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.n_block * KV_BLOCK,
-		 o->config->kv_type, e->kv.n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
+	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.book->n_block * KV_BLOCK,
+		 o->config->kv_type, e->kv.book->n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
 		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
 	return pool_check(e->kv_pool, n_node, "keys and values", why);
 }

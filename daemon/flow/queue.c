@@ -92,11 +92,11 @@ void queue_reap(struct queue *q)
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
-		if (r->state != REQUEST_DONE) {
+		if (r->kept.state != REQUEST_DONE) {
 			q->live[n++] = r;
 			continue;
 		}
-		assert(!r->n_block);
+		assert(!r->kept.n_block);
 		__atomic_fetch_sub(&q->load, r->load, __ATOMIC_RELAXED);
 		r->next = q->done;
 		q->done = r;

@@ -13,8 +13,8 @@ void request_end(struct request *r, int res)
 	bool is_ours = __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_SETTLED, false, __ATOMIC_ACQ_REL,
 						   __ATOMIC_ACQUIRE);
 
-	r->res = is_ours || open == REQUEST_SETTLED ? res : -ECANCELED;
-	r->state = REQUEST_ENDED;
+	r->kept.res = is_ours || open == REQUEST_SETTLED ? res : -ECANCELED;
+	r->kept.state = REQUEST_ENDED;
 }
 
 bool request_cancel(struct request *r)
@@ -32,13 +32,14 @@ bool request_is_cancelled(const struct request *r)
 
 void request_wipe(struct request *r, uint32_t n_ctx)
 {
-	uint32_t n_token = max_u32(r->n_token, r->n_prompt) + REQUEST_DRAFT_MAX; /* guesses lie behind the tokens */
+	uint32_t n_token =
+		max_u32(r->kept.n_token, r->kept.n_prompt) + REQUEST_DRAFT_MAX; /* guesses lie behind the tokens */
 
 	explicit_bzero(r->token, min_u32(n_token, n_ctx) * sizeof(*r->token));
-	explicit_bzero(&r->hold, sizeof(r->hold));
-	explicit_bzero(r->sampling.bias, r->sampling.n_bias * sizeof(r->sampling.bias[0]));
-	explicit_bzero(r->sampling.stop, r->sampling.n_stop * sizeof(r->sampling.stop[0]));
-	explicit_bzero(r->why, sizeof(r->why));
+	explicit_bzero(&r->kept.hold, sizeof(r->kept.hold));
+	explicit_bzero(r->kept.sampling.bias, r->kept.sampling.n_bias * sizeof(r->kept.sampling.bias[0]));
+	explicit_bzero(r->kept.sampling.stop, r->kept.sampling.n_stop * sizeof(r->kept.sampling.stop[0]));
+	explicit_bzero(r->kept.why, sizeof(r->kept.why));
 }
 
 /* text[n] -> why: whole characters that fit, '?' for control bytes and what is no UTF-8. */
@@ -69,17 +70,17 @@ int request_explain(struct request *r, int res, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	r->n_why = copy_words(r->why, text, min_u32((uint32_t)n, sizeof(text) - 1));
-	r->why_res = res;
+	r->kept.n_why = copy_words(r->kept.why, text, min_u32((uint32_t)n, sizeof(text) - 1));
+	r->kept.why_res = res;
 	return res;
 }
 
 uint32_t request_prompt_rows(const struct request *r)
 {
-	return r->n_prompt > r->n_past ? r->n_prompt - r->n_past : 0;
+	return r->kept.n_prompt > r->kept.n_past ? r->kept.n_prompt - r->kept.n_past : 0;
 }
 
 uint32_t request_rows(const struct request *r)
 {
-	return r->state >= REQUEST_ENDED ? 0 : r->op->rows(r);
+	return r->kept.state >= REQUEST_ENDED ? 0 : r->op->rows(r);
 }

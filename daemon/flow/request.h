@@ -51,54 +51,59 @@ struct hold {
 	bool is_hidden[GYRE_STOP_BYTES_MAX];
 };
 
+/*
+ * What of a request has to outlive the process for it to go on: no pointer is in it. Its tokens and blocks lie in arrays of the pool at
+ * its index, its completions in the session's rings.
+ */
+struct request_kept {
+	uint8_t opcode, flags; /* of its entry: the number of `op`; GYRE_SQE_* */
+	uint16_t priority;
+	uint32_t max_tokens;
+	uint64_t user_data, deadline_ns;
+	enum request_state state;
+
+	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. */
+	uint32_t n_prompt, n_token;
+	uint32_t n_score; /* of the prompt, the last ones, which are to be scored */
+	uint32_t n_past;  /* positions whose K and V are in the pool */
+	uint32_t n_block; /* KV blocks */
+
+	uint32_t n_emitted; /* tokens whose completion has been written */
+	uint32_t n_scored;
+	float sum_logprob;
+	bool hit_stop;
+	int32_t res;     /* when ENDED: 0 or -errno */
+	int32_t why_res; /* what `why` explains; 0: nothing */
+	uint32_t n_why;
+
+	struct hold hold; /* stream's; its bytes and what follows are not cleared for a new request, unlike all above */
+	char why[REQUEST_WHY_MAX];
+	struct sampling sampling; /* intake fills it */
+};
+
 struct request {
 	struct request *next;            /* in a list: of the free ones, an inbox, those that are done */
 	struct request *older, *younger; /* of the same session, under its lock */
 	struct session *session;         /* there until the request is back in the pool, even if the client has gone */
-	uint32_t index;                  /* in the pool */
-	enum request_state state;
-	uint32_t outcome; /* atomic: enum request_outcome */
-	uint32_t load;    /* what its queue counts for it */
 	const struct op *op;
-	uint8_t flags; /* GYRE_SQE_* */
-	uint16_t priority;
 	struct user *user; /* whose share it is served from */
+	uint32_t index;    /* in the pool */
+	uint32_t outcome;  /* atomic: enum request_outcome */
+	uint32_t load;     /* what its queue counts for it */
 	bool is_above;     /* it goes before other users' requests */
 	uint8_t place;     /* enum request_place */
 	uint32_t grant;    /* completions that its CQ keeps room for, in this step; 0: paused */
 	uint32_t n_room;   /* tokens that these are enough for */
-	uint64_t user_data, deadline_ns, arrival_ns;
 	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
 	uint64_t arrival, ticket;
-	uint32_t n_turn; /* sched: rows of its prompt since then */
-	uint32_t seat;   /* sched: where it is in the batch, if it is */
-	uint32_t max_tokens;
-
-	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. [n_ctx] each. */
-	int32_t *token;
-	uint32_t n_prompt, n_token;
-	uint32_t n_score; /* of the prompt, the last ones, which are to be scored */
-	uint32_t n_past;  /* positions whose K and V are in the pool */
-
-	/* KV blocks, in order of position; [n_ctx / KV_BLOCK]. Owned by sched through kv/. */
-	uint32_t *block;
-	uint32_t n_block;
+	uint32_t n_turn;  /* sched: rows of its prompt since then */
+	uint32_t seat;    /* sched: where it is in the batch, if it is */
 	uint32_t n_draft; /* spec: guesses worth making, from the acceptance so far */
 
-	/* sample -> emit: results of this step. */
-	int32_t res; /* when ENDED: 0 or -errno */
-	bool hit_stop;
-	float sum_logprob;
+	int32_t *token;  /* [n_ctx] */
+	uint32_t *block; /* [n_ctx / KV_BLOCK] in order of position; owned by sched through kv/ */
 
-	uint32_t n_emitted; /* tokens whose completion has been written */
-	uint32_t n_scored;
-
-	int32_t why_res; /* what `why` explains; 0: nothing */
-	uint32_t n_why;
-
-	struct hold hold; /* emit's; its bytes and what follows are not cleared for a new request, unlike all above */
-	char why[REQUEST_WHY_MAX];
-	struct sampling sampling; /* intake fills it */
+	struct request_kept kept;
 };
 
 /* Its owner: the request has ended, with res; or with -ECANCELED, if a CANCEL has been told so before. */

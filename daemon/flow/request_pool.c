@@ -61,7 +61,7 @@ struct request *request_pool_get(struct request_pool *p)
 	index = r->index;
 	token = r->token;
 	block = r->block;
-	memset(r, 0, offsetof(struct request, hold.byte));
+	memset(r, 0, offsetof(struct request, kept.hold.byte));
 	r->index = index;
 	r->token = token;
 	r->block = block;
@@ -71,7 +71,7 @@ struct request *request_pool_get(struct request_pool *p)
 void request_pool_put(struct request_pool *p, struct request *r)
 {
 	request_wipe(r, p->n_ctx);
-	r->state = REQUEST_FREE;
+	r->kept.state = REQUEST_FREE;
 	store_relaxed(&r->outcome, REQUEST_SETTLED); /* one whose client has gone: no CANCEL finds it any more */
 	lock_take(&p->lock);
 	r->next = p->free;

@@ -24,7 +24,7 @@ static void drain_session(struct take *t, struct queue *q, struct session *s)
 
 	t->left -= DRAIN_LOOK;
 	s->is_paused = false;
-	if (s->is_broken)
+	if (s->kept.is_broken)
 		return;
 	lock_take(&s->lock);
 	is_honest = session_load_space(s);

@@ -10,10 +10,10 @@ void grant_space(struct queue *q, uint32_t n_draft)
 		uint32_t n_piece = r->session->served->geometry.n_piece;
 
 		if (load_acquire(&r->session->is_gone)) { /* pairs with roster_drop */
-			r->state = REQUEST_DONE;
+			r->kept.state = REQUEST_DONE;
 			continue;
 		}
-		if (r->state == REQUEST_DONE)
+		if (r->kept.state == REQUEST_DONE)
 			continue;
 		lock_take(&r->session->lock);
 		r->grant = session_promise(r->session, grant_for(n_piece, 1 + n_draft), grant_for(n_piece, 1));

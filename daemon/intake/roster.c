@@ -5,7 +5,7 @@
 /* Into, and out of, the circle of its user's sessions. */
 static void link_session(struct roster *r, struct session *s)
 {
-	struct user *u = s->user = user_get(&r->users, s->uid);
+	struct user *u = s->user = user_get(&r->users, s->kept.uid);
 
 	s->before = s->after = s;
 	if (u->turn) {

@@ -50,7 +50,7 @@ static void send_request(struct take *t, struct queue *own, struct request *r, i
 	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
 	else
-		r->state = REQUEST_WAITING;
+		r->kept.state = REQUEST_WAITING;
 	queue_put(route_request(r->session->served, own), r);
 }
 
@@ -80,14 +80,14 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->session = s;
 	r->user = s->user;
 	r->op = op_find(sqe->opcode);
-	r->flags = sqe->flags;
-	r->priority = sqe->priority;
+	r->kept.flags = sqe->flags;
+	r->kept.priority = sqe->priority;
 	r->is_above = s->user->may_outrank && sqe->priority < PRIORITY_DEFAULT;
-	r->user_data = sqe->user_data;
-	r->deadline_ns = sqe->deadline_ns;
-	r->arrival_ns = doorbell_now_ns();
-	r->max_tokens = sqe->max_tokens;
-	copy_sampling(&r->sampling, sampling);
+	r->kept.user_data = sqe->user_data;
+	r->kept.deadline_ns = sqe->deadline_ns;
+	r->kept.opcode = sqe->opcode;
+	r->kept.max_tokens = sqe->max_tokens;
+	copy_sampling(&r->kept.sampling, sampling);
 }
 
 /* Bytes of a client's arena; the one read of them, for the client may be writing to them. */
@@ -164,7 +164,7 @@ static enum take_fate copy_piece(struct take *t, struct session *s, int *res)
 		return fate;
 	s->job = NULL;
 	if (fate == TAKE_MADE) {
-		job->request->state = REQUEST_TEXT;
+		job->request->kept.state = REQUEST_TEXT;
 		helper_submit(t->helper, job);
 	} else {
 		helper_put(t->helper, job);

@@ -83,7 +83,7 @@ static bool has_work(struct watch *w)
 	for (uint32_t k = 0; k < w->roster->n_session; k++) {
 		struct session *s = w->roster->session[k];
 
-		if (!s->is_paused && !s->is_broken && load_relaxed(s->sq.shared_tail) != s->sq.head)
+		if (!s->is_paused && !s->kept.is_broken && load_relaxed(s->sq.shared_tail) != s->sq.head)
 			return true;
 		sq_consumer_fetch(&s->sq); /* the client writes it before the tail, so it is here when the tail is */
 	}

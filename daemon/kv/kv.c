@@ -6,19 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static uint32_t *stack(const struct kv *kv)
+{
+	return kv->book->entry;
+}
+
+static uint32_t *holders(const struct kv *kv)
+{
+	return kv->book->entry + kv->book->n_block;
+}
+
 /* The free stack is as deep as the pool has blocks, so it never overflows; low blocks come out first. */
 static void stack_fill(struct kv *kv)
 {
-	counter_set32(&kv->n_free, kv->n_block);
-	for (uint32_t i = 0; i < kv->n_block; i++)
-		kv->free[i] = kv->n_block - 1 - i;
+	counter_set32(&kv->book->n_free, kv->book->n_block);
+	for (uint32_t i = 0; i < kv->book->n_block; i++)
+		stack(kv)[i] = kv->book->n_block - 1 - i;
 }
 
 static void poison(struct kv *kv, uint32_t block)
 {
 	for (const struct kv_mem *m = kv->mem; GYRE_CHECK && m < kv->mem + NODE_MAX; m++)
 		for (size_t part = 0; part < m->n_part; part++)
-			memset(m->base + (part * kv->n_block + block) * m->part_bytes, 0xff, m->part_bytes);
+			memset(m->base + (part * kv->book->n_block + block) * m->part_bytes, 0xff, m->part_bytes);
 }
 
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
@@ -30,23 +40,19 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
 		kv->mem[i] = mem[i];
 	if (n >= UINT32_MAX)
 		n = UINT32_MAX - 1;
-	kv->n_block = (uint32_t)n;
-	kv->free = calloc(n, sizeof(*kv->free));
-	kv->ref = calloc(n, sizeof(*kv->ref));
-	if (!kv->free || !kv->ref) {
-		kv_deinit(kv);
+	kv->book = calloc(1, sizeof(*kv->book) + 2 * n * sizeof(kv->book->entry[0]));
+	if (!kv->book)
 		return -ENOMEM;
-	}
+	kv->book->n_block = (uint32_t)n;
 	stack_fill(kv);
-	for (uint32_t i = 0; i < kv->n_block; i++)
+	for (uint32_t i = 0; i < kv->book->n_block; i++)
 		poison(kv, i);
 	return 0;
 }
 
 void kv_deinit(struct kv *kv)
 {
-	free(kv->free);
-	free(kv->ref);
+	free(kv->book);
 	*kv = (struct kv){ 0 };
 }
 
@@ -54,35 +60,35 @@ int kv_alloc(struct kv *kv, uint32_t *block)
 {
 	uint32_t b;
 
-	if (kv->n_free == 0)
+	if (kv->book->n_free == 0)
 		return -ENOSPC;
-	b = kv->free[kv->n_free - 1];
-	counter_set32(&kv->n_free, kv->n_free - 1);
-	assert(kv->ref[b] == 0);
-	kv->ref[b] = 1;
+	b = stack(kv)[kv->book->n_free - 1];
+	counter_set32(&kv->book->n_free, kv->book->n_free - 1);
+	assert(holders(kv)[b] == 0);
+	holders(kv)[b] = 1;
 	*block = b;
 	return 0;
 }
 
 void kv_get(struct kv *kv, uint32_t block)
 {
-	assert(block < kv->n_block && kv->ref[block] > 0 && kv->ref[block] < UINT32_MAX);
-	kv->ref[block]++;
+	assert(block < kv->book->n_block && holders(kv)[block] > 0 && holders(kv)[block] < UINT32_MAX);
+	holders(kv)[block]++;
 }
 
 void kv_put(struct kv *kv, uint32_t block)
 {
-	assert(block < kv->n_block && kv->ref[block] > 0);
-	if (--kv->ref[block] > 0)
+	assert(block < kv->book->n_block && holders(kv)[block] > 0);
+	if (--holders(kv)[block] > 0)
 		return;
 	poison(kv, block);
-	kv->free[kv->n_free] = block;
-	counter_set32(&kv->n_free, kv->n_free + 1);
+	stack(kv)[kv->book->n_free] = block;
+	counter_set32(&kv->book->n_free, kv->book->n_free + 1);
 }
 
 uint32_t kv_n_free(const struct kv *kv)
 {
-	return kv->n_free;
+	return kv->book->n_free;
 }
 
 /* The free stack names each free block once: as many entries as blocks without holders, all of them distinct. */
@@ -90,15 +96,15 @@ static int check_free(const struct kv *kv)
 {
 	uint32_t n_unheld = 0;
 
-	for (uint32_t i = 0; i < kv->n_block; i++)
-		n_unheld += kv->ref[i] == 0;
-	if (kv->n_free != n_unheld)
+	for (uint32_t i = 0; i < kv->book->n_block; i++)
+		n_unheld += holders(kv)[i] == 0;
+	if (kv->book->n_free != n_unheld)
 		return -EUCLEAN;
-	for (uint32_t i = 0; i < kv->n_free; i++) {
-		if (kv->free[i] >= kv->n_block || kv->ref[kv->free[i]] != 0)
+	for (uint32_t i = 0; i < kv->book->n_free; i++) {
+		if (stack(kv)[i] >= kv->book->n_block || holders(kv)[stack(kv)[i]] != 0)
 			return -EUCLEAN;
 		for (uint32_t j = 0; j < i; j++)
-			if (kv->free[i] == kv->free[j])
+			if (stack(kv)[i] == stack(kv)[j])
 				return -EUCLEAN;
 	}
 	return 0;
@@ -108,7 +114,7 @@ int kv_check(const struct kv *kv, uint64_t n_ref)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < kv->n_block; i++)
-		sum += kv->ref[i];
+	for (uint32_t i = 0; i < kv->book->n_block; i++)
+		sum += holders(kv)[i];
 	return sum == n_ref ? check_free(kv) : -EUCLEAN;
 }

@@ -27,11 +27,16 @@ struct kv_mem {
 	size_t part_bytes;
 };
 
+/* Who holds which block: in one piece and without a pointer, so that it can outlive the process where the blocks do. */
+struct kv_book {
+	uint32_t n_block, n_free;
+	uint32_t
+		entry[]; /* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free */
+};
+
 struct kv {
 	struct kv_mem mem[NODE_MAX];
-	uint32_t n_block, n_free;
-	uint32_t *free; /* [n_block] a stack; the first n_free are free */
-	uint32_t *ref;  /* [n_block] holders; 0: free */
+	struct kv_book *book;
 };
 
 /* mem[n_mem]. -EINVAL: no block. */

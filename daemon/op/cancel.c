@@ -20,7 +20,7 @@ static int cancel_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t
 
 	lock_take(&s->lock);
 	for (struct request *r = s->youngest; r; r = r->older) {
-		n += r->user_data == sqe->target && request_cancel(r);
+		n += r->kept.user_data == sqe->target && request_cancel(r);
 		++*n_looked;
 	}
 	lock_drop(&s->lock);

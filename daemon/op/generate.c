@@ -24,14 +24,15 @@ static int generate_read(struct prompt_reader *p, struct request *r, const uint8
 	(void)split;
 	if (res < 0)
 		return res;
-	if (!r->n_prompt)
+	if (!r->kept.n_prompt)
 		return request_explain(r, -EINVAL, "the prompt is empty");
-	return r->n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r) : 0;
+	return r->kept.n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r) : 0;
 }
 
 static uint32_t generate_rows(const struct request *r)
 {
-	uint32_t n_done = r->n_token - r->n_prompt, most = r->max_tokens ? min_u32(ANSWER, r->max_tokens) : ANSWER;
+	uint32_t n_done = r->kept.n_token - r->kept.n_prompt,
+		 most = r->kept.max_tokens ? min_u32(ANSWER, r->kept.max_tokens) : ANSWER;
 
 	return request_prompt_rows(r) + (most > n_done ? most - n_done : 1);
 }
@@ -39,12 +40,12 @@ static uint32_t generate_rows(const struct request *r)
 /* What follows the newest token, and each guess behind it. */
 static struct op_span generate_wants_logits(const struct request *r)
 {
-	return (struct op_span){ r->n_token - 1, UINT32_MAX };
+	return (struct op_span){ r->kept.n_token - 1, UINT32_MAX };
 }
 
 static void generate_end(struct request *r)
 {
-	stream_end(r, r->n_emitted);
+	stream_end(r, r->kept.n_emitted);
 }
 
 static void generate_take_token(struct request *r, const struct batch_token *t, uint64_t time_ns)
@@ -53,16 +54,16 @@ static void generate_take_token(struct request *r, const struct batch_token *t, 
 	uint32_t id = (uint32_t)t->token;
 	struct text_span text, shown;
 
-	if (!(r->flags & GYRE_SQE_IGNORE_EOS) && vocab_is_end(served->vocab, id)) {
-		r->hit_stop = true;
+	if (!(r->kept.flags & GYRE_SQE_IGNORE_EOS) && vocab_is_end(served->vocab, id)) {
+		r->kept.hit_stop = true;
 	} else {
 		text = vocab_token_bytes(served->vocab, id, false, true);
-		shown = vocab_token_bytes(served->vocab, id, false, r->flags & GYRE_SQE_SPECIAL);
-		r->sum_logprob += t->logprob;
+		shown = vocab_token_bytes(served->vocab, id, false, r->kept.flags & GYRE_SQE_SPECIAL);
+		r->kept.sum_logprob += t->logprob;
 		stream_token(r, t, time_ns, text, shown.n < text.n);
 	}
-	if (!r->hit_stop && (!r->max_tokens || r->n_emitted < r->max_tokens) &&
-	    r->n_prompt + r->n_emitted < served->geometry.n_ctx)
+	if (!r->kept.hit_stop && (!r->kept.max_tokens || r->kept.n_emitted < r->kept.max_tokens) &&
+	    r->kept.n_prompt + r->kept.n_emitted < served->geometry.n_ctx)
 		return;
 	request_end(r, 0);
 	generate_end(r);

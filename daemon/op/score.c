@@ -27,7 +27,7 @@ static int read_texts(struct prompt_reader *p, struct request *r, const uint8_t 
 		n_id = prompt_take_text(p, r, data + split, n - split, false);
 	if (n_id < 0)
 		return n_id;
-	r->n_score = (uint32_t)n_id;
+	r->kept.n_score = (uint32_t)n_id;
 	return 0;
 }
 
@@ -36,21 +36,21 @@ static int read_ids(struct request *r, const uint8_t *data, uint32_t n, uint32_t
 	int res = prompt_take_ids(r, data, n);
 
 	if (res == 0)
-		r->n_score = (n - split) / 4;
+		r->kept.n_score = (n - split) / 4;
 	return res;
 }
 
 static int score_read(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split)
 {
-	int res = r->flags & GYRE_SQE_TOKENS ? read_ids(r, data, n, split) : read_texts(p, r, data, n, split);
+	int res = r->kept.flags & GYRE_SQE_TOKENS ? read_ids(r, data, n, split) : read_texts(p, r, data, n, split);
 
 	if (res < 0)
 		return res;
-	if (!r->n_prompt)
+	if (!r->kept.n_prompt)
 		return request_explain(r, -EINVAL, "the prompt is empty");
-	if (!r->n_score)
+	if (!r->kept.n_score)
 		return request_explain(r, -EINVAL, "there is nothing to score");
-	if (r->n_score == r->n_prompt)
+	if (r->kept.n_score == r->kept.n_prompt)
 		return request_explain(r, -EINVAL, "there is nothing before it that it could follow");
 	return 0;
 }
@@ -58,12 +58,12 @@ static int score_read(struct prompt_reader *p, struct request *r, const uint8_t 
 /* What precedes each token that has not been scored; nothing follows the last. */
 static struct op_span score_wants_logits(const struct request *r)
 {
-	return (struct op_span){ r->n_prompt - r->n_score + r->n_scored - 1, r->n_prompt - 1 };
+	return (struct op_span){ r->kept.n_prompt - r->kept.n_score + r->kept.n_scored - 1, r->kept.n_prompt - 1 };
 }
 
 static void score_end(struct request *r)
 {
-	stream_end(r, r->n_scored);
+	stream_end(r, r->kept.n_scored);
 }
 
 static void score_take_token(struct request *r, const struct batch_token *t, uint64_t time_ns)
@@ -71,8 +71,8 @@ static void score_take_token(struct request *r, const struct batch_token *t, uin
 	const struct vocab *v = r->session->served->vocab;
 
 	stream_token(r, t, time_ns, vocab_token_bytes(v, (uint32_t)t->token, false, true), false);
-	r->sum_logprob += t->logprob;
-	if (++r->n_scored < r->n_score)
+	r->kept.sum_logprob += t->logprob;
+	if (++r->kept.n_scored < r->kept.n_score)
 		return;
 	request_end(r, 0);
 	score_end(r);

@@ -24,17 +24,17 @@ static int tokenize_read(struct prompt_reader *p, struct request *r, const uint8
 static void put_ids(struct request *r)
 {
 	while (r->grant) {
-		uint32_t left = r->n_token - r->n_emitted, n = min_u32(left, PIECE);
+		uint32_t left = r->kept.n_token - r->kept.n_emitted, n = min_u32(left, PIECE);
 		uint8_t *result;
 		struct gyre_cqe *cqe = stream_complete(r, &result);
 
 		if (!cqe)
 			return;
-		memcpy(result, r->token + r->n_emitted, n * sizeof(uint32_t));
+		memcpy(result, r->token + r->kept.n_emitted, n * sizeof(uint32_t));
 		cqe->res = (int32_t)n;
-		cqe->index = r->n_emitted;
+		cqe->index = r->kept.n_emitted;
 		cqe->flags = GYRE_CQE_EXT | (n < left ? GYRE_CQE_MORE : 0);
-		r->n_emitted += n;
+		r->kept.n_emitted += n;
 		if (n == left) {
 			stream_let_go(r);
 			return;
@@ -44,10 +44,10 @@ static void put_ids(struct request *r)
 
 static void tokenize_end(struct request *r)
 {
-	if (r->res == 0)
+	if (r->kept.res == 0)
 		put_ids(r);
 	else
-		stream_end(r, r->n_emitted);
+		stream_end(r, r->kept.n_emitted);
 }
 
 const struct op op_tokenize = {

@@ -34,11 +34,11 @@ static int read_chat(struct chat_reader *c, struct vocab_scratch *s, struct requ
 		res = chat_render(c->chat, c->scratch, c->message, (size_t)res, variables, &prompt, err, sizeof(err));
 	if (res < 0)
 		return request_explain(r, res, "%s", err);
-	res = chat_tokenize(&prompt, c->vocab, s, !(r->flags & GYRE_SQE_NO_BOS), r->flags & GYRE_SQE_SPECIAL,
+	res = chat_tokenize(&prompt, c->vocab, s, !(r->kept.flags & GYRE_SQE_NO_BOS), r->kept.flags & GYRE_SQE_SPECIAL,
 			    (uint32_t *)r->token, n_ctx);
 	if (res < 0)
 		return res;
-	r->n_prompt = (uint32_t)res;
+	r->kept.n_prompt = (uint32_t)res;
 	return 0;
 }
 

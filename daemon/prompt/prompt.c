@@ -26,16 +26,16 @@ static const struct geometry *geometry_of(const struct request *r)
 
 int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *text, uint32_t n, bool is_first)
 {
-	bool add_special = is_first && !(r->flags & GYRE_SQE_NO_BOS);
-	uint32_t room = geometry_of(r)->n_ctx - r->n_prompt;
+	bool add_special = is_first && !(r->kept.flags & GYRE_SQE_NO_BOS);
+	uint32_t room = geometry_of(r)->n_ctx - r->kept.n_prompt;
 	int n_id = vocab_tokenize(r->session->served->vocab, p->scratch, (const char *)text, n, add_special,
-				  r->flags & GYRE_SQE_SPECIAL, (uint32_t *)r->token + r->n_prompt, room);
+				  r->kept.flags & GYRE_SQE_SPECIAL, (uint32_t *)r->token + r->kept.n_prompt, room);
 
 	if (n_id < 0) { /* no more ids than bytes, a first and a last */
-		explicit_bzero(r->token + r->n_prompt, min_size(room, (size_t)n + 2) * sizeof(*r->token));
+		explicit_bzero(r->token + r->kept.n_prompt, min_size(room, (size_t)n + 2) * sizeof(*r->token));
 		return n_id;
 	}
-	r->n_prompt += (uint32_t)n_id;
+	r->kept.n_prompt += (uint32_t)n_id;
 	return n_id;
 }
 
@@ -47,7 +47,7 @@ int prompt_take_ids(struct request *r, const uint8_t *data, uint32_t n)
 	if (res < 0)
 		return request_explain(r, res, "a token id is not below %u, the size of the vocabulary", g->n_vocab);
 	memcpy(r->token, data, n);
-	r->n_prompt = n / 4;
+	r->kept.n_prompt = n / 4;
 	return 0;
 }
 
@@ -55,9 +55,9 @@ int prompt_take(struct prompt_reader *p, struct request *r, const uint8_t *data,
 {
 	int res;
 
-	if (r->flags & GYRE_SQE_TOKENS)
+	if (r->kept.flags & GYRE_SQE_TOKENS)
 		return prompt_take_ids(r, data, n);
-	if (r->flags & GYRE_SQE_CHAT)
+	if (r->kept.flags & GYRE_SQE_CHAT)
 		return chat_read(p->chat, p->scratch, r, data, n, geometry_of(r)->n_ctx);
 	res = prompt_take_text(p, r, data, n, true);
 	return res < 0 ? res : 0;
@@ -70,21 +70,22 @@ int prompt_too_long(struct request *r)
 	return request_explain(r, -E2BIG,
 			       "the prompt has %s%u tokens, and the context %u positions: shorten it, or give gyred a "
 			       "larger --ctx",
-			       r->n_prompt ? "" : "more than ", r->n_prompt ? r->n_prompt : n_ctx, n_ctx);
+			       r->kept.n_prompt ? "" : "more than ", r->kept.n_prompt ? r->kept.n_prompt : n_ctx,
+			       n_ctx);
 }
 
 int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint32_t n, uint32_t split)
 {
 	int res;
 
-	r->n_prompt = 0;
+	r->kept.n_prompt = 0;
 	res = r->op->read(p, r, data, n, split);
 	if (res == -ENOBUFS) {
-		r->n_prompt = 0;
+		r->kept.n_prompt = 0;
 		res = prompt_too_long(r);
 	}
 	if (res == 0)
-		r->n_token = r->n_prompt;
+		r->kept.n_token = r->kept.n_prompt;
 	/* Its tokens live as long as the request; the text is nobody's any more. */
 	explicit_bzero(data, n);
 	vocab_scratch_wipe(p->scratch);

@@ -82,14 +82,14 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 {
 	uint32_t seq = b->row_seq[b->logit_row[i]], pos = (uint32_t)b->pos[b->logit_row[i]];
 	const struct request *r = b->seq[seq].request;
-	uint32_t n = pos + 1 < r->sampling.penalty_last_n ? pos + 1 : r->sampling.penalty_last_n;
+	uint32_t n = pos + 1 < r->kept.sampling.penalty_last_n ? pos + 1 : r->kept.sampling.penalty_last_n;
 	float *logits = b->logits + (size_t)i * b->logit_stride;
-	bool is_drawn = r->op->is_drawn, is_adjusted = adjust(s, logits, &r->sampling, r->token + pos + 1 - n, n);
+	bool is_drawn = r->op->is_drawn, is_adjusted = adjust(s, logits, &r->kept.sampling, r->token + pos + 1 - n, n);
 
 	b->out[i].seq = seq;
 	b->out[i].token = is_drawn ? 0 : r->token[pos + 1];
 	s->row[i] = (struct row){ .logits = logits,
-				  .sampling = &r->sampling,
+				  .sampling = &r->kept.sampling,
 				  .position = pos + 1,
 				  .is_drawn = is_drawn,
 				  .is_adjusted = is_adjusted,
@@ -156,7 +156,7 @@ static bool accept_row(struct batch *b, const struct batch_seq *q, uint32_t i)
 	int32_t guess = is_last ? -1 : r->token[pos + 1], id = b->out[i].token;
 
 	b->out[b->n_token++] = b->out[i];
-	r->token[r->n_token++] = id;
+	r->token[r->kept.n_token++] = id;
 	return !is_last && guess == id;
 }
 
@@ -176,7 +176,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 			n_hit += counts;
 		}
 	}
-	r->n_past = end + n_hit;
+	r->kept.n_past = end + n_hit;
 	spec_feedback(s->o.spec, r, q->n_draft, n_hit);
 }
 
@@ -195,8 +195,8 @@ static void fetch_ahead(const struct sample *s, const struct batch *b)
 		const struct request *r = b->seq[i].request;
 
 		__builtin_prefetch(&r->op);
-		__builtin_prefetch(&r->sampling);
-		__builtin_prefetch((const char *)&r->sampling + 64);
+		__builtin_prefetch(&r->kept.sampling);
+		__builtin_prefetch((const char *)&r->kept.sampling + 64);
 		__builtin_prefetch(&r->token);
 	}
 }

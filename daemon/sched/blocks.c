@@ -6,7 +6,7 @@
 
 static uint32_t need_of(const struct sched *s, const struct request *r)
 {
-	return (r->n_token + s->o.block_len - 1) / s->o.block_len;
+	return (r->kept.n_token + s->o.block_len - 1) / s->o.block_len;
 }
 
 static uint32_t count_sharers(const struct sched *s)
@@ -30,7 +30,7 @@ static bool is_growing(struct sched *s, const struct queue *q)
 /* Users in turn: the first behind the last one whose oldest request needs more than a share. */
 static void pass_turn(struct sched *s, const struct queue *q)
 {
-	uint32_t share = s->kv->n_block / count_sharers(s), best = USER_MAX;
+	uint32_t share = s->kv->book->n_block / count_sharers(s), best = USER_MAX;
 
 	for (uint32_t i = 0; i < s->n_user; i++) {
 		uint32_t user = s->who[i].item, away = (user - s->grower_user - 1) % USER_MAX;
@@ -59,7 +59,8 @@ void blocks_choose_grower(struct sched *s, const struct queue *q)
 /* The limits of all sum up to the pool at most: who is below its limit when no block is free finds somebody above. */
 void blocks_set_limits(struct sched *s)
 {
-	uint32_t n = s->kv->n_block, n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0, growth = share;
+	uint32_t n = s->kv->book->n_block, n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0,
+		 growth = share;
 
 	if (s->grower) {
 		growth = max_u32(share, min_u32(s->grower_need, s->is_stuck ? n : max_u32(n / 2, 1)));
@@ -89,19 +90,19 @@ static void drop_rows(struct sched *s, struct batch *b, const struct request *r)
 static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 {
 	drop_rows(s, b, r);
-	kv_put(s->kv, r->block[--r->n_block]);
+	kv_put(s->kv, r->block[--r->kept.n_block]);
 	s->user[r->user->index].n_block--;
-	r->n_past = min_u32(r->n_past, r->n_block * s->o.block_len);
-	if (!r->n_block)
-		r->state = REQUEST_WAITING;
+	r->kept.n_past = min_u32(r->kept.n_past, r->kept.n_block * s->o.block_len);
+	if (!r->kept.n_block)
+		r->kept.state = REQUEST_WAITING;
 	counter_add(&s->n_preempted, 1);
 }
 
 void blocks_release(struct sched *s, struct request *r)
 {
-	while (r->n_block)
-		kv_put(s->kv, r->block[--r->n_block]);
-	r->n_past = 0;
+	while (r->kept.n_block)
+		kv_put(s->kv, r->block[--r->kept.n_block]);
+	r->kept.n_past = 0;
 }
 
 /* The user furthest above its limit, other than `but`. */
@@ -128,7 +129,7 @@ static struct request *find_last(const struct sched *s, const struct queue *q, c
 	for (uint32_t i = q->n_live; i-- > 0;) {
 		struct request *r = q->live[i];
 
-		if (&s->user[r->user->index] != u || !is_eligible(r) || !r->n_block)
+		if (&s->user[r->user->index] != u || !is_eligible(r) || !r->kept.n_block)
 			continue;
 		if (!r->grant)
 			return r;
@@ -149,11 +150,11 @@ static struct request *find_victim(struct sched *s, const struct queue *q, const
 
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
 {
-	while (r->n_block * s->o.block_len < n) {
+	while (r->kept.n_block * s->o.block_len < n) {
 		struct request *victim;
 
-		if (kv_alloc(s->kv, &r->block[r->n_block]) == 0) {
-			r->n_block++;
+		if (kv_alloc(s->kv, &r->block[r->kept.n_block]) == 0) {
+			r->kept.n_block++;
 			s->user[r->user->index].n_block++;
 			continue;
 		}

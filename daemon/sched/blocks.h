@@ -23,13 +23,13 @@ static inline bool is_sharing(const struct sched *s, uint32_t user)
 
 static inline bool is_eligible(const struct request *r)
 {
-	return r->state == REQUEST_WAITING || r->state == REQUEST_RUNNING;
+	return r->kept.state == REQUEST_WAITING || r->kept.state == REQUEST_RUNNING;
 }
 
 /* The order in which requests of a user have a right to blocks: smaller comes first. */
 static inline uint64_t block_key(const struct sched *s, const struct request *r)
 {
-	return r->arrival == s->grower ? 1 : (uint64_t)(r->priority + 1) << 48 | r->arrival;
+	return r->arrival == s->grower ? 1 : (uint64_t)(r->kept.priority + 1) << 48 | r->arrival;
 }
 
 #endif

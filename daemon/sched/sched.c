@@ -32,17 +32,17 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint64_t n_block = ((uint64_t)r->n_token + s->o.block_len - 1) / s->o.block_len;
+		uint64_t n_block = ((uint64_t)r->kept.n_token + s->o.block_len - 1) / s->o.block_len;
 
 		if (is_eligible(r) && request_is_cancelled(r))
 			request_end(r, -ECANCELED);
-		else if (is_eligible(r) && r->deadline_ns && now >= r->deadline_ns)
+		else if (is_eligible(r) && r->kept.deadline_ns && now >= r->kept.deadline_ns)
 			request_end(r, -ETIME);
-		else if (is_eligible(r) && n_block > s->kv->n_block)
+		else if (is_eligible(r) && n_block > s->kv->book->n_block)
 			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
-		if (r->state == REQUEST_ENDED || r->state == REQUEST_DONE)
+		if (r->kept.state == REQUEST_ENDED || r->kept.state == REQUEST_DONE)
 			blocks_release(s, r);
-		if (r->state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
+		if (r->kept.state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
 		    s->user[r->user->index].n_ended++ < most) /* else in the next step */
 			b->ended[b->n_ended++] = r;
 	}
@@ -55,7 +55,7 @@ static void check_blocks(const struct sched *s, const struct queue *q)
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < q->n_live; i++)
-		n += q->live[i]->n_block;
+		n += q->live[i]->kept.n_block;
 	if (kv_check(s->kv, n) < 0)
 		abort();
 }
@@ -64,13 +64,13 @@ static void check_blocks(const struct sched *s, const struct queue *q)
 
 static bool is_decode(const struct request *r)
 {
-	return r->n_token - r->n_past == 1;
+	return r->kept.n_token - r->kept.n_past == 1;
 }
 
 /* Logit rows that these rows of r give. */
 static uint32_t count_logits(const struct request *r, uint32_t n_row)
 {
-	return op_span_overlap(r->op->wants_logits(r), r->n_past, r->n_past + n_row);
+	return op_span_overlap(r->op->wants_logits(r), r->kept.n_past, r->kept.n_past + n_row);
 }
 
 /* Some want logits of many rows: no more in a step than there is room for, here or in its completion ring. */
@@ -86,14 +86,15 @@ static uint32_t fit_logits(const struct request *r, uint32_t n_row, uint32_t roo
 static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t most)
 {
 	const struct sched_user *u = &s->user[r->user->index];
-	uint32_t n = min_u32(min_u32(r->n_token - r->n_past, most), min_u32(u->n_row, s->o.n_row - s->n_row)), room;
+	uint32_t n = min_u32(min_u32(r->kept.n_token - r->kept.n_past, most), min_u32(u->n_row, s->o.n_row - s->n_row)),
+		 room;
 
 	n = fit_logits(r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
 	if (!n)
 		return 0;
-	blocks_cover(s, q, b, r, r->n_past + n);
-	room = r->n_block * s->o.block_len;
-	return room > r->n_past ? min_u32(n, room - r->n_past) : 0;
+	blocks_cover(s, q, b, r, r->kept.n_past + n);
+	room = r->kept.n_block * s->o.block_len;
+	return room > r->kept.n_past ? min_u32(n, room - r->kept.n_past) : 0;
 }
 
 static void add_rows(struct sched *s, struct queue *q, struct batch *b, struct request *r, uint32_t n)
@@ -102,7 +103,8 @@ static void add_rows(struct sched *s, struct queue *q, struct batch *b, struct r
 	uint32_t n_logit = count_logits(r, n);
 
 	r->seat = b->n_seq;
-	b->seq[b->n_seq++] = (struct batch_seq){ .request = r, .block = r->block, .n_past = r->n_past, .n_row = n };
+	b->seq[b->n_seq++] =
+		(struct batch_seq){ .request = r, .block = r->block, .n_past = r->kept.n_past, .n_row = n };
 	s->n_row += n;
 	s->n_logit += n_logit;
 	u->n_row -= n;
@@ -174,9 +176,9 @@ static void close_batch(struct sched *s, struct batch *b)
 			continue;
 		n++;
 		k->n_spare = spare_rows(s, k);
-		r->state = REQUEST_RUNNING;
-		if (r->n_past < r->n_prompt)
-			counter_add(&s->n_token_prompt, min_u32(k->n_row, r->n_prompt - r->n_past));
+		r->kept.state = REQUEST_RUNNING;
+		if (r->kept.n_past < r->kept.n_prompt)
+			counter_add(&s->n_token_prompt, min_u32(k->n_row, r->kept.n_prompt - r->kept.n_past));
 	}
 	b->n_seq = n;
 }

@@ -72,12 +72,12 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	const struct request *r = q->live[i];
 	struct sched_user *u = &s->user[r->user->index];
 
-	u->n_block += r->n_block;
+	u->n_block += r->kept.n_block;
 	if (!is_eligible(r) || !r->grant)
 		return;
-	if (!u->n_rank++ || r->priority < q->live[u->oldest]->priority)
+	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)
 		u->oldest = i;
-	u->n_prompt += r->n_token - r->n_past > 1;
+	u->n_prompt += r->kept.n_token - r->kept.n_past > 1;
 	u->is_above |= r->is_above;
 	s->rank[s->n_rank++].item = i;
 }
@@ -156,7 +156,7 @@ static void sort_by_key(struct sched_rank *a, struct sched_rank *spare, uint32_t
 static uint64_t request_key(const struct sched *s, const struct request *r)
 {
 	return (uint64_t)r->user->index << KEY_USER | (uint64_t)(r->arrival != s->grower) << KEY_GROWS |
-	       (uint64_t)r->priority << KEY_PRIORITY | (r->ticket & ((1ull << KEY_PRIORITY) - 1));
+	       (uint64_t)r->kept.priority << KEY_PRIORITY | (r->ticket & ((1ull << KEY_PRIORITY) - 1));
 }
 
 void turn_sort(struct sched *s, const struct queue *q)

@@ -44,7 +44,7 @@ int session_new(struct session **sp, const struct served *served, int socket_fd,
 	sq_consumer_init(&s->sq, &s->region);
 	cq_producer_init(&s->cq, &s->region);
 	s->socket_fd = socket_fd;
-	s->uid = uid;
+	s->kept.uid = uid;
 	*sp = s;
 	return 0;
 }
@@ -64,7 +64,7 @@ struct session *session_free(struct session *s)
 
 void session_break(struct session *s)
 {
-	s->is_broken = true;
+	s->kept.is_broken = true;
 	shutdown(s->socket_fd, SHUT_RDWR);
 }
 

@@ -18,16 +18,21 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* What of a session has to outlive the process, beside its regions, which hold rings and counters, and its descriptors. */
+struct session_kept {
+	uint32_t uid;
+	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
+};
+
 struct session {
+	struct session_kept kept;
 	struct session *next; /* in a hand-off list */
 	const struct served *served;
 	uint32_t slot; /* in intake's table */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
-	uid_t uid;
 	struct region region;
 	struct sq_consumer sq;
-	bool is_broken; /* intake's: its counters lied, nothing more is read from it */
 	bool is_paused; /* intake's: it has entries that wait for CQ space */
 
 	/* Intake's, once it is in its table. */

@@ -12,14 +12,14 @@ void spec_init(struct spec *s, const struct spec_options *o)
 /* How many guesses this sequence has room for: in its blocks, its CQ, its context and its limit. */
 static uint32_t room_for(const struct spec *s, const struct request *r)
 {
-	uint32_t covered = r->n_block * s->o.block_len, n_generated = r->n_token - r->n_prompt;
+	uint32_t covered = r->kept.n_block * s->o.block_len, n_generated = r->kept.n_token - r->kept.n_prompt;
 	uint32_t n = min_u32(r->n_draft, r->n_room - 1);
 
-	if (covered <= r->n_token || s->o.n_ctx <= r->n_token + 1)
+	if (covered <= r->kept.n_token || s->o.n_ctx <= r->kept.n_token + 1)
 		return 0;
-	n = min_u32(n, min_u32(covered - r->n_token, s->o.n_ctx - r->n_token - 1));
-	if (r->max_tokens)
-		n = min_u32(n, r->max_tokens - n_generated - 1);
+	n = min_u32(n, min_u32(covered - r->kept.n_token, s->o.n_ctx - r->kept.n_token - 1));
+	if (r->kept.max_tokens)
+		n = min_u32(n, r->kept.max_tokens - n_generated - 1);
 	return n;
 }
 
@@ -28,13 +28,13 @@ static uint32_t propose(struct request *r, uint32_t most)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; n == 0 && i < n_drafter; i++)
-		n = drafters[i]->propose(r->token, r->n_token, r->token + r->n_token, most);
+		n = drafters[i]->propose(r->token, r->kept.n_token, r->token + r->kept.n_token, most);
 	return n;
 }
 
 static bool is_decoding(const struct batch_seq *q)
 {
-	return q->request->op->is_drawn && q->n_row == 1 && q->n_past + 1 == q->request->n_token;
+	return q->request->op->is_drawn && q->n_row == 1 && q->n_past + 1 == q->request->kept.n_token;
 }
 
 void spec_draft(struct spec *s, struct batch *b)

@@ -24,12 +24,12 @@ struct gyre_cqe *stream_complete(struct request *r, uint8_t **result)
 		return NULL;
 	r->grant--;
 	session_unpromise(r->session, 1);
-	return session_complete(r->session, r->user_data, result);
+	return session_complete(r->session, r->kept.user_data, result);
 }
 
 void stream_let_go(struct request *r)
 {
-	r->state = REQUEST_DONE;
+	r->kept.state = REQUEST_DONE;
 	session_leave_place(r->session, r);
 }
 
@@ -53,7 +53,7 @@ static void put_piece(struct request *r, const uint8_t *p, uint32_t n)
 	if (!cqe)
 		return;
 	cqe->flags = GYRE_CQE_MORE;
-	cqe->index = r->n_emitted;
+	cqe->index = r->kept.n_emitted;
 	put_bytes(cqe, result, p, n);
 }
 
@@ -65,7 +65,7 @@ static void put_token(struct request *r, const struct batch_token *t, uint64_t t
 	if (!cqe)
 		return;
 	cqe->flags = GYRE_CQE_MORE;
-	cqe->index = r->n_emitted++;
+	cqe->index = r->kept.n_emitted++;
 	cqe->token = t->token;
 	cqe->logprob = t->logprob;
 	cqe->time_ns = time_ns;
@@ -80,33 +80,33 @@ static void put_token(struct request *r, const struct batch_token *t, uint64_t t
 /* Of p[n], what ends no character in its middle. */
 static uint32_t whole(const struct request *r, const uint8_t *p, uint32_t n)
 {
-	return r->flags & GYRE_SQE_WHOLE_CHARS ? hold_char(p, n) : n;
+	return r->kept.flags & GYRE_SQE_WHOLE_CHARS ? hold_char(p, n) : n;
 }
 
 /* What is held goes out; the beginning of a character that will not come, with the last completion, whose flag says so. */
 void stream_end(struct request *r, uint32_t n_token)
 {
-	uint32_t n = whole(r, r->hold.byte, r->hold.n);
+	uint32_t n = whole(r, r->kept.hold.byte, r->kept.hold.n);
 	struct gyre_cqe *cqe;
 	uint8_t *result;
 
 	if (n)
-		put_piece(r, r->hold.byte, n);
-	hold_drop(&r->hold, n);
+		put_piece(r, r->kept.hold.byte, n);
+	hold_drop(&r->kept.hold, n);
 	cqe = stream_complete(r, &result);
 	if (!cqe)
 		return;
-	cqe->res = r->res;
-	cqe->flags =
-		GYRE_CQE_PROMPT | (r->hit_stop && r->res == 0 ? GYRE_CQE_STOP : 0) | (r->hold.n ? GYRE_CQE_HALF : 0);
-	cqe->index = r->n_prompt;
+	cqe->res = r->kept.res;
+	cqe->flags = GYRE_CQE_PROMPT | (r->kept.hit_stop && r->kept.res == 0 ? GYRE_CQE_STOP : 0) |
+		     (r->kept.hold.n ? GYRE_CQE_HALF : 0);
+	cqe->index = r->kept.n_prompt;
 	cqe->token = (int32_t)n_token;
-	cqe->logprob = r->sum_logprob;
-	if (r->hold.n || r->res != r->why_res)
-		put_bytes(cqe, result, r->hold.byte, r->hold.n);
+	cqe->logprob = r->kept.sum_logprob;
+	if (r->kept.hold.n || r->kept.res != r->kept.why_res)
+		put_bytes(cqe, result, r->kept.hold.byte, r->kept.hold.n);
 	else
-		put_bytes(cqe, result, (const uint8_t *)r->why, r->n_why);
-	r->session->region.daemon->n_cancelled += r->res == -ECANCELED;
+		put_bytes(cqe, result, (const uint8_t *)r->kept.why, r->kept.n_why);
+	r->session->region.daemon->n_cancelled += r->kept.res == -ECANCELED;
 	stream_let_go(r);
 }
 
@@ -115,21 +115,21 @@ void stream_token(struct request *r, const struct batch_token *t, uint64_t time_
 		  bool is_hidden)
 {
 	static const struct sampling no_stop;
-	const struct sampling *s = r->op->is_drawn ? &r->sampling : &no_stop;
+	const struct sampling *s = r->op->is_drawn ? &r->kept.sampling : &no_stop;
 
-	for (uint32_t at = 0, n; at == 0 || (at < text.n && !r->hit_stop); at += n) {
+	for (uint32_t at = 0, n; at == 0 || (at < text.n && !r->kept.hit_stop); at += n) {
 		uint32_t n_out;
 
-		n = min_u32(text.n - at, GYRE_RESULT_TEXT_BYTES - r->hold.n);
-		n_out = hold_join(&r->hold, s, text.p + at, n, is_hidden, &r->hit_stop);
-		if (r->hit_stop)
-			r->hold.n = n_out; /* the rest is the stop string, or behind it */
-		n_out = whole(r, r->hold.byte, n_out);
+		n = min_u32(text.n - at, GYRE_RESULT_TEXT_BYTES - r->kept.hold.n);
+		n_out = hold_join(&r->kept.hold, s, text.p + at, n, is_hidden, &r->kept.hit_stop);
+		if (r->kept.hit_stop)
+			r->kept.hold.n = n_out; /* the rest is the stop string, or behind it */
+		n_out = whole(r, r->kept.hold.byte, n_out);
 		if (at == 0)
-			put_token(r, t, time_ns, r->hold.byte, n_out);
+			put_token(r, t, time_ns, r->kept.hold.byte, n_out);
 		else if (n_out)
-			put_piece(r, r->hold.byte, n_out);
-		hold_drop(&r->hold, n_out);
+			put_piece(r, r->kept.hold.byte, n_out);
+		hold_drop(&r->kept.hold, n_out);
 		if (!text.n)
 			return;
 	}

@@ -94,7 +94,8 @@ static void wait_until_quiet(uint32_t n_session)
 	assert_int_equal(counter_read32(&a.d.intake.roster.n_session), n_session);
 	assert_int_equal(counter_read32(&a.d.intake.pool.n_live), 0);
 	for (uint32_t i = 0; i < a.d.served.n_engine; i++) {
-		assert_int_equal(counter_read32(&a.d.served.engine[i].kv.n_free), a.d.served.engine[i].kv.n_block);
+		assert_int_equal(counter_read32(&a.d.served.engine[i].kv.book->n_free),
+				 a.d.served.engine[i].kv.book->n_block);
 		assert_int_equal(queue_load(&a.d.served.engine[i].queue), 0);
 	}
 }

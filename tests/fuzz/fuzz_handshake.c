@@ -47,15 +47,15 @@ static void set_up(void)
 /* What sched and sample rely on. */
 static void check_request(const struct request *r)
 {
-	require(r->n_prompt <= N_CTX && r->n_score <= r->n_prompt && r->n_token <= N_CTX);
-	for (uint32_t i = 0; i < r->n_token; i++)
+	require(r->kept.n_prompt <= N_CTX && r->kept.n_score <= r->kept.n_prompt && r->kept.n_token <= N_CTX);
+	for (uint32_t i = 0; i < r->kept.n_token; i++)
 		require((uint32_t)r->token[i] < vocab_size(vocab));
-	if (r->state == REQUEST_ENDED)
+	if (r->kept.state == REQUEST_ENDED)
 		return;
-	require(r->n_token == r->n_prompt);
+	require(r->kept.n_token == r->kept.n_prompt);
 	require(r->op == &op_generate || r->op == &op_score);
-	require(r->n_prompt > 0 && (r->op != &op_generate || r->n_prompt < N_CTX));
-	require(r->op != &op_score || (r->n_score > 0 && r->n_score < r->n_prompt));
+	require(r->kept.n_prompt > 0 && (r->op != &op_generate || r->kept.n_prompt < N_CTX));
+	require(r->op != &op_score || (r->kept.n_score > 0 && r->kept.n_score < r->kept.n_prompt));
 }
 
 /* Drains until the helper has nothing left; every request ends as soon as it is read. */
@@ -66,9 +66,9 @@ static void drain(void)
 		for (uint32_t i = 0; i < queue.n_live; i++) {
 			struct request *r = queue.live[i];
 
-			if (r->state != REQUEST_DONE) /* a client that has gone */
+			if (r->kept.state != REQUEST_DONE) /* a client that has gone */
 				check_request(r);
-			r->state = REQUEST_DONE;
+			r->kept.state = REQUEST_DONE;
 			session_leave_place(r->session, r); /* as emit does */
 		}
 		queue_reap(&queue);

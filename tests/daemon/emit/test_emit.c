@@ -79,7 +79,9 @@ static int setup(void **state)
 	served = (struct served){ .vocab = vocab, .geometry = served_geometry(N_TOKEN, 1000, stream_pieces(vocab)) };
 	memset(&r, 0, sizeof(r));
 	memset(&got, 0, sizeof(got));
-	r = (struct request){ .session = session, .op = &op_generate, .state = REQUEST_RUNNING, .n_prompt = 1 };
+	r = (struct request){
+		.session = session, .op = &op_generate, .kept.state = REQUEST_RUNNING, .kept.n_prompt = 1
+	};
 	session_link(session, &r);
 	emit_init(&emit, 1);
 	batch.seq[0].request = &r;
@@ -108,7 +110,7 @@ static void read_one(const struct gyre_cqe *cqe, const uint8_t *slot)
 		got.n_half = cqe->n_bytes;
 		assert_int_equal(cqe->token, got.n_token);
 		assert_int_equal(!!(cqe->flags & GYRE_CQE_HALF), cqe->n_bytes > 0);
-	} else if (r.flags & GYRE_SQE_WHOLE_CHARS) {
+	} else if (r.kept.flags & GYRE_SQE_WHOLE_CHARS) {
 		assert_int_equal(hold_char((const uint8_t *)got.text, got.n), got.n);
 	}
 }
@@ -158,8 +160,8 @@ static void end(int res)
 
 static void stop_at(const char *text)
 {
-	r.sampling.stop_len[r.sampling.n_stop] = (uint8_t)strlen(text);
-	memcpy(r.sampling.stop[r.sampling.n_stop++], text, strlen(text));
+	r.kept.sampling.stop_len[r.kept.sampling.n_stop] = (uint8_t)strlen(text);
+	memcpy(r.kept.sampling.stop[r.kept.sampling.n_stop++], text, strlen(text));
 }
 
 static void assert_said(const char *text)
@@ -175,7 +177,7 @@ static void a_long_token_goes_out_whole(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) { /* with and without characters, with and without something held back */
 		setup(state);
-		r.flags = i & 1 ? GYRE_SQE_WHOLE_CHARS : 0;
+		r.kept.flags = i & 1 ? GYRE_SQE_WHOLE_CHARS : 0;
 		if (i & 2) {
 			stop_at("ab\xf0\x9f\x98\x81");
 			say_bytes("ab");
@@ -197,8 +199,8 @@ static void a_long_score_goes_out_whole(void **state)
 {
 	(void)state;
 	r.op = &op_score;
-	r.n_score = 2;
-	r.flags = GYRE_SQE_WHOLE_CHARS;
+	r.kept.n_score = 2;
+	r.kept.flags = GYRE_SQE_WHOLE_CHARS;
 	stop_at("\xf0"); /* is nothing to a score */
 	say(LONG);
 	say(BYTE + 0xc3);
@@ -228,9 +230,9 @@ static void half_a_character_is_said_at_every_end(void **state)
 		bool is_whole = i != 6;
 
 		setup(state);
-		r.flags = is_whole ? GYRE_SQE_WHOLE_CHARS | (i == 3 ? GYRE_SQE_IGNORE_EOS : 0) : 0;
+		r.kept.flags = is_whole ? GYRE_SQE_WHOLE_CHARS | (i == 3 ? GYRE_SQE_IGNORE_EOS : 0) : 0;
 		if (i == 0)
-			r.max_tokens = 3;
+			r.kept.max_tokens = 3;
 		if (i == 1)
 			served.geometry.n_ctx = 4;
 		if (i == 2 || i == 3)
@@ -257,7 +259,7 @@ static void half_a_character_is_said_at_every_end(void **state)
 static void what_was_held_for_a_stop_string_goes_out(void **state)
 {
 	(void)state;
-	r.flags = GYRE_SQE_WHOLE_CHARS;
+	r.kept.flags = GYRE_SQE_WHOLE_CHARS;
 	stop_at("a\xc3\xa9z");
 	say_bytes("xa\xc3");
 	assert_said("x");
@@ -298,7 +300,7 @@ static void a_control_token_is_met_by_its_text(void **state)
 static void a_shown_control_token_is_text(void **state)
 {
 	(void)state;
-	r.flags = GYRE_SQE_SPECIAL;
+	r.kept.flags = GYRE_SQE_SPECIAL;
 	stop_at("odd|>w");
 	say(ODD);
 	say(WORD);
@@ -311,6 +313,43 @@ static void a_shown_control_token_is_text(void **state)
 	end(0);
 	assert_said("word");
 	assert_int_equal(got.n_token, 2);
+}
+
+/* As another process would find it: with what is held back, half a character and half a stop string. */
+static void move_to_another_process(void)
+{
+	const struct request_kept kept = r.kept;
+
+	memset(&r, 0xee, sizeof(r));
+	r = (struct request){ .session = session, .op = op_find(kept.opcode), .kept = kept };
+}
+
+static void a_stream_goes_on_from_what_is_kept(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		setup(state);
+		r.kept.opcode = GYRE_OP_GENERATE;
+		r.kept.flags = GYRE_SQE_WHOLE_CHARS;
+		r.kept.max_tokens = i == 0 ? 7 : 0;
+		stop_at("STOP");
+		say_bytes("a\xc3");
+		move_to_another_process();
+		say_bytes("\xa9ST");
+		move_to_another_process();
+		if (i == 0)
+			say_bytes("AR");
+		if (i == 1)
+			say_bytes("OP");
+		if (i == 2)
+			end(-ECANCELED);
+		assert_true(got.is_ended);
+		assert_said(i == 0 ? "a\xc3\xa9STAR" : i == 1 ? "a\xc3\xa9" : "a\xc3\xa9ST");
+		assert_int_equal(got.n_token, i == 2 ? 5 : 7);
+		assert_int_equal(got.res, i == 2 ? -ECANCELED : 0);
+		teardown(state);
+	}
+	setup(state);
 }
 
 static int group_setup(void **state)
@@ -337,7 +376,8 @@ int main(void)
 					    CASE(half_a_character_is_said_at_every_end),
 					    CASE(what_was_held_for_a_stop_string_goes_out),
 					    CASE(a_control_token_is_met_by_its_text),
-					    CASE(a_shown_control_token_is_text) };
+					    CASE(a_shown_control_token_is_text),
+					    CASE(a_stream_goes_on_from_what_is_kept) };
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

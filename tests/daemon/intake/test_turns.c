@@ -74,7 +74,7 @@ static void detach(struct client *c)
 	for (int i = 0; i < 100 && !intake.handover.detached; i++) {
 		intake_drain(&intake, &queue);
 		for (uint32_t k = 0; k < queue.n_live; k++)
-			queue.live[k]->state = REQUEST_DONE;
+			queue.live[k]->kept.state = REQUEST_DONE;
 		queue_reap(&queue);
 		usleep(intake.pool.n_live ? 1000 : 0);
 	}
@@ -212,7 +212,7 @@ static void a_long_text_is_copied_in_pieces(void **state)
 		for (; round && !queue.n_live; n_drain++, usleep(100))
 			intake_drain(&intake, &queue);
 		if (round)
-			assert_int_equal(queue.live[0]->res, -E2BIG);
+			assert_int_equal(queue.live[0]->kept.res, -E2BIG);
 		wait_for_threads(&intake.helper);
 		detach(&c);
 		for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)

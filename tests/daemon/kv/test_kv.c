@@ -95,10 +95,10 @@ static void check_sees_damage(void **state)
 	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
 	assert_int_equal(kv_alloc(&kv, &b), 0);
 	assert_int_equal(kv_check(&kv, 2), -EUCLEAN);
-	kv.ref[b]++;
+	kv.book->entry[kv.book->n_block + b]++;
 	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
-	kv.ref[b]--;
-	kv.free[0] = kv.free[1];
+	kv.book->entry[kv.book->n_block + b]--;
+	kv.book->entry[0] = kv.book->entry[1];
 	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
 	kv_deinit(&kv);
 }

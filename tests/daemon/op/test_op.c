@@ -73,17 +73,19 @@ static void logits_are_counted_as_they_are_laid_out(void **state)
 	assert_int_equal(batch_init(&b, N_ROW, N_ROW, 16), 0);
 	for (uint32_t round = 0; round < 2000; round++) {
 		uint32_t n = 2 + (uint32_t)rand() % (N_ROW - 2), n_logit = 0, n_score = 1 + (uint32_t)rand() % (n - 1);
-		struct request r = {
-			.op = round % 2 ? &op_score : &op_generate, .token = token, .n_prompt = n, .n_token = n
-		};
+		struct request r = { .op = round % 2 ? &op_score : &op_generate,
+				     .token = token,
+				     .kept.n_prompt = n,
+				     .kept.n_token = n };
 
-		r.n_score = round % 2 ? n_score : 0;
-		while (r.n_past < n) {
-			uint32_t n_row = 1 + (uint32_t)rand() % (n - r.n_past);
-			uint32_t counted = op_span_overlap(r.op->wants_logits(&r), r.n_past, r.n_past + n_row);
+		r.kept.n_score = round % 2 ? n_score : 0;
+		while (r.kept.n_past < n) {
+			uint32_t n_row = 1 + (uint32_t)rand() % (n - r.kept.n_past);
+			uint32_t counted =
+				op_span_overlap(r.op->wants_logits(&r), r.kept.n_past, r.kept.n_past + n_row);
 
 			b.n_seq = 1;
-			b.seq[0] = (struct batch_seq){ .request = &r, .n_past = r.n_past, .n_row = n_row };
+			b.seq[0] = (struct batch_seq){ .request = &r, .n_past = r.kept.n_past, .n_row = n_row };
 			batch_layout(&b);
 			assert_int_equal(b.n_logit, counted);
 			for (uint32_t i = 0; i < b.n_logit;
@@ -91,11 +93,11 @@ static void logits_are_counted_as_they_are_laid_out(void **state)
 				assert_in_range(b.pos[b.logit_row[i]], round % 2 ? n - n_score - 1 : n - 1,
 						round % 2 ? n - 2 : n - 1);
 			n_logit += counted;
-			r.n_past += n_row;
-			r.n_scored += round % 2 ? counted : 0;
+			r.kept.n_past += n_row;
+			r.kept.n_scored += round % 2 ? counted : 0;
 			/* Blocks were taken back: what has been scored is not scored again. */
 			if (rand() % 8 == 0)
-				r.n_past = (uint32_t)rand() % (r.n_past + 1);
+				r.kept.n_past = (uint32_t)rand() % (r.kept.n_past + 1);
 			if (round % 2 == 0 && counted)
 				break;
 		}

@@ -66,7 +66,7 @@ static void rig_open_on(struct rig *r, int n_worker, int n_node, enum kernels_is
 	for (uint32_t i = 0; i < ROWS; i++) {
 		r->request[i].op = &op_generate;
 		r->request[i].token = r->token[i];
-		r->request[i].sampling = (struct sampling){ .repetition_penalty = 1 };
+		r->request[i].kept.sampling = (struct sampling){ .repetition_penalty = 1 };
 	}
 }
 
@@ -107,7 +107,7 @@ static void rig_rows(struct rig *r, const float *logits, uint32_t at, uint32_t f
 	for (uint32_t i = 0; i < n; i++) {
 		struct request *q = &r->request[first + i];
 
-		q->n_prompt = q->n_token = at + 1;
+		q->kept.n_prompt = q->kept.n_token = at + 1;
 		b->seq[i] = (struct batch_seq){ .request = q, .n_past = at, .n_row = 1 };
 	}
 	batch_layout(b);
@@ -301,20 +301,20 @@ static void test_against_plain(void **state)
 
 			for (uint32_t i = 0; i < ROWS; i++) {
 				random_row(x + i * n, n);
-				random_options(&rig[0].request[i].sampling, n);
+				random_options(&rig[0].request[i].kept.sampling, n);
 				for (uint32_t k = 0; k <= HISTORY; k++)
 					rig[0].token[i][k] = (int32_t)(rng() % n);
 			}
 			for (int i = 0; i < 4; i++) {
 				for (uint32_t q = 0; q < ROWS; q++)
-					rig[i].request[q].sampling = rig[0].request[q].sampling;
+					rig[i].request[q].kept.sampling = rig[0].request[q].kept.sampling;
 				if (i)
 					memcpy(rig[i].token, rig[0].token, sizeof(rig[i].token));
 			}
 			for (int i = 3; i >= 0; i--)
 				rig_step(&rig[i], x, at);
 			for (uint32_t q = 0; q < ROWS; q++) {
-				const struct sampling *o = &rig[0].request[q].sampling;
+				const struct sampling *o = &rig[0].request[q].kept.sampling;
 				const struct batch_token *out = &rig[0].out[q];
 				uint32_t window = at + 1 < o->penalty_last_n ? at + 1 : o->penalty_last_n;
 
@@ -352,8 +352,8 @@ static void test_no_numbers(void **state)
 		for (uint32_t i = 0; i < ROWS * N; i++)
 			x[i] = odd[round % 4 == 3 ? rng() % 4 : round % 4];
 		for (uint32_t i = 0; i < ROWS; i++) {
-			random_options(&rig.request[i].sampling, N);
-			rig.request[i].sampling.n_top = GYRE_TOP_MAX;
+			random_options(&rig.request[i].kept.sampling, N);
+			rig.request[i].kept.sampling.n_top = GYRE_TOP_MAX;
 		}
 		rig_step(&rig, x, rng() % HISTORY);
 		for (uint32_t i = 0; i < ROWS; i++) {
@@ -379,7 +379,7 @@ static void test_drafts(void **state)
 	x[FIRST] = x[N + OTHER] = x[2 * N + OTHER] = x[3 * N + SECOND] = 1;
 	r[0].token[5] = FIRST;
 	r[0].token[6] = SECOND;
-	r[0].n_prompt = r[0].n_token = r[1].n_prompt = r[1].n_token = 5;
+	r[0].kept.n_prompt = r[0].kept.n_token = r[1].kept.n_prompt = r[1].kept.n_token = 5;
 	b->n_seq = 2;
 	b->seq[0] = (struct batch_seq){ .request = &r[0], .n_past = 4, .n_row = 3, .n_draft = 2 };
 	b->seq[1] = (struct batch_seq){ .request = &r[1], .n_past = 4, .n_row = 1 };
@@ -393,10 +393,10 @@ static void test_drafts(void **state)
 	assert_int_equal(b->out[2].token, SECOND);
 	assert_int_equal(b->out[1].seq, 0);
 	assert_int_equal(b->out[2].seq, 1);
-	assert_int_equal(r[0].n_token, 7);
+	assert_int_equal(r[0].kept.n_token, 7);
 	assert_int_equal(r[0].token[6], OTHER);
-	assert_int_equal(r[0].n_past, 6);
-	assert_int_equal(r[1].n_past, 5);
+	assert_int_equal(r[0].kept.n_past, 6);
+	assert_int_equal(r[1].kept.n_past, 5);
 	assert_int_equal(rig.spec.n_hit, 1);
 	rig_close(&rig);
 }
@@ -413,11 +413,11 @@ static void test_distribution(void **state)
 	for (uint32_t i = 0; i < ROWS; i++) {
 		x[2 * i] = 1.0986123f; /* 3 : 1 */
 		x[2 * i + 1] = 0;
-		rig.request[i].sampling.temperature = 1;
+		rig.request[i].kept.sampling.temperature = 1;
 	}
 	for (uint64_t round = 0; round < 4000; round++) {
 		for (uint32_t i = 0; i < ROWS; i++)
-			rig.request[i].sampling.seed = round * ROWS + i;
+			rig.request[i].kept.sampling.seed = round * ROWS + i;
 		rig_step(&rig, x, 0);
 		for (uint32_t i = 0; i < ROWS; i++)
 			n_first += rig.out[i].token == 0;
@@ -439,7 +439,7 @@ static float count_max(const float *x, size_t n)
 static void rig_again(struct rig *r)
 {
 	for (uint32_t i = 0; i < ROWS; i++)
-		r->request[i].n_token--;
+		r->request[i].kept.n_token--;
 	sample_batch(&r->sample, &r->batch);
 }
 
@@ -460,7 +460,7 @@ static void test_each_range_is_scanned_once(void **state)
 		k = rig.k;
 		counted = &k;
 		for (uint32_t q = 0; q < ROWS / 2; q++) /* the others are as the model gave them */
-			rig.request[q].sampling = (struct sampling){ .n_bias = 1 };
+			rig.request[q].kept.sampling = (struct sampling){ .n_bias = 1 };
 		rig_step(&rig, x, 0);
 		rig.k.max = count_max;
 		n_looked_at = 0;
@@ -480,8 +480,8 @@ static void test_greedy_penalty(void **state)
 	rig_open(&rig, 1, ISA_REF, 3);
 	for (uint32_t i = 0; i < ROWS; i++) {
 		x[3 * i] = 3, x[3 * i + 1] = 2, x[3 * i + 2] = 1;
-		rig.request[i].sampling.repetition_penalty = 2;
-		rig.request[i].sampling.penalty_last_n = 2;
+		rig.request[i].kept.sampling.repetition_penalty = 2;
+		rig.request[i].kept.sampling.penalty_last_n = 2;
 	}
 	rig_step(&rig, x, 1);
 	assert_int_equal(rig.out[0].token, 1);

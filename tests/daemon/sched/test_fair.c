@@ -61,12 +61,12 @@ static struct request *add(uint32_t u, uint32_t n_prompt, uint16_t priority, uin
 	assert_non_null(r);
 	r->user = &user[u];
 	r->op = &op_generate;
-	r->n_prompt = r->n_token = n_prompt;
-	r->max_tokens = n_answer;
-	r->priority = priority;
+	r->kept.n_prompt = r->kept.n_token = n_prompt;
+	r->kept.max_tokens = n_answer;
+	r->kept.priority = priority;
 	r->grant = 4;
 	r->n_room = 1;
-	r->state = REQUEST_WAITING;
+	r->kept.state = REQUEST_WAITING;
 	queue_put(&q, r);
 	queue_take(&q);
 	return r;
@@ -82,17 +82,18 @@ static void step(void)
 	for (uint32_t i = 0; i < b.n_seq; i++) {
 		struct request *r = b.seq[i].request;
 
-		assert_int_equal(b.seq[i].n_past, r->n_past);
-		assert_true(r->n_block * LEN >= r->n_past + b.seq[i].n_row);
+		assert_int_equal(b.seq[i].n_past, r->kept.n_past);
+		assert_true(r->kept.n_block * LEN >= r->kept.n_past + b.seq[i].n_row);
 		n_row_of[r->user->uid] += b.seq[i].n_row;
-		r->n_past += b.seq[i].n_row;
-		if (r->n_past == r->n_token && r->n_token - r->n_prompt < r->max_tokens && r->n_token < N_CTX)
-			r->token[r->n_token++] = 1;
-		else if (r->n_past == r->n_token)
-			r->state = REQUEST_DONE;
+		r->kept.n_past += b.seq[i].n_row;
+		if (r->kept.n_past == r->kept.n_token && r->kept.n_token - r->kept.n_prompt < r->kept.max_tokens &&
+		    r->kept.n_token < N_CTX)
+			r->token[r->kept.n_token++] = 1;
+		else if (r->kept.n_past == r->kept.n_token)
+			r->kept.state = REQUEST_DONE;
 	}
 	for (uint32_t i = 0; i < q.n_live; i++)
-		n_held += q.live[i]->n_block;
+		n_held += q.live[i]->kept.n_block;
 	assert_int_equal(kv_check(&kv, n_held), 0);
 	while (q.done) {
 		struct request *r = q.done;
@@ -107,7 +108,7 @@ static uint32_t steps_to_end(const struct request *r, uint32_t most)
 {
 	uint32_t n = 0;
 
-	for (; r->state != REQUEST_DONE && r->state != REQUEST_FREE; n++) {
+	for (; r->kept.state != REQUEST_DONE && r->kept.state != REQUEST_FREE; n++) {
 		assert_true(n < most);
 		step();
 	}
@@ -132,7 +133,7 @@ static void a_priority_orders_its_own_user_only(void **state)
 		step();
 	mine = add(1, 24, 255, 100);
 	step();
-	assert_int_equal(mine->n_past, SHARE); /* at once, and each step from now on */
+	assert_int_equal(mine->kept.n_past, SHARE); /* at once, and each step from now on */
 	assert_in_range(steps_to_end(mine, 200), 2 + 100, 2 + 100 + 1);
 	close_sched();
 }
@@ -229,7 +230,7 @@ static void blocks_are_divided_between_users(void **state)
 	flood(0, N_FLOOD, N_CTX - 8);
 	step();
 	for (uint32_t i = 0; i < q.n_live; i++)
-		n_held += q.live[i]->n_block;
+		n_held += q.live[i]->kept.n_block;
 	assert_int_equal(n_held, 1); /* of 32 rows */
 	for (int i = 0; i < 500; i++)
 		step();
@@ -254,7 +255,7 @@ static void who_needs_more_than_a_share_gets_it_in_turn(void **state)
 		for (uint32_t u = 0; u < 8; u++)
 			steps_to_end(r[u], 20000);
 		step(); /* what has ended gives its blocks back in the next one */
-		assert_int_equal(kv_n_free(&kv), kv.n_block);
+		assert_int_equal(kv_n_free(&kv), kv.book->n_block);
 		for (uint32_t u = 0; u < 8; u++)
 			assert_in_range(n_row_of[u], N_CTX - 2, 3 * N_CTX); /* what was taken back is computed again */
 		close_sched();
@@ -292,7 +293,7 @@ static void who_may_outrank_goes_first(void **state)
 	flood(0, 10, 900);
 	r = add(1, 300, 0, 1);
 	r->is_above = true;
-	r->priority = 0;
+	r->kept.priority = 0;
 	assert_in_range(steps_to_end(r, 20), 300 / ALONE, 300 / ALONE + 2);
 	before = n_row_of[0];
 	step();

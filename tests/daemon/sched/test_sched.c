@@ -50,11 +50,11 @@ static struct request *add(uint32_t n_prompt, uint16_t priority)
 
 	r->user = &user;
 	r->op = &op_generate;
-	r->n_prompt = r->n_token = n_prompt;
-	r->priority = priority;
+	r->kept.n_prompt = r->kept.n_token = n_prompt;
+	r->kept.priority = priority;
 	r->grant = 4;
 	r->n_room = 1;
-	r->state = REQUEST_WAITING;
+	r->kept.state = REQUEST_WAITING;
 	queue_put(&q, r);
 	queue_take(&q);
 	return r;
@@ -66,9 +66,9 @@ static void run(void)
 	for (uint32_t i = 0; i < b.n_seq; i++) {
 		struct request *r = b.seq[i].request;
 
-		r->n_past += b.seq[i].n_row;
-		if (r->n_past == r->n_token)
-			r->token[r->n_token++] = 1;
+		r->kept.n_past += b.seq[i].n_row;
+		if (r->kept.n_past == r->kept.n_token)
+			r->token[r->kept.n_token++] = 1;
 	}
 }
 
@@ -101,8 +101,8 @@ static void test_preempt(void **state)
 		sched_plan(&s, &q, &b);
 		run();
 	}
-	assert_int_equal(high->n_past, 96);
-	assert_int_equal(low->n_block < 2, 1);
+	assert_int_equal(high->kept.n_past, 96);
+	assert_int_equal(low->kept.n_block < 2, 1);
 	assert_int_equal(s.n_preempted >= 1, 1);
 }
 
@@ -111,28 +111,28 @@ static void test_ends(void **state)
 	struct request *late = add(4, 1), *gone = add(4, 1), *huge = add(200, 1), *paused = add(4, 1);
 
 	(void)state;
-	late->deadline_ns = 1;
+	late->kept.deadline_ns = 1;
 	assert_true(request_cancel(gone));
 	assert_false(request_cancel(gone));
 	paused->grant = 0;
 	assert_true(sched_plan(&s, &q, &b));
 	assert_int_equal(b.n_row, 0);
 	assert_int_equal(b.n_ended, 3);
-	assert_int_equal(late->res, -ETIME);
-	assert_int_equal(gone->res, -ECANCELED);
-	assert_int_equal(huge->res, -ENOSPC);
+	assert_int_equal(late->kept.res, -ETIME);
+	assert_int_equal(gone->kept.res, -ECANCELED);
+	assert_int_equal(huge->kept.res, -ENOSPC);
 	assert_false(request_cancel(late)); /* its end is settled */
 	queue_weigh(&q);
 	assert_int_equal(queue_load(&q), request_rows(paused));
 	/* A CANCEL that came first has been told so: whatever else ends it then, it ends as cancelled. */
 	assert_true(request_cancel(paused));
 	request_end(paused, 0);
-	assert_int_equal(paused->res, -ECANCELED);
-	late->state = gone->state = huge->state = paused->state = REQUEST_DONE;
+	assert_int_equal(paused->kept.res, -ECANCELED);
+	late->kept.state = gone->kept.state = huge->kept.state = paused->kept.state = REQUEST_DONE;
 	assert_false(sched_plan(&s, &q, &b));
 	assert_int_equal(q.n_live, 0);
 	assert_int_equal(queue_load(&q), 0);
-	assert_int_equal(kv_n_free(&kv), kv.n_block);
+	assert_int_equal(kv_n_free(&kv), kv.book->n_block);
 }
 
 /* A slot of the pool is cleared but for its large arrays, which say how much of them counts. */
@@ -143,10 +143,10 @@ static void test_a_used_slot_is_blank(void **state)
 	int32_t *token = r->token;
 
 	(void)state;
-	r->hold.n = r->n_emitted = r->n_draft = 9;
-	r->hit_stop = true;
+	r->kept.hold.n = r->kept.n_emitted = r->n_draft = 9;
+	r->kept.hit_stop = true;
 	assert_true(request_cancel(r));
-	r->state = REQUEST_DONE;
+	r->kept.state = REQUEST_DONE;
 	queue_reap(&q);
 	assert_ptr_equal(q.done, r);
 	request_pool_put(&pool, r);
@@ -154,8 +154,8 @@ static void test_a_used_slot_is_blank(void **state)
 	assert_ptr_equal(again, r);
 	assert_int_equal(r->index, index);
 	assert_ptr_equal(r->token, token);
-	assert_false(r->hit_stop || request_is_cancelled(r) || r->state || r->op || r->priority);
-	assert_int_equal(r->hold.n | r->n_emitted | r->n_draft | r->n_prompt | r->n_block, 0);
+	assert_false(r->kept.hit_stop || request_is_cancelled(r) || r->kept.state || r->op || r->kept.priority);
+	assert_int_equal(r->kept.hold.n | r->kept.n_emitted | r->n_draft | r->kept.n_prompt | r->kept.n_block, 0);
 }
 
 int main(void)

@@ -125,10 +125,10 @@ static void start(uint32_t n_seq, uint32_t n_token)
 			tokens[i][k] = (int32_t)k % 10;
 		request[i] = (struct request){ .op = &op_generate,
 					       .token = tokens[i],
-					       .n_prompt = 10,
-					       .n_token = n_token,
-					       .n_past = n_token - 1,
-					       .n_block = N_CTX / BLOCK,
+					       .kept.n_prompt = 10,
+					       .kept.n_token = n_token,
+					       .kept.n_past = n_token - 1,
+					       .kept.n_block = N_CTX / BLOCK,
 					       .n_draft = 8,
 					       .n_room = 100 };
 		batch.seq[i] =
@@ -160,10 +160,10 @@ static void guesses_fit_what_each_stream_has(void **state)
 	request[0].n_draft = 0; /* a new stream begins with one */
 	assert_int_equal(draft(), 1);
 	start(1, 40);
-	request[0].n_block = 2; /* 64 positions: rows 39 to 63 */
+	request[0].kept.n_block = 2; /* 64 positions: rows 39 to 63 */
 	assert_int_equal(draft(), 8);
 	start(1, 60);
-	request[0].n_block = 2;
+	request[0].kept.n_block = 2;
 	assert_int_equal(draft(), 4);
 	start(1, 40);
 	request[0].n_room = 4; /* four tokens, one of them its own */
@@ -171,7 +171,7 @@ static void guesses_fit_what_each_stream_has(void **state)
 	start(1, N_CTX - 4);
 	assert_int_equal(draft(), 3);
 	start(1, 40);
-	request[0].max_tokens = 33; /* 30 are there, and one comes anyway */
+	request[0].kept.max_tokens = 33; /* 30 are there, and one comes anyway */
 	assert_int_equal(draft(), 2);
 	start(1, 40);
 	batch.seq[0].n_spare = 5;
@@ -198,8 +198,8 @@ static void nobody_else_is_guessed_for(void **state)
 	(void)state;
 	start(3, 40);
 	request[0].op = &op_score;
-	request[0].n_prompt = 40;
-	request[0].n_score = 1;
+	request[0].kept.n_prompt = 40;
+	request[0].kept.n_score = 1;
 	batch.seq[1].n_past = 30; /* still reads its prompt */
 	batch.seq[1].n_row = 9;
 	batch.seq[2].n_past = 38;
