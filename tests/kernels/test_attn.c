@@ -230,9 +230,8 @@ static void check_attn(const struct kernels *ref, const struct kernels *k)
 static void check_tanh(const struct kernels *ref, const struct kernels *k)
 {
 	enum { DIM = 16, ROUNDS = 1000 };
-	static const float special[] = {
-		0.0f, -0.0f, 10.0f, 9.9999f, -10.0001f, 1e30f, INFINITY, -INFINITY, NAN, 1e-45f
-	};
+	static const float special[] = { 0.0f,  -0.0f,    10.0f,     9.9999f, -10.0001f,
+					 1e30f, INFINITY, -INFINITY, NAN,     -1e-45f };
 	static float q[ATTN_TILE][DIM], scratch[ATTN_SCRATCH], o[ATTN_TILE * DIM];
 	float m[2][ATTN_TILE], l[ATTN_TILE], kf[DIM] = { 1.0f }, vf[DIM] = { 0 };
 	static _Alignas(64) uint8_t mem[2 * DIM * KV_BLOCK * 2];
