@@ -11,6 +11,11 @@
 
 #define ATTN_S_STRIDE (ATTN_CHUNK + LANES) /* of scores: not a multiple of 2 KiB, which would fill few sets of L1 */
 
+/* Calls body(n as a constant, begin, tile, ...) for each `len` queries of a tile, of which n are left, from the begin-th on. */
+#define FOR_EACH_GROUP(tile, len, with_constant, body, ...)    \
+	for (int begin = 0; begin < (tile)->n; begin += (len)) \
+	with_constant((tile)->n - begin, body, begin, tile, __VA_ARGS__)
+
 /* The positions of a chunk that each query of a group sees, counted from the first block on that has one of them. */
 struct attn_reach {
 	int32_t p0;                             /* where that block begins */

@@ -3,6 +3,8 @@
 #ifndef GYRE_KERNELS_KV_Q8_H
 #define GYRE_KERNELS_KV_Q8_H
 
+#include "kernels/constant_n.h"
+#include "kernels/f16.h"
 #include "kernels/kernels.h"
 
 #define KV_Q8_LEN             32             /* dimensions of a block */
@@ -25,6 +27,32 @@ static inline size_t kv_q8_k_at(int slot, int d)
 static inline size_t kv_q8_v_at(int slot, int d)
 {
 	return (size_t)((slot / 4 * KV_Q8_LEN + d) * 4 + slot % 4);
+}
+
+/* Quantizes x[len], len 16 or 32, by the rule of kernels.h to q + 128; returns d. */
+typedef float kv_q8_quantize_fn(uint8_t q[KV_Q8_LEN], const float *x, int len);
+
+/* kv_store of every ISA: only how a block is quantized is its own. */
+INLINE void kv_q8_store(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v,
+			kv_q8_quantize_fn *quantize)
+{
+	uint8_t *block = kb, q[KV_Q8_LEN];
+
+	for (int d = 0; d < dim_k; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_k, d);
+
+		((uint16_t *)block)[slot] = f32_to_f16(quantize(q, k + d, len));
+		for (int i = 0; i < len; i += 4)
+			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
+	}
+	block = vb;
+	for (int d = 0; d < dim_v; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
+		int len = kv_q8_len(dim_v, d);
+
+		((uint16_t *)block)[slot] = f32_to_f16(quantize(q, v + d, len));
+		for (int i = 0; i < len; i++)
+			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
+	}
 }
 
 #endif

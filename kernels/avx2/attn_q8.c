@@ -15,12 +15,6 @@ struct queries {
 	float d[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)];
 };
 
-static void set_scale(uint8_t *block, int slot, float d)
-{
-	((uint16_t *)block)[slot] =
-		(uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(d), _MM_FROUND_TO_NEAREST_INT), 0);
-}
-
 /* y[32] = scale * x[len], zeros behind it. */
 static void load_some(float *y, const float *x, int len, float scale)
 {
@@ -29,36 +23,21 @@ static void load_some(float *y, const float *x, int len, float scale)
 					       : _mm256_setzero_ps());
 }
 
-/* q[32] of a block of len dimensions, as it is stored; and its scale. */
-static void quantize_part(uint8_t *q, uint8_t *block, const float *x, int len, int slot)
+static float quantize(uint8_t *q, const float *x, int len)
 {
 	_Alignas(32) float y[LEN];
 	__m256i v;
 
 	load_some(y, x, len, 1.0f);
-	set_scale(block, slot, quantize_block(&v, y, KV_Q_MAX));
+	float d = quantize_block(&v, y, KV_Q_MAX);
+
 	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
+	return d;
 }
 
 void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	uint8_t *block = kb, q[LEN];
-
-	for (int d = 0; d < dim_k; d += LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_k, d);
-
-		quantize_part(q, block, k + d, len, slot);
-		for (int i = 0; i < len; i += 4)
-			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
-	}
-	block = vb;
-	for (int d = 0; d < dim_v; d += LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_v, d);
-
-		quantize_part(q, block, v + d, len, slot);
-		for (int i = 0; i < len; i++)
-			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
-	}
+	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 /* Scores of sixteen positions, the lane-th of their block on. */
@@ -228,7 +207,7 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 		}
 }
 
-INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
@@ -252,5 +231,5 @@ INLINE void group(const int n, int begin, const struct attn_partial *to, const s
 
 void avx2_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch)
 }

@@ -129,7 +129,7 @@ INLINE void values(float *o, const float *s, const struct attn_kv *kv, int d0, c
 			_mm512_storeu_ps(o + i * kv->dim_v + d0 + j * LANES, acc[i][j]);
 }
 
-INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
@@ -156,5 +156,5 @@ INLINE void group(const int n, int begin, const struct attn_partial *to, const s
 
 void avx512vnni_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_8, group, to, kv, p0, scratch)
 }

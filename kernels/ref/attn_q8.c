@@ -2,7 +2,6 @@
  * within a chunk of positions. */
 #include "kernels/ref/ref.h"
 
-#include "kernels/f16.h"
 #include "kernels/kv_q8.h"
 
 #include <math.h>
@@ -12,31 +11,19 @@ static float scale_at(const uint8_t *block, int slot)
 	return load_f16(block + 2 * slot);
 }
 
-static void set_scale(uint8_t *block, int slot, float d)
+static float quantize(uint8_t *q, const float *x, int len)
 {
-	((uint16_t *)block)[slot] = f32_to_f16(d);
+	int8_t quant[KV_Q8_LEN];
+	float d = ref_quantize(quant, x, len, KV_Q_MAX);
+
+	for (int i = 0; i < len; i++)
+		q[i] = (uint8_t)(quant[i] + 128);
+	return d;
 }
 
 void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	uint8_t *block = kb;
-	int8_t q[KV_Q8_LEN];
-
-	for (int d = 0; d < dim_k; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_k, d);
-
-		set_scale(block, slot, ref_quantize(q, k + d, len, KV_Q_MAX));
-		for (int i = 0; i < len; i++)
-			block[KV_Q8_QUANTS + kv_q8_k_at(slot, i)] = (uint8_t)(q[i] + 128);
-	}
-	block = vb;
-	for (int d = 0; d < dim_v; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_v, d);
-
-		set_scale(block, slot, ref_quantize(q, v + d, len, KV_Q_MAX));
-		for (int i = 0; i < len; i++)
-			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = (uint8_t)(q[i] + 128);
-	}
+	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 struct query {
