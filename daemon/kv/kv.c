@@ -27,8 +27,8 @@ static void stack_fill(struct kv *kv)
 static void poison(struct kv *kv, uint32_t block)
 {
 	for (const struct kv_mem *m = kv->mem; GYRE_CHECK && m < kv->mem + NODE_MAX; m++)
-		for (size_t part = 0; part < m->n_part; part++)
-			memset(m->base + (part * kv->book->n_block + block) * m->part_bytes, 0xff, m->part_bytes);
+		for (const struct kv_part *p = m->part; p < m->part + m->n_part; p++)
+			memset(kv_piece(m, p, kv->book->n_block, block), 0xff, p->bytes);
 }
 
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)

@@ -19,19 +19,40 @@
 #define GYRE_CHECK 0
 #endif
 
-/* A node's memory, the caller's: [n_part][n_block][part_bytes]. A part is K or V of a layer and a head, so that what attention reads
- * in one go, a part of consecutive blocks, lies side by side. */
+/* What a part holds of a position. A kind is paged: a block has a piece of it for its KV_BLOCK positions, and forgetting positions is
+ * giving blocks back. */
+enum kv_kind { KV_KEYS, KV_VALUES };
+
+/* One of the things that a sequence keeps, of a layer and a head. The architecture lists them (model/memory.h); whoever counts, copies
+ * or poisons what a sequence has goes by this list, and knows no architecture. */
+struct kv_part {
+	uint32_t layer;
+	enum kv_kind kind;
+	uint32_t dim;    /* numbers that a position has of it */
+	uint32_t window; /* how many positions back it is read; 0: all */
+	size_t bytes;    /* of a block's piece, a multiple of 64 */
+	size_t before;   /* of a block's pieces of the parts before it in the list */
+};
+
+/* A node's memory, the caller's: [n_part][n_block][bytes of the part]. What attention reads in one go, a part of consecutive
+ * blocks, lies side by side. */
 struct kv_mem {
 	uint8_t *base;
-	size_t n_part; /* 0: it owns no head */
-	size_t part_bytes;
+	const struct kv_part *part; /* [n_part] */
+	size_t n_part;              /* 0: the node owns no head */
 };
+
+/* A block's piece of a part, in a pool of n_block. */
+static inline uint8_t *kv_piece(const struct kv_mem *m, const struct kv_part *p, size_t n_block, uint32_t block)
+{
+	return m->base + p->before * n_block + block * p->bytes;
+}
 
 /* Who holds which block: in one piece and without a pointer, so that it can outlive the process where the blocks do. */
 struct kv_book {
 	uint32_t n_block, n_free;
-	uint32_t
-		entry[]; /* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free */
+	/* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free */
+	uint32_t entry[];
 };
 
 struct kv {

@@ -46,8 +46,10 @@ static int llama_open(struct tensors *t, struct error *e)
 
 	if (r == 0)
 		r = tensors_open_layers(t, e);
-	for (uint32_t i = 0; i < t->m->hp.n_layer; i++)
+	for (uint32_t i = 0; i < t->m->hp.n_layer && r == 0; i++) {
 		layer[i].heads.rope = &t->m->rope;
+		r = memory_add_heads(t->m, i, t->m->hp.n_window, e);
+	}
 	return r == 0 ? rope_open(t, ROPE_NEIGHBOURS, e) : r;
 }
 

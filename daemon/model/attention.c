@@ -55,34 +55,27 @@ void attention_plan(struct model *m)
 	}
 }
 
-struct kv_mem attention_kv(const struct model *m, const struct node *n)
+uint8_t *attention_base(const struct model *m, const struct node *n, const struct kv_part *p)
 {
-	return (struct kv_mem){ .base = n->kv,
-				.n_part = (size_t)2 * m->hp.n_layer * n->n_head_kv,
-				.part_bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
-}
+	struct kv_mem mem = memory_of(n);
 
-uint8_t *attention_part(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
-{
-	size_t part = 2 * ((size_t)layer * n->n_head_kv + head_kv) + is_v;
-
-	return n->kv + part * m->n_kv_block * kv_part_bytes(m->kv_type, (int)m->hp.head_dim);
+	return kv_piece(&mem, p, m->n_kv_block, 0);
 }
 
 void attention_store(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
 		     const float *v)
 {
 	const struct batch *b = m->batch;
-	int dim = (int)m->hp.head_dim;
-	size_t bytes = kv_part_bytes(m->kv_type, dim);
-	uint8_t *k0 = attention_part(m, n, layer, head_kv, false), *v0 = attention_part(m, n, layer, head_kv, true);
+	const struct kv_part *kp = memory_part(n, layer, head_kv, false), *vp = memory_part(n, layer, head_kv, true);
+	uint8_t *k0 = attention_base(m, n, kp), *v0 = attention_base(m, n, vp);
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
 		const struct batch_seq *s = &b->seq[b->row_seq[r]];
 		uint32_t pos = (uint32_t)b->pos[r];
-		size_t at = s->block[pos / KV_BLOCK] * bytes;
+		size_t block = s->block[pos / KV_BLOCK];
 
-		m->k->kv_store[m->kv_type](k0 + at, v0 + at, k + (size_t)r * m->qkv_stride,
-					   v + (size_t)r * m->qkv_stride, (int)(pos % KV_BLOCK), dim, dim);
+		m->k->kv_store[m->kv_type](k0 + block * kp->bytes, v0 + block * vp->bytes,
+					   k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
+					   (int)(pos % KV_BLOCK), (int)kp->dim, (int)vp->dim);
 	}
 }

@@ -8,10 +8,8 @@
 void attention_plan(struct model *m);
 /* A node's head sets. false: no memory. */
 bool attention_sets(struct model *m, struct node *n, const struct plan_node *p);
-/* A node's KV memory. */
-struct kv_mem attention_kv(const struct model *m, const struct node *n);
-/* K, or V, of a layer and of one of the node's KV heads in block 0. */
-uint8_t *attention_part(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v);
+/* A part of the node's memory in block 0. */
+uint8_t *attention_base(const struct model *m, const struct node *n, const struct kv_part *p);
 /* Stores rotated k and v of one of the node's KV heads for all rows of the batch. */
 void attention_store(const struct model *m, const struct node *n, uint32_t layer, uint32_t head_kv, const float *k,
 		     const float *v);

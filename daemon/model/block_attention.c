@@ -32,16 +32,16 @@ struct item {
 static struct attn_kv item_kv(const struct model *m, const struct item *it, uint32_t layer)
 {
 	const struct pair *pr = &it->pair;
-	int dim = (int)m->hp.head_dim;
-	size_t bytes = kv_part_bytes(m->kv_type, dim);
+	const struct kv_part *k = memory_part(pr->node, layer, pr->set->head_kv, false);
+	const struct kv_part *v = memory_part(pr->node, layer, pr->set->head_kv, true);
 
-	return (struct attn_kv){ .k = attention_part(m, pr->node, layer, pr->set->head_kv, false),
-				 .v = attention_part(m, pr->node, layer, pr->set->head_kv, true),
-				 .k_stride = bytes,
-				 .v_stride = bytes,
+	return (struct attn_kv){ .k = attention_base(m, pr->node, k),
+				 .v = attention_base(m, pr->node, v),
+				 .k_stride = k->bytes,
+				 .v_stride = v->bytes,
 				 .blocks = m->batch->seq[pr->group->seq].block,
-				 .dim_k = dim,
-				 .dim_v = dim };
+				 .dim_k = (int)k->dim,
+				 .dim_v = (int)v->dim };
 }
 
 /* The end of an item's positions: of its chunk, or of what its last row sees. */

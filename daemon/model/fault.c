@@ -1,7 +1,5 @@
 #include "daemon/model/fault.h"
 
-#include "daemon/model/attention.h"
-
 #include <math.h>
 
 static bool is_finite_f16(uint16_t h)
@@ -9,19 +7,20 @@ static bool is_finite_f16(uint16_t h)
 	return (h & 0x7c00) != 0x7c00;
 }
 
-/* K or V of a head at a slot; of a q8_0 KV the scales are looked at (kernels.h says how both lie). */
-static bool is_part_finite(const struct model *m, const uint16_t *p, uint32_t slot, bool is_v)
+/* A part's piece at a slot; of a q8_0 KV the scales are looked at (kernels.h says how both lie). */
+static bool is_piece_finite(enum kv_type type, const struct kv_part *part, const uint16_t *p, uint32_t slot)
 {
-	uint32_t dim = m->hp.head_dim;
+	uint32_t dim = part->dim;
 
-	if (m->kv_type == KV_Q8_0) {
+	if (type == KV_Q8_0) {
 		for (uint32_t b = 0; b * 32 < dim; b++)
 			if (!is_finite_f16(p[b * (kv_part_bytes(KV_Q8_0, 32) / 2) + slot]))
 				return false;
 		return true;
 	}
 	for (uint32_t d = 0; d < dim; d++)
-		if (!is_finite_f16(is_v ? p[slot * dim + d] : p[(slot / 16 * dim + d) * 16 + slot % 16]))
+		if (!is_finite_f16(part->kind == KV_VALUES ? p[slot * dim + d]
+							   : p[(slot / 16 * dim + d) * 16 + slot % 16]))
 			return false;
 	return true;
 }
@@ -29,16 +28,13 @@ static bool is_part_finite(const struct model *m, const uint16_t *p, uint32_t sl
 static bool is_layer_finite(const struct model *m, uint32_t layer, uint32_t block, uint32_t slot)
 {
 	for (uint32_t i = 0; i < m->plan->n_node; i++) {
-		struct kv_mem kv = attention_kv(m, &m->node[i]);
-		uint32_t n_part = 2 * m->node[i].n_head_kv;
+		struct kv_mem mem = memory_of(&m->node[i]);
 
-		for (uint32_t k = 0; k < n_part; k++) {
-			size_t part = (size_t)layer * n_part + k;
-
-			if (!is_part_finite(m, (const void *)(kv.base + (part * m->n_kv_block + block) * kv.part_bytes),
-					    slot, k % 2))
+		for (const struct kv_part *p = mem.part; p < mem.part + mem.n_part; p++)
+			if (p->layer == layer &&
+			    !is_piece_finite(m->kv_type, p, (const void *)kv_piece(&mem, p, m->n_kv_block, block),
+					     slot))
 				return false;
-		}
 	}
 	return true;
 }

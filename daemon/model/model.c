@@ -48,9 +48,11 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 }
 
 /* Which columns of m->qkv and m->att are whose. */
-static void nodes_lay_out(struct model *m)
+static int nodes_lay_out(struct model *m, struct error *e)
 {
-	for (uint32_t i = 0; i < m->plan->n_node; i++) {
+	int r = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++) {
 		const struct plan_node *p = &m->plan->node[i];
 		struct node *n = &m->node[i];
 
@@ -59,7 +61,9 @@ static void nodes_lay_out(struct model *m)
 		n->qkv0 = m->qkv_stride;
 		n->att0 = p->head.begin * m->hp.head_dim;
 		m->qkv_stride += (n->n_head + 2 * n->n_head_kv) * m->hp.head_dim;
+		r = memory_init(&n->memory, m->hp.n_layer, e);
 	}
+	return r;
 }
 
 /* Every tensor of the file has its place in the architecture's layers, or in none. */
@@ -91,6 +95,9 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	if (r < 0)
 		return r;
 	m->plan = &w->plan;
+	r = nodes_lay_out(m, e);
+	if (r < 0)
+		return r;
 	r = open_tensors(m, w, e);
 	if (r < 0)
 		return r;
@@ -100,7 +107,6 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	m->reduce.k = m->k;
 	m->reduce.stride = m->x_stride;
 	m->n_sum = max_u32(m->plan->head.n_partial, m->plan->ff.n_partial);
-	nodes_lay_out(m);
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
 	if (!scratch_new(m))
 		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step",
@@ -131,6 +137,8 @@ struct model *model_close(struct model *m)
 	if (!m)
 		return NULL;
 	scratch_free(m);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		memory_deinit(&m->node[i].memory);
 	free(m->layer);
 	rope_deinit(&m->rope);
 	free(m);
@@ -159,14 +167,12 @@ uint32_t model_n_node(const struct model *m)
 
 size_t model_kv_block_bytes(const struct model *m, uint32_t node)
 {
-	struct kv_mem kv = attention_kv(m, &m->node[node]);
-
-	return kv.n_part * kv.part_bytes;
+	return m->node[node].memory.block_bytes;
 }
 
 struct kv_mem model_kv_mem(const struct model *m, uint32_t node)
 {
-	return attention_kv(m, &m->node[node]);
+	return memory_of(&m->node[node]);
 }
 
 size_t model_kv_bytes(const struct model *m)
@@ -185,7 +191,7 @@ void model_set_kv(struct model *m, void *mem, size_t n_block)
 	assert((uintptr_t)mem % 64 == 0);
 	m->n_kv_block = n_block;
 	for (uint32_t i = 0; i < m->plan->n_node; i++) {
-		m->node[i].kv = at;
+		m->node[i].memory.base = at;
 		at += n_block * model_kv_block_bytes(m, i);
 	}
 }
@@ -201,7 +207,7 @@ int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct
 		r = pool_map(&pool[i], n_block * model_kv_block_bytes(m, i), l->node[i].os_node, name, e);
 		if (r < 0)
 			return r;
-		m->node[i].kv = pool[i].base;
+		m->node[i].memory.base = pool[i].base;
 	}
 	return 0;
 }
@@ -219,7 +225,7 @@ static void forward(void *arg, int worker)
 
 void model_forward(struct model *m, struct team *t, struct batch *b)
 {
-	assert(m->node[0].kv && (uint32_t)team_n_node(t) == m->plan->n_node && b->n_row <= m->n_row_max &&
+	assert(m->node[0].memory.base && (uint32_t)team_n_node(t) == m->plan->n_node && b->n_row <= m->n_row_max &&
 	       b->n_logit <= m->n_logit_max);
 	assert(b->logit_stride == pad(m->hp.n_vocab) && (uint32_t)team_size(t) <= m->n_thread);
 	if (b->n_row == 0)

@@ -7,6 +7,7 @@
 #ifndef GYRE_DAEMON_MODEL_STATE_H
 #define GYRE_DAEMON_MODEL_STATE_H
 
+#include "daemon/model/memory.h"
 #include "daemon/model/model.h"
 #include "daemon/model/reduce.h"
 #include "daemon/model/rope.h"
@@ -65,7 +66,7 @@ struct node {
 	uint32_t n_set;
 	uint8_t *tile_mem
 		[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by its workers together; node 0's: by all workers */
-	uint8_t *kv;            /* [n_layer][n_head_kv][K, V][n_kv_block] */
+	struct memory memory;   /* what a sequence keeps here */
 
 	/* This step. */
 	uint32_t n_pair; /* pairs: (group, set) */

@@ -18,7 +18,9 @@
 #define BLOCK_BYTES 192
 
 static uint8_t mem[N_BLOCK * BLOCK_BYTES];
-static const struct kv_mem node = { mem, 1, BLOCK_BYTES };
+/* Parts of unequal size, as of a head whose values are wider than its keys. */
+static const struct kv_part part[] = { { 0, KV_KEYS, 8, 0, 64, 0 }, { 0, KV_VALUES, 8, 0, 128, 64 } };
+static const struct kv_mem node = { mem, part, 2 };
 
 static void each_block_is_given_once(void **state)
 {
@@ -86,6 +88,39 @@ static void random_use_stays_consistent(void **state)
 	kv_deinit(&kv);
 }
 
+/* Every byte of the pool is one block's and one part's. */
+static void pieces_fill_the_pool(void **state)
+{
+	static uint8_t n_owner[N_BLOCK * BLOCK_BYTES];
+
+	(void)state;
+	for (size_t p = 0; p < node.n_part; p++)
+		for (uint32_t b = 0; b < N_BLOCK; b++)
+			for (size_t i = 0; i < part[p].bytes; i++)
+				n_owner[kv_piece(&node, &part[p], N_BLOCK, b) + i - mem]++;
+	for (size_t i = 0; i < sizeof(n_owner); i++)
+		assert_int_equal(n_owner[i], 1);
+}
+
+static void a_freed_block_is_poisoned_and_no_other(void **state)
+{
+	struct kv kv;
+	uint32_t b;
+
+	(void)state;
+	if (!GYRE_CHECK)
+		skip();
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_alloc(&kv, &b), 0);
+	memset(mem, 0, sizeof(mem));
+	kv_put(&kv, b);
+	for (size_t p = 0; p < node.n_part; p++)
+		for (uint32_t i = 0; i < N_BLOCK; i++)
+			for (size_t k = 0; k < part[p].bytes; k++)
+				assert_int_equal(kv_piece(&node, &part[p], N_BLOCK, i)[k], i == b ? 0xff : 0);
+	kv_deinit(&kv);
+}
+
 static void check_sees_damage(void **state)
 {
 	struct kv kv;
@@ -118,6 +153,8 @@ int main(void)
 		cmocka_unit_test(each_block_is_given_once),
 		cmocka_unit_test(a_block_is_free_when_its_last_holder_is_gone),
 		cmocka_unit_test(random_use_stays_consistent),
+		cmocka_unit_test(pieces_fill_the_pool),
+		cmocka_unit_test(a_freed_block_is_poisoned_and_no_other),
 		cmocka_unit_test(check_sees_damage),
 		cmocka_unit_test(a_pool_of_nothing_is_refused),
 	};

@@ -19,7 +19,8 @@ static struct kv kv;
 static struct sched s;
 static struct user user;
 static _Alignas(64) uint8_t mem[4 * 64];
-static const struct kv_mem node = { mem, 1, 64 };
+static const struct kv_part part = { .bytes = 64 };
+static const struct kv_mem node = { mem, &part, 1 };
 
 static int setup(void **state)
 {

@@ -1,0 +1,78 @@
+#include "daemon/model/memory.h"
+
+#include "daemon/model/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int memory_init(struct memory *l, uint32_t n_layer, struct error *e)
+{
+	*l = (struct memory){ .layer = calloc(n_layer, sizeof(*l->layer)) };
+	return l->layer ? 0 : error_set(e, -ENOMEM, "no memory for %u layers; free some memory", n_layer);
+}
+
+void memory_deinit(struct memory *l)
+{
+	free(l->part);
+	free(l->layer);
+}
+
+static int make_room(struct memory *l, size_t n, struct error *e)
+{
+	struct kv_part *more;
+
+	if (l->n_part + n <= l->n_room)
+		return 0;
+	more = realloc(l->part, 2 * (l->n_part + n) * sizeof(*more));
+	if (!more)
+		return error_set(e, -ENOMEM, "no memory for a list of keys and values; free some memory");
+	l->part = more;
+	l->n_room = 2 * (l->n_part + n);
+	return 0;
+}
+
+static void add(struct memory *l, struct kv_part part)
+{
+	part.before = l->block_bytes;
+	l->block_bytes += part.bytes;
+	l->part[l->n_part++] = part;
+}
+
+static int add_heads(struct memory *l, uint32_t n_head, struct kv_part part, struct error *e)
+{
+	int r = make_room(l, 2 * (size_t)n_head, e);
+
+	if (r < 0)
+		return r;
+	l->layer[part.layer] = l->n_part;
+	for (uint32_t h = 0; h < n_head; h++) {
+		part.kind = KV_KEYS;
+		add(l, part);
+		part.kind = KV_VALUES;
+		add(l, part);
+	}
+	return 0;
+}
+
+int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct error *e)
+{
+	struct kv_part part = { .layer = layer,
+				.dim = m->hp.head_dim,
+				.window = window,
+				.bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
+	int r = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
+		r = add_heads(&m->node[i].memory, m->node[i].n_head_kv, part, e);
+	return r;
+}
+
+const struct kv_part *memory_part(const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
+{
+	return &n->memory.part[n->memory.layer[layer] + 2 * (size_t)head_kv + is_v];
+}
+
+struct kv_mem memory_of(const struct node *n)
+{
+	return (struct kv_mem){ .base = n->memory.base, .part = n->memory.part, .n_part = n->memory.n_part };
+}
