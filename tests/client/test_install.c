@@ -71,7 +71,8 @@ static void consumers_build(void **state)
 				"client/examples/epoll.c ",
 				"printf '#include <gyre.h>\\nint main() { gyre *g = nullptr; return gyre_connect(&g, "
 				"\"/none\", "
-				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && ${CXX:-c++} -std=c++17 -Wall -Wextra -Werror -o "
+				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && ${CXX:-c++} -std=c++17 -Wall -Wextra -Werror "
+				"-o "
 				"$R/cxx-$KIND "
 				"$R/c.cc "
 			};

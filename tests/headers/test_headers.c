@@ -33,8 +33,9 @@ static void test_cxx17(void **state)
 	(void)state;
 	if (system("command -v ${CXX:-c++} >/dev/null") != 0)
 		skip();
-	compiles("echo '#include \"client/gyre.h\"' | ${CXX:-c++} -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ "
-		 "-fsyntax-only -");
+	compiles(
+		"echo '#include \"client/gyre.h\"' | ${CXX:-c++} -std=c++17 -pedantic -Wall -Wextra -Werror -I. -x c++ "
+		"-fsyntax-only -");
 }
 
 static void test_every_shm_header_alone(void **state)
