@@ -4,8 +4,9 @@
 #define GYRE_KERNELS_KV_Q8_H
 
 #include "kernels/constant_n.h"
-#include "kernels/f16.h"
 #include "kernels/kernels.h"
+
+#include <string.h>
 
 #define KV_Q8_LEN             32             /* dimensions of a block */
 #define KV_Q8_QUANTS          (2 * KV_BLOCK) /* where the quants begin, behind f16 d[KV_BLOCK] */
@@ -19,39 +20,46 @@ static inline int kv_q8_len(int dim, int d)
 }
 
 /* Dimension d (0..KV_Q8_LEN-1) of a slot among the quants of K, and of V: 4 dimensions, and 4 positions, in adjacent bytes. */
-static inline size_t kv_q8_k_at(int slot, int d)
+static inline size_t kv_q8_k_at(size_t slot, size_t d)
 {
-	return (size_t)((d / 4 * KV_BLOCK + slot) * 4 + d % 4);
+	return (d / 4 * KV_BLOCK + slot) * 4 + d % 4;
 }
 
-static inline size_t kv_q8_v_at(int slot, int d)
+static inline size_t kv_q8_v_at(size_t slot, size_t d)
 {
-	return (size_t)((slot / 4 * KV_Q8_LEN + d) * 4 + slot % 4);
+	return (slot / 4 * KV_Q8_LEN + d) * 4 + slot % 4;
 }
 
-/* Quantizes x[len], len 16 or 32, by the rule of kernels.h to q + 128; returns d. */
-typedef float kv_q8_quantize_fn(uint8_t q[KV_Q8_LEN], const float *x, int len);
+/* Quantizes x[len], len 16 or 32, by the rule of kernels.h to q + 128; returns d as f16. */
+typedef uint16_t kv_q8_quantize_fn(uint8_t q[KV_Q8_LEN], const float *x, int len);
 
-/* kv_store of every ISA: only how a block is quantized is its own. */
-INLINE void kv_q8_store(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v,
+INLINE void kv_q8_store_k(uint8_t *block, const float *k, size_t slot, int len, kv_q8_quantize_fn *quantize)
+{
+	uint8_t q[KV_Q8_LEN];
+
+	((uint16_t *)block)[slot] = quantize(q, k, len);
+	for (size_t i = 0; i < (size_t)len; i += 4)
+		memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
+}
+
+INLINE void kv_q8_store_v(uint8_t *block, const float *v, size_t slot, int len, kv_q8_quantize_fn *quantize)
+{
+	uint8_t q[KV_Q8_LEN];
+
+	((uint16_t *)block)[slot] = quantize(q, v, len);
+	for (size_t i = 0; i < (size_t)len; i++)
+		block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
+}
+
+/* kv_store of every ISA: only how a block is quantized is its own. K and V go side by side, for each waits for its own largest. */
+INLINE void kv_q8_store(uint8_t *kb, uint8_t *vb, const float *k, const float *v, int slot, int dim_k, int dim_v,
 			kv_q8_quantize_fn *quantize)
 {
-	uint8_t *block = kb, q[KV_Q8_LEN];
-
-	for (int d = 0; d < dim_k; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_k, d);
-
-		((uint16_t *)block)[slot] = f32_to_f16(quantize(q, k + d, len));
-		for (int i = 0; i < len; i += 4)
-			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
-	}
-	block = vb;
-	for (int d = 0; d < dim_v; d += KV_Q8_LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_v, d);
-
-		((uint16_t *)block)[slot] = f32_to_f16(quantize(q, v + d, len));
-		for (int i = 0; i < len; i++)
-			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
+	for (int d = 0; d < dim_k || d < dim_v; d += KV_Q8_LEN, kb += KV_Q8_BYTES, vb += KV_Q8_BYTES) {
+		if (d < dim_k)
+			kv_q8_store_k(kb, k + d, (size_t)slot, kv_q8_len(dim_k, d), quantize);
+		if (d < dim_v)
+			kv_q8_store_v(vb, v + d, (size_t)slot, kv_q8_len(dim_v, d), quantize);
 	}
 }
 

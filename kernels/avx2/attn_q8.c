@@ -23,7 +23,7 @@ static void load_some(float *y, const float *x, int len, float scale)
 					       : _mm256_setzero_ps());
 }
 
-static float quantize(uint8_t *q, const float *x, int len)
+INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
 {
 	_Alignas(32) float y[LEN];
 	__m256i v;
@@ -32,7 +32,7 @@ static float quantize(uint8_t *q, const float *x, int len)
 	float d = quantize_block(&v, y, KV_Q_MAX);
 
 	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
-	return d;
+	return _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
 }
 
 void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)

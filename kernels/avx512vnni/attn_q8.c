@@ -24,13 +24,13 @@ static inline float quantize_some(__m256i *q, const float *x, int len, __m512 sc
 	return quantize32(q, _mm512_mul_ps(_mm512_loadu_ps(x), scale), _mm512_mul_ps(b, scale), KV_Q_MAX);
 }
 
-static float quantize(uint8_t *q, const float *x, int len)
+INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
 {
 	__m256i v;
 	float d = quantize_some(&v, x, len, _mm512_set1_ps(1.0f));
 
 	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
-	return d;
+	return _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
 }
 
 void avx512vnni_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)

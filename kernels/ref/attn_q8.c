@@ -2,6 +2,7 @@
  * within a chunk of positions. */
 #include "kernels/ref/ref.h"
 
+#include "kernels/f16.h"
 #include "kernels/kv_q8.h"
 
 #include <math.h>
@@ -11,14 +12,14 @@ static float scale_at(const uint8_t *block, int slot)
 	return load_f16(block + 2 * slot);
 }
 
-static float quantize(uint8_t *q, const float *x, int len)
+static uint16_t quantize(uint8_t *q, const float *x, int len)
 {
 	int8_t quant[KV_Q8_LEN];
 	float d = ref_quantize(quant, x, len, KV_Q_MAX);
 
 	for (int i = 0; i < len; i++)
 		q[i] = (uint8_t)(quant[i] + 128);
-	return d;
+	return f32_to_f16(d);
 }
 
 void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
@@ -50,7 +51,7 @@ static float score(const struct query *x, const struct attn_kv *kv, int32_t p)
 		int32_t sum = 0;
 
 		for (int i = 0; i < kv_q8_len(kv->dim_k, d); i++)
-			sum += x->q[d + i] * (k[KV_Q8_QUANTS + kv_q8_k_at(slot, i)] - 128);
+			sum += x->q[d + i] * (k[KV_Q8_QUANTS + kv_q8_k_at((size_t)slot, (size_t)i)] - 128);
 		s = fmaf(scale_at(k, slot) * x->d[d / KV_Q8_LEN], (float)sum, s);
 	}
 	return s;
@@ -91,7 +92,7 @@ static void values(float *o, const float *e, const struct attn_kv *kv, int d, in
 		const uint8_t *v = value_at(kv, p0 + p, d) + KV_Q8_QUANTS;
 
 		for (int i = 0; i < len; i++)
-			sum[i] += (int32_t)w[p] * (v[kv_q8_v_at(p % KV_BLOCK, i)] - 128);
+			sum[i] += (int32_t)w[p] * (v[kv_q8_v_at((size_t)p % KV_BLOCK, (size_t)i)] - 128);
 	}
 	for (int i = 0; i < len; i++)
 		o[d + i] = scale * (float)sum[i];
