@@ -169,7 +169,7 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, 
 	store_sums(o + d, (size_t)kv->dim_v, acc, n);
 }
 
-INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
@@ -188,7 +188,7 @@ INLINE void group(const int n, int begin, const struct attn_partial *to, const s
 
 void neon_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch)
 }
 
 void neon_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int dim_v,

@@ -11,9 +11,4 @@
 /* Scores of query i -> weights in place, 0 for what it does not see, up to the end of the last block; max and sum. */
 void neon_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, float *m, float *l);
 
-/* Calls body(n as a constant, i, ...) for each group; i is its first query. */
-#define FOR_EACH_GROUP(n_q, body, ...)         \
-	for (int i = 0; i < (n_q); i += GROUP) \
-	WITH_CONSTANT_4((n_q)-i, body, i, __VA_ARGS__)
-
 #endif

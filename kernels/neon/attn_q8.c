@@ -9,8 +9,8 @@
 #include "kernels/neon/quantize.h"
 
 #define LEN KV_Q8_LEN
-#define HALF \
-	2 /* vectors of the eight dimensions that p.v does at a time: with both bytes of four queries sixteen sums */
+/* Vectors of the eight dimensions that p.v does at a time: with both bytes of four queries sixteen sums. */
+#define HALF 2
 
 /* Four dimensions of each query in turn. */
 struct queries {
@@ -28,36 +28,19 @@ static float quantize_part(int8_t *q, const float *y, int len)
 	return amax / KV_Q_MAX;
 }
 
-/* q[32] of a block of len dimensions, as it is stored; and its scale. */
-static void store_part(uint8_t *q, uint8_t *block, const float *x, int len, int slot)
+static float quantize(uint8_t *q, const float *x, int len)
 {
 	int8_t v[LEN];
-	float16x4_t d = vcvt_f16_f32(vdupq_n_f32(quantize_part(v, x, len)));
+	float d = quantize_part(v, x, len);
 
-	vst1_lane_u16((uint16_t *)block + slot, vreinterpret_u16_f16(d), 0);
 	for (int i = 0; i < LEN; i += 16)
 		vst1q_u8(q + i, veorq_u8(vreinterpretq_u8_s8(vld1q_s8(v + i)), vdupq_n_u8(0x80)));
+	return d;
 }
 
 void neon_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	uint8_t *block = kb, q[LEN];
-
-	for (int d = 0; d < dim_k; d += LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_k, d);
-
-		store_part(q, block, k + d, len, slot);
-		for (int i = 0; i < len; i += 4)
-			memcpy(block + KV_Q8_QUANTS + kv_q8_k_at(slot, i), q + i, 4);
-	}
-	block = vb;
-	for (int d = 0; d < dim_v; d += LEN, block += KV_Q8_BYTES) {
-		int len = kv_q8_len(dim_v, d);
-
-		store_part(q, block, v + d, len, slot);
-		for (int i = 0; i < len; i++)
-			block[KV_Q8_QUANTS + kv_q8_v_at(slot, i)] = q[i];
-	}
+	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int dim_k)
@@ -256,7 +239,7 @@ INLINE void values8(float *o, int dim_v, const struct weights *w, const struct k
 		}
 }
 
-INLINE void group(const int n, int begin, const struct attn_partial *to, const struct attn_tile *tile,
+INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
@@ -279,5 +262,5 @@ INLINE void group(const int n, int begin, const struct attn_partial *to, const s
 
 void neon_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile->n, group, to, tile, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch)
 }
