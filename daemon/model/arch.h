@@ -14,6 +14,9 @@ struct arch {
 	/* What every layer has, and where a layer of layer_bytes keeps it. */
 	const struct layer_tensor *tensor;
 	size_t n_tensor, layer_bytes;
+	/* attention.sliding_window is obeyed, in all layers. Else the file does not say of which layers it is, and the context ends
+	 * where it would begin to matter. */
+	bool has_window;
 	/* Reads what is this architecture's own, finds its tensors and checks their shapes; m->layer is zeroed memory. */
 	int (*open)(struct tensors *t, struct error *e);
 	/* SPMD: the pass over m->batch. */

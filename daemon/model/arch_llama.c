@@ -82,6 +82,7 @@ const struct arch arch_llama = {
 	.tensor = tensor,
 	.n_tensor = N_TENSOR,
 	.layer_bytes = sizeof(struct layer),
+	.has_window = true,
 	.open = llama_open,
 	.forward = llama_forward,
 };

@@ -50,7 +50,7 @@ static int qwen2_open(struct tensors *t, struct error *e)
 		r = tensors_open_layers(t, e);
 	for (uint32_t i = 0; i < t->m->hp.n_layer && r == 0; i++) {
 		layer[i].heads.rope = &t->m->rope;
-		r = memory_add_heads(t->m, i, t->m->hp.n_window, e);
+		r = memory_add_heads(t->m, i, 0, e);
 	}
 	return r == 0 ? rope_open(t, ROPE_HALVES, e) : r;
 }

@@ -61,7 +61,8 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	const struct pair *pr = &it->pair;
 	size_t dim = m->hp.head_dim, c = it->chunk;
 	struct attn_kv kv = item_kv(m, it, layer);
-	int32_t first[ATTN_TILE] = { 0 }, end[ATTN_TILE];
+	int32_t first[ATTN_TILE], end[ATTN_TILE];
+	int32_t window = (int32_t)memory_part(pr->node, layer, pr->set->head_kv, false)->window;
 	const float *q[ATTN_TILE];
 	struct attn_tile tile = { q, first, end, .scale = 1.0f / sqrtf((float)dim) };
 	struct attn_partial to = { it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
@@ -82,6 +83,7 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 		for (uint32_t h = 0; h < pr->set->n_head; h++, tile.n++) {
 			q[tile.n] = m->qkv + (size_t)row * m->qkv_stride + pr->node->qkv0 + (pr->set->head0 + h) * dim;
 			end[tile.n] = b->pos[row] + 1;
+			first[tile.n] = window ? end[tile.n] - window : 0;
 		}
 	}
 	m->k->attn_chunk[m->kv_type](&to, &tile, &kv, (int32_t)(c * ATTN_CHUNK), s->own->attn);

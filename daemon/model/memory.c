@@ -58,7 +58,7 @@ int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct er
 {
 	struct kv_part part = { .layer = layer,
 				.dim = m->hp.head_dim,
-				.window = window,
+				.window = window < m->n_ctx ? window : 0,
 				.bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
 	int r = 0;
 

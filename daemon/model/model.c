@@ -22,6 +22,8 @@ static uint32_t pad(uint32_t n)
 
 static int options_read(struct model *m, const struct model_options *o, struct error *e)
 {
+	uint32_t n_window = m->arch->has_window ? 0 : m->hp.n_window;
+
 	if (o->n_row_max < 1 || o->n_row_max > ROW_MAX || o->n_logit_max < 1 || o->n_logit_max > LOGIT_MAX)
 		return error_set(e, -EINVAL, "%u rows and %u logit rows a step: 1..%u are possible", o->n_row_max,
 				 o->n_logit_max, ROW_MAX);
@@ -32,18 +34,16 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	if (o->n_ctx > m->hp.n_ctx_train)
 		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u; lower --ctx", o->n_ctx,
 				 m->hp.n_ctx_train);
-	if (m->hp.n_window && o->n_ctx > m->hp.n_window)
+	if (n_window && o->n_ctx > n_window)
 		return error_set(e, -ENOTSUP,
-				 "a context of %u: past %u positions this model attends to a sliding window, which is "
-				 "not supported yet; lower --ctx to %u",
-				 o->n_ctx, m->hp.n_window, m->hp.n_window);
+				 "a context of %u: past %u positions some layers of this model attend to a sliding "
+				 "window, and the file does not say which; lower --ctx to %u",
+				 o->n_ctx, n_window, n_window);
 	m->n_row_max = max_u32(o->n_row_max, o->n_logit_max);
 	m->n_logit_max = o->n_logit_max;
 	m->n_thread = o->n_thread;
 	m->kv_type = o->kv_type;
-	m->n_ctx = o->n_ctx                                               ? o->n_ctx
-		   : m->hp.n_window && m->hp.n_window < m->hp.n_ctx_train ? m->hp.n_window
-									  : m->hp.n_ctx_train;
+	m->n_ctx = o->n_ctx ? o->n_ctx : n_window && n_window < m->hp.n_ctx_train ? n_window : m->hp.n_ctx_train;
 	return 0;
 }
 

@@ -19,7 +19,7 @@ struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
 	uint32_t n_rot;    /* dimensions of a head that rotate */
-	uint32_t n_window; /* positions a query sees, where no more than these can be had; 0: all */
+	uint32_t n_window; /* positions that a query sees, in the layers that have a window; 0: all */
 	float rms_eps;
 };
 
@@ -27,7 +27,8 @@ struct model_options {
 	uint32_t n_row_max;   /* rows in one step */
 	uint32_t n_logit_max; /* logit rows in one step */
 	uint32_t n_thread;    /* largest team that will run it */
-	uint32_t n_ctx;       /* positions of a sequence at most; 0: n_ctx_train, or n_window if that is less */
+	uint32_t
+		n_ctx; /* positions of a sequence at most; 0: n_ctx_train, or where a window that is not obeyed begins to matter */
 	enum kv_type kv_type; /* how K and V are stored */
 };
 

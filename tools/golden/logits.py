@@ -45,6 +45,8 @@ MODELS = {
                             "rms_norm_eps": 1e-6}, {"rope_type": "default", "rope_theta": 1e6}),
     "qwen3_plain": ("f16", {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "rms_norm_eps": 1e-6,
                             "tie_word_embeddings": True}, {"rope_type": "default", "rope_theta": 1e6}),
+    "llama_window": ("f16", {"sliding_window": 13, "num_key_value_heads": 2},
+                     {"rope_type": "default", "rope_theta": 10000.0}),
 }
 
 
@@ -87,6 +89,8 @@ def write_metadata(w, config, rope):
     w.add_rope_dimension_count(config.head_dim)
     w.add_rope_freq_base(rope["rope_theta"])
     w.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if getattr(config, "sliding_window", None):
+        w.add_sliding_window(config.sliding_window)
     if rope["rope_type"] in ("linear", "yarn"):
         w.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         w.add_rope_scaling_factor(rope["factor"])
@@ -132,7 +136,7 @@ def main():
     for i, (name, (kind, differs, rope)) in enumerate(MODELS.items()):
         torch.manual_seed(1000 + i)
         arch = name.split("_")[0]
-        classes = ARCHS[arch][0]
+        classes = "Mistral" if "sliding_window" in differs else ARCHS[arch][0]
         config = getattr(transformers, classes + "Config")(**{**BASE, **differs}, rope_parameters=dict(rope))
         model = getattr(transformers, classes + "ForCausalLM")(config).float().eval()
         with torch.no_grad():

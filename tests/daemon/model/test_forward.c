@@ -32,6 +32,28 @@ static const struct tiny models[] = {
 	  .type_down = QUANT_Q6_K, .is_tied = true },
 };
 
+/* One that sees 100 positions back: past a chunk's end all of a chunk is out of sight. */
+static const struct tiny_kv window = { ".attention.sliding_window", 4, &(const uint32_t){ 100 }, 4 };
+static const struct tiny windowed = { 64,
+				      2,
+				      6,
+				      2,
+				      16,
+				      288,
+				      N_VOCAB,
+				      1024,
+				      .type_embd = QUANT_Q8_0,
+				      .type_q = QUANT_Q4_1,
+				      .type_k = QUANT_Q4_0,
+				      .type_v = QUANT_Q5_0,
+				      .type_o = QUANT_F16,
+				      .type_gate = QUANT_Q4_1,
+				      .type_up = QUANT_Q5_1,
+				      .type_down = QUANT_Q8_0,
+				      .is_tied = true,
+				      .kv = &window,
+				      .n_kv = 1 };
+
 /* The first of them as every other architecture: what a layer does is theirs, what a type or a team does is not. */
 #define ARCH_MAX 64
 static struct tiny others[ARCH_MAX];
@@ -279,6 +301,9 @@ int main(void)
 		{ "low bits, q8_0 KV on nodes", any_number_of_nodes_q8_0, NULL, NULL, (void *)&models[2] },
 		{ "output blocks of two KV heads", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[3] },
 		{ "output blocks of two KV heads, on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[3] },
+		{ "a window", any_isa_team_chunk_and_company, NULL, NULL, (void *)&windowed },
+		{ "a window, on nodes", any_number_of_nodes, NULL, NULL, (void *)&windowed },
+		{ "a window, q8_0 KV on nodes", any_number_of_nodes_q8_0, NULL, NULL, (void *)&windowed },
 		cmocka_unit_test(a_model_with_a_part_missing_is_refused_by_name),
 		cmocka_unit_test(a_model_that_gyre_would_misread_is_refused),
 	};
