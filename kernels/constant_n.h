@@ -21,12 +21,6 @@
 	CONSTANT_N_CASE(6, body, __VA_ARGS__) \
 	CONSTANT_N_CASE(7, body, __VA_ARGS__)
 
-#define CONSTANT_8_TO_11(body, ...)            \
-	CONSTANT_N_CASE(8, body, __VA_ARGS__)  \
-	CONSTANT_N_CASE(9, body, __VA_ARGS__)  \
-	CONSTANT_N_CASE(10, body, __VA_ARGS__) \
-	CONSTANT_N_CASE(11, body, __VA_ARGS__)
-
 /* n in 1..4, and what is above counts as 4; likewise the others. */
 #define WITH_CONSTANT_4(n, body, ...)              \
 	switch (n) {                               \
@@ -41,15 +35,6 @@
 		CONSTANT_4_TO_7(body, __VA_ARGS__) \
 	default:                                   \
 		body(8, __VA_ARGS__);              \
-	}
-
-#define WITH_CONSTANT_12(n, body, ...)              \
-	switch (n) {                                \
-		CONSTANT_1_TO_3(body, __VA_ARGS__)  \
-		CONSTANT_4_TO_7(body, __VA_ARGS__)  \
-		CONSTANT_8_TO_11(body, __VA_ARGS__) \
-	default:                                    \
-		body(12, __VA_ARGS__);              \
 	}
 
 #endif

@@ -90,21 +90,42 @@ INLINE void walk(const int n, block_fn *block, const struct form *f, const uint3
 		walk_panel(n, block, f, len, bytes, x_bytes, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, k);
 }
 
-_Static_assert(ACT_TILE == 12, "WITH_CONSTANT_12");
+_Static_assert(ACT_TILE == 12, "MATMUL_BY");
+
+/* The product `name` for n tokens: a function for each n, since a compiler takes more than in proportion for a long one. */
+#define MATMUL_OF(name, n, walk, block, len, bytes)                                                                \
+	static __attribute__((noinline)) void name##_##n(MATMUL_ARGS)                                              \
+	{                                                                                                          \
+		(void)n_tok;                                                                                       \
+		walk(n, block, &name##_form, len, PANEL_ROWS *(bytes), y, y_stride, w, x_tile, k, panel0, panel1); \
+	}
 
 /* Defines the product `name`, for a row of what its file exports (rows.h), of blocks of `len` columns and `bytes` bytes a row; the
  * rest initializes its form. */
 #define MATMUL(...) MATMUL_BY(walk, __VA_ARGS__)
 
 /* The same, by another walk. */
-#define MATMUL_BY(walk, name, block, len, bytes, ...)                                                            \
-	matmul_fn name; /* not static: a level above may call it for what it does no better */                   \
-	void name(MATMUL_ARGS)                                                                                   \
-	{                                                                                                        \
-		static const struct form form = { __VA_ARGS__ };                                                 \
-                                                                                                                 \
-		WITH_CONSTANT_12(n_tok, walk, block, &form, len, PANEL_ROWS *(bytes), y, y_stride, w, x_tile, k, \
-				 panel0, panel1)                                                                 \
+#define MATMUL_BY(walk, name, block, len, bytes, ...)                                                             \
+	static const struct form name##_form = { __VA_ARGS__ };                                                   \
+	MATMUL_OF(name, 1, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 2, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 3, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 4, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 5, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 6, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 7, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 8, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 9, walk, block, len, bytes)                                                               \
+	MATMUL_OF(name, 10, walk, block, len, bytes)                                                              \
+	MATMUL_OF(name, 11, walk, block, len, bytes)                                                              \
+	MATMUL_OF(name, 12, walk, block, len, bytes)                                                              \
+	matmul_fn name; /* not static: a level above may call it for what it does no better */                    \
+	void name(MATMUL_ARGS)                                                                                    \
+	{                                                                                                         \
+		static matmul_fn *const of[] = { name##_1, name##_2, name##_3, name##_4,  name##_5,  name##_6,    \
+						 name##_7, name##_8, name##_9, name##_10, name##_11, name##_12 }; \
+                                                                                                                  \
+		of[n_tok - 1](y, y_stride, w, x_tile, n_tok, k, panel0, panel1);                                  \
 	}
 
 #endif

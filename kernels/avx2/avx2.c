@@ -2,8 +2,8 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/isa.h"
 
-static const struct matmul_row *const products[] = { avx2_matmul_float, avx2_matmul_q8, avx2_matmul_k, avx2_matmul_k23,
-						     avx2_matmul_iq };
+static const struct matmul_row *const products[] = { avx2_matmul_float, avx2_matmul_q8, avx2_matmul_k,
+						     avx2_matmul_k2,    avx2_matmul_k3, avx2_matmul_iq };
 
 void kernels_avx2_override(struct kernels *k)
 {

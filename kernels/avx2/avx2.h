@@ -10,8 +10,8 @@ void avx2_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, siz
 void avx2_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
 /* matmul_float.c, matmul_q8.c, ...: each its own */
-extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmul_k[], avx2_matmul_k23[],
-	avx2_matmul_iq[];
+extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmul_k[], avx2_matmul_k2[],
+	avx2_matmul_k3[], avx2_matmul_iq[];
 
 /* vector.c */
 void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);

@@ -5,7 +5,9 @@
  * of u3 x s8 2*28*127 = 7112, so the four of a sub-block fit an int16. Products with the scales, as avx512vnni/matmul_k23.c
  * looks them up, would cost more here: of 45 x s8 only two fit.
  */
-#include "kernels/avx2/avx2.h"
+#ifndef GYRE_KERNELS_AVX2_K23_H
+#define GYRE_KERNELS_AVX2_K23_H
+
 #include "kernels/avx2/sums.h"
 #include "kernels/matmul.h"
 
@@ -31,10 +33,10 @@ INLINE __m256i load_scale(const int bits, const uint8_t *sc, int s)
 	return _mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32));
 }
 
-/* A k-group, in the low nibble: value of c = 0, 1 (times 1, 4); after a shift of four, of c = 2, 3. */
-INLINE __m256i field(const int bits, __m256i b, __m256i hm, const int h, const int c)
+/* A k-group, in the low nibble: value of c = 0, 1 (times 1, 4); after a shift of four, of c = 2, 3. Its third bit is bit c of hm. */
+INLINE __m256i field(const int bits, __m256i b, __m256i hm, const int c)
 {
-	const int up = (c % 2 ? 4 : 2) - (4 * h + c); /* from the third bit's place in hm to the one above the field */
+	const int up = (c % 2 ? 4 : 2) - c; /* from the third bit's place in hm to the one above the field */
 	__m256i v = _mm256_and_si256(c < 2 ? b : _mm256_srli_epi16(b, 4), _mm256_set1_epi8(c % 2 ? 12 : 3));
 
 	if (bits == 2)
@@ -55,18 +57,22 @@ INLINE __m256i dot_sums(const __m256i pair[8], const int16_t *sum16, int n, int 
 
 #define TOKENS_MAX 8 /* of more, in one go, gcc 12 spills the sums: Q2_K 74-95 GMAC/s instead of 91-105 */
 
-/* Adds the products of half h of a block and tokens [t0, t1) of n to isum[c % 2][t], and collects pairs of minima or (Q3_K) scales. */
-INLINE void dot_half(const int n, const int t0, const int t1, const int bits, __m256i isum[2][ACT_TILE],
-		     __m256i pair[8], const uint8_t *panel, const int8_t *q, const int h, int half)
+/* Adds the products of half h of a block and the first n_tok tokens from q on, of a tile of n, to isum[c % 2][t], and collects pairs of
+ * minima or (Q3_K) scales. */
+INLINE void dot_half(const int n, const int n_tok, const int bits, __m256i isum[2][ACT_TILE], __m256i pair[8],
+		     const uint8_t *panel, const int8_t *q, const int h, int half, bool fetch)
 {
 	const uint8_t *sc = panel + SC_AT(bits) + 8 * half, *hm = panel + HM_AT + 32 * half,
 		      *qs = panel + QS_AT(bits) + 512 * h + 32 * half;
-	const size_t share =
-		PANEL_ROWS * (bits == 3 ? 110 : 84) / 4; /* to fetch: a half's turn comes with every other m */
+	const size_t share = PANEL_ROWS * (bits == 3 ? 110 : 84) / 4; /* a half's turn comes with every other m */
 
 	for (int m = 0; m < 2; m++) {
-		if (n >= PREFETCH_TOKENS && m == half && !t0)
+		__m256i third[4];
+
+		if (fetch && m == half)
 			prefetch(panel + (size_t)(2 * h + m) * share, share);
+		for (int i = 0; i < 4 && bits == 3; i++)
+			third[i] = _mm256_srl_epi16(load_bytes(hm + (4 * m + i) * 64), _mm_cvtsi32_si128(4 * h));
 #pragma GCC unroll 4
 		for (int c = 0; c < 4; c++) {
 			const int s = 8 * h + 2 * c + m;
@@ -77,9 +83,8 @@ INLINE void dot_half(const int n, const int t0, const int t1, const int bits, __
 				m ? _mm256_blend_epi16(pair[4 * h + c], _mm256_slli_epi32(other, 16), 0xaa) : other;
 			scale = twice(scale);
 			for (int i = 0; i < 4; i++)
-				v[i] = field(bits, load_bytes(qs + (4 * m + i) * 64), load_bytes(hm + (4 * m + i) * 64),
-					     h, c);
-			for (int t = t0; t < t1; t++) {
+				v[i] = field(bits, load_bytes(qs + (4 * m + i) * 64), third[i], c);
+			for (int t = 0; t < n_tok; t++) {
 				const int8_t *x = q + 4 * (4 * s * n + t);
 				__m256i part = _mm256_maddubs_epi16(v[0], broadcast4(x));
 
@@ -92,8 +97,9 @@ INLINE void dot_half(const int n, const int t0, const int t1, const int bits, __
 	}
 }
 
-INLINE void half_block(const int n, const int t0, const int t1, const struct form *f, __m256 *acc, const uint8_t *panel,
-		       const uint8_t *x, int half)
+/* Adds half a panel's block to the sums of n_tok tokens: those of a tile of n whose four bytes of everything begin at x. */
+INLINE void half_block(const int n, const int n_tok, const struct form *f, __m256 *acc, const uint8_t *panel,
+		       const uint8_t *x, int half, bool fetch)
 {
 	const int bits = f->bits;
 	const float *d = (const float *)x;
@@ -102,11 +108,17 @@ INLINE void half_block(const int n, const int t0, const int t1, const struct for
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[2][ACT_TILE], pair[8];
 
-	for (int t = t0; t < t1; t++)
+	for (int t = 0; t < n_tok; t++)
 		isum[0][t] = isum[1][t] = _mm256_setzero_si256();
-	dot_half(n, t0, t1, bits, isum, pair, panel, q, 0, half);
-	dot_half(n, t0, t1, bits, isum, pair, panel, q, 1, half);
-	for (int t = t0; t < t1; t++) {
+	if (bits == 2 || n < 4) {
+		dot_half(n, n_tok, bits, isum, pair, panel, q, 0, half, fetch);
+		dot_half(n, n_tok, bits, isum, pair, panel, q, 1, half, fetch);
+	} else {
+#pragma GCC unroll 1 /* else no faster for being compiled twice */
+		for (int h = 0; h < 2; h++)
+			dot_half(n, n_tok, bits, isum, pair, panel, q, h, half, fetch);
+	}
+	for (int t = 0; t < n_tok; t++) {
 		__m256 da = _mm256_set1_ps(d[t]);
 		__m256i sum = _mm256_add_epi32(isum[0][t], _mm256_srai_epi32(isum[1][t], 2));
 		__m256i other = dot_sums(pair, sum16, n, t);
@@ -121,20 +133,20 @@ INLINE void half_block(const int n, const int t0, const int t1, const struct for
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
+	const bool fetch = n >= PREFETCH_TOKENS;
 	const int first = n <= TOKENS_MAX ? n : (n + 1) / 2;
 
 	for (int half = 0; half < 2; half++) {
-		half_block(n, 0, first, f, acc[half], panel, x, half);
-		if (first < n)
-			half_block(n, first, n, f, acc[half], panel, x, half);
+		if (first == n || n % 2) {
+			half_block(n, first, f, acc[half], panel, x, half, fetch);
+			if (first < n)
+				half_block(n, n - first, f, acc[half] + first, panel, x + 4 * first, half, false);
+			continue;
+		}
+#pragma GCC unroll 1 /* two groups of one size are one piece of code */
+		for (int t = 0; t < n; t += first)
+			half_block(n, first, f, acc[half] + t, panel, x + 4 * t, half, fetch && !t);
 	}
 }
 
-MATMUL(avx2_matmul_q2_k, block, 256, 84, .bits = 2)
-MATMUL(avx2_matmul_q3_k, block, 256, 110, .bits = 3)
-
-const struct matmul_row avx2_matmul_k23[] = {
-	{ QUANT_Q2_K, avx2_matmul_q2_k },
-	{ QUANT_Q3_K, avx2_matmul_q3_k },
-	{ .matmul = NULL },
-};
+#endif
