@@ -180,6 +180,7 @@ static void refused(const char *path, int code, const char *text)
 
 	memset(&e, 0, sizeof(e));
 	assert_int_equal(gguf_open(&g, path, &e), code);
+	gguf_close(g);
 	if (!strstr(e.text, text))
 		fail_msg("'%s' lacks '%s'", e.text, text);
 }
