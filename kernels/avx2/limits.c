@@ -28,19 +28,7 @@ INLINE uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream, siz
 	return x[0] ^ x[1] ^ x[2] ^ x[3];
 }
 
-static uint64_t limit_read(const void *p, size_t bytes, int n_stream, size_t ahead)
-{
-	switch (n_stream) {
-	case 1:
-		return ahead ? read_streams(p, bytes, 1, ahead) : read_streams(p, bytes, 1, 0);
-	case 2:
-		return ahead ? read_streams(p, bytes / 2, 2, ahead) : read_streams(p, bytes / 2, 2, 0);
-	case 4:
-		return ahead ? read_streams(p, bytes / 4, 4, ahead) : read_streams(p, bytes / 4, 4, 0);
-	default:
-		return ahead ? read_streams(p, bytes / 8, 8, ahead) : read_streams(p, bytes / 8, 8, 0);
-	}
-}
+#include "kernels/limit_read.h"
 
 static uint64_t limit_mul_add(uint64_t n)
 {
