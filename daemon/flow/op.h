@@ -22,28 +22,30 @@ struct op_span {
 };
 
 struct op {
-	const char *name;
-	/* Are the fields that this operation uses well formed, and the others zero? Those of all entries have been looked at. Pure, on
-	 * a private copy. 0, -EINVAL, -E2BIG. */
-	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g);
-	/* At the desk: the result of its only completion; *n_looked: requests that were looked at for it, else left alone. NULL: a
-	 * request is made of the entry, and has all that follows. */
-	int (*answer)(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked);
+	/* What each step asks lies in one line: the pass before has pushed it out of the caches. */
 
-	/* Its prompt, data[n], becomes r->token and n_prompt (prompt/prompt.h has the verbs). 0, or -errno, with words where there are any.
-	 * Any thread; no allocation. */
-	int (*read)(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split);
+	/* Positions whose predictions are of use: there the model gives logits. NULL: it runs no rows, and ends when it has been read. */
+	_Alignas(64) struct op_span (*wants_logits)(const struct request *r);
 	/* Rows that it still takes, while it has not ended. */
 	uint32_t (*rows)(const struct request *r);
-	/* Positions whose predictions are of use: there the model gives logits. NULL: it runs no rows, and ends when it has been read. */
-	struct op_span (*wants_logits)(const struct request *r);
-	/* true: each prediction is drawn from and becomes the next token, which may be guessed ahead, and stop strings count. false: it
-	 * is only compared with the token that follows. */
-	bool is_drawn;
 	/* A result of the step, in order; and the end, once r has ended. Its session is locked, and completions are granted
 	 * (stream/stream.h has the verbs). */
 	void (*take_token)(struct request *r, const struct batch_token *t, uint64_t time_ns);
 	void (*end)(struct request *r);
+	/* true: each prediction is drawn from and becomes the next token, which may be guessed ahead, and stop strings count. false: it
+	 * is only compared with the token that follows. */
+	bool is_drawn;
+
+	const char *name;
+	/* Are the fields that this operation uses well formed, and the others zero? Those of all entries have been looked at. Pure, on
+	 * a private copy. 0, -EINVAL, -E2BIG. */
+	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g);
+	/* At the watch: the result of its only completion; *n_looked: requests that were looked at for it, else left alone. NULL: a
+	 * request is made of the entry, and has all that is above. */
+	int (*answer)(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked);
+	/* Its prompt, data[n], becomes r->token and n_prompt (prompt/prompt.h has the verbs). 0, or -errno, with words where there are any.
+	 * Any thread; no allocation. */
+	int (*read)(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split);
 };
 
 /* How many of positions [begin, end) are in it. */

@@ -7,8 +7,9 @@ void grant_space(struct queue *q, uint32_t n_draft)
 {
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint32_t n_piece = r->session->served->geometry.n_piece;
+		uint32_t n_piece = r->session->n_piece;
 
+		__builtin_prefetch(r->op);                /* sched asks it next */
 		if (load_acquire(&r->session->is_gone)) { /* pairs with roster_drop */
 			r->kept.state = REQUEST_DONE;
 			continue;

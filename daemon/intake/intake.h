@@ -17,10 +17,11 @@ struct intake_options {
 };
 
 struct intake {
+	/* What each drain touches lies side by side. */
 	_Alignas(64) struct watch watch;
 	uint32_t n_draft;
-	struct roster roster;
 	struct handover handover;
+	struct roster roster;
 	struct take take;
 	struct helper helper;
 	struct request_pool pool;

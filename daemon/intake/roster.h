@@ -14,8 +14,8 @@ struct roster {
 	uint32_t n_session;  /* counter */
 	uint32_t n_user;     /* users that have sessions here */
 	uint32_t first_user; /* whose SQs are drained first in this step */
-	struct session *session[INTAKE_SESSION_MAX];
 	struct user_table users;
+	struct session *session[INTAKE_SESSION_MAX];
 };
 
 /* Under the handover's lock. */

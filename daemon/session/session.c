@@ -27,6 +27,7 @@ int session_new(struct session **sp, const struct served *served, int socket_fd,
 	if (!s)
 		return -ENOMEM;
 	s->served = served;
+	s->n_piece = served ? served->geometry.n_piece : 0;
 	s->socket_fd = -1;
 	s->doorbell_fd = -1;
 	s->n_ref = 1;

@@ -28,20 +28,21 @@ struct session {
 	struct session_kept kept;
 	struct session *next; /* in a hand-off list */
 	const struct served *served;
-	uint32_t slot; /* in intake's table */
+	uint32_t slot; /* in the roster */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	struct region region;
 	struct sq_consumer sq;
 	bool is_paused; /* intake's: it has entries that wait for CQ space */
 
-	/* Intake's, once it is in its table. */
+	/* Intake's, once it is in the roster. */
 	struct user *user;
 	struct session *before, *after; /* of the same user, in a circle */
 	struct helper_job *job;         /* the entry at the head: a long prompt, not all of which has been copied yet */
 
 	/* Under the lock, as are the live counters of the daemon page. What each step uses lies together. */
 	struct cq_producer cq;
+	uint32_t n_piece;    /* of what it is served: completions that a token's bytes take at most */
 	uint32_t n_promised; /* CQ entries kept for requests of steps under way */
 	bool is_touched;     /* reserved entries wait for session_flush */
 	uint32_t is_gone;    /* atomic, without the lock: nobody reads the CQ any more */
