@@ -29,7 +29,7 @@ struct queue {
 	pthread_cond_t cond;
 	uint32_t is_rung;    /* atomic: do not sleep, or wake up; the leader clears it */
 	uint32_t is_idle;    /* atomic: its leader may be sleeping here */
-	uint32_t is_waiting; /* atomic: its leader had nothing to do, and spins or sleeps, here or at the desk */
+	uint32_t is_waiting; /* atomic: its leader had nothing to do, and spins or sleeps, here or at the watch */
 };
 
 /* is_shared: there are other engines. */

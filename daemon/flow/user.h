@@ -2,7 +2,7 @@
  * Users: what is scarce is divided between the uids that want it, so whoever opens more sessions or sends more entries divides
  * only its own part. A slot is a uid's from its first session until the last of its sessions and requests has gone; slots are
  * small numbers, so that each stage keeps what it counts by user in an array.
- * The table is changed under its owner's lock (intake's mail_lock); what else stands in a slot says whose it is.
+ * The table is changed under the lock of intake's handover; what else stands in a slot says whose it is.
  */
 #ifndef GYRE_DAEMON_FLOW_USER_H
 #define GYRE_DAEMON_FLOW_USER_H
@@ -13,7 +13,7 @@
 #define USER_MAX         512u /* as many as sessions: each may be another uid's */
 #define USER_OUTRANK_MAX 16u  /* uids that the configuration lets outrank others */
 
-struct session; /* daemon/intake */
+struct session; /* daemon/session */
 
 struct user {
 	uint32_t uid, index; /* index: in the table */
@@ -21,8 +21,8 @@ struct user {
 	uint32_t n_ref;      /* sessions that somebody still holds; 0: the slot is free */
 	uint32_t n_extra;    /* atomic: its requests in places of the pool that sessions share */
 
-	/* The desk's. */
-	uint32_t n_session;   /* in intake's table */
+	/* The watch's. */
+	uint32_t n_session;   /* in the roster */
 	struct session *turn; /* of these, in a circle: whose SQ is looked at next */
 };
 

@@ -21,7 +21,7 @@
 enum helper_job_state { HELPER_JOB_FREE, HELPER_JOB_FILLING, HELPER_JOB_QUEUED, HELPER_JOB_READING, HELPER_JOB_DONE };
 
 struct helper_job {
-	uint32_t state; /* atomic; a thread stores READING and DONE (under the lock; release), the desk the others */
+	uint32_t state; /* atomic; a thread stores READING and DONE (under the lock; release), the watch the others */
 	struct user *user;
 	struct request *request;
 	struct gyre_sqe sqe; /* the one copy */

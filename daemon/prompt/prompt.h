@@ -1,5 +1,5 @@
 /*
- * A prompt's bytes -> a request's tokens. Short prompts are read at the desk on the spot, others by the threads of intake's helper.
+ * A prompt's bytes -> a request's tokens. Short prompts are read at the watch on the spot, others by the threads of intake's helper.
  * Both work on a private copy of the client's bytes.
  */
 #ifndef GYRE_DAEMON_PROMPT_PROMPT_H

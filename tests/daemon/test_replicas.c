@@ -184,7 +184,7 @@ static void one_session_uses_all(void **state)
 static void load_is_in_rows(void **state)
 {
 	static struct stream got[4];
-	static uint32_t id[900]; /* ids: they are read at the desk, in the order of the ring */
+	static uint32_t id[900]; /* ids: they are read at the watch, in the order of the ring */
 	struct gyre *g;
 	struct gyre_sqe *sqe;
 	uint64_t n[2];
@@ -360,8 +360,8 @@ static void a_long_step_holds_no_intake_up(void **state)
 	}
 }
 
-/* The leader at the desk goes into a long step: it calls the other one, who answers while the step lasts. */
-static void who_leaves_the_desk_calls_another(void **state)
+/* The leader that has the watch goes into a long step: it calls the other one, who answers while the step lasts. */
+static void who_leaves_the_watch_calls_another(void **state)
 {
 	static char
 		text[TINY_SERVED_CTX - 10]; /* two steps, and the one that ends it: as many answers without the other */
@@ -449,7 +449,7 @@ int main(void)
 					    cmocka_unit_test(a_hang_up_leaves_nothing_behind),
 					    cmocka_unit_test(who_never_reads_holds_nobody_up),
 					    cmocka_unit_test(a_long_step_holds_no_intake_up),
-					    cmocka_unit_test(who_leaves_the_desk_calls_another),
+					    cmocka_unit_test(who_leaves_the_watch_calls_another),
 					    cmocka_unit_test(what_runs_is_finished) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
