@@ -82,11 +82,12 @@ static int read_typed(char **text, size_t *n)
 	size_t len;
 	FILE *f;
 
+	if (e)
+		answer_catch_interrupt(); /* before anybody is told to type */
 	fputs("gyre: type the prompt; Ctrl-D on a line of its own ends it\n", stderr);
 	if (!e)
 		return read_plain(text, n);
 	f = open_memstream(text, n);
-	answer_catch_interrupt();
 	while (f && (o = editor_read(e, "", &line, &len)) == EDITOR_LINE)
 		fprintf(f, "%.*s\n", (int)len, line);
 	editor_close(e);
