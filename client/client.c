@@ -1,5 +1,6 @@
 /* Connecting, the handshake, and the socket's later uses: queries and hang-up. */
 #include "client/client.h"
+#include "shm/clock.h"
 
 #include "shm/doorbell.h"
 
@@ -236,12 +237,12 @@ bool client_has_hung_up(struct gyre *g)
 /* One message, wake-ups (one byte) aside. */
 static ssize_t receive_answer(struct gyre *g, char *text, size_t size)
 {
-	uint64_t end_ns = doorbell_now_ns() + QUERY_TIMEOUT_MS * 1000000ull;
+	uint64_t end_ns = clock_ns() + QUERY_TIMEOUT_MS * 1000000ull;
 	struct pollfd p = { .fd = g->socket_fd, .events = POLLIN };
 	ssize_t n;
 
 	do {
-		uint64_t now_ns = doorbell_now_ns();
+		uint64_t now_ns = clock_ns();
 
 		if (now_ns >= end_ns || poll(&p, 1, (int)((end_ns - now_ns) / 1000000 + 1)) == 0)
 			return -ETIMEDOUT;

@@ -2,6 +2,7 @@
 #include "client/client.h"
 
 #include "shm/atomic.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static bool has_completion(const struct gyre *g)
 static int wait_until(struct gyre *g, uint64_t start_ns, uint64_t timeout_ns)
 {
 	for (;;) {
-		uint64_t spent_ns = doorbell_now_ns() - start_ns, left_ns;
+		uint64_t spent_ns = clock_ns() - start_ns, left_ns;
 		int res = 0;
 
 		if (spent_ns >= timeout_ns)
@@ -84,7 +85,7 @@ int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_
 
 	if (res != -EAGAIN)
 		return res;
-	res = wait_until(g, doorbell_now_ns(), timeout_ns);
+	res = wait_until(g, clock_ns(), timeout_ns);
 	return res ? res : gyre_peek_cqe(g, cqe);
 }
 

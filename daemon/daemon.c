@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 #include "daemon/machine/placement.h"
 #include "daemon/util/log.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,13 +93,13 @@ static int open_parts(struct daemon *d, struct error *e)
 	int n = 0;
 
 	for (size_t i = 0; i < N_PART; i++) {
-		uint64_t begin = batch_now_ns();
+		uint64_t begin = clock_ns();
 		int r = parts[i].open(d, e);
 
 		if (r < 0)
 			return r;
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s %.1f", i ? ", " : "", parts[i].name,
-			      (double)(batch_now_ns() - begin) * 1e-6);
+			      (double)(clock_ns() - begin) * 1e-6);
 	}
 	log_info("start-up, ms: %s", text);
 	return 0;

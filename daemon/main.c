@@ -5,6 +5,7 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/streams.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -74,7 +75,7 @@ static int load(struct daemon *d, const struct config *c, const struct listener 
 static int run(const struct config *c, const struct listener *l, int signal_fd, struct error *e)
 {
 	static struct daemon d;
-	uint64_t begin = doorbell_now_ns();
+	uint64_t begin = clock_ns();
 	struct control *control = NULL;
 	int r = host_check(e);
 
@@ -90,7 +91,7 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 		} else {
 			const struct control_parts parts = daemon_parts(&d);
 
-			log_info("ready in %llu ms on %s", (unsigned long long)((doorbell_now_ns() - begin) / 1000000),
+			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
 				 c->socket);
 			r = control_run(control, &parts, e);
 		}

@@ -3,6 +3,7 @@
 
 #include "cpu.h"
 #include "shm/atomic.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,14 +14,6 @@
 
 #define NS_PER_S        1000000000ull
 #define SPINS_PER_CLOCK 32 /* a pause is up to ~140 cycles, a clock read ~25 ns */
-
-uint64_t doorbell_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 void doorbell_arm(struct abi_daemon_page *daemon)
 {
@@ -61,7 +54,7 @@ int doorbell_ring(int event_fd)
 
 bool doorbell_spin(const uint32_t *word, uint32_t seen, uint64_t spin_ns)
 {
-	uint64_t start = doorbell_now_ns();
+	uint64_t start = clock_ns();
 
 	do {
 		for (int i = 0; i < SPINS_PER_CLOCK; i++) {
@@ -69,7 +62,7 @@ bool doorbell_spin(const uint32_t *word, uint32_t seen, uint64_t spin_ns)
 				return true;
 			cpu_relax();
 		}
-	} while (doorbell_now_ns() - start < spin_ns);
+	} while (clock_ns() - start < spin_ns);
 	return false;
 }
 

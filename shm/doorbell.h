@@ -14,8 +14,6 @@
 
 enum { GYRE_PARKED_SPIN = 0, GYRE_PARKED_FUTEX = 1, GYRE_PARKED_SOCKET = 2 }; /* abi_client_page.parked */
 
-uint64_t doorbell_now_ns(void); /* CLOCK_MONOTONIC */
-
 /* Daemon, before it sleeps: raise need_wakeup. Then drain every SQ once more, and sleep only if all were empty. */
 void doorbell_arm(struct abi_daemon_page *daemon);
 /* Daemon, awake again. */

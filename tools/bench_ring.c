@@ -42,7 +42,7 @@ static double round_trip(struct gyre *g, uint64_t *step_ns)
 			break;
 		if (first == 0) {
 			first = now_s() - begin;
-			*step_ns = __atomic_load_n(&g->region.daemon->step_ns, __ATOMIC_RELAXED);
+			*step_ns = load_relaxed64(&g->region.daemon->step_ns);
 		}
 		r = cqe->res;
 		is_last = !(cqe->flags & GYRE_CQE_MORE);

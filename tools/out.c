@@ -1,6 +1,7 @@
 #include "tools/tool.h"
 
 #include "daemon/util/utf8.h"
+#include "shm/clock.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -61,10 +62,7 @@ int print_json(json_t *j)
 
 double now_s(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+	return (double)clock_ns() * 1e-9;
 }
 
 char *read_all(FILE *f, size_t *n)

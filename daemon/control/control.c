@@ -11,6 +11,7 @@
 #include "daemon/util/log_limit.h"
 #include "daemon/machine/placement.h"
 #include "shm/atomic.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ static const char accept_failed[] = "connections that could not be accepted", na
 static bool may_log(struct control *c, const char *what, uid_t uid)
 {
 	want_tick(c, HEALTH_LOOK_NS); /* to tell how many more there were */
-	return log_limit_pass(&c->log_limit, what, uid, doorbell_now_ns());
+	return log_limit_pass(&c->log_limit, what, uid, clock_ns());
 }
 
 static void on_accept_failed(struct control *c, int res)
@@ -128,7 +129,7 @@ static bool take_connection(struct control *c, int fd, uid_t uid)
 		return false;
 	}
 	n = connections_find_free(&c->connections);
-	*n = (struct connection){ .fd = fd, .uid = uid, .since_ns = doorbell_now_ns() };
+	*n = (struct connection){ .fd = fd, .uid = uid, .since_ns = clock_ns() };
 	want_message(c, (uint32_t)(n - c->connections.at));
 	want_tick(c, TICK_NS);
 	return true;
@@ -225,7 +226,7 @@ static void on_signal(struct control *c, int res)
 	}
 	log_info("signal %u: finishing what runs, at most %u s", c->signal.ssi_signo, c->parts.drain_seconds);
 	c->admit.is_draining = true;
-	c->drain_end_ns = doorbell_now_ns() + c->parts.drain_seconds * 1000000000ull;
+	c->drain_end_ns = clock_ns() + c->parts.drain_seconds * 1000000000ull;
 	intake_close(c->parts.intake);
 	c->is_done = counter_read32(&c->parts.intake->pool.n_live) == 0; /* else the next tick looks */
 	want_tick(c, TICK_NS);
@@ -251,7 +252,7 @@ static bool look_for_hellos(struct control *c, uint64_t now)
 
 static void on_tick(struct control *c)
 {
-	uint64_t now = doorbell_now_ns();
+	uint64_t now = clock_ns();
 	bool is_soon, is_later;
 
 	c->is_ticking = false;
@@ -337,7 +338,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	}
 	c->loop = loop_close(c->loop); /* nothing may come into what is freed next */
 	served_stop(p->served);
-	log_limit_end(&c->log_limit, doorbell_now_ns());
+	log_limit_end(&c->log_limit, clock_ns());
 	connections_close(&c->connections);
 	return r < 0 ? error_set(e, r, "%s: %s", "control loop", strerror(-r)) : 0;
 }

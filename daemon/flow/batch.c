@@ -1,17 +1,13 @@
 #include "daemon/flow/batch.h"
 #include "daemon/util/memory.h"
 #include "kernels/kernels.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-uint64_t batch_now_ns(void)
-{
-	return doorbell_now_ns();
-}
 
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab)
 {
@@ -77,7 +73,7 @@ void batch_layout(struct batch *b)
 		}
 	}
 	if (b->n_row)
-		b->layout_ns = batch_now_ns();
+		b->layout_ns = clock_ns();
 }
 
 void batch_sum_range(struct logit_range *r, const struct kernels *k, const float *x, uint32_t n)

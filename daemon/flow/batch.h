@@ -71,8 +71,6 @@ struct batch {
 	uint64_t forward_ns; /* how long the forward pass took */
 };
 
-uint64_t batch_now_ns(void); /* CLOCK_MONOTONIC */
-
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab);
 void batch_deinit(struct batch *b);
 

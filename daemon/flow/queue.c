@@ -28,7 +28,7 @@ void queue_put(struct queue *q, struct request *r)
 {
 	r->next = NULL;
 	r->load = request_rows(r);
-	__atomic_fetch_add(&q->load, r->load, __ATOMIC_RELAXED);
+	fetch_add64(&q->load, r->load);
 	lock_take(&q->lock);
 	*q->inbox_end = r;
 	q->inbox_end = &r->next;
@@ -48,7 +48,7 @@ void queue_ring(struct queue *q)
 
 uint64_t queue_load(const struct queue *q)
 {
-	return __atomic_load_n(&q->load, __ATOMIC_RELAXED);
+	return load_relaxed64(&q->load);
 }
 
 void queue_take(struct queue *q)
@@ -82,7 +82,7 @@ void queue_weigh(struct queue *q)
 		r->load = left;
 	}
 	if (load)
-		__atomic_fetch_add(&q->load, load, __ATOMIC_RELAXED);
+		fetch_add64(&q->load, load);
 }
 
 void queue_reap(struct queue *q)
@@ -97,7 +97,7 @@ void queue_reap(struct queue *q)
 			continue;
 		}
 		assert(!r->kept.n_block);
-		__atomic_fetch_sub(&q->load, r->load, __ATOMIC_RELAXED);
+		fetch_add64(&q->load, -(uint64_t)r->load);
 		r->next = q->done;
 		q->done = r;
 	}

@@ -1,6 +1,7 @@
 #include "daemon/flow/request.h"
 #include "daemon/util/utf8.h"
 #include "daemon/util/minmax.h"
+#include "shm/atomic.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,8 +11,7 @@
 void request_end(struct request *r, int res)
 {
 	uint32_t open = REQUEST_OPEN;
-	bool is_ours = __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_SETTLED, false, __ATOMIC_ACQ_REL,
-						   __ATOMIC_ACQUIRE);
+	bool is_ours = compare_swap(&r->outcome, &open, REQUEST_SETTLED);
 
 	r->kept.res = is_ours || open == REQUEST_SETTLED ? res : -ECANCELED;
 	r->kept.state = REQUEST_ENDED;
@@ -21,13 +21,12 @@ bool request_cancel(struct request *r)
 {
 	uint32_t open = REQUEST_OPEN;
 
-	return __atomic_compare_exchange_n(&r->outcome, &open, REQUEST_CANCELLED, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_RELAXED);
+	return compare_swap(&r->outcome, &open, REQUEST_CANCELLED);
 }
 
 bool request_is_cancelled(const struct request *r)
 {
-	return __atomic_load_n(&r->outcome, __ATOMIC_RELAXED) == REQUEST_CANCELLED;
+	return load_relaxed(&r->outcome) == REQUEST_CANCELLED;
 }
 
 void request_wipe(struct request *r, uint32_t n_ctx)

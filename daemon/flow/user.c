@@ -1,4 +1,5 @@
 #include "daemon/flow/user.h"
+#include "shm/atomic.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -51,6 +52,6 @@ uint32_t user_count_extra(const struct user_table *t)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		n += __atomic_load_n(&t->user[i].n_extra, __ATOMIC_RELAXED);
+		n += load_relaxed(&t->user[i].n_extra);
 	return n;
 }

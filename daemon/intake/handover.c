@@ -1,4 +1,5 @@
 #include "daemon/intake/handover.h"
+#include "shm/atomic.h"
 
 #include <unistd.h>
 
@@ -101,15 +102,9 @@ struct session *handover_next_detached(struct handover *h)
 	return pop(&h->detaching);
 }
 
-/* false: others still hold it. */
-static bool is_last_ref(struct session *s)
-{
-	return __atomic_sub_fetch(&s->n_ref, 1, __ATOMIC_ACQ_REL) == 0;
-}
-
 void handover_let_go(struct handover *h, struct session *s)
 {
-	if (is_last_ref(s))
+	if (is_last_release(&s->n_ref))
 		give_back(h, s);
 }
 
@@ -121,7 +116,7 @@ void handover_end(struct handover *h)
 
 void handover_put(struct handover *h, struct session *s)
 {
-	if (!is_last_ref(s))
+	if (!is_last_release(&s->n_ref))
 		return;
 	pthread_mutex_lock(&h->lock);
 	give_back(h, s);

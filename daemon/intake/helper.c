@@ -60,7 +60,7 @@ static void finish_job(struct helper *h, struct helper_job *job)
 
 	pthread_mutex_lock(&h->lock);
 	store_release(&job->state, HELPER_JOB_DONE); /* pairs with helper_finished */
-	__atomic_fetch_add(&h->n_done, 1, __ATOMIC_RELAXED);
+	fetch_add(&h->n_done, 1);
 	pthread_cond_broadcast(&h->cond); /* its user's next */
 	pthread_mutex_unlock(&h->lock);
 	(void)!write(h->wake_fd, &one, sizeof(one));
@@ -186,7 +186,7 @@ struct helper_job *helper_finished(struct helper *h)
 void helper_put(struct helper *h, struct helper_job *job)
 {
 	if (load_relaxed(&job->state) == HELPER_JOB_DONE)
-		__atomic_fetch_sub(&h->n_done, 1, __ATOMIC_RELAXED);
+		fetch_add(&h->n_done, -1u);
 	explicit_bzero(job->data, job->n);
 	explicit_bzero(job->sampling.stop, job->sampling.n_stop * sizeof(job->sampling.stop[0]));
 	store_relaxed(&job->state, HELPER_JOB_FREE);

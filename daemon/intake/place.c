@@ -16,10 +16,10 @@ void place_take(struct session *s, struct request *r, uint8_t place)
 {
 	r->place = place;
 	if (place == REQUEST_SHARED_PLACE)
-		__atomic_fetch_add(&s->user->n_extra, 1, __ATOMIC_RELAXED);
+		fetch_add(&s->user->n_extra, 1);
 	else
 		store_relaxed(&s->has_own, 1);
-	__atomic_fetch_add(&s->n_ref, 1, __ATOMIC_RELAXED);
+	fetch_add(&s->n_ref, 1);
 	lock_take(&s->lock);
 	session_link(s, r);
 	s->region.daemon->n_request++;

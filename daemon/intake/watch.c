@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "daemon/util/counter.h"
 #include "shm/atomic.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static bool spin(struct watch *w)
 				return true;
 			cpu_relax();
 		}
-		now = doorbell_now_ns();
+		now = clock_ns();
 		end = end ? end : now + w->spin_ns;
 	} while (now < end);
 	return false;
@@ -148,7 +149,7 @@ static void wait_here(struct watch *w, struct queue *q)
 /* Somebody has the watch. */
 static void wait_aside(struct watch *w, struct queue *q)
 {
-	uint64_t end = doorbell_now_ns() + w->spin_ns;
+	uint64_t end = clock_ns() + w->spin_ns;
 
 	do {
 		for (int k = 0; k < LOOKS_PER_CLOCK; k++) {
@@ -156,7 +157,7 @@ static void wait_aside(struct watch *w, struct queue *q)
 				return;
 			cpu_relax();
 		}
-	} while (doorbell_now_ns() < end);
+	} while (clock_ns() < end);
 	counter_add(&q->n_park, 1);
 	queue_wait(q, q->n_live ? PAUSED_POLL_MS : -1);
 }

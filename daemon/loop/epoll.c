@@ -3,6 +3,7 @@
  * made then. See loop.h.
  */
 #include "daemon/loop/loop.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,14 +42,6 @@ struct epoll_loop {
 static struct epoll_loop *of(struct loop *l)
 {
 	return (struct epoll_loop *)l;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void epoll_close(struct loop *l)
@@ -111,7 +104,7 @@ static void epoll_timeout(struct loop *l, uint32_t slot, uint64_t ns)
 {
 	of(l)->is_timing = true;
 	of(l)->timeout_slot = slot;
-	of(l)->timeout_ns = now_ns() + ns;
+	of(l)->timeout_ns = clock_ns() + ns;
 }
 
 /* The call that the slot has waited for. */
@@ -160,7 +153,7 @@ static bool take_failed(struct loop *lp, struct loop_event *ev)
 
 static int timeout_ms(const struct epoll_loop *l)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	if (!l->is_timing)
 		return -1;
@@ -181,7 +174,7 @@ static int epoll_wait_next(struct loop *lp, struct loop_event *ev)
 			return errno == EINTR ? 0 : -errno;
 		}
 	}
-	if (l->is_timing && now_ns() >= l->timeout_ns) {
+	if (l->is_timing && clock_ns() >= l->timeout_ns) {
 		l->is_timing = false;
 		*ev = (struct loop_event){ l->timeout_slot, 0 };
 		return 1;

@@ -2,6 +2,7 @@
 #include "daemon/sample/row.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/profile.h"
+#include "shm/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -207,7 +208,7 @@ void sample_batch(struct sample *s, struct batch *b)
 
 	assert(b->n_logit <= s->o.n_logit_max);
 	fetch_ahead(s, b);
-	b->forward_ns = batch_now_ns() - b->layout_ns;
+	b->forward_ns = clock_ns() - b->layout_ns;
 	b->n_token = s->n_scan = 0;
 	for (uint32_t i = 0; i < b->n_logit; i++)
 		prepare(s, b, i);
@@ -220,6 +221,6 @@ void sample_batch(struct sample *s, struct batch *b)
 	for (uint32_t i = 0; i < b->n_seq; i++)
 		accept_seq(s, b, i, &logit);
 	assert(logit == b->n_logit);
-	b->time_ns = batch_now_ns();
+	b->time_ns = clock_ns();
 	profile_lap(PROFILE_SAMPLE);
 }

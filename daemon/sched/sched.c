@@ -3,6 +3,7 @@
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint64_t now = q->n_live ? batch_now_ns() : 0; /* an idle turn reads no clock */
+	uint64_t now = q->n_live ? clock_ns() : 0; /* an idle turn reads no clock */
 	uint32_t most = s->n_who > 1 ? ENDED_SHARE : BATCH_SEQ_MAX;
 
 	for (uint32_t i = 0; i < s->n_who; i++)

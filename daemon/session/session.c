@@ -1,4 +1,6 @@
 #include "daemon/session/session.h"
+#include "shm/atomic.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <assert.h>
@@ -110,7 +112,7 @@ struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t
 	s->is_touched = true;
 	cqe->user_data = user_data;
 	cqe->token = -1;
-	cqe->time_ns = doorbell_now_ns();
+	cqe->time_ns = clock_ns();
 	return cqe;
 }
 
@@ -136,9 +138,9 @@ void session_unlink(struct session *s, struct request *r)
 void session_leave_place(struct session *s, struct request *r)
 {
 	if (r->place == REQUEST_OWN_PLACE)
-		__atomic_store_n(&s->has_own, 0, __ATOMIC_RELAXED);
+		store_relaxed(&s->has_own, 0);
 	else if (r->place == REQUEST_SHARED_PLACE)
-		__atomic_fetch_sub(&r->user->n_extra, 1, __ATOMIC_RELAXED);
+		fetch_add(&r->user->n_extra, -1u);
 	r->place = REQUEST_NOWHERE;
 }
 

@@ -1,4 +1,5 @@
 #include "daemon/team/share.h"
+#include "shm/atomic.h"
 
 #include <assert.h>
 
@@ -34,13 +35,13 @@ void share_begin(struct share *s, struct share_slot *slot, const struct team *t,
  */
 static size_t take(uint64_t *taken, uint64_t tag, size_t n)
 {
-	uint64_t old = __atomic_load_n(taken, __ATOMIC_RELAXED), next;
+	uint64_t old = load_relaxed64(taken), next;
 
 	do {
 		next = old >> TAKEN_BITS == tag ? old : tag << TAKEN_BITS;
 		if ((next & ((1u << TAKEN_BITS) - 1)) >= n)
 			return n;
-	} while (!__atomic_compare_exchange_n(taken, &old, next + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	} while (!compare_swap64(taken, &old, next + 1));
 	return next & ((1u << TAKEN_BITS) - 1);
 }
 

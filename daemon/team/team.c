@@ -12,6 +12,7 @@
 #include "daemon/team/team.h"
 
 #include "cpu.h"
+#include "shm/atomic.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@
 _Static_assert(TEAM_MAX <= 1 << ROUND_MAX && NODE_MAX <= 1 << NODE_ROUND_MAX, "rounds of the barrier");
 
 struct gate {
-	_Alignas(CACHE_LINE) _Atomic uint32_t word; /* 2 * times raised + somebody sleeps */
+	_Alignas(CACHE_LINE) uint32_t word; /* 2 * times raised + somebody sleeps */
 };
 
 struct worker {
@@ -74,12 +74,12 @@ static bool is_raised(uint32_t word, uint32_t n)
 
 static void gate_sleep(struct gate *g, uint32_t n)
 {
-	uint32_t word = atomic_load_explicit(&g->word, memory_order_acquire);
+	uint32_t word = load_acquire(&g->word); /* pairs with gate_raise */
 
 	while (!is_raised(word, n)) {
-		if (word & 1 || atomic_compare_exchange_weak(&g->word, &word, word | 1)) {
+		if (word & 1 || compare_swap(&g->word, &word, word | 1)) {
 			syscall(SYS_futex, &g->word, FUTEX_WAIT_PRIVATE, word | 1, NULL, NULL, 0);
-			word = atomic_load_explicit(&g->word, memory_order_acquire);
+			word = load_acquire(&g->word); /* pairs with gate_raise */
 		}
 	}
 }
@@ -87,7 +87,7 @@ static void gate_sleep(struct gate *g, uint32_t n)
 static bool gate_spin(const struct gate *g, uint32_t n, int n_spin)
 {
 	for (int i = 0; i < n_spin; i++) {
-		if (is_raised(atomic_load_explicit(&g->word, memory_order_acquire), n)) /* pairs with gate_raise */
+		if (is_raised(load_acquire(&g->word), n)) /* pairs with gate_raise */
 			return true;
 		cpu_relax();
 	}
@@ -97,7 +97,7 @@ static bool gate_spin(const struct gate *g, uint32_t n, int n_spin)
 static bool gate_yield(const struct gate *g, uint32_t n)
 {
 	for (int i = 0; i < YIELDS; i++) {
-		if (is_raised(atomic_load_explicit(&g->word, memory_order_acquire), n)) /* pairs with gate_raise */
+		if (is_raised(load_acquire(&g->word), n)) /* pairs with gate_raise */
 			return true;
 		sched_yield();
 	}
@@ -113,8 +113,8 @@ static void gate_wait(const struct team *t, struct gate *g, uint32_t n, int n_sp
 /* Its n-th time. */
 static void gate_raise(struct gate *g, uint32_t n)
 {
-	/* Pairs with the loads of gate_wait and gate_sleep; the sleeper's exchange is before this one, or fails. */
-	if (atomic_exchange(&g->word, 2 * n) & 1)
+	/* Pairs with gate_spin, gate_yield and gate_sleep: the sleeper's exchange is before this one, or fails. */
+	if (swap(&g->word, 2 * n) & 1)
 		syscall(SYS_futex, &g->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 

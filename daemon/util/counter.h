@@ -5,11 +5,11 @@
 #ifndef GYRE_DAEMON_UTIL_COUNTER_H
 #define GYRE_DAEMON_UTIL_COUNTER_H
 
-#include <stdint.h>
+#include "shm/atomic.h"
 
 static inline void counter_set(uint64_t *c, uint64_t v)
 {
-	__atomic_store_n(c, v, __ATOMIC_RELAXED);
+	store_relaxed64(c, v);
 }
 
 static inline void counter_add(uint64_t *c, uint64_t n)
@@ -19,18 +19,18 @@ static inline void counter_add(uint64_t *c, uint64_t n)
 
 static inline uint64_t counter_read(const uint64_t *c)
 {
-	return __atomic_load_n(c, __ATOMIC_RELAXED);
+	return load_relaxed64(c);
 }
 
 /* The same for a count that the writer uses as one: the length of a list, say. */
 static inline void counter_set32(uint32_t *c, uint32_t v)
 {
-	__atomic_store_n(c, v, __ATOMIC_RELAXED);
+	store_relaxed(c, v);
 }
 
 static inline uint32_t counter_read32(const uint32_t *c)
 {
-	return __atomic_load_n(c, __ATOMIC_RELAXED);
+	return load_relaxed(c);
 }
 
 #endif

@@ -1,16 +1,9 @@
 #include "daemon/util/profile.h"
-
-#include <time.h>
+#include "daemon/util/counter.h"
+#include "shm/atomic.h"
+#include "shm/clock.h"
 
 _Thread_local struct profile *profile_mine;
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void profile_attach(struct profile *p)
 {
@@ -18,7 +11,7 @@ void profile_attach(struct profile *p)
 		p->last_ticks = cpu_ticks();
 		if (!p->begin_ns) {
 			p->begin_ticks = p->last_ticks;
-			__atomic_store_n(&p->begin_ns, now_ns(), __ATOMIC_RELEASE); /* pairs with profile_read */
+			store_release64(&p->begin_ns, clock_ns()); /* pairs with profile_read */
 		}
 	}
 	profile_mine = p;
@@ -26,14 +19,14 @@ void profile_attach(struct profile *p)
 
 void profile_read(const struct profile *p, struct profile_sum *sum)
 {
-	uint64_t begin_ns = __atomic_load_n(&p->begin_ns, __ATOMIC_ACQUIRE); /* pairs with profile_attach */
+	uint64_t begin_ns = load_acquire64(&p->begin_ns); /* pairs with profile_attach */
 	uint64_t n_tick = begin_ns ? cpu_ticks() - p->begin_ticks : 0;
-	double tick_ns = n_tick ? (double)(now_ns() - begin_ns) / (double)n_tick : 0; /* none: ticks may be long */
+	double tick_ns = n_tick ? (double)(clock_ns() - begin_ns) / (double)n_tick : 0; /* none: ticks may be long */
 
-	sum->n_row = __atomic_load_n(&p->n_row, __ATOMIC_RELAXED);
+	sum->n_row = counter_read(&p->n_row);
 	for (int i = 0; i < PROFILE_PART_MAX; i++) {
-		sum->n[i] = __atomic_load_n(&p->n[i], __ATOMIC_RELAXED);
-		sum->ns[i] = (double)__atomic_load_n(&p->ticks[i], __ATOMIC_RELAXED) * tick_ns;
+		sum->n[i] = counter_read(&p->n[i]);
+		sum->ns[i] = (double)counter_read(&p->ticks[i]) * tick_ns;
 	}
 }
 
@@ -42,7 +35,7 @@ uint64_t profile_laps(const struct profile *p)
 	uint64_t n = 0;
 
 	for (int i = 0; i < PROFILE_PART_MAX; i++)
-		n += __atomic_load_n(&p->n[i], __ATOMIC_RELAXED);
+		n += counter_read(&p->n[i]);
 	return n;
 }
 

@@ -9,6 +9,7 @@
 #define GYRE_DAEMON_UTIL_PROFILE_H
 
 #include "cpu.h"
+#include "daemon/util/counter.h"
 
 #include <stdint.h>
 
@@ -59,11 +60,6 @@ void profile_add_sum(struct profile_sum *sum, const struct profile_sum *more);
 /* "idle", "intake", ...; of the model's parts what it calls them, NULL: it has no such part. */
 const char *profile_part_name(enum profile_part part, const char *const model[PROFILE_MODEL_MAX]);
 
-static inline void profile_add(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 static inline void profile_lap(enum profile_part part)
 {
 	struct profile *p = profile_mine;
@@ -72,15 +68,15 @@ static inline void profile_lap(enum profile_part part)
 	if (!p)
 		return;
 	now = cpu_ticks();
-	profile_add(&p->ticks[part], now - p->last_ticks);
-	profile_add(&p->n[part], 1);
+	counter_add(&p->ticks[part], now - p->last_ticks);
+	counter_add(&p->n[part], 1);
 	p->last_ticks = now;
 }
 
 static inline void profile_rows(uint32_t n_row)
 {
 	if (profile_mine)
-		profile_add(&profile_mine->n_row, n_row);
+		counter_add(&profile_mine->n_row, n_row);
 }
 
 #endif

@@ -12,11 +12,11 @@
 #include "daemon/util/parallel.h"
 #include "daemon/util/readfile.h"
 #include "daemon/weights/pack.h"
+#include "shm/atomic.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,8 +34,8 @@ struct loader_slot {
 
 struct loader_team {
 	const struct loader *l;
-	_Atomic size_t next_job;
-	_Atomic bool is_failed;
+	uint64_t next_job;  /* atomic */
+	uint32_t is_failed; /* atomic */
 };
 
 struct loader_worker {
@@ -222,10 +222,10 @@ static int next_job(struct loader_worker *w, const struct loader_job **job)
 	int r = 0;
 
 	*job = NULL;
-	if (atomic_load_explicit(&t->is_failed, memory_order_relaxed))
+	if (load_relaxed(&t->is_failed))
 		return 0;
 	if (w->job == w->job_end) {
-		w->job = atomic_fetch_add_explicit(&t->next_job, RUN_JOBS, memory_order_relaxed);
+		w->job = fetch_add64(&t->next_job, RUN_JOBS);
 		w->job_end = w->job + RUN_JOBS < t->l->n_job ? w->job + RUN_JOBS : t->l->n_job;
 		if (w->job >= w->job_end) {
 			w->job = w->job_end;
@@ -304,7 +304,7 @@ static void worker_run(void *arg, int i)
 
 	w->code = worker_loop(w);
 	if (w->code)
-		atomic_store_explicit(&w->team->is_failed, true, memory_order_relaxed);
+		store_relaxed(&w->team->is_failed, true);
 }
 
 int loader_run(const struct loader *l, struct error *e)

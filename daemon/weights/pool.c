@@ -12,11 +12,11 @@
 #include "daemon/machine/placement.h"
 #include "daemon/util/readfile.h"
 #include "daemon/machine/topology.h"
+#include "shm/atomic.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,15 +145,15 @@ struct populate {
 	uint8_t *base;
 	size_t bytes;
 	bool is_huge;
-	_Atomic size_t next;
-	_Atomic int error;
+	uint64_t next;  /* atomic */
+	uint32_t error; /* atomic: an errno */
 };
 
 /* A write that leaves what is there: another thread may have written to the page already. */
 static void touch(uint8_t *base, size_t bytes)
 {
 	for (size_t at = 0; at < bytes; at += kind_table[POOL_4K].page)
-		(void)__atomic_fetch_or(base + at, 0, __ATOMIC_RELAXED);
+		(void)fetch_add((uint32_t *)(base + at), 0);
 }
 
 static int touch_huge(uint8_t *base, size_t bytes)
@@ -188,13 +188,13 @@ static void populate_pieces(void *arg, int thread)
 	size_t at;
 
 	(void)thread;
-	while (!p->error && (at = atomic_fetch_add(&p->next, POPULATE_PIECE)) < p->bytes) {
+	while (!load_relaxed(&p->error) && (at = fetch_add64(&p->next, POPULATE_PIECE)) < p->bytes) {
 		size_t n = p->bytes - at < POPULATE_PIECE ? p->bytes - at : POPULATE_PIECE;
 
 		int r = make_present(p->base + at, n, p->is_huge);
 
 		if (r)
-			p->error = r;
+			store_relaxed(&p->error, (uint32_t)-r);
 	}
 }
 
@@ -206,7 +206,7 @@ static int populate(uint8_t *base, size_t bytes, bool is_huge)
 	int n = topology_default_threads();
 
 	parallel_run(n_piece < (size_t)n ? (int)n_piece : n, populate_pieces, &p);
-	return p.error;
+	return -(int)p.error;
 }
 
 /* Hugetlb pages are populated in any case: whether they can be had shows in the attempt alone, and another kind may do. */

@@ -9,6 +9,7 @@
 #include "daemon/machine/topology.h"
 #include "daemon/weights/loader.h"
 #include "daemon/weights/places.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,14 +32,6 @@ struct weights *weights_free(struct weights *w)
 	return NULL;
 }
 
-static double now_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* -1: read buffered. */
 static int open_direct(int fd, enum weights_direct direct, bool is_cached)
 {
@@ -57,7 +50,7 @@ static int n_threads(const struct weights_options *o)
 static int take_memory(struct weights *w, const struct weights_options *o, const uint64_t bytes[NODE_MAX],
 		       struct error *e)
 {
-	double start = now_seconds();
+	double start = (double)clock_ns() * 1e-9;
 	int r = 0;
 
 	for (uint32_t i = 0; i < w->plan.n_node && !r; i++) {
@@ -69,7 +62,7 @@ static int take_memory(struct weights *w, const struct weights_options *o, const
 	}
 	if (!r)
 		r = pool_suffice(w->pool, w->plan.n_node, "gyre-weights", e);
-	w->pool_seconds = now_seconds() - start;
+	w->pool_seconds = (double)clock_ns() * 1e-9 - start;
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf) && !r; i++)
 		for (uint32_t k = 0; k < w->tensor[i].n_part; k++) {
 			struct tensor_part *p = &w->tensor[i].part[k];
@@ -176,7 +169,7 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 {
 	_cleanup_(weights_freep) struct weights *w = calloc(1, sizeof(*w));
 	struct beside beside = { .o = o };
-	double start = now_seconds();
+	double start = (double)clock_ns() * 1e-9;
 	struct error inner;
 	int r;
 
@@ -198,7 +191,7 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 	}
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);
-	w->seconds = now_seconds() - start;
+	w->seconds = (double)clock_ns() * 1e-9 - start;
 	*wp = steal_ptr(w);
 	return 0;
 }
