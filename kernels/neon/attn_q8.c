@@ -19,7 +19,7 @@ struct queries {
 };
 
 /* y[len] -> q[32], zeros behind them; returns the scale. */
-static float quantize_part(int8_t *q, const float *y, int len)
+INLINE float quantize_part(int8_t *q, const float *y, int len)
 {
 	float amax = len == LEN ? amax_of(y, LEN) : amax_of(y, LEN / 2), id = inverse(amax, KV_Q_MAX);
 
@@ -28,14 +28,14 @@ static float quantize_part(int8_t *q, const float *y, int len)
 	return amax / KV_Q_MAX;
 }
 
-static float quantize(uint8_t *q, const float *x, int len)
+INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
 {
 	int8_t v[LEN];
 	float d = quantize_part(v, x, len);
 
 	for (int i = 0; i < LEN; i += 16)
 		vst1q_u8(q + i, veorq_u8(vreinterpretq_u8_s8(vld1q_s8(v + i)), vdupq_n_u8(0x80)));
-	return d;
+	return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(d))), 0);
 }
 
 void neon_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)

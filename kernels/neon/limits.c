@@ -1,10 +1,10 @@
 /* 16-byte loads; and sdot on as many sums as hide its latency. */
+#include "kernels/constant_n.h"
 #include "kernels/isa.h"
 
 #include <arm_neon.h>
 
-static inline __attribute__((always_inline)) uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream,
-								   size_t ahead)
+INLINE uint64_t read_streams(const uint8_t *p, size_t part, size_t n_stream, size_t ahead)
 {
 	uint64x2_t acc[8];
 
@@ -26,19 +26,7 @@ static inline __attribute__((always_inline)) uint64_t read_streams(const uint8_t
 	return vgetq_lane_u64(acc[0], 0) ^ vgetq_lane_u64(acc[0], 1);
 }
 
-static uint64_t limit_read(const void *p, size_t bytes, int n_stream, size_t ahead)
-{
-	switch (n_stream) {
-	case 1:
-		return ahead ? read_streams(p, bytes, 1, ahead) : read_streams(p, bytes, 1, 0);
-	case 2:
-		return ahead ? read_streams(p, bytes / 2, 2, ahead) : read_streams(p, bytes / 2, 2, 0);
-	case 4:
-		return ahead ? read_streams(p, bytes / 4, 4, ahead) : read_streams(p, bytes / 4, 4, 0);
-	default:
-		return ahead ? read_streams(p, bytes / 8, 8, ahead) : read_streams(p, bytes / 8, 8, 0);
-	}
-}
+#include "kernels/limit_read.h"
 
 #define SUMS 16 /* four pipes of a latency of four */
 
