@@ -3,7 +3,7 @@
 #include "daemon/util/minmax.h"
 
 /* Does it have more entries than there were units for? Not if the first of them waits for something else. */
-static void take_entries(struct take *t, struct queue *q, struct session *s)
+static void take_entries(struct taker *t, struct queue *q, struct session *s)
 {
 	enum take_fate fate = TAKE_MADE;
 	struct gyre_sqe sqe;
@@ -18,7 +18,7 @@ static void take_entries(struct take *t, struct queue *q, struct session *s)
 	s->is_paused = fate == TAKE_WAITS;
 }
 
-static void drain_session(struct take *t, struct queue *q, struct session *s)
+static void drain_session(struct taker *t, struct queue *q, struct session *s)
 {
 	bool is_honest;
 
@@ -40,7 +40,7 @@ static void drain_session(struct take *t, struct queue *q, struct session *s)
 }
 
 /* Its sessions in turn: where this drain ends, the next one begins. */
-static void drain_user(struct take *t, struct queue *q, struct user *u)
+static void drain_user(struct taker *t, struct queue *q, struct user *u)
 {
 	for (uint32_t k = u->n_session; k && t->left > 0; k--) {
 		struct session *s = u->turn;
@@ -50,7 +50,7 @@ static void drain_user(struct take *t, struct queue *q, struct user *u)
 	}
 }
 
-void drain_users(struct roster *r, struct take *t, struct queue *q)
+void drain_users(struct roster *r, struct taker *t, struct queue *q)
 {
 	int part = r->n_user ? (int)max_u32(DRAIN_UNITS / r->n_user, DRAIN_UNITS_MIN) : 0;
 	uint32_t n = r->users.n;

@@ -11,6 +11,6 @@
 #include "daemon/intake/units.h"
 
 /* At the watch, the leader whose engine has q. */
-void drain_users(struct roster *r, struct take *t, struct queue *q);
+void drain_users(struct roster *r, struct taker *t, struct queue *q);
 
 #endif

@@ -22,7 +22,7 @@ struct intake {
 	uint32_t n_draft;
 	struct handover handover;
 	struct roster roster;
-	struct take take;
+	struct taker take;
 	struct helper helper;
 	struct request_pool pool;
 };

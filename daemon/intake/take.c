@@ -12,17 +12,17 @@
 
 #define PRIORITY_DEFAULT 128u /* libgyre's; what is above may outrank others, if the configuration lets it */
 
-int take_init(struct take *t)
+int take_init(struct taker *t)
 {
 	return prompt_reader_init(&t->reader, INTAKE_INLINE_MAX);
 }
 
-void take_deinit(struct take *t)
+void take_deinit(struct taker *t)
 {
 	prompt_reader_deinit(&t->reader);
 }
 
-void take_close(struct take *t)
+void take_close(struct taker *t)
 {
 	store_relaxed(&t->is_closed, 1);
 }
@@ -41,7 +41,7 @@ static struct queue *route_request(const struct served *served, struct queue *ow
 }
 
 /* Its tokens are there, or will never be (res). */
-static void send_request(struct take *t, struct queue *own, struct request *r, int res)
+static void send_request(struct taker *t, struct queue *own, struct request *r, int res)
 {
 	if (load_relaxed(&r->session->is_gone)) { /* that was seen here */
 		place_leave(t->pool, t->handover, r);
@@ -54,7 +54,7 @@ static void send_request(struct take *t, struct queue *own, struct request *r, i
 	queue_put(route_request(r->session->served, own), r);
 }
 
-void take_texts(struct take *t, struct queue *own)
+void take_texts(struct taker *t, struct queue *own)
 {
 	struct helper_job *job;
 
@@ -91,7 +91,7 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 }
 
 /* Bytes of a client's arena; the one read of them, for the client may be writing to them. */
-static int read_arena(struct take *t, const struct session *s, uint32_t off, void *to, uint32_t n)
+static int read_arena(struct taker *t, const struct session *s, uint32_t off, void *to, uint32_t n)
 {
 	if (!n)
 		return 0;
@@ -100,7 +100,7 @@ static int read_arena(struct take *t, const struct session *s, uint32_t off, voi
 }
 
 /* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
-static enum take_fate make_request(struct take *t, struct session *s, const struct gyre_sqe *sqe,
+static enum take_fate make_request(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				   const struct sampling *sampling, struct request **out, int *res)
 {
 	uint8_t place = place_find(t->pool, t->roster, s);
@@ -125,7 +125,7 @@ static bool is_short(const struct gyre_sqe *sqe)
 	return sqe->data_len <= (sqe->flags & GYRE_SQE_TOKENS ? INTAKE_INLINE_MAX : INTAKE_INLINE_TEXT);
 }
 
-static enum take_fate take_short(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+static enum take_fate take_short(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				 const struct sampling *sampling, int *res)
 {
 	struct request *r;
@@ -143,7 +143,7 @@ static enum take_fate take_short(struct take *t, struct queue *q, struct session
 }
 
 /* The next piece of s->job's text; once it is whole, a request of it. */
-static enum take_fate copy_piece(struct take *t, struct session *s, int *res)
+static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 {
 	struct helper_job *job = s->job;
 	uint32_t n = min_u32(job->sqe.data_len - job->n, DRAIN_PIECE);
@@ -172,7 +172,7 @@ static enum take_fate copy_piece(struct take *t, struct session *s, int *res)
 	return fate;
 }
 
-static enum take_fate take_long(struct take *t, struct session *s, const struct gyre_sqe *sqe,
+static enum take_fate take_long(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				const struct sampling *sampling, int *res)
 {
 	*res = -EBUSY;
@@ -186,7 +186,7 @@ static enum take_fate take_long(struct take *t, struct session *s, const struct 
 	return copy_piece(t, s, res);
 }
 
-static enum take_fate read_entry(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+static enum take_fate read_entry(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				 int *res)
 {
 	struct geometry g = s->served->geometry;
@@ -221,7 +221,7 @@ static enum take_fate read_entry(struct take *t, struct queue *q, struct session
 	return fate;
 }
 
-enum take_fate take_entry(struct take *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe)
+enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe)
 {
 	uint64_t user_data = s->job ? s->job->sqe.user_data : sqe->user_data;
 	enum take_fate fate;

@@ -19,7 +19,7 @@ enum take_fate {
 	TAKE_ANSWERED,
 };
 
-struct take {
+struct taker {
 	int left;                      /* of this drain's work, for the user whose SQs are drained */
 	uint32_t is_closed;            /* atomic: new requests are refused, the daemon drains */
 	uint64_t n_request, n_refused; /* counters */
@@ -36,14 +36,14 @@ struct take {
 };
 
 /* -ENOMEM. */
-int take_init(struct take *t);
-void take_deinit(struct take *t);
+int take_init(struct taker *t);
+void take_deinit(struct taker *t);
 /* From now on new requests get -ESHUTDOWN. Any thread. */
-void take_close(struct take *t);
+void take_close(struct taker *t);
 
 /* sqe: a private copy of what is at the head of s's SQ; not looked at while s->job is set. */
-enum take_fate take_entry(struct take *t, struct queue *own, struct session *s, const struct gyre_sqe *sqe);
+enum take_fate take_entry(struct taker *t, struct queue *own, struct session *s, const struct gyre_sqe *sqe);
 /* Requests whose text the helper has read go on to an engine. */
-void take_texts(struct take *t, struct queue *own);
+void take_texts(struct taker *t, struct queue *own);
 
 #endif
