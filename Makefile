@@ -16,8 +16,10 @@ ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fn
 LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The levels of a machine: kernels/cpu_<machine>.c is their table.
-ISAS_x86_64  := avx2 avx512vnni zen4
+ISAS_x86_64  := avx2 avxvnni avx512vnni zen4
 ISAS_aarch64 := neon
+# Those with a model (tests/kernels/models/).
+MODELS_x86_64 := avxvnni
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding. Lines suffice for debugging them: to follow
 # variables through unrolled loops costs a third of their compile time.
 KERNEL_CFLAGS := -O3 -g1
@@ -26,6 +28,7 @@ flags_client             := -fPIC
 flags_shm                := -fPIC
 flags_kernels/ref        := $(KERNEL_CFLAGS)
 flags_kernels/avx2       := $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c
+flags_kernels/avxvnni    := $(flags_kernels/avx2) -mavxvnni
 flags_kernels/avx512vnni := $(flags_kernels/avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 flags_kernels/zen4       := $(flags_kernels/avx512vnni)
 flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
@@ -90,6 +93,21 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,$(TEST_UTIL) $(CLIENT_SRC)) 
 	@mkdir -p $(@D)
 	$(if $(V),,@echo LD $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_DAEMON) $(LIBS_MALLOC)
+
+# A level with its rare instructions in portable C (tests/kernels/models/): the same files, one object, and of its names the override.
+# (psabi: wide vectors go between functions that are inlined.)
+$(BUILD)/obj/models/kernels/%.o: kernels/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo CC $< "(model)")
+	$(Q)$(CC) -Itests/kernels/models $(ALL_CFLAGS) $(flags_kernels/avx2) -Wno-psabi -c -o $@ $<
+model = $(patsubst %.c,$(BUILD)/obj/models/%.o,$(wildcard kernels/$(1)/*.c))
+MODELS := $(patsubst %,$(BUILD)/obj/models/%.o,$(MODELS_$(MACHINE)))
+$(BUILD)/obj/models/avxvnni.o: $(call model,avxvnni)
+$(MODELS):
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)objcopy --keep-global-symbol=model_$(basename $(@F))_override \
+		--redefine-sym kernels_$(basename $(@F))_override=model_$(basename $(@F))_override $@
+$(BUILD)/tests/kernels/test_kernels: $(BUILD)/obj/tests/kernels/models/$(MACHINE).o $(MODELS)
 
 test: all $(TEST_BIN) $(if $(NO_FUZZ),,fuzz) ## build and run every test; the last line counts them
 	@BUILD=$(BUILD) tools/run-tests $(TEST_BIN)

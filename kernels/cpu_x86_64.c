@@ -3,7 +3,7 @@
 
 #include <cpuid.h>
 
-enum { REF, AVX2, AVX512VNNI, ZEN4 };
+enum { REF, AVX2, AVXVNNI, AVX512VNNI, ZEN4 };
 
 #define HAS_AVX2        (1u << 0)
 #define HAS_FMA         (1u << 1)
@@ -13,10 +13,11 @@ enum { REF, AVX2, AVX512VNNI, ZEN4 };
 #define HAS_AVX512VL    (1u << 5)
 #define HAS_AVX512DQ    (1u << 6)
 #define HAS_AVX512_VNNI (1u << 7)
-#define IS_AMD          (1u << 8)
+#define HAS_AVX_VNNI    (1u << 8)
+#define IS_AMD          (1u << 9)
 
-const char *const isa_flag_name[] = { "avx2",     "fma",      "f16c",        "avx512f",     "avx512bw",
-				      "avx512vl", "avx512dq", "avx512_vnni", "a CPU by AMD" };
+const char *const isa_flag_name[] = { "avx2",     "fma",      "f16c",        "avx512f",  "avx512bw",
+				      "avx512vl", "avx512dq", "avx512_vnni", "avx_vnni", "a CPU by AMD" };
 const uint32_t isa_flag_count = sizeof(isa_flag_name) / sizeof(isa_flag_name[0]);
 
 const struct isa isa_table[] = {
@@ -26,6 +27,7 @@ const struct isa isa_table[] = {
 		   .needs = HAS_AVX2 | HAS_FMA | HAS_F16C,
 		   .override = kernels_avx2_override,
 		   .limits = limits_avx2_override },
+	[AVXVNNI] = { .name = "avxvnni", .parent = AVX2, .needs = HAS_AVX_VNNI, .override = kernels_avxvnni_override },
 	[AVX512VNNI] = { .name = "avx512vnni",
 			 .parent = AVX2,
 			 .needs = HAS_AVX512F | HAS_AVX512BW | HAS_AVX512VL | HAS_AVX512DQ | HAS_AVX512_VNNI,
@@ -44,6 +46,14 @@ static bool has_f16c(void)
 	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 
+/* Nor has it one for this. */
+static bool has_avx_vnni(void)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 4));
+}
+
 uint32_t isa_flags(void)
 {
 	uint32_t flags = 0;
@@ -57,6 +67,7 @@ uint32_t isa_flags(void)
 	flags |= __builtin_cpu_supports("avx512vl") ? HAS_AVX512VL : 0;
 	flags |= __builtin_cpu_supports("avx512dq") ? HAS_AVX512DQ : 0;
 	flags |= __builtin_cpu_supports("avx512vnni") ? HAS_AVX512_VNNI : 0;
+	flags |= flags & HAS_AVX2 && has_avx_vnni() ? HAS_AVX_VNNI : 0;
 	flags |= __builtin_cpu_is("amd") ? IS_AMD : 0;
 	return flags;
 }

@@ -30,6 +30,7 @@ uint32_t isa_flags(void);
 
 void kernels_ref_fill(struct kernels *k);
 void kernels_avx2_override(struct kernels *k);
+void kernels_avxvnni_override(struct kernels *k);
 void kernels_avx512vnni_override(struct kernels *k);
 void kernels_zen4_override(struct kernels *k);
 void kernels_neon_override(struct kernels *k);

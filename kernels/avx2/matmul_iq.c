@@ -5,6 +5,7 @@
  */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/sums.h"
+#include "kernels/avx2/unpack.h"
 #include "kernels/codes.h"
 #include "kernels/matmul.h"
 
@@ -13,26 +14,6 @@
 struct form {
 	enum quant_type type;
 };
-
-INLINE __m256i load_table(const int8_t *codes, int offset)
-{
-	__m128i t = _mm_add_epi8(_mm_loadu_si128((const __m128i *)codes), _mm_set1_epi8((char)offset));
-
-	return _mm256_broadcastsi128_si256(t);
-}
-
-/* The eight k-groups of 32 values of a half panel; qs steps by 64 bytes. */
-INLINE void look_up(__m256i v[8], __m256i table, const uint8_t *qs)
-{
-	const __m256i low = _mm256_set1_epi8(15);
-
-	for (int j = 0; j < 4; j++) {
-		__m256i b = load_bytes(qs + 64 * j);
-
-		v[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(b, low));
-		v[j + 4] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low));
-	}
-}
 
 /* Adds scale * dot of eight k-groups of signed values; scale is an int16 pair a row, q steps by `step` bytes. */
 INLINE __m256i dot_signed(__m256i isum, const __m256i v[8], const int8_t *q, size_t step, __m256i scale)
@@ -55,15 +36,6 @@ INLINE __m256i dot_mxfp4(__m256i isum, const __m256i v[8], const int8_t *q, size
 		isum = _mm256_add_epi32(isum, _mm256_madd_epi16(part, _mm256_set1_epi16(1)));
 	}
 	return isum;
-}
-
-/* Halves of eight E8M0 scales: 2^(e - 128), subnormal for 0 and 1. */
-INLINE __m256 load_e8m0(const uint8_t *p)
-{
-	__m256i e = load_u8(p), normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-	__m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-
-	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
 }
 
 INLINE void half_mxfp4(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
@@ -100,17 +72,6 @@ INLINE void half_nl(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	}
 }
 
-/* Scale s of 8 rows, as int16 pairs; sh[2][16] and sl[4][16] at the half's first byte (quant.h). */
-INLINE __m256i scale_xs(const uint8_t *sh, int s)
-{
-	__m256i low = _mm256_srl_epi32(load_u8(sh + 32 + 16 * (s / 2)), _mm_cvtsi32_si128(s % 2 * 4));
-	__m256i high = _mm256_srl_epi32(load_u8(sh + 16 * (s / 4)), _mm_cvtsi32_si128(s % 4 * 2));
-
-	low = _mm256_and_si256(low, _mm256_set1_epi32(15));
-	high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
-	return twice(_mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32)));
-}
-
 INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
@@ -121,7 +82,7 @@ INLINE void half_xs(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	for (int t = 0; t < n; t++)
 		isum[t] = _mm256_setzero_si256();
 	for (int s = 0; s < 8; s++) {
-		__m256i scale = scale_xs(panel + 32 + 8 * half, s), v[8];
+		__m256i scale = twice(scale_xs(panel + 32 + 8 * half, s)), v[8];
 
 		if (n >= PREFETCH_TOKENS && s % 2 == half)
 			prefetch(panel + s / 2 * 544, 544);

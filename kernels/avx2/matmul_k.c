@@ -4,45 +4,12 @@
  */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/sums.h"
+#include "kernels/avx2/unpack.h"
 #include "kernels/matmul.h"
 
 struct form {
 	int bits;
 };
-
-/* Six-bit scale s (0..7) of 8 rows; sc points at the half's first byte of the panel's sc[12][16] (quant.h). */
-INLINE __m128i scale6(const uint8_t *sc, int s)
-{
-	if (s < 4)
-		return _mm_and_si128(load_8_bytes(sc + 16 * s), _mm_set1_epi8(63));
-	return _mm_or_si128(_mm_and_si128(load_8_bytes(sc + 16 * (4 + s)), _mm_set1_epi8(15)),
-			    _mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * (s - 4)), 2), _mm_set1_epi8(48)));
-}
-
-/* And minimum s. */
-INLINE __m128i min6(const uint8_t *sc, int s)
-{
-	if (s < 4)
-		return _mm_and_si128(load_8_bytes(sc + 16 * (4 + s)), _mm_set1_epi8(63));
-	return _mm_or_si128(_mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * (4 + s)), 4), _mm_set1_epi8(15)),
-			    _mm_and_si128(_mm_srli_epi16(load_8_bytes(sc + 16 * s), 2), _mm_set1_epi8(48)));
-}
-
-/* Sub-block s of a Q4_K or Q5_K half panel: eight k-groups of unsigned bytes. */
-INLINE void unpack_k45(__m256i v[8], const uint8_t *qh, const uint8_t *qs, int s, bool five)
-{
-	const __m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1);
-
-	for (int j = 0; j < 8; j++) {
-		__m256i b = load_bytes(qs + 64 * (s / 2 * 8 + j));
-
-		v[j] = _mm256_and_si256(s % 2 ? _mm256_srli_epi16(b, 4) : b, low);
-		if (five) {
-			__m256i h = _mm256_srl_epi16(load_bytes(qh + 64 * j), _mm_cvtsi32_si128(s));
-			v[j] = _mm256_or_si256(v[j], _mm256_slli_epi16(_mm256_and_si256(h, one), 4));
-		}
-	}
-}
 
 /* Adds scale * dot of `run`-bounded groups to isum; n_group k-groups, q steps by `step` bytes. */
 INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, const int8_t *q, size_t step,
@@ -95,20 +62,6 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 		acc[t] = _mm256_fmadd_ps(_mm256_mul_ps(dw, da), _mm256_cvtepi32_ps(isum[t]), acc[t]);
 		acc[t] = _mm256_fnmadd_ps(_mm256_mul_ps(dmin, da), _mm256_cvtepi32_ps(m), acc[t]);
 	}
-}
-
-/* Sub-block s of a Q6_K half panel: four k-groups of 0..63. */
-INLINE void unpack_q6(__m256i v[4], const uint8_t *sub, int s)
-{
-	const __m256i low = _mm256_set1_epi8(15), high = _mm256_set1_epi8(48);
-	__m256i h = load_bytes(sub + 192 * s), a = load_bytes(sub + 192 * s + 64), b = load_bytes(sub + 192 * s + 128);
-
-	v[0] = _mm256_or_si256(_mm256_and_si256(a, low), _mm256_and_si256(_mm256_slli_epi16(h, 4), high));
-	v[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low),
-			       _mm256_and_si256(_mm256_slli_epi16(h, 2), high));
-	v[2] = _mm256_or_si256(_mm256_and_si256(b, low), _mm256_and_si256(h, high));
-	v[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), low),
-			       _mm256_and_si256(_mm256_srli_epi16(h, 2), high));
 }
 
 INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)

@@ -4,6 +4,7 @@
  */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/sums.h"
+#include "kernels/avx2/unpack.h"
 #include "kernels/matmul.h"
 
 struct form {
@@ -14,29 +15,6 @@ struct form {
 INLINE size_t head_bytes(const struct form *f)
 {
 	return 32 + (f->has_min ? 32 : 0) + (f->has_high ? 64 : 0);
-}
-
-/* The eight k-groups of a half panel as unsigned bytes (Q8_0: signed). */
-INLINE void unpack(const struct form *f, __m256i v[8], const uint8_t *panel, int half)
-{
-	const uint8_t *qs = panel + head_bytes(f) + 32 * half;
-	const __m256i low = _mm256_set1_epi8(15), bit = _mm256_set1_epi8(16);
-
-	for (int j = 0; j < (f->eight_bits ? 8 : 4); j++) {
-		__m256i b = load_bytes(qs + 64 * j);
-
-		v[j] = f->eight_bits ? b : _mm256_and_si256(b, low);
-		if (!f->eight_bits)
-			v[j + 4] = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
-	}
-	if (!f->has_high)
-		return;
-	__m256i qh = load_bytes(panel + head_bytes(f) - 64 + 32 * half);
-	for (int g = 0; g < 8; g++) {
-		__m256i h = g < 4 ? _mm256_slli_epi16(qh, 4 - g) : _mm256_srli_epi16(qh, g - 4);
-
-		v[g] = _mm256_or_si256(v[g], _mm256_and_si256(h, bit));
-	}
 }
 
 /* Exact int32 sum of one block for 8 rows and one token; q steps by `step` bytes from group to group. */
@@ -69,7 +47,7 @@ INLINE void half_block(const int n, const struct form *f, __m256 *acc, const uin
 	__m256 dw = load_halfs(panel + 16 * half), m = f->has_min ? load_halfs(panel + 32 + 16 * half) : dw;
 	__m256i v[8];
 
-	unpack(f, v, panel, half);
+	unpack_q8(v, panel + head_bytes(f) + 32 * half, f->eight_bits, f->has_high);
 #pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 	for (int t = 0; t < n; t++) {
 		__m256i isum = dot_block(f, v, q + 4 * t, 4 * (size_t)n);

@@ -13,6 +13,8 @@ struct proof {
 	const char *operation;
 	void (*check)(const struct kernels *ref, const struct kernels *k);
 	enum kernels_isa isa;
+	void (*override)(struct kernels *k); /* of what the level has; NULL: the level as it is */
+	char name[64];
 };
 
 static inline void equals_ref(void **state)
@@ -24,32 +26,39 @@ static inline void equals_ref(void **state)
 		skip();
 	kernels_select(&ref, ISA_REF);
 	kernels_select(&k, p->isa);
+	if (p->override) {
+		p->override(&k);
+		k.isa = p->name;
+	}
 	p->check(&ref, &k);
 }
 
-static inline size_t add_level(struct CMUnitTest *tests, size_t n, const struct proof *proofs, size_t n_proof,
-			       enum kernels_isa isa)
+/* Adds the proofs on a level, as it is or overridden, to tests[n]; returns how many there are then. */
+static inline size_t proofs_add_level(struct CMUnitTest *tests, size_t n, const struct proof *proofs, size_t n_proof,
+				      enum kernels_isa isa, const char *name, void (*override)(struct kernels *k))
 {
-	static struct proof of_level[ISA_MAX][PROOF_MAX];
-	static char names[ISA_MAX][PROOF_MAX][64];
+	static struct proof of_levels[3 * ISA_MAX][PROOF_MAX];
+	static size_t n_level;
+	struct proof *p = of_levels[n_level++];
 
-	(void)level_runs((int)isa);
-	for (size_t i = 0; i < n_proof; i++) {
-		struct proof *p = &of_level[isa][i];
-
+	for (size_t i = 0; i < n_proof; i++, p++) {
 		*p = proofs[i];
 		p->isa = isa;
-		snprintf(names[isa][i], sizeof(names[isa][i]), "%s on %s", p->operation, kernels_isa_name(isa));
-		tests[n++] = (struct CMUnitTest){ names[isa][i], equals_ref, NULL, NULL, p };
+		p->override = override;
+		snprintf(p->name, sizeof(p->name), "%s on %s%s", p->operation, name, override ? "'s model" : "");
+		tests[n++] = (struct CMUnitTest){ p->name, equals_ref, NULL, NULL, p };
 	}
 	return n;
 }
 
-/* Adds the proofs on all levels to tests[n]; returns how many there are then. */
+/* The same on all levels. */
 static inline size_t proofs_add(struct CMUnitTest *tests, size_t n, const struct proof *proofs, size_t n_proof)
 {
-	for (int isa = ISA_BASE; kernels_isa_name((enum kernels_isa)isa); isa++)
-		n = add_level(tests, n, proofs, n_proof, (enum kernels_isa)isa);
+	for (int isa = ISA_BASE; kernels_isa_name((enum kernels_isa)isa); isa++) {
+		(void)level_runs(isa);
+		n = proofs_add_level(tests, n, proofs, n_proof, (enum kernels_isa)isa,
+				     kernels_isa_name((enum kernels_isa)isa), NULL);
+	}
 	return n;
 }
 

@@ -309,10 +309,10 @@ static void check_kv_store(const struct kernels *ref, const struct kernels *k)
 }
 
 static const struct proof proofs[] = {
-	{ "attention", check_attn, ISA_REF },
-	{ "attention's tanh", check_tanh, ISA_REF },
-	{ "attention's merge", check_merge, ISA_REF },
-	{ "kv_store", check_kv_store, ISA_REF },
+	{ .operation = "attention", .check = check_attn },
+	{ .operation = "attention's tanh", .check = check_tanh },
+	{ .operation = "attention's merge", .check = check_merge },
+	{ .operation = "kv_store", .check = check_kv_store },
 };
 #define N_PROOF (sizeof(proofs) / sizeof(proofs[0]))
 

@@ -84,8 +84,10 @@ static const struct {
 	{ "Ivy Bridge", "f16c", "ref" },
 	{ "Haswell", BASE, "avx2" },
 	{ "Zen 3", BASE "by AMD", "avx2" },
+	{ "Alder Lake", BASE "avx_vnni", "avxvnni" },
 	{ "Skylake-SP", AVX512, "avx2" },
 	{ "Cascade Lake", AVX512 "avx512_vnni", "avx512vnni" },
+	{ "Sapphire Rapids without AMX", AVX512 "avx512_vnni avx_vnni", "avx512vnni" },
 	{ "Zen 4", AVX512 "avx512_vnni by AMD", "zen4" },
 };
 

@@ -27,6 +27,7 @@ static const struct folder {
 } folders[] = {
 	{ "ref", "%ymm|" AVX512 "|" DOTPROD "|" ARM_LATER, "mulss|fmul" },
 	{ "avx2", AVX512 "|vpdpbusd|vpdpwssd", "vpmaddubsw .*%ymm" },
+	{ "avxvnni", AVX512, "vpdpbusd .*%ymm" },
 	{ "avx512vnni", "\\b(" VBMI "|vdpbf16ps|vpopcnt[bw]|vcvtne2ps2bf16)\\b", "vpdpbusd .*%zmm" },
 	{ "zen4", "\\b(" VBMI ")\\b", "vpdpbusd .*%zmm" },
 	{ "neon", ARM_LATER, DOTPROD },

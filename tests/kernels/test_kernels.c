@@ -3,6 +3,7 @@
  * each operation runs on every ISA of this machine with adversarial data between canaries, and memcmp is the only judge.
  */
 #include "tests/kernels/data.h"
+#include "tests/kernels/models/models.h"
 #include "tests/kernels/proofs.h"
 
 #include <math.h>
@@ -228,22 +229,31 @@ static void test_packed_bytes_refuses(void **state)
 	assert_int_equal(quant_packed_bytes(QUANT_Q4_0, 17, 64), 32 * 36);
 }
 
-static const struct proof proofs[] = {
-	{ "matmul", check_matmul, ISA_REF },  { "matmul of chunks", check_matmul_chunks, ISA_REF },
-	{ "vectors", check_vector, ISA_REF }, { "max and exps", check_max, ISA_REF },
-	{ "rope", check_rope, ISA_REF },
+static const struct proof products[] = {
+	{ .operation = "matmul", .check = check_matmul },
+	{ .operation = "matmul of chunks", .check = check_matmul_chunks },
 };
-#define N_PROOF (sizeof(proofs) / sizeof(proofs[0]))
+static const struct proof vectors[] = {
+	{ .operation = "vectors", .check = check_vector },
+	{ .operation = "max and exps", .check = check_max },
+	{ .operation = "rope", .check = check_rope },
+};
+#define N_PRODUCT (sizeof(products) / sizeof(products[0]))
+#define N_VECTOR  (sizeof(vectors) / sizeof(vectors[0]))
 
 int main(void)
 {
-	struct CMUnitTest tests[4 + ISA_MAX * N_PROOF] = {
+	struct CMUnitTest tests[4 + ISA_MAX * (2 * N_PRODUCT + N_VECTOR)] = {
 		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_tiny_block_quantizes_to_zero),
 		cmocka_unit_test(test_every_type_is_walked),
 		cmocka_unit_test(test_packed_bytes_refuses),
 	};
-	size_t n = proofs_add(tests, 4, proofs, N_PROOF);
+	size_t n = proofs_add(tests, 4, products, N_PRODUCT);
+
+	n = proofs_add(tests, n, vectors, N_VECTOR);
+	for (const struct model_level *m = model_levels; m->name; m++)
+		n = proofs_add_level(tests, n, products, N_PRODUCT, ISA_BASE, m->name, m->override);
 
 	return _cmocka_run_group_tests("kernels", tests, n, NULL, NULL);
 }

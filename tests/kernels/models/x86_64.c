@@ -1,0 +1,9 @@
+/* The levels of x86-64 that have a model. */
+#include "tests/kernels/models/models.h"
+
+void model_avxvnni_override(struct kernels *k);
+
+const struct model_level model_levels[] = {
+	{ "avxvnni", model_avxvnni_override },
+	{ 0 },
+};
