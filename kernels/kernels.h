@@ -35,6 +35,7 @@
  *   ACT_F32   block of 1:    f32 x[n]
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
  *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]; i32 off[16][n]
+ *   ACT_Q8_ROWS, ACT_Q8_K_ROWS  the same, but each token's quants side by side: i8 q[n][32], i8 q[n][256]; of one token no difference
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
  * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).
@@ -44,7 +45,10 @@
  * A NaN or infinity makes the block's q unspecified but in range, never undefined behaviour, and d a NaN or infinity, so that what is
  * multiplied with the block is none either and the fault shows in the logits.
  */
+enum act_kind { ACT_F32, ACT_Q8, ACT_Q8_K, ACT_Q8_ROWS, ACT_Q8_K_ROWS, ACT_KIND_MAX };
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
+/* Columns of a block: 1, 32 or 256. */
+size_t act_block_len(enum act_kind kind);
 
 /*
  * How K and V of KV_BLOCK positions of one KV head are stored:
@@ -108,6 +112,9 @@ struct chunks {
 struct kernels {
 	const char *isa;
 
+	/* What the product of a type takes: which kind is the level's choice. */
+	enum act_kind act[QUANT_TYPE_MAX];
+
 	/* x[n_tok][x_stride] -> one tile, or columns of one, at dst (4-byte aligned); n_tok in 1..ACT_TILE, n_col a multiple of the
 	 * kind's block. */
 	void (*act_pack[ACT_KIND_MAX])(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
@@ -127,7 +134,7 @@ struct kernels {
 	 * Sums of chunks meet in a fixed tree: sum[begin, end) = sum[begin, mid) + sum[mid, end), mid - begin the largest power
 	 * of two below end - begin. In order of chunks (kernels/chunks.h): push chunk c's sum; then add the newest two into one, for c + 1 < n
 	 * as often as c + 1 is even when halved, after the last until one is left.
-	 * w is the whole packed matrix (64-byte aligned), x_tile an act_pack result of all its columns.
+	 * w is the whole packed matrix (64-byte aligned), x_tile an act_pack result, of the kind act[type], of all its columns.
 	 */
 	void (*matmul[QUANT_TYPE_MAX])(float *y, size_t y_stride, const void *w, const void *x_tile, int n_tok,
 				       const struct chunks *k, size_t panel0, size_t panel1);

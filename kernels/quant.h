@@ -63,14 +63,10 @@ enum quant_type {
 	QUANT_TYPE_MAX = 40
 };
 
-/* How a product wants its activations (see kernels.h, act_pack). */
-enum act_kind { ACT_F32, ACT_Q8, ACT_Q8_K, ACT_KIND_MAX };
-
 struct quant_info {
 	const char *name;     /* GGUF's name, "Q4_K"; NULL: not a type gyre reads */
 	uint16_t block_len;   /* elements per block along k: 1, 32 or 256 */
 	uint16_t block_bytes; /* bytes per GGUF block of one row; a panel block has PANEL_ROWS times as many */
-	enum act_kind act;
 	/* GGUF block -> block_len floats, exactly as ggml dequantizes. */
 	void (*dequantize)(float *y, const void *block);
 	/* n_block GGUF blocks of each of 16 rows, which lie stride bytes apart -> n_block panel blocks. */

@@ -11,7 +11,7 @@ void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *
 	struct share share;
 	size_t begin, end;
 
-	src.kinds = linear_kind(in->gate) | linear_kind(in->up);
+	src.kinds = linear_kind(m, in->gate) | linear_kind(m, in->up);
 	linear_pack(s, &src);
 	linear_share(&share, s, in->gate, m->hp.n_embd, (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS, 1);
 	while (share_next(&share, &begin, &end)) {

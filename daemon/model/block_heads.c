@@ -88,7 +88,7 @@ void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint3
 	struct share share;
 	size_t begin, end;
 
-	src.kinds = linear_kind(in->q) | linear_kind(in->k) | linear_kind(in->v);
+	src.kinds = linear_kind(s->m, in->q) | linear_kind(s->m, in->k) | linear_kind(s->m, in->v);
 	linear_pack(s, &src);
 	linear_share(&share, s, in->q, s->m->hp.n_embd, n->n_head + 2 * (size_t)n->n_head_kv,
 		     s->m->hp.head_dim / PANEL_ROWS);

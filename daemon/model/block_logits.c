@@ -35,7 +35,7 @@ static void run(const struct seat *s)
 	struct share share;
 	size_t begin, end;
 
-	src.kinds = linear_kind(m->output);
+	src.kinds = linear_kind(m, m->output);
 	linear_pack(s, &src);
 	linear_share(&share, s, m->output, m->hp.n_embd, (part->n_row + LOGIT_RANGE - 1) / LOGIT_RANGE,
 		     LOGIT_RANGE / PANEL_ROWS);

@@ -10,7 +10,7 @@ static const struct act *pack_columns(const struct seat *s, const struct tensor 
 						    .n_row = s->m->batch->n_row,
 						    .n_col = col.end - col.begin,
 						    .col0 = col.begin,
-						    .kinds = linear_kind(w),
+						    .kinds = linear_kind(s->m, w),
 						    .is_own = true });
 }
 

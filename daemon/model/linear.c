@@ -10,9 +10,9 @@
 #define PIECES_MIN      4u /* with fewer a range is not worth cutting */
 #define PIECES_MAX      8u
 
-uint32_t linear_kind(const struct tensor *t)
+uint32_t linear_kind(const struct model *m, const struct tensor *t)
 {
-	return 1u << quant_info(t->type)->act;
+	return 1u << m->k->act[t->type];
 }
 
 struct act_source linear_source(const struct seat *s, const struct tensor *norm, const uint32_t *row, uint32_t n_row)
@@ -93,6 +93,17 @@ static void pack_columns(const struct seat *s, const struct act_source *src, siz
 	}
 }
 
+/* Columns that no cut divides: a block of each of the kinds, and of floats two lines. */
+static size_t block_len(uint32_t kinds)
+{
+	size_t len = 32;
+
+	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
+		if (kinds & (1u << kind) && act_block_len((enum act_kind)kind) > len)
+			len = act_block_len((enum act_kind)kind);
+	return len;
+}
+
 /* The i-th of n workers' share; of one worker, all. */
 static void pack_share(const struct seat *s, const struct act_source *src, int i, int n)
 {
@@ -104,7 +115,7 @@ static void pack_share(const struct seat *s, const struct act_source *src, int i
 		s->own->residual.pending = NULL;
 		return;
 	}
-	team_range(src->n_col, n, i, src->kinds & 1u << ACT_Q8_K ? 256 : 32, &begin, &end);
+	team_range(src->n_col, n, i, block_len(src->kinds), &begin, &end);
 	if (begin < end)
 		pack_columns(s, src, begin, end);
 }
@@ -163,7 +174,7 @@ void linear_mul(const struct seat *s, const struct product *p, size_t begin, siz
 {
 	const struct act *a = p->x;
 	uint32_t n_tile = n_tiles(a->n_row);
-	enum act_kind kind = quant_info(p->w->type)->act;
+	enum act_kind kind = s->m->k->act[p->w->type];
 	size_t step = group_panels(p->w, p->part->n_col, n_tile, end - begin);
 
 	for (size_t at = begin; at < end; at += step) {

@@ -25,7 +25,7 @@ struct product {
 };
 
 /* The kind that a product with t wants, as a mask. */
-uint32_t linear_kind(const struct tensor *t);
+uint32_t linear_kind(const struct model *m, const struct tensor *t);
 /* The rows of the residual stream that are asked for (NULL: all n_row), normed by `norm`. */
 struct act_source linear_source(const struct seat *s, const struct tensor *norm, const uint32_t *row, uint32_t n_row);
 /*

@@ -23,13 +23,26 @@ static void partial_free(struct partial *p)
 	free(p->l);
 }
 
-/* Kinds that some product of this model wants. Block-quantized kinds never meet a width they do not divide. */
+/* Kinds that some product of these kernels wants. */
+static uint32_t kinds_wanted(const struct kernels *k)
+{
+	uint32_t kinds = 0;
+
+	for (uint32_t type = 0; type < QUANT_TYPE_MAX; type++)
+		if (quant_info(type))
+			kinds |= 1u << k->act[type];
+	return kinds;
+}
+
+/* Tiles of each. Block-quantized kinds never meet a width they do not divide. */
 static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32_t n_tile)
 {
 	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->hp.n_ff), m->hp.n_head * m->hp.head_dim);
 
 	n_col = (n_col + 255) / 256 * 256;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
+		if (!(kinds_wanted(m->k) & (1u << kind)))
+			continue;
 		size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, n_col);
 
 		tile[kind] = memory_array(n_tile, (bytes + 63) / 64 * 64);

@@ -55,7 +55,16 @@ static int32_t sum_of_products(const int8_t *q, int add)
 	return s;
 }
 
-void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+/* Token t's quants of a block: in fours among those of n tokens, or side by side. */
+static void place(uint8_t *to, const int8_t *q, size_t len, size_t n, size_t t, bool is_rows)
+{
+	if (is_rows)
+		memcpy(to + t * len, q, len);
+	for (size_t j = 0; !is_rows && j < len / 4; j++)
+		memcpy(to + (j * n + t) * 4, q + 4 * j, 4);
+}
+
+static void pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, bool is_rows)
 {
 	size_t n = (size_t)n_tok;
 
@@ -70,14 +79,13 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32, ACT_Q_MAX);
 			nsum[t] = -sum(q, 32);
 			s[t] = d[t] * (float)-nsum[t];
-			for (size_t j = 0; j < 8; j++)
-				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+			place(qt, q, 32, n, t, is_rows);
 			cross[t] = -sum_of_products(q, 128);
 		}
 	}
 }
 
-void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+static void pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, bool is_rows)
 {
 	size_t n = (size_t)n_tok;
 
@@ -98,10 +106,29 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 				sum16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 16 * j, 16);
 				off[j * n + t] = -32 * sum(q + 16 * j, 16);
 			}
-			for (size_t j = 0; j < 64; j++)
-				memcpy(qt + (j * n + t) * 4, q + 4 * j, 4);
+			place(qt, q, 256, n, t, is_rows);
 			for (size_t j = 0; j < 8; j++)
 				cross[j * n + t] = 8 * sum(q + 32 * j + 16, 16) - sum_of_products(q + 32 * j, 120);
 		}
 	}
+}
+
+void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8(dst, x, x_stride, n_tok, n_col, false);
+}
+
+void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, false);
+}
+
+void ref_act_pack_q8_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8(dst, x, x_stride, n_tok, n_col, true);
+}
+
+void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, true);
 }

@@ -11,7 +11,9 @@ void kernels_ref_fill(struct kernels *k)
 		.isa = "ref",
 		.act_pack = { [ACT_F32] = ref_act_pack_f32,
 			      [ACT_Q8] = ref_act_pack_q8,
-			      [ACT_Q8_K] = ref_act_pack_q8_k },
+			      [ACT_Q8_K] = ref_act_pack_q8_k,
+			      [ACT_Q8_ROWS] = ref_act_pack_q8_rows,
+			      [ACT_Q8_K_ROWS] = ref_act_pack_q8_k_rows },
 		.rms_norm = ref_rms_norm,
 		.rope = ref_rope,
 		.silu_mul = ref_silu_mul,
@@ -25,6 +27,8 @@ void kernels_ref_fill(struct kernels *k)
 		.sum_exp = ref_sum_exp,
 	};
 	for (const struct ref_type *const *family = ref_families; *family; family++)
-		for (const struct ref_type *t = *family; t->info.name; t++)
+		for (const struct ref_type *t = *family; t->info.name; t++) {
 			k->matmul[t->type] = t->matmul;
+			k->act[t->type] = t->act;
+		}
 }

@@ -8,6 +8,7 @@
 struct ref_type {
 	enum quant_type type;
 	struct quant_info info;
+	enum act_kind act;
 	matmul_fn *matmul;
 };
 

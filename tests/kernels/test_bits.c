@@ -47,13 +47,13 @@ static uint64_t digest_products(const struct kernels *k)
 	uint64_t h = 0;
 
 	for (size_t i = 0; i < N_TYPE; i++) {
-		const struct quant_info *q = quant_info(types[i].type);
+		enum act_kind act = k->act[types[i].type];
 		struct chunks chunks = { 3, { 0, 256, 768, N_COL } };
 		uint8_t *raw, *w = make_weights(&types[i], 2 * PANEL_ROWS, N_COL, FILL_RANDOM, &raw),
-			      *tile = aligned(act_tile_bytes(q->act, N_TOK, N_COL));
+			      *tile = aligned(act_tile_bytes(act, N_TOK, N_COL));
 		float y[N_TOK * 2 * PANEL_ROWS];
 
-		k->act_pack[q->act](tile, x, N_COL, N_TOK, N_COL);
+		k->act_pack[act](tile, x, N_COL, N_TOK, N_COL);
 		k->matmul[types[i].type](y, 2 * PANEL_ROWS, w, tile, N_TOK, &chunks, 0, 2);
 		h = add_floats(h, y, N_TOK * 2 * PANEL_ROWS);
 		free(raw), free(w), free(tile);

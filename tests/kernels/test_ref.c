@@ -18,9 +18,9 @@ static void test_ref_matmul_is_right(void **state)
 	(void)state;
 	kernels_select(&k, ISA_REF);
 	for (size_t ti = 0; ti < N_TYPE; ti++) {
-		const struct quant_info *q = quant_info(types[ti].type);
+		enum act_kind act = k.act[types[ti].type];
 		uint8_t *raw, *w = make_weights(&types[ti], ROWS, COLS, FILL_RANDOM, &raw);
-		void *tile = aligned(act_tile_bytes(q->act, TOK, COLS));
+		void *tile = aligned(act_tile_bytes(act, TOK, COLS));
 		double err = 0, norm = 0;
 
 		if (types[ti].type == QUANT_F16)
@@ -28,7 +28,7 @@ static void test_ref_matmul_is_right(void **state)
 				((uint16_t *)w)[i] = f32_to_f16(uniform());
 		for (int i = 0; i < TOK * COLS; i++)
 			x[i] = uniform();
-		k.act_pack[q->act](tile, x, COLS, TOK, COLS);
+		k.act_pack[act](tile, x, COLS, TOK, COLS);
 		k.matmul[types[ti].type](y, ROWS, w, tile, TOK, &whole, 0, ROWS / PANEL_ROWS);
 		for (size_t r = 0; r < ROWS; r++) {
 			quant_dequantize_row(types[ti].type, wr, w, r, COLS);
@@ -41,7 +41,7 @@ static void test_ref_matmul_is_right(void **state)
 				norm += s * s;
 			}
 		}
-		assert_true(sqrt(err / norm) < (q->act == ACT_F32 ? 1e-6 : 0.012));
+		assert_true(sqrt(err / norm) < (act == ACT_F32 ? 1e-6 : 0.012));
 		free(raw), free(w), free(tile);
 	}
 }
@@ -53,18 +53,18 @@ enum { PART_PANELS = 2, PART_ROWS = PART_PANELS * PANEL_ROWS, PART_TOK = 3 };
 static void part_sum(const struct kernels *k, uint32_t type, float *y, const uint8_t *raw, const float *x,
 		     const struct chunks *chunks, uint32_t c)
 {
-	const struct quant_info *q = quant_info(type);
+	enum act_kind act = k->act[type];
 	size_t n_col = chunks->cut[chunks->n], n_part = chunks->cut[c + 1] - chunks->cut[c];
 	size_t row_bytes = quant_row_bytes(type, n_col);
 	struct chunks whole = one_chunk(n_part);
 	uint8_t *w = aligned(quant_packed_bytes(type, PART_ROWS, n_part)),
-		*tile = aligned(act_tile_bytes(q->act, PART_TOK, n_part));
+		*tile = aligned(act_tile_bytes(act, PART_TOK, n_part));
 
 	raw += quant_row_bytes(type, chunks->cut[c]);
 	for (size_t r = 0; r < PART_ROWS; r += PANEL_ROWS)
 		quant_pack_panel(type, w + r * quant_row_bytes(type, n_part), raw + r * row_bytes, row_bytes,
 				 PANEL_ROWS, n_part);
-	k->act_pack[q->act](tile, x + chunks->cut[c], n_col, PART_TOK, n_part);
+	k->act_pack[act](tile, x + chunks->cut[c], n_col, PART_TOK, n_part);
 	k->matmul[type](y, PART_ROWS, w, tile, PART_TOK, &whole, 0, PART_PANELS);
 	free(w), free(tile);
 }
@@ -102,13 +102,13 @@ static void test_ref_chunks_meet_in_the_tree(void **state)
 			struct chunks chunks = cut_chunks(n, n + 3, q->block_len);
 			size_t n_col = chunks.cut[n];
 			uint8_t *raw, *w = make_weights(&types[ti], PART_ROWS, n_col, FILL_RANDOM, &raw),
-				      *tile = aligned(act_tile_bytes(q->act, PART_TOK, n_col));
+				      *tile = aligned(act_tile_bytes(k.act[type], PART_TOK, n_col));
 			float *x = malloc(PART_TOK * n_col * sizeof(*x)), y[PART_TOK * PART_ROWS],
 			      expected[PART_TOK * PART_ROWS];
 
 			for (size_t i = 0; i < PART_TOK * n_col; i++)
 				x[i] = uniform();
-			k.act_pack[q->act](tile, x, n_col, PART_TOK, n_col);
+			k.act_pack[k.act[type]](tile, x, n_col, PART_TOK, n_col);
 			k.matmul[type](y, PART_ROWS, w, tile, PART_TOK, &chunks, 0, PART_PANELS);
 			tree_sum(&k, type, expected, raw, x, &chunks, 0, n);
 			if (memcmp(y, expected, sizeof(y)))
