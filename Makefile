@@ -16,10 +16,10 @@ ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -ffp-contract=off -fno-math-errno -fn
 LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The levels of a machine: kernels/cpu_<machine>.c is their table.
-ISAS_x86_64  := avx2 avxvnni avx512vnni zen4
+ISAS_x86_64  := avx2 avxvnni avx512vnni zen4 amx
 ISAS_aarch64 := neon
 # Those with a model (tests/kernels/models/).
-MODELS_x86_64 := avxvnni
+MODELS_x86_64 := avxvnni amx
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding. Lines suffice for debugging them: to follow
 # variables through unrolled loops costs a third of their compile time.
 KERNEL_CFLAGS := -O3 -g1
@@ -31,6 +31,7 @@ flags_kernels/avx2       := $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c
 flags_kernels/avxvnni    := $(flags_kernels/avx2) -mavxvnni
 flags_kernels/avx512vnni := $(flags_kernels/avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 flags_kernels/zen4       := $(flags_kernels/avx512vnni)
+flags_kernels/amx        := $(flags_kernels/avx512vnni)
 flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 
 LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lm
@@ -103,6 +104,7 @@ $(BUILD)/obj/models/kernels/%.o: kernels/%.c
 model = $(patsubst %.c,$(BUILD)/obj/models/%.o,$(wildcard kernels/$(1)/*.c))
 MODELS := $(patsubst %,$(BUILD)/obj/models/%.o,$(MODELS_$(MACHINE)))
 $(BUILD)/obj/models/avxvnni.o: $(call model,avxvnni)
+$(BUILD)/obj/models/amx.o: $(call model,amx)
 $(MODELS):
 	$(Q)$(LD) -r -o $@ $^
 	$(Q)objcopy --keep-global-symbol=model_$(basename $(@F))_override \

@@ -2,8 +2,14 @@
 #include "kernels/isa.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-enum { REF, AVX2, AVXVNNI, AVX512VNNI, ZEN4 };
+/* asm/prctl.h and Documentation/arch/x86/xstate.rst have them since Linux 5.16. */
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA  18
+
+enum { REF, AVX2, AVXVNNI, AVX512VNNI, ZEN4, AMX };
 
 #define HAS_AVX2        (1u << 0)
 #define HAS_FMA         (1u << 1)
@@ -15,9 +21,25 @@ enum { REF, AVX2, AVXVNNI, AVX512VNNI, ZEN4 };
 #define HAS_AVX512_VNNI (1u << 7)
 #define HAS_AVX_VNNI    (1u << 8)
 #define IS_AMD          (1u << 9)
+#define HAS_AMX_TILE    (1u << 10)
+#define HAS_AMX_INT8    (1u << 11)
+#define HAS_TILE_DATA   (1u << 12)
+#define HAS_RUN         (1u << 13)
 
-const char *const isa_flag_name[] = { "avx2",     "fma",      "f16c",        "avx512f",  "avx512bw",
-				      "avx512vl", "avx512dq", "avx512_vnni", "avx_vnni", "a CPU by AMD" };
+const char *const isa_flag_name[] = { "avx2",
+				      "fma",
+				      "f16c",
+				      "avx512f",
+				      "avx512bw",
+				      "avx512vl",
+				      "avx512dq",
+				      "avx512_vnni",
+				      "avx_vnni",
+				      "a CPU by AMD",
+				      "amx_tile",
+				      "amx_int8",
+				      "tile data by Linux 5.16",
+				      "a run on silicon" };
 const uint32_t isa_flag_count = sizeof(isa_flag_name) / sizeof(isa_flag_name[0]);
 
 const struct isa isa_table[] = {
@@ -35,6 +57,12 @@ const struct isa isa_table[] = {
 			 .limits = limits_avx512vnni_override },
 	/* No instruction more, but products for cores that add beside where they multiply. */
 	[ZEN4] = { .name = "zen4", .parent = AVX512VNNI, .wants = IS_AMD, .override = kernels_zen4_override },
+	/* By its name alone, which is to say that no CPU has the last flag: this has run on no CPU yet. */
+	[AMX] = { .name = "amx",
+		  .parent = AVX512VNNI,
+		  .needs = HAS_AMX_TILE | HAS_AMX_INT8 | HAS_TILE_DATA,
+		  .wants = HAS_RUN,
+		  .override = kernels_amx_override },
 };
 const uint32_t isa_count = sizeof(isa_table) / sizeof(isa_table[0]);
 
@@ -54,6 +82,24 @@ static bool has_avx_vnni(void)
 	return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 4));
 }
 
+/* Tiles are 8 KiB of state, which Linux keeps for processes that have asked. */
+static bool may_use_tiles(void)
+{
+	return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+static uint32_t amx_flags(void)
+{
+	unsigned eax, ebx, ecx, edx;
+	uint32_t flags = 0;
+
+	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+		return 0;
+	flags |= edx & (1u << 24) ? HAS_AMX_TILE : 0;
+	flags |= edx & (1u << 25) ? HAS_AMX_INT8 : 0;
+	return flags & HAS_AMX_TILE && may_use_tiles() ? flags | HAS_TILE_DATA : flags;
+}
+
 uint32_t isa_flags(void)
 {
 	uint32_t flags = 0;
@@ -68,6 +114,7 @@ uint32_t isa_flags(void)
 	flags |= __builtin_cpu_supports("avx512dq") ? HAS_AVX512DQ : 0;
 	flags |= __builtin_cpu_supports("avx512vnni") ? HAS_AVX512_VNNI : 0;
 	flags |= flags & HAS_AVX2 && has_avx_vnni() ? HAS_AVX_VNNI : 0;
+	flags |= amx_flags();
 	flags |= __builtin_cpu_is("amd") ? IS_AMD : 0;
 	return flags;
 }

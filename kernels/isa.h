@@ -33,6 +33,7 @@ void kernels_avx2_override(struct kernels *k);
 void kernels_avxvnni_override(struct kernels *k);
 void kernels_avx512vnni_override(struct kernels *k);
 void kernels_zen4_override(struct kernels *k);
+void kernels_amx_override(struct kernels *k);
 void kernels_neon_override(struct kernels *k);
 
 void limits_ref_fill(struct limits *l);

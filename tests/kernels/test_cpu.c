@@ -87,7 +87,7 @@ static const struct {
 	{ "Alder Lake", BASE "avx_vnni", "avxvnni" },
 	{ "Skylake-SP", AVX512, "avx2" },
 	{ "Cascade Lake", AVX512 "avx512_vnni", "avx512vnni" },
-	{ "Sapphire Rapids without AMX", AVX512 "avx512_vnni avx_vnni", "avx512vnni" },
+	{ "Sapphire Rapids", AVX512 "avx512_vnni avx_vnni amx_tile amx_int8 5.16", "avx512vnni" },
 	{ "Zen 4", AVX512 "avx512_vnni by AMD", "zen4" },
 };
 

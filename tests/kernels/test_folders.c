@@ -29,6 +29,7 @@ static const struct folder {
 	{ "avx2", AVX512 "|vpdpbusd|vpdpwssd", "vpmaddubsw .*%ymm" },
 	{ "avxvnni", AVX512, "vpdpbusd .*%ymm" },
 	{ "avx512vnni", "\\b(" VBMI "|vdpbf16ps|vpopcnt[bw]|vcvtne2ps2bf16)\\b", "vpdpbusd .*%zmm" },
+	{ "amx", "\\b(" VBMI ")\\b", "tdpbssd" },
 	{ "zen4", "\\b(" VBMI ")\\b", "vpdpbusd .*%zmm" },
 	{ "neon", ARM_LATER, DOTPROD },
 };
