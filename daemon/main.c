@@ -59,14 +59,18 @@ static void early_stop(struct early *w)
 	close(w->ready_fd);
 }
 
-static int load(struct daemon *d, const struct config *c, const struct listener *l, int signal_fd, struct error *e)
+/* Whatever may say a word, and so wait for whoever reads it, does it here: the control loop of a host without io_uring does. */
+static int load(struct daemon *d, struct control **control, const struct config *c, const struct listener *l,
+		int signal_fd, struct error *e)
 {
 	struct early early = { .listener = l, .signal_fd = signal_fd };
 	int r = early_start(&early, e);
 
 	if (r < 0)
 		return r;
-	r = daemon_open(d, c, e);
+	r = control_open(control, l->fd, signal_fd, e);
+	if (r == 0)
+		r = daemon_open(d, c, e);
 	early_stop(&early);
 	return r;
 }
@@ -80,9 +84,7 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 	int r = host_check(e);
 
 	if (r == 0)
-		r = control_open(&control, l->fd, signal_fd, e);
-	if (r == 0)
-		r = load(&d, c, l, signal_fd, e);
+		r = load(&d, &control, c, l, signal_fd, e);
 	if (r == 0) {
 		r = daemon_start(&d);
 		if (r < 0) {
