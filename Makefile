@@ -142,15 +142,15 @@ ndebug: ## tests with asserts off
 # The whole project as arm64, on this machine: a cross compiler, libraries in a folder, programs under qemu-aarch64.
 ARM64_ROOT := $(abspath build/arm64/root)
 ARM64_MAKE = ARM64_ROOT=$(ARM64_ROOT) $(MAKE) BUILD=build/arm64 CC=$(CURDIR)/tools/arm64/cc LD=aarch64-linux-gnu-ld \
-	AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump NO_FUZZ=1
+	AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump CXX=none NO_FUZZ=1
 $(ARM64_ROOT)/.done: tools/arm64/root
 	tools/arm64/root $(ARM64_ROOT)
 arm64: $(ARM64_ROOT)/.done ## build for arm64 and run every test under qemu-aarch64
-	+$(ARM64_MAKE) test
+	+GYRE_TEST_EMULATED=1 TEST_TIMEOUT=3600 $(ARM64_MAKE) test
 ARM64_TEST := $(patsubst %.c,build/arm64/%,$(wildcard tests/kernels/test_*.c))
 arm64-ci: $(ARM64_ROOT)/.done all ## the kernels' tests as arm64, and an answer of its gyred beside one of this machine's
 	+$(ARM64_MAKE) all $(ARM64_TEST)
-	@BUILD=build/arm64 HOST_BUILD=$(BUILD) OBJDUMP=aarch64-linux-gnu-objdump tools/run-tests $(ARM64_TEST) tests/system/arm64/answer
+	@GYRE_TEST_EMULATED=1 BUILD=build/arm64 HOST_BUILD=$(BUILD) OBJDUMP=aarch64-linux-gnu-objdump tools/run-tests $(ARM64_TEST) tests/system/arm64/answer
 
 system: all $(filter $(BUILD)/tests/system/%,$(TEST_BIN)) ## only the tests that boot the real daemon
 	@BUILD=$(BUILD) tools/run-tests $(filter $(BUILD)/tests/system/%,$(TEST_BIN))

@@ -8,6 +8,7 @@
 #include "shm/atomic.h"
 #include "tests/system/memcg.h"
 #include "tests/system/tinyd.h"
+#include "tests/util/emulated.h"
 #include "tests/util/hostile.h"
 
 #include <sys/socket.h>
@@ -315,5 +316,7 @@ int main(void)
 		cmocka_unit_test(refused_connections_are_counted_not_told_each),
 	};
 
+	if (is_emulated("memory is"))
+		return 0;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

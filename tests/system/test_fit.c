@@ -5,6 +5,7 @@
  */
 #include "tests/system/memcg.h"
 #include "tests/system/tinyd.h"
+#include "tests/util/emulated.h"
 
 #include <sys/resource.h>
 
@@ -138,5 +139,7 @@ int main(void)
 		cmocka_unit_test(the_default_fits_its_address_space),
 	};
 
+	if (is_emulated("memory is"))
+		return 0;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
 #include "tests/util/tiny.h"
 #include "tests/util/hostile.h"
 #include "tests/util/testmodel.h"
+#include "tests/util/emulated.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -500,6 +501,8 @@ static void too_little_memory_is_said_with_its_remedy(void **state)
 	pid_t pid;
 
 	(void)state;
+	if (is_emulated("limits are"))
+		skip();
 	refuse_option("--kv-bytes", "100000G", 2, "kv-bytes: 97.7 TiB, but this machine has");
 	refuse_option("--kv-bytes", "1", 1, "kv-bytes");
 #ifndef GYRE_SANITIZED /* those reserve terabytes of addresses */
