@@ -12,7 +12,7 @@
 #include <time.h>
 #include <utmp.h>
 
-#define PATIENCE_S 120
+#define PATIENCE_S 600
 #define N_CTX      16384
 #define UP         "\033[A"
 #define PASTE(s)   "\033[200~" s "\033[201~"
