@@ -1,7 +1,8 @@
 /*
  * A daemon for one run of the tool: `gyre run --model FILE` needs no set-up. Between the two stands a keeper: a child that
- * starts gyred, waits until the tool lets go of a pipe, which it does however it ends, and then ends gyred and removes its
- * directory. Both live in a process group of their own, so that a Ctrl-C meant for an answer does not reach them.
+ * makes a directory and starts gyred in it, waits until the tool lets go of a socket, which it does however it ends, and then
+ * ends gyred and removes the directory. Nothing is made before the keeper stands, so that nothing stays behind. Both live in a
+ * process group of their own, so that a Ctrl-C meant for an answer does not reach them.
  */
 #include "tools/tool.h"
 
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,11 +88,37 @@ static void end_gyred(const struct private_daemon *p, pid_t gyred)
 	rmdir(p->dir);
 }
 
+/* What the keeper says first: where its directory is. */
+struct made {
+	char dir[sizeof(((struct private_daemon *)0)->dir)];
+	int error; /* errno; 0: it is there */
+};
+
+static void take_dir(struct private_daemon *p, const struct made *m)
+{
+	memcpy(p->dir, m->dir, sizeof(p->dir));
+	snprintf(p->socket, sizeof(p->socket), "%s/sock", p->dir);
+}
+
+static struct made make_dir(void)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	struct made m = { .error = 0 };
+
+	if (!base || !*base || strlen(base) > 60 || access(base, W_OK) < 0) /* sun_path takes 107 bytes */
+		base = "/tmp";
+	snprintf(m.dir, sizeof(m.dir), "%s/gyre-XXXXXX", base);
+	if (!mkdtemp(m.dir))
+		m.error = errno;
+	return m;
+}
+
 /* The tool's streams are not ours to hold open: a reader of its output waits for their end. */
-static void keep(const struct private_daemon *p, const struct args *a, int tool_fd)
+static void keep(struct private_daemon *p, const struct args *a, int tool_fd)
 {
 	struct pollfd f[2] = { { .fd = tool_fd, .events = POLLIN }, { .events = POLLIN } };
 	int keeper, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct made made;
 	sigset_t child;
 	pid_t gyred;
 
@@ -103,6 +131,11 @@ static void keep(const struct private_daemon *p, const struct args *a, int tool_
 	sigaddset(&child, SIGCHLD);
 	f[1].fd = signalfd(-1, &child, SFD_CLOEXEC);
 	keeper = getpid();
+	made = make_dir();
+	send(tool_fd, &made, sizeof(made), MSG_NOSIGNAL); /* to a tool that has gone: the poll below says so */
+	if (made.error)
+		_exit(1);
+	take_dir(p, &made);
 	gyred = fork();
 	if (gyred == 0)
 		exec_gyred(p, a, keeper);
@@ -110,6 +143,8 @@ static void keep(const struct private_daemon *p, const struct args *a, int tool_
 		while (poll(f, 2, -1) < 0)
 			;
 		end_gyred(p, gyred);
+	} else {
+		rmdir(p->dir);
 	}
 	_exit(0);
 }
@@ -157,48 +192,54 @@ static int wait_ready(struct private_daemon *p, struct gyre **g)
 	}
 }
 
+static int start_keeper(struct private_daemon *p, const struct args *a)
+{
+	int alive[2];
+	struct made made;
+
+	p->log_fd = memfd_create("gyred.log", MFD_CLOEXEC);
+	if (p->log_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, alive) < 0)
+		return fail(TOOL_FAILED, "no descriptor for a private gyred: %s; raise ulimit -n", strerror(errno));
+	p->alive_fd = alive[1];
+	p->pid = fork();
+	if (p->pid == 0) {
+		close(alive[1]);
+		keep(p, a, alive[0]);
+	}
+	close(alive[0]);
+	if (p->pid < 0)
+		return fail(TOOL_FAILED, "fork: %s; raise ulimit -u", strerror(errno));
+	if (recv(p->alive_fd, &made, sizeof(made), 0) != sizeof(made))
+		return fail(TOOL_FAILED, "the keeper of a private gyred was killed");
+	if (made.error)
+		return fail(TOOL_FAILED, "%s: %s", made.dir, strerror(made.error));
+	take_dir(p, &made);
+	return TOOL_OK;
+}
+
 int private_start(struct private_daemon *p, struct gyre **g, const struct args *a)
 {
-	const char *base = getenv("XDG_RUNTIME_DIR");
-	int alive[2] = { -1, -1 }, r = TOOL_OK;
+	int r;
 
 	if (access(a->model, R_OK) < 0)
 		return fail(TOOL_FAILED, "%s: %s", a->model, strerror(errno));
-	if (!base || !*base || strlen(base) > 60 || access(base, W_OK) < 0) /* sun_path takes 107 bytes */
-		base = "/tmp";
-	snprintf(p->dir, sizeof(p->dir), "%s/gyre-XXXXXX", base);
-	if (!mkdtemp(p->dir))
-		return fail(TOOL_FAILED, "%s: %s", p->dir, strerror(errno));
-	snprintf(p->socket, sizeof(p->socket), "%s/sock", p->dir);
-	p->log_fd = memfd_create("gyred.log", MFD_CLOEXEC);
-	if (p->log_fd < 0 || pipe2(alive, O_CLOEXEC) < 0)
-		r = fail(TOOL_FAILED, "no descriptor for a private gyred: %s; raise ulimit -n", strerror(errno));
-	p->alive_fd = alive[1];
-	if (r == TOOL_OK) {
-		p->pid = fork();
-		if (p->pid == 0) {
-			close(alive[1]);
-			keep(p, a, alive[0]);
-		}
-		close(alive[0]);
-		r = p->pid < 0 ? fail(TOOL_FAILED, "fork: %s; raise ulimit -u", strerror(errno)) : wait_ready(p, g);
-	}
+	*p = (struct private_daemon){ .alive_fd = -1, .log_fd = -1 };
+	r = start_keeper(p, a);
+	if (r == TOOL_OK)
+		r = wait_ready(p, g);
 	if (r != TOOL_OK)
 		private_stop(p);
 	return r;
 }
 
+/* The keeper removes the directory. */
 void private_stop(struct private_daemon *p)
 {
-	if (!*p->dir)
-		return;
-	if (p->alive_fd >= 0)
+	if (p->alive_fd > 0)
 		close(p->alive_fd);
 	if (p->pid > 0)
 		waitpid(p->pid, NULL, 0);
-	if (p->log_fd >= 0)
+	if (p->log_fd > 0)
 		close(p->log_fd);
-	unlink(p->socket);
-	rmdir(p->dir); /* the keeper has, unless it was never started */
 	memset(p, 0, sizeof(*p));
 }

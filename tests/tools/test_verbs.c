@@ -20,6 +20,7 @@ static int setup(void **state)
 	(void)state;
 	appliance_open(&a, &tiny_served, NULL, true);
 	setenv("GYRE_SOCKET", a.socket, 1);
+	setenv("XDG_RUNTIME_DIR", a.dir, 1);
 	setenv("DIR", a.dir, 1);
 	setenv("MODEL", a.model, 1);
 	return 0;
@@ -348,14 +349,15 @@ static void chat_greets_a_terminal(void **state)
 	assert_non_null(strstr(out, "no such command"));
 }
 
+/* Directories of private daemons in the test's own, where XDG_RUNTIME_DIR puts them. */
 static int count_private(void)
 {
-	DIR *d = opendir("/tmp");
+	DIR *d = opendir(a.dir);
 	struct dirent *e;
 	int n = 0;
 
 	while ((e = readdir(d)))
-		n += !strncmp(e->d_name, "gyre-", 5) && strlen(e->d_name) == 11; /* not those of tests, gyre-WORD-... */
+		n += !strncmp(e->d_name, "gyre-", 5) && strlen(e->d_name) == 11;
 	closedir(d);
 	return n;
 }
@@ -382,7 +384,7 @@ static void a_private_daemon_outlives_nobody(void **state)
 		"$G run --socket $DIR/none --model $REAL --raw --max 4000 'Once upon a time' >$DIR/said & p=$!; "
 		"while ! test -s $DIR/said; do kill -0 $p || exit 9; sleep 0.05; done; kill -9 $p; rm $DIR/said",
 		"$G run --socket $DIR/none --model $REAL --max 4000 hi & p=$!; "
-		"while ! ls -d /tmp/gyre-??????; do kill -0 $p || exit 9; done; kill -INT $p; kill -9 $p",
+		"while ! ls -d $DIR/gyre-??????; do kill -0 $p || exit 9; done; kill -INT $p; kill -9 $p",
 		"$G run --socket $DIR/none --model $REAL --raw --max 400 'One.\nTwo.\nThree.\n' | head -c 1 >/dev/null"
 	};
 	const char *model = testmodel_path();
@@ -392,7 +394,6 @@ static void a_private_daemon_outlives_nobody(void **state)
 	if (!model)
 		skip();
 	setenv("REAL", model, 1);
-	setenv("XDG_RUNTIME_DIR", "", 1);
 	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++) {
 		expect(line[i], 0);
 		while (count_private() != before && wait_ms-- > 0)
