@@ -12,6 +12,7 @@
 #define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
 #define LOGIT_ROW_MIN   32u
 /* Addresses, most of them never touched, that the threads for texts will take: four times a stack, an arena, and work space. */
+#define RECENT_NS        10000000000ull /* a person reads an answer and asks again */
 #define TEXT_ADDRESS     ((size_t)192 << 20)
 #define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 
@@ -183,7 +184,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, c->share };
+	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, c->share, RECENT_NS };
 	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;

@@ -25,7 +25,6 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint64_t now = q->n_live ? clock_ns() : 0; /* an idle turn reads no clock */
 	uint32_t most = s->n_who > 1 ? ENDED_SHARE : BATCH_SEQ_MAX;
 
 	for (uint32_t i = 0; i < s->n_who; i++)
@@ -37,7 +36,7 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 
 		if (is_eligible(r) && request_is_cancelled(r))
 			request_end(r, -ECANCELED);
-		else if (is_eligible(r) && r->kept.deadline_ns && now >= r->kept.deadline_ns)
+		else if (is_eligible(r) && r->kept.deadline_ns && s->now_ns >= r->kept.deadline_ns)
 			request_end(r, -ETIME);
 		else if (is_eligible(r) && n_block > s->kv->book->n_block)
 			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
@@ -187,6 +186,7 @@ static void close_batch(struct sched *s, struct batch *b)
 bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 {
 	turn_measure(s, b->n_row, b->forward_ns);
+	s->now_ns = q->n_live ? clock_ns() : 0; /* an idle turn reads no clock */
 	settle(s, q, b);
 	s->n_row = s->n_logit = b->n_seq = b->n_token = 0;
 	if (!q->n_live) { /* a NOP's round trip takes no more of it */

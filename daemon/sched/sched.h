@@ -20,12 +20,20 @@ struct sched_options {
 	uint32_t n_draft;   /* guesses per stream and step at most */
 	uint32_t block_len; /* positions per KV block */
 	uint32_t share; /* rows of a user in a step that it shares; 0: as many as take as long as a step of one row */
+	uint64_t
+		recent_ns; /* a user served so lately is expected back: another's steps are as short as if they shared */
 };
 
 /* What is sorted: live requests, users. */
 struct sched_rank {
 	uint64_t key;  /* smaller is served first */
 	uint32_t item; /* index into queue.live, or of the user */
+};
+
+/* Who was served when. */
+struct sched_served {
+	uint64_t at_ns; /* 0: nobody yet */
+	uint32_t user;
 };
 
 /* A user in this engine. But for `turn`, of this step. */
@@ -45,9 +53,11 @@ struct sched {
 	struct sched_options o;
 	uint64_t n_preempted, n_token_prompt; /* n_preempted: blocks taken back */
 	uint64_t n_plan, n_turn;
-	uint64_t one_ns, row_ns; /* measured: a step of one row; a row of a step of many */
+	uint64_t one_ns, row_ns;     /* measured: a step of one row; a row of a step of many */
+	struct sched_served last[2]; /* the last two users that were served, the later one first */
 
 	/* Of this step. */
+	uint64_t now_ns;
 	uint32_t n_rank, n_user; /* requests that may run; users that have one */
 	uint32_t n_above;        /* users that go before others */
 	uint32_t n_who;          /* users with any request: of who[], the first n_user may run */

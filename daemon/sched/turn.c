@@ -52,6 +52,13 @@ static uint32_t alone_rows(const struct sched *s)
 	return min_u32(max_u32(ALONE * share_rows(s), ALONE_MIN), s->o.n_row);
 }
 
+static bool is_another_expected(const struct sched *s, uint32_t user)
+{
+	const struct sched_served *other = &s->last[s->last[0].user == user];
+
+	return other->at_ns && s->now_ns - other->at_ns < s->o.recent_ns;
+}
+
 /* Who outranks others has as much as alone. A part of nothing is one: what a step then has no room for comes in turn. */
 void turn_share_step(struct sched *s, uint32_t n_logit_max)
 {
@@ -59,7 +66,10 @@ void turn_share_step(struct sched *s, uint32_t n_logit_max)
 		struct sched_user *u = &s->user[s->who[i].item];
 		uint32_t n = u->is_above ? 1 : s->n_user;
 
-		u->n_row = n == 1 ? alone_rows(s) : min_u32(max_u32(s->o.n_row / n, 1), share_rows(s));
+		if (u->is_above || (n == 1 && !is_another_expected(s, s->who[i].item)))
+			u->n_row = alone_rows(s);
+		else
+			u->n_row = min_u32(max_u32(s->o.n_row / n, 1), share_rows(s));
 		u->n_seat = max_u32(BATCH_SEQ_MAX / n, 1);
 		u->n_logit = max_u32(n_logit_max / n, 1);
 	}
@@ -174,9 +184,20 @@ void turn_sort(struct sched *s, const struct queue *q)
 	sort_by_key(s->who, s->spare, s->n_user);
 }
 
+static void note_last(struct sched *s, uint32_t user)
+{
+	if (s->last[0].user != user)
+		s->last[1] = s->last[0];
+	s->last[0] = (struct sched_served){ s->now_ns, user };
+}
+
 void turn_note_served(struct sched *s, const struct batch *b)
 {
 	/* One number each: among users of one step, who was served last comes last again. */
-	for (uint32_t i = 0; i < b->n_seq; i++)
-		s->user[b->seq[i].request->user->index].turn = ++s->n_turn;
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		uint32_t user = b->seq[i].request->user->index;
+
+		s->user[user].turn = ++s->n_turn;
+		note_last(s, user);
+	}
 }

@@ -204,6 +204,30 @@ static void a_step_is_never_long_because_of_another(void **state)
 	close_sched();
 }
 
+/* Who was served lately is expected back, and then waits for a step as short as if it had been there. */
+static void who_comes_back_waits_for_a_share(void **state)
+{
+	struct request *mine;
+
+	(void)state;
+	open_sched(N_ROW, 8 * CONTEXT, 0);
+	s.o.recent_ns = UINT64_MAX;
+	flood(0, 200, 1);
+	for (int i = 0; i < 20; i++)
+		step();
+	assert_int_equal(b.n_row, ALONE); /* nobody else has been here */
+	mine = add(1, 1, 128, 3);
+	steps_to_end(mine, 10);
+	for (int i = 0; i < 20; i++) {
+		step();
+		assert_int_equal(b.n_row, SHARE);
+	}
+	s.o.recent_ns = 1; /* that is long ago */
+	step();
+	assert_int_equal(b.n_row, ALONE);
+	close_sched();
+}
+
 /* More users than a step has rows: turns. */
 static void turns_where_a_step_has_not_a_row_for_each(void **state)
 {
@@ -307,6 +331,7 @@ int main(void)
 					    cmocka_unit_test(streams_of_another_keep_nobody_out),
 					    cmocka_unit_test(rows_are_divided_between_users),
 					    cmocka_unit_test(a_step_is_never_long_because_of_another),
+					    cmocka_unit_test(who_comes_back_waits_for_a_share),
 					    cmocka_unit_test(turns_where_a_step_has_not_a_row_for_each),
 					    cmocka_unit_test(blocks_are_divided_between_users),
 					    cmocka_unit_test(who_needs_more_than_a_share_gets_it_in_turn),
