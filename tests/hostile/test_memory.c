@@ -246,8 +246,10 @@ static void a_uid_has_half_of_what_others_leave(void **state)
 	else
 		assert_int_equal(WEXITSTATUS(status), 0);
 	gyre_close(g[0]);
-	for (int i = 0; i < 200 && open_many(g, 1, why, sizeof(why)) != 1; i++) /* it comes back with the session */
+	for (int i = 0; i < 30000 && (n = open_many(g, 1, why, sizeof(why))) != 1;
+	     i++) /* it comes back with the session */
 		usleep(10000);
+	assert_int_equal(n, 1);
 	gyre_close(g[0]);
 	assert_int_equal(tinyd_stop(&d), 0);
 }
@@ -267,8 +269,7 @@ static unsigned count_lines(const char *text, const char *words)
 static void refused_connections_are_counted_not_told_each(void **state)
 {
 	enum { N = 500 };
-	unsigned n_more = 0;
-	const char *more;
+	unsigned n_told, n_more = 0, n;
 	int fd[N];
 
 	(void)state;
@@ -282,11 +283,11 @@ static void refused_connections_are_counted_not_told_each(void **state)
 			assert_true(recv(fd[i], &byte, 1, 0) <= 0);
 	}
 	assert_int_equal(tinyd_stop(&d), 0);
-	assert_int_equal(count_lines(tinyd_said(&d), "connections refused: uid"), 1);
-	assert_int_equal(count_lines(d.said, "connections refused, of uid"), 1);
-	more = strstr(d.said, "connections refused, of uid");
-	assert_int_equal(sscanf(strchr(more, ':'), ": %u more in", &n_more), 1);
-	assert_true(n_more > N / 3);
+	n_told = count_lines(tinyd_said(&d), "connections refused: uid");
+	for (const char *at = d.said; (at = strstr(at, "connections refused, of uid")); n_more += n, at++)
+		assert_int_equal(sscanf(strchr(at, ':'), ": %u more in", &n), 1);
+	assert_in_range(n_told, 1, N / 10); /* one in ten seconds: how long this takes is the host's affair */
+	assert_true(n_told + n_more > N / 3);
 	for (int i = 0; i < N; i++)
 		close(fd[i]);
 }

@@ -189,15 +189,17 @@ static void sigterm_lets_running_requests_finish(void **state)
 	struct gyre *running = hold_a_stream(100), *late = connect_to(8), *refused;
 	char why[256];
 	struct gyre_params p = { .error = why, .error_bytes = sizeof(why) };
-	int n;
+	int n, r;
 
 	(void)state;
 	kill(pid, SIGTERM);
-	usleep(100000);
+	for (r = 0; r == 0; usleep(1000)) /* until it has read the signal */
+		if ((r = gyre_connect(&refused, sock, &p)) == 0)
+			gyre_close(refused);
+	assert_int_equal(r, -ESHUTDOWN);
+	assert_non_null(strstr(why, "shutting down"));
 	submit(late, 1);
 	assert_int_equal(read_all(late, &n), -ESHUTDOWN);
-	assert_int_equal(gyre_connect(&refused, sock, &p), -ESHUTDOWN);
-	assert_non_null(strstr(why, "shutting down"));
 	assert_int_equal(read_all(running, &n), 0);
 	assert_int_equal(n, 100);
 	assert_int_equal(end_of(pid), 0);

@@ -199,7 +199,6 @@ static void text_is_read_in_turn(void **state)
 static void a_long_text_is_copied_in_pieces(void **state)
 {
 	struct client c;
-	uint32_t n_drain = 0;
 
 	(void)state;
 	for (int round = 0; round < 2; round++) {
@@ -209,7 +208,7 @@ static void a_long_text_is_copied_in_pieces(void **state)
 		assert_non_null(c.s->job);
 		assert_int_equal(c.s->job->n, DRAIN_PIECE);
 		assert_int_equal(c.s->sq.head, 0);
-		for (; round && !queue.n_live; n_drain++, usleep(100))
+		for (; round && !queue.n_live; usleep(100))
 			intake_drain(&intake, &queue);
 		if (round)
 			assert_int_equal(queue.live[0]->kept.res, -E2BIG);
