@@ -16,32 +16,34 @@
 #define LOCK_SUFFIX ".lock"
 #define SYSTEM_DIR  "/run/gyre" /* of the usual socket; /run is empty after each boot */
 
-static bool can_connect(const struct sockaddr_un *a)
+/* Who answers at the address: 0: nobody; -EADDRINUSE: a gyred; another -errno: somebody, or that cannot be told. */
+static int probe(const struct sockaddr_un *a)
 {
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
 
 	if (fd < 0)
-		return false;
-	alive = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)
+		r = -EADDRINUSE;
+	else
+		r = errno == ECONNREFUSED || errno == ENOENT ? 0 : -errno;
 	close(fd);
-	return alive;
+	return r;
 }
 
 /*
  * The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while.
  * Unless we waited for another that looked: what answers then is what it found alive, or itself.
  */
-static bool is_alive(const struct sockaddr_un *a, bool has_waited)
+static int probe_patiently(const struct sockaddr_un *a, bool has_waited)
 {
-	if (has_waited)
-		return can_connect(a);
-	for (int i = 0; i < PROBE_MAX; i++) {
-		if (!can_connect(a))
-			return false;
+	int r = probe(a);
+
+	for (int i = 0; i < PROBE_MAX && r == -EADDRINUSE && !has_waited; i++) {
 		usleep(PROBE_US);
+		r = probe(a);
 	}
-	return true;
+	return r;
 }
 
 /* The file is removed by who holds its lock, so a lock counts only if the name still leads to what was locked. */
@@ -78,9 +80,14 @@ static int replace(struct listener *l, bool has_waited, struct error *e)
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
-		if (is_alive(a, has_waited))
-			return error_set(e, -EADDRINUSE,
-					 "%s: another gyred serves there; stop it or choose another --socket", path);
+		r = probe_patiently(a, has_waited);
+		if (r == -EADDRINUSE)
+			return error_set(e, r, "%s: another gyred serves there; stop it or choose another --socket",
+					 path);
+		if (r < 0)
+			return error_set(e, r,
+					 "%s: a socket that somebody else may serve (%s); choose another --socket",
+					 path, strerror(-r));
 		unlink(path);
 	}
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -110,11 +111,53 @@ static void what_stands_in_its_place_stays(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Only what nobody answers on is removed: a socket of another kind is another program's. */
+static void a_socket_of_another_program_stays(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int served = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct listener l;
+	struct error e;
+
+	(void)state;
+	strcpy(a.sun_path, path);
+	assert_int_equal(bind(served, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(served, 1), 0);
+	assert_int_equal(listen_open(&l, path, &e), -EPROTOTYPE);
+	assert_non_null(strstr(e.text, "choose another --socket"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd);
+	close(served);
+}
+
+/* Nor one that its owner lets nobody else ask. */
+static void a_socket_of_another_user_stays(void **state)
+{
+	struct listener first, second;
+	struct error e;
+
+	(void)state;
+	if (geteuid() != 0) {
+		puts("skip: another user's socket needs root");
+		skip();
+	}
+	assert_int_equal(listen_open(&first, path, &e), 0);
+	assert_int_equal(chmod(path, 0700) | chmod(dir, 0777), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(listen_open(&second, path, &e), -EACCES);
+	assert_int_equal(seteuid(0), 0);
+	expect_reachable();
+	listen_close(&first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(of_many_that_start_one_serves, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_stands_in_its_place_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_socket_of_another_program_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_socket_of_another_user_stays, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
