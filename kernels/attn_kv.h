@@ -66,57 +66,57 @@ INLINE int attn_reach_run(const struct attn_reach *r, int p, int stop, bool *is_
 }
 
 /* K or V of a block, and what comes half a chunk and a chunk later; the block itself where the caller names nothing. */
-struct kv_block {
+struct attn_block {
 	const uint8_t *p, *soon, *later;
 };
 
-INLINE const uint8_t *kv_next(const struct attn_kv *kv, const uint8_t *base, size_t stride, int j,
-			      const uint8_t *otherwise)
+INLINE const uint8_t *attn_next(const struct attn_kv *kv, const uint8_t *base, size_t stride, int j,
+				const uint8_t *otherwise)
 {
 	return j < kv->n_next ? base + kv->next_blocks[j] * stride : otherwise;
 }
 
 /* The j-th block from position p0 on. */
-INLINE struct kv_block kv_block_k(const struct attn_kv *kv, int32_t p0, int j)
+INLINE struct attn_block attn_block_k(const struct attn_kv *kv, int32_t p0, int j)
 {
 	size_t block = kv->blocks[p0 / KV_BLOCK + j];
 	const uint8_t *k = kv->k + block * kv->k_stride;
 
-	return (struct kv_block){ k, kv->v + block * kv->v_stride, kv_next(kv, kv->next_k, kv->k_stride, j, k) };
+	return (struct attn_block){ k, kv->v + block * kv->v_stride, attn_next(kv, kv->next_k, kv->k_stride, j, k) };
 }
 
-INLINE struct kv_block kv_block_v(const struct attn_kv *kv, int32_t p0, int j)
+INLINE struct attn_block attn_block_v(const struct attn_kv *kv, int32_t p0, int j)
 {
 	const uint8_t *v = kv->v + kv->blocks[p0 / KV_BLOCK + j] * kv->v_stride;
 
-	return (struct kv_block){ v, kv_next(kv, kv->next_k, kv->k_stride, j, v),
-				  kv_next(kv, kv->next_v, kv->v_stride, j, v) };
+	return (struct attn_block){ v, attn_next(kv, kv->next_k, kv->k_stride, j, v),
+				    attn_next(kv, kv->next_v, kv->v_stride, j, v) };
 }
 
-INLINE void kv_fetch_soon(const struct kv_block *b, size_t at)
+INLINE void attn_fetch_soon(const struct attn_block *b, size_t at)
 {
 	__builtin_prefetch(b->soon + at, 0, 2);
 }
 
-INLINE void kv_fetch(const struct kv_block *b, size_t at)
+INLINE void attn_fetch(const struct attn_block *b, size_t at)
 {
-	kv_fetch_soon(b, at);
+	attn_fetch_soon(b, at);
 	__builtin_prefetch(b->later + at, 0, 2);
 }
 
 /* V of a block of dimensions (q8_0) in n blocks of positions from p0 on: `at` bytes into each. */
-struct kv_part {
+struct attn_values {
 	const struct attn_kv *kv;
 	int32_t p0;
 	int n;
 	size_t at;
 };
 
-INLINE struct kv_block kv_part_block(const struct kv_part *v, int j)
+INLINE struct attn_block attn_values_block(const struct attn_values *v, int j)
 {
-	struct kv_block b = kv_block_v(v->kv, v->p0, j);
+	struct attn_block b = attn_block_v(v->kv, v->p0, j);
 
-	return (struct kv_block){ b.p + v->at, b.soon + v->at, b.later + v->at };
+	return (struct attn_block){ b.p + v->at, b.soon + v->at, b.later + v->at };
 }
 
 #endif

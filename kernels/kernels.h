@@ -26,7 +26,7 @@
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 #define ACT_Q_MAX       120.0f    /* largest quant of an activation: a nibble more, 15 or -8, is still a byte (zen4/) */
-#define KV_Q_MAX        127.0f    /* of a key, a value or a query */
+#define KVQ_Q_MAX       127.0f    /* of a key, a value or a query */
 #define ATTN_WEIGHT_MAX 32767.0f  /* weights of V are quantized to 15 bits: ATTN_CHUNK * 32767 * 127 is below 2^31 */
 #define ATTN_WEIGHT_MIN 0x1p-112f /* and to zeros where none is larger: 32767 / max overflows below 2^-113 */
 
@@ -52,19 +52,19 @@ size_t act_block_len(enum act_kind kind);
 
 /*
  * How K and V of KV_BLOCK positions of one KV head are stored:
- *   KV_F16   K: f16[KV_BLOCK/16][dim_k][16] (lane = position)     V: f16[KV_BLOCK][dim_v]
- *   KV_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
+ *   KVQ_F16   K: f16[KV_BLOCK/16][dim_k][16] (lane = position)     V: f16[KV_BLOCK][dim_v]
+ *   KVQ_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
  *            K: { f16 d[KV_BLOCK]; u8 q[8][KV_BLOCK][4] }[]          q[j][slot][i]: d = 4j+i, q + 128
  *            V: { f16 d[KV_BLOCK]; u8 q[KV_BLOCK/4][32][4] }[]   q[j][d][i]: slot = 4j+i, q + 128
  */
-enum kv_type { KV_F16, KV_Q8_0, KV_TYPE_MAX };
+enum kvq_type { KVQ_F16, KVQ_Q8_0, KVQ_TYPE_MAX };
 
-/* "f16", "q8_0"; NULL past the end. And back: KV_TYPE_MAX if unknown. */
-const char *kv_type_name(enum kv_type type);
-enum kv_type kv_type_parse(const char *name);
+/* "f16", "q8_0"; NULL past the end. And back: KVQ_TYPE_MAX if unknown. */
+const char *kvq_name(enum kvq_type type);
+enum kvq_type kvq_parse(const char *name);
 
 /* Bytes of a block's K of dim_k, or of its V of dim_v, dimensions; a multiple of 64. */
-size_t kv_part_bytes(enum kv_type type, int dim);
+size_t kvq_bytes(enum kvq_type type, int dim);
 
 /*
  * KV of one layer and one KV head: K of block b of the sequence lies at k + blocks[b] * k_stride, V likewise, in bytes.
@@ -154,28 +154,28 @@ struct kernels {
 	void (*add)(float *y, const float *x, size_t n);
 
 	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
-	 * kb, vb. KV_F16: f32 -> f16, nearest even. KV_Q8_0: q as in act_tile_bytes but |q| <= KV_Q_MAX, and d as f16. */
-	void (*kv_store[KV_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k,
-				      int dim_v);
+	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16. */
+	void (*kvq_store[KVQ_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k,
+					int dim_v);
 
 	/*
 	 * Attention of a tile of queries over the chunk of positions [p0, p0 + ATTN_CHUNK), p0 a multiple of ATTN_CHUNK. Per query,
 	 * independent of the others, over those p of the chunk that it sees:
 	 *   x = q * scale
-	 *   KV_F16: s[p] = chain of fma(x[d], k[p][d], s) over d ascending from +0
-	 *   KV_Q8_0: x is quantized by blocks of 32 as K is, d a float;
+	 *   KVQ_F16: s[p] = chain of fma(x[d], k[p][d], s) over d ascending from +0
+	 *   KVQ_Q8_0: x is quantized by blocks of 32 as K is, d a float;
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   with a cap, s[p] = cap * tanh(s[p] / cap) then. tanh: ref/tanh.h
 	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h. A NaN is no maximum and weighs 0.
-	 *   KV_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
-	 *   KV_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b]; W = max w;
+	 *   KVQ_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
+	 *   KVQ_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b]; W = max w;
 	 *           quants of w: W > ATTN_WEIGHT_MIN ? round-to-nearest-even(w * (32767 / W)) : 0
 	 * A query that sees none of them gets o = 0, m = -INFINITY, l = 0; a maximum of zero is +0.
 	 * Positions that a query does not see may hold anything (poison): they never reach its result. Blocks before the first and
 	 * past the last position that any query sees are not read, nor are their numbers. scratch: ATTN_SCRATCH floats.
 	 */
-	void (*attn_chunk[KV_TYPE_MAX])(const struct attn_partial *to, const struct attn_tile *tile,
-					const struct attn_kv *kv, int32_t p0, float *scratch);
+	void (*attn_chunk[KVQ_TYPE_MAX])(const struct attn_partial *to, const struct attn_tile *tile,
+					 const struct attn_kv *kv, int32_t p0, float *scratch);
 
 	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
 	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. A sink is one more logit without a value: M takes it in,

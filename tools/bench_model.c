@@ -60,7 +60,7 @@ static int open_all(struct bench *b, const struct args *a, struct error *e)
 	s.n_seq = max_u32(list_max(&a->rows), list_max(&a->batch));
 	s.n_each = max_u32(a->batch.n ? a->n_depth + a->n_gen : 0, SWEEP_DEPTH + SWEEP_STEPS);
 	s.n_ctx = max_u32(s.n_ctx, list_max(&a->rows));
-	s.kv_type = kv_type_parse(a->kv_type);
+	s.kv_type = kvq_parse(a->kv_type);
 	s.isa = a->isa ? kernels_isa_parse(a->isa) : ISA_MAX;
 	r = bench_run_open(&b->run, a->model, &s, e);
 	return r < 0 ? r : bench_limits_open(&b->limits, &b->run.weights->pool[0], s.isa, b->run.team, a->n_repeat, e);
@@ -329,8 +329,8 @@ int bench_model_main(const struct args *given)
 		return fail(TOOL_USAGE, "bench model needs -m FILE.gguf");
 	if (list_max(&a.batch) > BATCH_SEQ_MAX || list_max(&a.rows) > BATCH_SEQ_MAX)
 		return fail(TOOL_USAGE, "--rows, --batch: a step has at most %u sequences", BATCH_SEQ_MAX);
-	a.kv_type = a.kv_type ? a.kv_type : kv_type_name(KV_F16);
-	if (kv_type_parse(a.kv_type) == KV_TYPE_MAX)
+	a.kv_type = a.kv_type ? a.kv_type : kvq_name(KVQ_F16);
+	if (kvq_parse(a.kv_type) == KVQ_TYPE_MAX)
 		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
 	if (a.isa && kernels_isa_refusal(why, sizeof(why), a.isa))
 		return fail(TOOL_USAGE, "--isa: %s", why);

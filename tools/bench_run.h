@@ -26,7 +26,7 @@ struct bench_size {
 	uint32_t n_ctx;         /* positions of the one long sequence */
 	uint32_t n_seq, n_each; /* sequences side by side, and their positions */
 	uint32_t n_thread, n_node;
-	enum kv_type kv_type;
+	enum kvq_type kv_type;
 	enum kernels_isa isa;
 };
 

@@ -26,10 +26,10 @@ static int check_kv_type(const char *type, struct error *e)
 {
 	char list[256] = "";
 
-	if (kv_type_parse(type) != KV_TYPE_MAX)
+	if (kvq_parse(type) != KVQ_TYPE_MAX)
 		return 0;
-	for (int i = 0; i < KV_TYPE_MAX; i++)
-		append(list, sizeof(list), kv_type_name((enum kv_type)i));
+	for (int i = 0; i < KVQ_TYPE_MAX; i++)
+		append(list, sizeof(list), kvq_name((enum kvq_type)i));
 	return error_set(e, -EINVAL, "kv-type: '%s' is none of %s", type, list);
 }
 

@@ -55,8 +55,8 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	struct model_options mo = { .n_thread = (uint32_t)e->layout.n_worker, .n_ctx = c->n_ctx };
 	int r;
 
-	mo.kv_type = kv_type_parse(c->kv_type);
-	if (mo.kv_type == KV_TYPE_MAX)
+	mo.kv_type = kvq_parse(c->kv_type);
+	if (mo.kv_type == KVQ_TYPE_MAX)
 		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0", c->kv_type);
 	size_step(o, &mo.n_row_max, &mo.n_logit_max);
 	if (!mo.n_ctx)

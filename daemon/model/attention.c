@@ -74,8 +74,8 @@ void attention_store(const struct model *m, const struct node *n, uint32_t layer
 		uint32_t pos = (uint32_t)b->pos[r];
 		size_t block = s->block[pos / KV_BLOCK];
 
-		m->k->kv_store[m->kv_type](k0 + block * kp->bytes, v0 + block * vp->bytes,
-					   k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
-					   (int)(pos % KV_BLOCK), (int)kp->dim, (int)vp->dim);
+		m->k->kvq_store[m->kv_type](k0 + block * kp->bytes, v0 + block * vp->bytes,
+					    k + (size_t)r * m->qkv_stride, v + (size_t)r * m->qkv_stride,
+					    (int)(pos % KV_BLOCK), (int)kp->dim, (int)vp->dim);
 	}
 }

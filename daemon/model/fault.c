@@ -8,13 +8,13 @@ static bool is_finite_f16(uint16_t h)
 }
 
 /* A part's piece at a slot; of a q8_0 KV the scales are looked at (kernels.h says how both lie). */
-static bool is_piece_finite(enum kv_type type, const struct kv_part *part, const uint16_t *p, uint32_t slot)
+static bool is_piece_finite(enum kvq_type type, const struct kv_part *part, const uint16_t *p, uint32_t slot)
 {
 	uint32_t dim = part->dim;
 
-	if (type == KV_Q8_0) {
+	if (type == KVQ_Q8_0) {
 		for (uint32_t b = 0; b * 32 < dim; b++)
-			if (!is_finite_f16(p[b * (kv_part_bytes(KV_Q8_0, 32) / 2) + slot]))
+			if (!is_finite_f16(p[b * (kvq_bytes(KVQ_Q8_0, 32) / 2) + slot]))
 				return false;
 		return true;
 	}

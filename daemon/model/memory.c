@@ -59,7 +59,7 @@ int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct er
 	struct kv_part part = { .layer = layer,
 				.dim = m->hp.head_dim,
 				.window = window < m->n_ctx ? window : 0,
-				.bytes = kv_part_bytes(m->kv_type, (int)m->hp.head_dim) };
+				.bytes = kvq_bytes(m->kv_type, (int)m->hp.head_dim) };
 	int r = 0;
 
 	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)

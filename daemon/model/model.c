@@ -29,7 +29,7 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 				 o->n_logit_max, ROW_MAX);
 	if (o->n_thread < 1 || o->n_thread > TEAM_MAX)
 		return error_set(e, -EINVAL, "%u threads: 1..%d are possible", o->n_thread, TEAM_MAX);
-	if (o->kv_type >= KV_TYPE_MAX)
+	if (o->kv_type >= KVQ_TYPE_MAX)
 		return error_set(e, -EINVAL, "no KV type %d", (int)o->kv_type);
 	if (o->n_ctx > m->hp.n_ctx_train)
 		return error_set(e, -EINVAL, "a context of %u: the model was trained for %u; lower --ctx", o->n_ctx,

@@ -29,7 +29,7 @@ struct model_options {
 	uint32_t n_thread;    /* largest team that will run it */
 	uint32_t
 		n_ctx; /* positions of a sequence at most; 0: n_ctx_train, or where a window that is not obeyed begins to matter */
-	enum kv_type kv_type; /* how K and V are stored */
+	enum kvq_type kv_type; /* how K and V are stored */
 };
 
 struct model;

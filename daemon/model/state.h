@@ -101,7 +101,7 @@ struct model {
 	struct share_slot *share; /* [n_thread] */
 	struct attn_group *group; /* [n_row_max] */
 
-	enum kv_type kv_type;
+	enum kvq_type kv_type;
 
 	/* This step. */
 	struct team *team;

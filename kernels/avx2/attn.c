@@ -13,7 +13,7 @@ INLINE __m128i to_halfs(const float *x)
 	return _mm256_cvtps_ph(_mm256_loadu_ps(x), _MM_FROUND_TO_NEAREST_INT);
 }
 
-void avx2_kv_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void avx2_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
 	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
 	uint16_t *vr = (uint16_t *)vb + slot * dim_v;
@@ -86,7 +86,7 @@ void avx2_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, f
 }
 
 /* Scores of sixteen positions, the first or second half of their block. */
-INLINE void scores16(float *s, const float *q, struct kv_block block, int half, int dim, const int n)
+INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const int n)
 {
 	size_t at = (size_t)(half * dim) * 2 * LANES;
 	__m256 acc[GROUP][2];
@@ -96,7 +96,7 @@ INLINE void scores16(float *s, const float *q, struct kv_block block, int half, 
 	for (int d = 0; d < dim; d++, at += 2 * LANES) {
 		__m256 a = load_halfs(block.p + at), b = load_halfs(block.p + at + 16);
 
-		kv_fetch(&block, at);
+		attn_fetch(&block, at);
 		for (int i = 0; i < n; i++) {
 			__m256 x = _mm256_set1_ps(q[i * DIM_K_MAX + d]);
 
@@ -111,13 +111,13 @@ INLINE void scores16(float *s, const float *q, struct kv_block block, int half, 
 }
 
 /* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void add_values(__m256 acc[GROUP][2], const float *s, const struct kv_block *block, size_t at, size_t row,
+INLINE void add_values(__m256 acc[GROUP][2], const float *s, const struct attn_block *block, size_t at, size_t row,
 		       const struct attn_reach *r, int p, int end, const bool is_all, const int n)
 {
 	for (; p < end; p++, at += row) {
 		__m256 a = load_halfs(block->p + at), b = load_halfs(block->p + at + 16);
 
-		kv_fetch(block, at);
+		attn_fetch(block, at);
 		for (int i = 0; i < n; i++) {
 			if (!is_all && (p < r->first[i] || p >= r->end[i]))
 				continue;
@@ -138,7 +138,7 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
 	for (int p = 0, end; p < r->n; p = end) {
-		struct kv_block block = kv_block_v(kv, r->p0, p / KV_BLOCK);
+		struct attn_block block = attn_block_v(kv, r->p0, p / KV_BLOCK);
 		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
 		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * 2;
 		bool is_all;
@@ -167,7 +167,7 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 			_mm256_storeu_ps(x + i * DIM_K_MAX + d,
 					 _mm256_mul_ps(_mm256_loadu_ps(tile->q[begin + i] + d), scale));
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, x, kv_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
+		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
 	for (int i = 0; i < n; i++)
 		avx2_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
 	for (int d = 0; d < kv->dim_v; d += LANES)

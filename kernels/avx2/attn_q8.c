@@ -6,13 +6,13 @@
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/quantize.h"
-#include "kernels/kv_q8.h"
+#include "kernels/kvq_q8.h"
 
-#define LEN KV_Q8_LEN
+#define LEN KVQ_Q8_LEN
 
 struct queries {
 	_Alignas(32) int8_t q[GROUP][DIM_K_MAX], abs[GROUP][DIM_K_MAX];
-	float d[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)];
+	float d[GROUP][KVQ_Q8_BLOCKS(DIM_K_MAX)];
 };
 
 /* y[32] = scale * x[len], zeros behind it. */
@@ -29,36 +29,36 @@ INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
 	__m256i v;
 
 	load_some(y, x, len, 1.0f);
-	float d = quantize_block(&v, y, KV_Q_MAX);
+	float d = quantize_block(&v, y, KVQ_Q_MAX);
 
 	_mm256_storeu_si256((__m256i *)q, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
 	return _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
 }
 
-void avx2_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void avx2_kvq_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
+	kvq_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 /* Scores of sixteen positions, the lane-th of their block on. */
-INLINE void scores16(float *s, const struct queries *x, struct kv_block block, int dim, int lane, const int n)
+INLINE void scores16(float *s, const struct queries *x, struct attn_block block, int dim, int lane, const int n)
 {
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
 	for (int b = 0; b * LEN < dim; b++) {
-		const size_t scales = (size_t)b * KV_Q8_BYTES;
-		int len = kv_q8_len(dim, b * LEN);
+		const size_t scales = (size_t)b * KVQ_Q8_BYTES;
+		int len = kvq_q8_len(dim, b * LEN);
 		__m256i sum[GROUP][2];
 
 		for (int i = 0; i < n; i++)
 			sum[i][0] = sum[i][1] = _mm256_setzero_si256();
-		kv_fetch_soon(&block, scales);
+		attn_fetch_soon(&block, scales);
 		for (int d = 0; d < len; d += 4)
-			kv_fetch_soon(&block, scales + KV_Q8_QUANTS + (size_t)(d * KV_BLOCK + lane * 4));
+			attn_fetch_soon(&block, scales + KVQ_Q8_QUANTS + (size_t)(d * KV_BLOCK + lane * 4));
 		for (int h = 0; h < 2; h++) {
-			size_t at = scales + KV_Q8_QUANTS + (size_t)(lane + 8 * h) * 4;
+			size_t at = scales + KVQ_Q8_QUANTS + (size_t)(lane + 8 * h) * 4;
 
 			for (int d = 0; d < len; d += 4, at += 4 * KV_BLOCK) {
 				__m256i val = _mm256_xor_si256(load_bytes(block.p + at), _mm256_set1_epi8(-128));
@@ -108,7 +108,7 @@ INLINE __m256 weight8(const float *e, const uint8_t *d)
 }
 
 /* What divides the largest of each query's weights into ATTN_WEIGHT_MAX parts. */
-INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const struct kv_part *v, const int n)
+INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const struct attn_values *v, const int n)
 {
 	__m256 max[GROUP];
 
@@ -118,7 +118,7 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 		for (int slot = 0; slot < KV_BLOCK; slot += 8)
 			for (int i = 0; i < n; i++) /* a NaN as the first operand loses */
 				max[i] = _mm256_max_ps(weight8(e + i * ATTN_S_STRIDE + b * KV_BLOCK + slot,
-							       kv_part_block(v, b).p + 2 * slot),
+							       attn_values_block(v, b).p + 2 * slot),
 						       max[i]);
 	for (int i = 0; i < n; i++) {
 		float m = max_lane(_mm256_castps_si256(max[i]));
@@ -130,7 +130,7 @@ INLINE void weight_scales(struct weights *w, __m256 *inv, const float *e, const 
 
 /* e is 0 for what a query does not see, up to the end of its block. Scales there may be NaN, and 0 * NaN converts to INT_MIN: less
  * than 0. */
-INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
+INLINE void quantize_weights(struct weights *w, const float *e, const struct attn_values *v, const int n)
 {
 	const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3,
 					       6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
@@ -141,7 +141,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 	for (int i = 0; i < n; i++)
 		start[i] = _mm256_setzero_si256();
 	for (int p = 0; p < v->n * KV_BLOCK; p += LANES) {
-		const uint8_t *d = kv_part_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
+		const uint8_t *d = attn_values_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
 
 		for (int i = 0; i < n; i++) {
 			const float *x = e + i * ATTN_S_STRIDE + p;
@@ -159,20 +159,20 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 }
 
 /* o[i][0 .. 15], of the dimensions d on in their block. */
-INLINE void values16(float *o, int dim_v, const struct weights *w, const struct kv_part *v, int d, const int n)
+INLINE void values16(float *o, int dim_v, const struct weights *w, const struct attn_values *v, int d, const int n)
 {
 	__m256i acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_set1_epi32(w->start[i]);
 	for (int b = 0; b < v->n; b++) {
-		struct kv_block block = kv_part_block(v, b);
-		size_t at = KV_Q8_QUANTS + (size_t)d * 4;
+		struct attn_block block = attn_values_block(v, b);
+		size_t at = KVQ_Q8_QUANTS + (size_t)d * 4;
 		const int16_t *x = w->q[0] + b * KV_BLOCK;
 
-		kv_fetch_soon(&block, 0);
+		attn_fetch_soon(&block, 0);
 		for (int slot = 0; slot < KV_BLOCK; slot += 4, at += 4 * LEN, x += 4) {
-			kv_fetch_soon(&block, at);
+			attn_fetch_soon(&block, at);
 			for (int j = 0; j < 2; j++) {
 				__m256i val = load_bytes(block.p + at + j * 32), odd = _mm256_srli_epi16(val, 8),
 					even = _mm256_and_si256(val, _mm256_set1_epi16(0xff));
@@ -200,8 +200,8 @@ static void quantize_queries(struct queries *x, const float *const *q, float sca
 			_Alignas(32) float y[LEN];
 			__m256i v;
 
-			load_some(y, q[i] + b * LEN, kv_q8_len(dim_k, b * LEN), scale);
-			x->d[i][b] = quantize_block(&v, y, KV_Q_MAX);
+			load_some(y, q[i] + b * LEN, kvq_q8_len(dim_k, b * LEN), scale);
+			x->d[i][b] = quantize_block(&v, y, KVQ_Q_MAX);
 			_mm256_store_si256((__m256i *)(x->q[i] + b * LEN), v);
 			_mm256_store_si256((__m256i *)(x->abs[i] + b * LEN), _mm256_abs_epi8(v));
 		}
@@ -211,17 +211,17 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
-	struct kv_part v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
+	struct attn_values v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
 	float *o = to->o + begin * kv->dim_v;
 	struct queries x;
 	struct weights w;
 
 	quantize_queries(&x, tile->q + begin, tile->scale, n, kv->dim_k);
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, &x, kv_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, p % KV_BLOCK, n);
+		scores16(s + p, &x, attn_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, p % KV_BLOCK, n);
 	for (int i = 0; i < n; i++)
 		avx2_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
-	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KV_Q8_BYTES) {
+	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KVQ_Q8_BYTES) {
 		quantize_weights(&w, s, &v, n);
 		values16(o + d, kv->dim_v, &w, &v, 0, n);
 		if (d + LANES < kv->dim_v)

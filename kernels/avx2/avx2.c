@@ -16,10 +16,10 @@ void kernels_avx2_override(struct kernels *k)
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
 	k->add = avx2_add;
-	k->kv_store[KV_F16] = avx2_kv_store_f16;
-	k->attn_chunk[KV_F16] = avx2_attn_chunk_f16;
-	k->kv_store[KV_Q8_0] = avx2_kv_store_q8_0;
-	k->attn_chunk[KV_Q8_0] = avx2_attn_chunk_q8_0;
+	k->kvq_store[KVQ_F16] = avx2_kvq_store_f16;
+	k->attn_chunk[KVQ_F16] = avx2_attn_chunk_f16;
+	k->kvq_store[KVQ_Q8_0] = avx2_kvq_store_q8_0;
+	k->attn_chunk[KVQ_Q8_0] = avx2_attn_chunk_q8_0;
 	k->attn_merge = avx2_attn_merge;
 	k->max = avx2_max;
 	k->argmax = avx2_argmax;

@@ -24,7 +24,7 @@ void avx2_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-ref_kv_store_fn avx2_kv_store_f16, avx2_kv_store_q8_0;
+ref_kvq_store_fn avx2_kvq_store_f16, avx2_kvq_store_q8_0;
 ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_q8_0;
 ref_attn_merge_fn avx2_attn_merge;
 

@@ -56,7 +56,7 @@ INLINE __m512 load16(const uint16_t *p)
 }
 
 /* Scores of the 32 positions of a block. A block of K is as many lines as a head has dimensions. */
-INLINE void scores32(float *s, const float *q, struct kv_block block, int dim, const int n)
+INLINE void scores32(float *s, const float *q, struct attn_block block, int dim, const int n)
 {
 	const uint16_t *k = (const uint16_t *)block.p;
 	__m512 acc[GROUP][2];
@@ -66,7 +66,7 @@ INLINE void scores32(float *s, const float *q, struct kv_block block, int dim, c
 	for (int d = 0; d < dim; d++) {
 		__m512 a = load16(k + d * LANES), b = load16(k + (dim + d) * LANES);
 
-		kv_fetch(&block, (size_t)d * 64);
+		attn_fetch(&block, (size_t)d * 64);
 		for (int i = 0; i < n; i++) {
 			__m512 x = _mm512_set1_ps(q[i * Q_STRIDE + d]);
 
@@ -81,7 +81,7 @@ INLINE void scores32(float *s, const float *q, struct kv_block block, int dim, c
 }
 
 /* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void add_values(__m512 acc[GROUP][4], const float *s, const struct kv_block *block, size_t at, size_t row,
+INLINE void add_values(__m512 acc[GROUP][4], const float *s, const struct attn_block *block, size_t at, size_t row,
 		       const struct attn_reach *r, int p, int end, const bool is_all, const int n, const int n_vec)
 {
 	__m512 val[4];
@@ -90,7 +90,7 @@ INLINE void add_values(__m512 acc[GROUP][4], const float *s, const struct kv_blo
 		for (int j = 0; j < n_vec; j++)
 			val[j] = load16((const uint16_t *)(block->p + at) + j * LANES);
 		for (int j = 0; j < n_vec; j += 2)
-			kv_fetch(block, at + (size_t)j * 2 * LANES);
+			attn_fetch(block, at + (size_t)j * 2 * LANES);
 		for (int i = 0; i < n; i++) {
 			__m512 e = _mm512_set1_ps(s[i * ATTN_S_STRIDE + p]);
 			__mmask16 sees = is_all ? 0xffff : (__mmask16) - (p >= r->first[i] && p < r->end[i]);
@@ -113,7 +113,7 @@ INLINE void values(float *o, const float *s, const struct attn_kv *kv, int d0, c
 		for (int j = 0; j < n_vec; j++)
 			acc[i][j] = _mm512_setzero_ps();
 	for (int p = 0, end; p < r->n; p = end) {
-		struct kv_block block = kv_block_v(kv, r->p0, p / KV_BLOCK);
+		struct attn_block block = attn_block_v(kv, r->p0, p / KV_BLOCK);
 		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
 		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d0 * 2;
 		bool is_all;
@@ -143,7 +143,7 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 			_mm512_storeu_ps(x + i * Q_STRIDE + j,
 					 _mm512_mul_ps(_mm512_loadu_ps(tile->q[begin + i] + j), scale));
 	for (int p = 0; p < r.n; p += KV_BLOCK)
-		scores32(s + p, x, kv_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, n);
+		scores32(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, n);
 	for (int i = 0; i < n; i++)
 		avx512vnni_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
 	for (; d + wide * LANES <= kv->dim_v; d += wide * LANES)

@@ -17,7 +17,7 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->argmax = avx512vnni_argmax;
 	k->exps = avx512vnni_exps;
 	k->sum_exp = avx512vnni_sum_exp;
-	k->attn_chunk[KV_F16] = avx512vnni_attn_chunk_f16;
-	k->kv_store[KV_Q8_0] = avx512vnni_kv_store_q8_0;
-	k->attn_chunk[KV_Q8_0] = avx512vnni_attn_chunk_q8_0;
+	k->attn_chunk[KVQ_F16] = avx512vnni_attn_chunk_f16;
+	k->kvq_store[KVQ_Q8_0] = avx512vnni_kvq_store_q8_0;
+	k->attn_chunk[KVQ_Q8_0] = avx512vnni_attn_chunk_q8_0;
 }

@@ -23,7 +23,7 @@ void avx512vnni_exps(float *y, const float *x, size_t n, float scale, float max)
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-ref_kv_store_fn avx512vnni_kv_store_q8_0;
+ref_kvq_store_fn avx512vnni_kvq_store_q8_0;
 ref_attn_chunk_fn avx512vnni_attn_chunk_f16, avx512vnni_attn_chunk_q8_0;
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-void neon_kv_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void neon_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
 	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
 	uint16_t *vr = (uint16_t *)vb + slot * dim_v;
@@ -113,7 +113,7 @@ INLINE void store_sums(float *to, size_t stride, float32x4_t acc[GROUP][PARTS], 
 }
 
 /* Scores of sixteen positions, the first or second half of their block; q[dim][GROUP]. */
-INLINE void scores16(float *s, const float *q, struct kv_block block, int half, int dim, const int n)
+INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const int n)
 {
 	size_t at = (size_t)(half * dim) * 2 * LANES;
 	float32x4_t acc[GROUP][PARTS];
@@ -123,21 +123,21 @@ INLINE void scores16(float *s, const float *q, struct kv_block block, int half, 
 		float32x4_t k[PARTS];
 
 		load16(k, block.p + at);
-		kv_fetch(&block, at);
+		attn_fetch(&block, at);
 		add_lanes(acc, k, vld1q_f32(q + GROUP * d), n);
 	}
 	store_sums(s, ATTN_S_STRIDE, acc, n);
 }
 
 /* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
-INLINE void add_values(float32x4_t acc[GROUP][PARTS], const float *s, const struct kv_block *block, size_t at,
+INLINE void add_values(float32x4_t acc[GROUP][PARTS], const float *s, const struct attn_block *block, size_t at,
 		       size_t row, const struct attn_reach *r, int p, int end, const bool is_all, const int n)
 {
 	for (; p < end; p++, at += row) {
 		float32x4_t v[PARTS];
 
 		load16(v, block->p + at);
-		kv_fetch(block, at);
+		attn_fetch(block, at);
 		for (int i = 0; i < n; i++) {
 			if (!is_all && (p < r->first[i] || p >= r->end[i]))
 				continue;
@@ -155,7 +155,7 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, 
 
 	zero_sums(acc, n);
 	for (int p = 0, end; p < r->n; p = end) {
-		struct kv_block block = kv_block_v(kv, r->p0, p / KV_BLOCK);
+		struct attn_block block = attn_block_v(kv, r->p0, p / KV_BLOCK);
 		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
 		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * 2;
 		bool is_all;
@@ -179,7 +179,7 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 		for (int i = 0; i < GROUP; i++)
 			x[GROUP * d + i] = i < n ? tile->q[begin + i][d] * tile->scale : 0.0f;
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, x, kv_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
+		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
 	for (int i = 0; i < n; i++)
 		neon_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
 	for (int d = 0; d < kv->dim_v; d += LANES)

@@ -3,29 +3,29 @@
  * V's bytes stay unsigned, so udot sums each half's products; 256 * high + low - 128 * (sum of weights) modulo 2^32 is the
  * sum that ref/ has, which fits an int32.
  */
-#include "kernels/kv_q8.h"
+#include "kernels/kvq_q8.h"
 #include "kernels/neon/attn.h"
 #include "kernels/neon/neon.h"
 #include "kernels/neon/quantize.h"
 
-#define LEN KV_Q8_LEN
+#define LEN KVQ_Q8_LEN
 /* Vectors of the eight dimensions that p.v does at a time: with both bytes of four queries sixteen sums. */
 #define HALF 2
 
 /* Four dimensions of each query in turn. */
 struct queries {
 	_Alignas(16) int8_t q[DIM_K_MAX / 4][GROUP][4];
-	float d[GROUP][KV_Q8_BLOCKS(DIM_K_MAX)];
+	float d[GROUP][KVQ_Q8_BLOCKS(DIM_K_MAX)];
 };
 
 /* y[len] -> q[32], zeros behind them; returns the scale. */
 INLINE float quantize_part(int8_t *q, const float *y, int len)
 {
-	float amax = len == LEN ? amax_of(y, LEN) : amax_of(y, LEN / 2), id = inverse(amax, KV_Q_MAX);
+	float amax = len == LEN ? amax_of(y, LEN) : amax_of(y, LEN / 2), id = inverse(amax, KVQ_Q_MAX);
 
-	vst1q_s8(q, quantize16(y, id, KV_Q_MAX));
-	vst1q_s8(q + 16, len == LEN ? quantize16(y + 16, id, KV_Q_MAX) : vdupq_n_s8(0));
-	return amax / KV_Q_MAX;
+	vst1q_s8(q, quantize16(y, id, KVQ_Q_MAX));
+	vst1q_s8(q + 16, len == LEN ? quantize16(y + 16, id, KVQ_Q_MAX) : vdupq_n_s8(0));
+	return amax / KVQ_Q_MAX;
 }
 
 INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
@@ -38,16 +38,16 @@ INLINE uint16_t quantize(uint8_t *q, const float *x, int len)
 	return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(d))), 0);
 }
 
-void neon_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void neon_kvq_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
+	kvq_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 static void quantize_queries(struct queries *x, const float *const *q, float scale, int n, int dim_k)
 {
 	for (int i = 0; i < n; i++)
 		for (int d = 0; d < dim_k; d += LEN) {
-			int len = kv_q8_len(dim_k, d);
+			int len = kvq_q8_len(dim_k, d);
 			int8_t v[LEN];
 			float y[LEN];
 
@@ -72,11 +72,11 @@ INLINE void dot_queries(int32x4_t sum[GROUP], int8x16_t k, int8x16_t x, const in
 }
 
 /* Adds a block of dimensions, the b-th, to the scores of sixteen positions. */
-INLINE void add_scores(float32x4_t acc[PARTS][GROUP], const struct queries *x, const struct kv_block *block, int b,
+INLINE void add_scores(float32x4_t acc[PARTS][GROUP], const struct queries *x, const struct attn_block *block, int b,
 		       int len, int lane, const int n)
 {
-	const uint8_t *scales = block->p + (size_t)b * KV_Q8_BYTES + 2 * lane;
-	size_t at = (size_t)b * KV_Q8_BYTES + KV_Q8_QUANTS + (size_t)lane * 4;
+	const uint8_t *scales = block->p + (size_t)b * KVQ_Q8_BYTES + 2 * lane;
+	size_t at = (size_t)b * KVQ_Q8_BYTES + KVQ_Q8_QUANTS + (size_t)lane * 4;
 	int32x4_t sum[PARTS][GROUP];
 
 	for (int h = 0; h < PARTS; h++)
@@ -85,7 +85,7 @@ INLINE void add_scores(float32x4_t acc[PARTS][GROUP], const struct queries *x, c
 	for (int d = 0; d < len; d += 4, at += 4 * KV_BLOCK) {
 		int8x16_t q = vld1q_s8(x->q[(b * LEN + d) / 4][0]);
 
-		kv_fetch_soon(block, at);
+		attn_fetch_soon(block, at);
 		for (int h = 0; h < PARTS; h++) {
 			uint8x16_t k = veorq_u8(vld1q_u8(block->p + at + 16 * h), vdupq_n_u8(0x80));
 
@@ -101,7 +101,7 @@ INLINE void add_scores(float32x4_t acc[PARTS][GROUP], const struct queries *x, c
 }
 
 /* Scores of sixteen positions, the lane-th of their block on. */
-INLINE void scores16(float *s, const struct queries *x, struct kv_block block, int dim, int lane, const int n)
+INLINE void scores16(float *s, const struct queries *x, struct attn_block block, int dim, int lane, const int n)
 {
 	float32x4_t acc[PARTS][GROUP];
 
@@ -109,8 +109,8 @@ INLINE void scores16(float *s, const struct queries *x, struct kv_block block, i
 		for (int i = 0; i < n; i++)
 			acc[h][i] = vdupq_n_f32(0);
 	for (int b = 0; b * LEN < dim; b++) {
-		kv_fetch_soon(&block, (size_t)b * KV_Q8_BYTES);
-		add_scores(acc, x, &block, b, kv_q8_len(dim, b * LEN), lane, n);
+		attn_fetch_soon(&block, (size_t)b * KVQ_Q8_BYTES);
+		add_scores(acc, x, &block, b, kvq_q8_len(dim, b * LEN), lane, n);
 	}
 	for (int h = 0; h < PARTS; h++)
 		for (int i = 0; i < n; i++)
@@ -131,13 +131,13 @@ INLINE float32x4_t weight4(const float *e, const uint8_t *d)
 }
 
 /* What divides the largest of a query's weights into ATTN_WEIGHT_MAX parts. */
-INLINE float weight_scale(float *scale, const float *e, const struct kv_part *v)
+INLINE float weight_scale(float *scale, const float *e, const struct attn_values *v)
 {
 	float32x4_t max = vdupq_n_f32(0);
 	float m;
 
 	for (int b = 0; b < v->n; b++) {
-		const uint8_t *d = kv_part_block(v, b).p;
+		const uint8_t *d = attn_values_block(v, b).p;
 
 		for (int slot = 0; slot < KV_BLOCK; slot += 4) /* maxnm prefers a number to a NaN */
 			max = vmaxnmq_f32(weight4(e + b * KV_BLOCK + slot, d + 2 * slot), max);
@@ -174,7 +174,7 @@ INLINE int32x4_t quantize_weights16(struct weights *w, const float *e, const uin
 }
 
 /* e is 0 for what a query does not see, up to the end of its block; scales there may be NaN. */
-INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_part *v, const int n)
+INLINE void quantize_weights(struct weights *w, const float *e, const struct attn_values *v, const int n)
 {
 	for (int i = 0; i < n; i++) {
 		const float *x = e + i * ATTN_S_STRIDE;
@@ -182,7 +182,7 @@ INLINE void quantize_weights(struct weights *w, const float *e, const struct kv_
 		int32x4_t sum = vdupq_n_s32(0);
 
 		for (int p = 0; p < v->n * KV_BLOCK; p += LANES) {
-			const uint8_t *d = kv_part_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
+			const uint8_t *d = attn_values_block(v, p / KV_BLOCK).p + p % KV_BLOCK * 2;
 
 			sum = vaddq_s32(sum, quantize_weights16(w, x + p, d, inv, p, i));
 		}
@@ -203,7 +203,7 @@ INLINE void dot_weights(uint32x4_t sum[GROUP], uint8x16_t v, uint8x16_t w, const
 }
 
 /* o[i][0 .. 7], of the dimensions d on in their block. */
-INLINE void values8(float *o, int dim_v, const struct weights *w, const struct kv_part *v, int d, const int n)
+INLINE void values8(float *o, int dim_v, const struct weights *w, const struct attn_values *v, int d, const int n)
 {
 	uint32x4_t low[HALF][GROUP], high[HALF][GROUP];
 
@@ -213,15 +213,15 @@ INLINE void values8(float *o, int dim_v, const struct weights *w, const struct k
 			high[h][i] = vdupq_n_u32(0);
 		}
 	for (int b = 0; b < v->n; b++) {
-		struct kv_block block = kv_part_block(v, b);
-		size_t at = KV_Q8_QUANTS + (size_t)d * 4;
+		struct attn_block block = attn_values_block(v, b);
+		size_t at = KVQ_Q8_QUANTS + (size_t)d * 4;
 
-		kv_fetch_soon(&block, 0);
+		attn_fetch_soon(&block, 0);
 		for (int j = 0; j < KV_BLOCK / 4; j++, at += 4 * LEN) {
 			uint8x16_t wl = vld1q_u8(w->low[b * (KV_BLOCK / 4) + j][0]),
 				   wh = vld1q_u8(w->high[b * (KV_BLOCK / 4) + j][0]);
 
-			kv_fetch_soon(&block, at);
+			attn_fetch_soon(&block, at);
 			for (int h = 0; h < HALF; h++) {
 				uint8x16_t val = vld1q_u8(block.p + at + 16 * h);
 
@@ -243,19 +243,19 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 		  const struct attn_kv *kv, int32_t p0, float *s)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
-	struct kv_part v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
+	struct attn_values v = { .kv = kv, .p0 = r.p0, .n = (r.n + KV_BLOCK - 1) / KV_BLOCK };
 	float *o = to->o + begin * kv->dim_v;
 	struct queries x;
 	struct weights w;
 
 	quantize_queries(&x, tile->q + begin, tile->scale, n, kv->dim_k);
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, &x, kv_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, p % KV_BLOCK, n);
+		scores16(s + p, &x, attn_block_k(kv, r.p0, p / KV_BLOCK), kv->dim_k, p % KV_BLOCK, n);
 	for (int i = 0; i < n; i++)
 		neon_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
-	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KV_Q8_BYTES) {
+	for (int d = 0; d < kv->dim_v; d += LEN, v.at += KVQ_Q8_BYTES) {
 		quantize_weights(&w, s, &v, n);
-		for (int i = 0; i < kv_q8_len(kv->dim_v, d); i += 4 * HALF)
+		for (int i = 0; i < kvq_q8_len(kv->dim_v, d); i += 4 * HALF)
 			values8(o + d + i, kv->dim_v, &w, &v, i, n);
 	}
 }

@@ -16,10 +16,10 @@ void kernels_neon_override(struct kernels *k)
 	k->rope = neon_rope;
 	k->silu_mul = neon_silu_mul;
 	k->add = neon_add;
-	k->kv_store[KV_F16] = neon_kv_store_f16;
-	k->attn_chunk[KV_F16] = neon_attn_chunk_f16;
-	k->kv_store[KV_Q8_0] = neon_kv_store_q8_0;
-	k->attn_chunk[KV_Q8_0] = neon_attn_chunk_q8_0;
+	k->kvq_store[KVQ_F16] = neon_kvq_store_f16;
+	k->attn_chunk[KVQ_F16] = neon_attn_chunk_f16;
+	k->kvq_store[KVQ_Q8_0] = neon_kvq_store_q8_0;
+	k->attn_chunk[KVQ_Q8_0] = neon_attn_chunk_q8_0;
 	k->attn_merge = neon_attn_merge;
 	k->max = neon_max;
 	k->argmax = neon_argmax;

@@ -24,7 +24,7 @@ void neon_exps(float *y, const float *x, size_t n, float scale, float max);
 float neon_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-ref_kv_store_fn neon_kv_store_f16, neon_kv_store_q8_0;
+ref_kvq_store_fn neon_kvq_store_f16, neon_kvq_store_q8_0;
 ref_attn_chunk_fn neon_attn_chunk_f16, neon_attn_chunk_q8_0;
 ref_attn_merge_fn neon_attn_merge;
 

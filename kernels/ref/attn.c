@@ -39,7 +39,7 @@ void ref_softmax(float *s, struct ref_seen seen, float cap, float *m, float *l)
 	*l = ref_reduce(lane);
 }
 
-void ref_kv_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void ref_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
 	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
 	uint16_t *vr = (uint16_t *)vb + (size_t)slot * (size_t)dim_v;

@@ -3,7 +3,7 @@
 #include "kernels/ref/ref.h"
 
 #include "kernels/f16.h"
-#include "kernels/kv_q8.h"
+#include "kernels/kvq_q8.h"
 
 #include <math.h>
 
@@ -14,21 +14,21 @@ static float scale_at(const uint8_t *block, int slot)
 
 static uint16_t quantize(uint8_t *q, const float *x, int len)
 {
-	int8_t quant[KV_Q8_LEN];
-	float d = ref_quantize(quant, x, len, KV_Q_MAX);
+	int8_t quant[KVQ_Q8_LEN];
+	float d = ref_quantize(quant, x, len, KVQ_Q_MAX);
 
 	for (int i = 0; i < len; i++)
 		q[i] = (uint8_t)(quant[i] + 128);
 	return f32_to_f16(d);
 }
 
-void ref_kv_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+void ref_kvq_store_q8_0(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
 {
-	kv_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
+	kvq_q8_store(kb, vb, k, v, slot, dim_k, dim_v, quantize);
 }
 
 struct query {
-	float d[KV_Q8_BLOCKS(DIM_K_MAX)];
+	float d[KVQ_Q8_BLOCKS(DIM_K_MAX)];
 	int8_t q[DIM_K_MAX];
 };
 
@@ -37,8 +37,8 @@ static void quantize_query(struct query *x, const float *q, float scale, int dim
 	float y[DIM_K_MAX];
 
 	ref_scale_query(y, q, scale, dim_k);
-	for (int d = 0; d < dim_k; d += KV_Q8_LEN)
-		x->d[d / KV_Q8_LEN] = ref_quantize(x->q + d, y + d, kv_q8_len(dim_k, d), KV_Q_MAX);
+	for (int d = 0; d < dim_k; d += KVQ_Q8_LEN)
+		x->d[d / KVQ_Q8_LEN] = ref_quantize(x->q + d, y + d, kvq_q8_len(dim_k, d), KVQ_Q_MAX);
 }
 
 static float score(const struct query *x, const struct attn_kv *kv, int32_t p)
@@ -47,12 +47,12 @@ static float score(const struct query *x, const struct attn_kv *kv, int32_t p)
 	int slot = p % KV_BLOCK;
 	float s = 0.0f;
 
-	for (int d = 0; d < kv->dim_k; d += KV_Q8_LEN, k += KV_Q8_BYTES) {
+	for (int d = 0; d < kv->dim_k; d += KVQ_Q8_LEN, k += KVQ_Q8_BYTES) {
 		int32_t sum = 0;
 
-		for (int i = 0; i < kv_q8_len(kv->dim_k, d); i++)
-			sum += x->q[d + i] * (k[KV_Q8_QUANTS + kv_q8_k_at((size_t)slot, (size_t)i)] - 128);
-		s = fmaf(scale_at(k, slot) * x->d[d / KV_Q8_LEN], (float)sum, s);
+		for (int i = 0; i < kvq_q8_len(kv->dim_k, d); i++)
+			sum += x->q[d + i] * (k[KVQ_Q8_QUANTS + kvq_q8_k_at((size_t)slot, (size_t)i)] - 128);
+		s = fmaf(scale_at(k, slot) * x->d[d / KVQ_Q8_LEN], (float)sum, s);
 	}
 	return s;
 }
@@ -75,24 +75,24 @@ static float quantize_weights(float *w, int n)
 /* V of a position, from dimension d on. */
 static const uint8_t *value_at(const struct attn_kv *kv, int32_t p, int d)
 {
-	return kv->v + kv->blocks[p / KV_BLOCK] * kv->v_stride + (size_t)(d / KV_Q8_LEN) * KV_Q8_BYTES;
+	return kv->v + kv->blocks[p / KV_BLOCK] * kv->v_stride + (size_t)(d / KVQ_Q8_LEN) * KVQ_Q8_BYTES;
 }
 
 /* o[d ..] of one block of dimensions. A sum stays within ATTN_CHUNK * 32767 * 127 < 2^31. */
 static void values(float *o, const float *e, const struct attn_kv *kv, int d, int32_t p0, struct ref_seen seen)
 {
-	int len = kv_q8_len(kv->dim_v, d);
+	int len = kvq_q8_len(kv->dim_v, d);
 	float w[ATTN_CHUNK];
-	int32_t sum[KV_Q8_LEN] = { 0 };
+	int32_t sum[KVQ_Q8_LEN] = { 0 };
 
 	for (int32_t p = seen.first; p < seen.end; p++)
 		w[p] = e[p] * scale_at(value_at(kv, p0 + p, d), p % KV_BLOCK);
 	float scale = quantize_weights(w + seen.first, seen.end - seen.first);
 	for (int32_t p = seen.first; p < seen.end; p++) {
-		const uint8_t *v = value_at(kv, p0 + p, d) + KV_Q8_QUANTS;
+		const uint8_t *v = value_at(kv, p0 + p, d) + KVQ_Q8_QUANTS;
 
 		for (int i = 0; i < len; i++)
-			sum[i] += (int32_t)w[p] * (v[kv_q8_v_at((size_t)p % KV_BLOCK, (size_t)i)] - 128);
+			sum[i] += (int32_t)w[p] * (v[kvq_q8_v_at((size_t)p % KV_BLOCK, (size_t)i)] - 128);
 	}
 	for (int i = 0; i < len; i++)
 		o[d + i] = scale * (float)sum[i];
@@ -108,7 +108,7 @@ void ref_attn_chunk_q8_0(ATTN_CHUNK_ARGS)
 		for (int32_t p = seen.first; p < seen.end; p++)
 			scratch[p] = score(&x, kv, p0 + p);
 		ref_softmax(scratch, seen, tile->cap, &to->m[i], &to->l[i]);
-		for (int d = 0; d < kv->dim_v; d += KV_Q8_LEN)
+		for (int d = 0; d < kv->dim_v; d += KVQ_Q8_LEN)
 			values(to->o + (size_t)i * (size_t)kv->dim_v, scratch, kv, d, p0, seen);
 	}
 }

@@ -45,12 +45,12 @@ float ref_sum_exp(const float *x, size_t n, float max);
 	const struct attn_partial *to, const struct attn_tile *tile, const struct attn_kv *kv, int32_t p0, \
 		float *scratch
 
-typedef void ref_kv_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v);
+typedef void ref_kvq_store_fn(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v);
 typedef void ref_attn_chunk_fn(ATTN_CHUNK_ARGS);
 typedef void ref_attn_merge_fn(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 			       int dim_v, float sink);
 
-ref_kv_store_fn ref_kv_store_f16, ref_kv_store_q8_0;
+ref_kvq_store_fn ref_kvq_store_f16, ref_kvq_store_q8_0;
 ref_attn_chunk_fn ref_attn_chunk_f16, ref_attn_chunk_q8_0;
 ref_attn_merge_fn ref_attn_merge;
 

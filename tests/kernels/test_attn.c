@@ -33,9 +33,9 @@ enum kv_fill {
 	KV_FILL_N
 };
 
-static void fill_kv(float *k, float *v, enum kv_type type, int32_t p, enum kv_fill fill)
+static void fill_kv(float *k, float *v, enum kvq_type type, int32_t p, enum kv_fill fill)
 {
-	float huge = type == KV_F16 ? 60000.0f : 8e6f, mixed = ldexpf(1.0f, (int)(rng() % 40) - 26);
+	float huge = type == KVQ_F16 ? 60000.0f : 8e6f, mixed = ldexpf(1.0f, (int)(rng() % 40) - 26);
 
 	for (int d = 0; d < DIM_K_MAX; d++)
 		k[d] = fill == KV_EQUAL ? 0.0f : (fill == KV_PEAK && p == 5 ? 30.0f : 1.0f) * uniform();
@@ -49,7 +49,7 @@ static void fill_kv(float *k, float *v, enum kv_type type, int32_t p, enum kv_fi
 	}
 	if (fill == KV_INFINITE && p == 3)
 		v[1] = INFINITY;
-	if (fill == KV_INFINITE_K && type == KV_F16 && p % 64 == 3) /* its scores are infinite, or NaN */
+	if (fill == KV_INFINITE_K && type == KVQ_F16 && p % 64 == 3) /* its scores are infinite, or NaN */
 		k[1] = INFINITY, k[2] = p % 128 == 3 ? -INFINITY : 1.0f;
 }
 
@@ -78,7 +78,7 @@ static void set_view(int32_t *first, int32_t *end, enum view view, int32_t pos, 
 
 /* A tile of queries, the KV it attends to as two implementations stored it, and what they make of it. */
 struct attn_case {
-	enum kv_type type;
+	enum kvq_type type;
 	enum kv_fill fill;
 	enum view view;
 	int32_t last; /* position */
@@ -123,8 +123,8 @@ static void case_store(struct attn_case *c, const struct kernels *const k[2])
 	static const uint8_t poison[] = { 0x7e, 0xff, 0xbf }; /* as f16: NaN of both signs, -1.9 */
 	float kf[DIM_K_MAX], vf[DIM_V_MAX];
 
-	c->kv.k_stride = kv_part_bytes(c->type, c->kv.dim_k);
-	c->kv.v_stride = kv_part_bytes(c->type, c->kv.dim_v);
+	c->kv.k_stride = kvq_bytes(c->type, c->kv.dim_k);
+	c->kv.v_stride = kvq_bytes(c->type, c->kv.dim_v);
 	c->bytes = N_BLOCK * (c->kv.k_stride + c->kv.v_stride);
 	for (int i = 0; i < 2; i++) {
 		c->mem[i] = aligned(c->bytes);
@@ -137,9 +137,9 @@ static void case_store(struct attn_case *c, const struct kernels *const k[2])
 			continue;
 		fill_kv(kf, vf, c->type, p, c->fill);
 		for (int i = 0; i < 2; i++)
-			k[i]->kv_store[c->type](c->mem[i] + block * c->kv.k_stride,
-						c->mem[i] + N_BLOCK * c->kv.k_stride + block * c->kv.v_stride, kf, vf,
-						p % KV_BLOCK, c->kv.dim_k, c->kv.dim_v);
+			k[i]->kvq_store[c->type](c->mem[i] + block * c->kv.k_stride,
+						 c->mem[i] + N_BLOCK * c->kv.k_stride + block * c->kv.v_stride, kf, vf,
+						 p % KV_BLOCK, c->kv.dim_k, c->kv.dim_v);
 	}
 	assert_memory_equal(c->mem[0], c->mem[1], c->bytes);
 	c->kv.k = c->mem[0];
@@ -210,11 +210,11 @@ static void check_attn(const struct kernels *ref, const struct kernels *k)
 	static const float cap[] = { 0.0f, 50.0f, 0.0f, 3.0f, 0.0f };
 	size_t turn = 0;
 
-	for (int type = 0; type < KV_TYPE_MAX; type++)
+	for (int type = 0; type < KVQ_TYPE_MAX; type++)
 		for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
 			for (int n = 1; n <= ATTN_TILE; n += last[i] < 500 ? 1 : 3, turn++) {
 				struct attn_case c = {
-					.type = (enum kv_type)type,
+					.type = (enum kvq_type)type,
 					.fill = (enum kv_fill)(turn / 7 % KV_FILL_N),
 					.view = (enum view)(turn % 7 % VIEW_N),
 					.last = last[i],
@@ -242,7 +242,7 @@ static void check_tanh(const struct kernels *ref, const struct kernels *k)
 	c.kv.blocks = &block;
 	c.tile.q = c.q, c.tile.first = c.first, c.tile.end = c.end;
 	for (int slot = 0; slot < KV_BLOCK; slot++)
-		ref->kv_store[KV_F16](mem, mem + sizeof(mem) / 2, kf, vf, slot, DIM, DIM);
+		ref->kvq_store[KVQ_F16](mem, mem + sizeof(mem) / 2, kf, vf, slot, DIM, DIM);
 	for (int round = 0; round < ROUNDS; round++) {
 		c.tile.cap = round ? 1.0f : 50.0f; /* -1e-45 / 50 is -0 */
 		for (int i = 0; i < ATTN_TILE; i++) {
@@ -250,8 +250,8 @@ static void check_tanh(const struct kernels *ref, const struct kernels *k)
 			c.q[i] = q[i];
 			c.first[i] = i, c.end[i] = i + 1;
 		}
-		ref->attn_chunk[KV_F16](&(struct attn_partial){ o, m[0], l }, &c.tile, &c.kv, 0, scratch);
-		k->attn_chunk[KV_F16](&(struct attn_partial){ o, m[1], l }, &c.tile, &c.kv, 0, scratch);
+		ref->attn_chunk[KVQ_F16](&(struct attn_partial){ o, m[0], l }, &c.tile, &c.kv, 0, scratch);
+		k->attn_chunk[KVQ_F16](&(struct attn_partial){ o, m[1], l }, &c.tile, &c.kv, 0, scratch);
 		assert_memory_equal(m[0], m[1], sizeof(m[0]));
 	}
 }
@@ -281,30 +281,30 @@ static void check_merge(const struct kernels *ref, const struct kernels *k)
 }
 
 /* Every slot, of floats with any bits: subnormals, infinities and NaN must land as ref/ stores them, and nowhere else. */
-static void kv_store_case(const struct kernels *ref, const struct kernels *k, enum kv_type type, int dim_k, int dim_v,
-			  int slot)
+static void kvq_store_case(const struct kernels *ref, const struct kernels *k, enum kvq_type type, int dim_k, int dim_v,
+			   int slot)
 {
 	static uint8_t kv0[4 * KV_BLOCK * DIM_K_MAX], kv1[sizeof(kv0)];
 	float kf[DIM_K_MAX], vf[DIM_V_MAX];
-	size_t kb = kv_part_bytes(type, dim_k);
+	size_t kb = kvq_bytes(type, dim_k);
 
-	assert_true(kb + kv_part_bytes(type, dim_v) <= sizeof(kv0));
+	assert_true(kb + kvq_bytes(type, dim_v) <= sizeof(kv0));
 	memset(kv0, 0x7e, sizeof(kv0)), memset(kv1, 0x7e, sizeof(kv1));
 	for (int d = 0; d < dim_k; d++)
 		kf[d] = f32_from_bits(rng());
 	for (int d = 0; d < dim_v; d++)
 		vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
-	ref->kv_store[type](kv0, kv0 + kb, kf, vf, slot, dim_k, dim_v);
-	k->kv_store[type](kv1, kv1 + kb, kf, vf, slot, dim_k, dim_v);
+	ref->kvq_store[type](kv0, kv0 + kb, kf, vf, slot, dim_k, dim_v);
+	k->kvq_store[type](kv1, kv1 + kb, kf, vf, slot, dim_k, dim_v);
 	assert_memory_equal(kv0, kv1, sizeof(kv0));
 }
 
-static void check_kv_store(const struct kernels *ref, const struct kernels *k)
+static void check_kvq_store(const struct kernels *ref, const struct kernels *k)
 {
-	for (int type = 0; type < KV_TYPE_MAX; type++)
+	for (int type = 0; type < KVQ_TYPE_MAX; type++)
 		for (int slot = 0; slot < KV_BLOCK; slot++) {
-			kv_store_case(ref, k, (enum kv_type)type, 16 * (1 + slot % 16), 16 * (1 + slot % 16), slot);
-			kv_store_case(ref, k, (enum kv_type)type, DIM_K_MAX - 16 * slot, 16 + 16 * (slot % 32), slot);
+			kvq_store_case(ref, k, (enum kvq_type)type, 16 * (1 + slot % 16), 16 * (1 + slot % 16), slot);
+			kvq_store_case(ref, k, (enum kvq_type)type, DIM_K_MAX - 16 * slot, 16 + 16 * (slot % 32), slot);
 		}
 }
 
@@ -312,7 +312,7 @@ static const struct proof proofs[] = {
 	{ .operation = "attention", .check = check_attn },
 	{ .operation = "attention's tanh", .check = check_tanh },
 	{ .operation = "attention's merge", .check = check_merge },
-	{ .operation = "kv_store", .check = check_kv_store },
+	{ .operation = "kvq_store", .check = check_kvq_store },
 };
 #define N_PROOF (sizeof(proofs) / sizeof(proofs[0]))
 

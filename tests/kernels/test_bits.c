@@ -88,8 +88,8 @@ static uint64_t digest_attention(const struct kernels *k)
 	const float *q[N_Q] = { x, x + 100, x + 200, x + 300 };
 	uint64_t h = 0;
 
-	for (int type = 0; type < KV_TYPE_MAX; type++) {
-		size_t bytes = kv_part_bytes((enum kv_type)type, DIM);
+	for (int type = 0; type < KVQ_TYPE_MAX; type++) {
+		size_t bytes = kvq_bytes((enum kvq_type)type, DIM);
 		uint8_t *mem = aligned(4 * bytes);
 		struct attn_kv kv = { .k = mem, .v = mem + 2 * bytes, .k_stride = bytes, .v_stride = bytes };
 
@@ -98,7 +98,7 @@ static uint64_t digest_attention(const struct kernels *k)
 		for (int p = 0; p < N_POS; p++) {
 			uint8_t *at = mem + blocks[p / KV_BLOCK] * bytes;
 
-			k->kv_store[type](at, at + 2 * bytes, x + 5 * p, x + N_COL + 7 * p, p % KV_BLOCK, DIM, DIM);
+			k->kvq_store[type](at, at + 2 * bytes, x + 5 * p, x + N_COL + 7 * p, p % KV_BLOCK, DIM, DIM);
 		}
 		h = add_bytes(h, mem, 4 * bytes);
 		for (int cap = 0; cap < 2; cap++) {

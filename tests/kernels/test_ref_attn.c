@@ -22,12 +22,12 @@ static struct {
 } exact;
 
 /* All positions stored as `type`. */
-static struct attn_kv exact_kv(const struct kernels *k, enum kv_type type, int dim_k, int dim_v)
+static struct attn_kv exact_kv(const struct kernels *k, enum kvq_type type, int dim_k, int dim_v)
 {
 	struct attn_kv kv = { .k = exact.mem, .blocks = exact.blocks, .dim_k = dim_k, .dim_v = dim_v };
 
-	kv.k_stride = kv_part_bytes(type, dim_k);
-	kv.v_stride = kv_part_bytes(type, dim_v);
+	kv.k_stride = kvq_bytes(type, dim_k);
+	kv.v_stride = kvq_bytes(type, dim_v);
 	kv.v = exact.mem + (EXACT_POS / KV_BLOCK + 1) * kv.k_stride;
 	fill_exact(exact.q, dim_k);
 	for (uint32_t p = 0; p < EXACT_POS; p++) {
@@ -37,8 +37,8 @@ static struct attn_kv exact_kv(const struct kernels *k, enum kv_type type, int d
 		exact.blocks[b] = b;
 		fill_exact(exact.k[p], dim_k);
 		fill_exact(exact.v[p], dim_v);
-		k->kv_store[type](exact.mem + b * kv.k_stride, exact.mem + v_at, exact.k[p], exact.v[p],
-				  (int)(p % KV_BLOCK), dim_k, dim_v);
+		k->kvq_store[type](exact.mem + b * kv.k_stride, exact.mem + v_at, exact.k[p], exact.v[p],
+				   (int)(p % KV_BLOCK), dim_k, dim_v);
 	}
 	return kv;
 }
@@ -72,7 +72,7 @@ static void attend_in_double(double *y, double *size, const struct attn_tile *t,
 }
 
 /* One query through all chunks and the merge. */
-static double attn_error(const struct kernels *k, enum kv_type type, const struct attn_tile *t,
+static double attn_error(const struct kernels *k, enum kvq_type type, const struct attn_tile *t,
 			 const struct attn_kv *kv, float sink)
 {
 	enum { PART = EXACT_POS / ATTN_CHUNK + 1 };
@@ -93,7 +93,7 @@ static double attn_error(const struct kernels *k, enum kv_type type, const struc
 }
 
 /* The worst of all views, caps and sinks. */
-static double attn_worst(const struct kernels *k, enum kv_type type, int dim_k, int dim_v)
+static double attn_worst(const struct kernels *k, enum kvq_type type, int dim_k, int dim_v)
 {
 	static const int32_t views[][2] = { { 0, 900 }, { 600, 700 }, { 500, 1027 }, { 1024, 1100 }, { 0, EXACT_POS } };
 	struct attn_kv kv = exact_kv(k, type, dim_k, dim_v);
@@ -112,16 +112,16 @@ static double attn_worst(const struct kernels *k, enum kv_type type, int dim_k, 
 
 static void ref_is_right(void **state)
 {
-	static const double tolerance[] = { [KV_F16] = 1e-6, [KV_Q8_0] = 1e-4 /* weights of 15 bits */ };
+	static const double tolerance[] = { [KVQ_F16] = 1e-6, [KVQ_Q8_0] = 1e-4 /* weights of 15 bits */ };
 	struct kernels k;
 
 	(void)state;
 	kernels_select(&k, ISA_REF);
-	for (int type = 0; type < KV_TYPE_MAX; type++) {
-		double a = attn_worst(&k, (enum kv_type)type, 80, 96),
-		       b = attn_worst(&k, (enum kv_type)type, DIM_K_MAX, DIM_V_MAX);
+	for (int type = 0; type < KVQ_TYPE_MAX; type++) {
+		double a = attn_worst(&k, (enum kvq_type)type, 80, 96),
+		       b = attn_worst(&k, (enum kvq_type)type, DIM_K_MAX, DIM_V_MAX);
 
-		print_message("%s: error %.1e and %.1e\n", kv_type_name((enum kv_type)type), a, b);
+		print_message("%s: error %.1e and %.1e\n", kvq_name((enum kvq_type)type), a, b);
 		assert_true(a < tolerance[type] && b < tolerance[type]);
 	}
 }
@@ -151,7 +151,7 @@ static double attn_q8_error(const struct kernels *k, float peak)
 			vf[p][d] = (float)((int)(rng() % 255) - 127) * 0x1p-7f;
 			vf[p][d] = d % 32 ? vf[p][d] : 127 * 0x1p-7f;
 		}
-		k->kv_store[KV_Q8_0](at, at + BYTES / 2, kf, vf[p], p % KV_BLOCK, HD, HD);
+		k->kvq_store[KVQ_Q8_0](at, at + BYTES / 2, kf, vf[p], p % KV_BLOCK, HD, HD);
 		memcpy(&scale, at + p % KV_BLOCK * 2, 2);
 		e = f16_to_f32(scale) * 127.0f; /* |k[0]|, as stored */
 		kf[0] = kf[0] < 0 ? -e : e;
@@ -162,7 +162,7 @@ static double attn_q8_error(const struct kernels *k, float peak)
 	struct attn_kv a = { kv, kv + BYTES / 2, BYTES, BYTES, blocks, .dim_k = HD, .dim_v = HD };
 	struct attn_tile tile = { &qp, &first, &end, 1, 1.0f, 0.0f };
 
-	k->attn_chunk[KV_Q8_0](&(struct attn_partial){ o, &m, &l }, &tile, &a, 0, scratch);
+	k->attn_chunk[KVQ_Q8_0](&(struct attn_partial){ o, &m, &l }, &tile, &a, 0, scratch);
 	for (int d = 0; d < HD; d++) {
 		double e = (double)o[d] / (double)l - want[d] / sum;
 

@@ -34,7 +34,7 @@ struct harness_options {
 	enum kernels_isa isa;
 	int n_thread, n_node; /* n_node 0: one */
 	uint32_t n_ctx;
-	enum kv_type kv_type;
+	enum kvq_type kv_type;
 };
 
 static inline void harness_open_as(struct harness *h, const char *path, const struct harness_options *ho)

@@ -78,10 +78,10 @@ static void open_model(struct harness *h, const struct tiny *o, const struct har
 }
 
 /* The definition. Also: it is a number, and the context matters. */
-static void define(const struct tiny *o, enum kv_type kv_type)
+static void define(const struct tiny *o, enum kvq_type kv_type)
 {
 	static const struct tiny *defined;
-	static enum kv_type defined_type;
+	static enum kvq_type defined_type;
 	struct harness h;
 	uint32_t x = 7;
 
@@ -134,7 +134,7 @@ static uint32_t nodes_max(const struct tiny *o)
 #define WAY_STEP 1
 #endif
 
-static void check(const struct tiny *o, enum kv_type kv_type, const struct way *way, size_t n)
+static void check(const struct tiny *o, enum kvq_type kv_type, const struct way *way, size_t n)
 {
 	define(o, kv_type);
 	for (size_t i = 0; i < n; i += WAY_STEP, way += WAY_STEP) {
@@ -151,7 +151,7 @@ static void check(const struct tiny *o, enum kv_type kv_type, const struct way *
 	}
 }
 
-static void check_ways(const struct tiny *o, enum kv_type kv_type)
+static void check_ways(const struct tiny *o, enum kvq_type kv_type)
 {
 	check(o, kv_type, ways, sizeof(ways) / sizeof(ways[0]));
 }
@@ -161,22 +161,22 @@ static void any_number_of_nodes(void **state)
 	const struct tiny *o = *state;
 
 	/* The first model divides into eight, and is the quickest. */
-	check(o, KV_F16, divided, o->n_ff == models[0].n_ff ? sizeof(divided) / sizeof(divided[0]) : 6);
+	check(o, KVQ_F16, divided, o->n_ff == models[0].n_ff ? sizeof(divided) / sizeof(divided[0]) : 6);
 }
 
 static void any_number_of_nodes_q8_0(void **state)
 {
-	check(*state, KV_Q8_0, divided, 4);
+	check(*state, KVQ_Q8_0, divided, 4);
 }
 
 static void any_isa_team_chunk_and_company(void **state)
 {
-	check_ways(*state, KV_F16);
+	check_ways(*state, KVQ_F16);
 }
 
 static void the_same_with_kv_in_q8_0(void **state)
 {
-	check_ways(*state, KV_Q8_0);
+	check_ways(*state, KVQ_Q8_0);
 }
 
 static void only_asked_rows_get_logits(void **state)
@@ -184,7 +184,7 @@ static void only_asked_rows_get_logits(void **state)
 	struct harness h;
 
 	(void)state;
-	define(&models[0], KV_F16);
+	define(&models[0], KVQ_F16);
 	open_model(&h, &models[0], &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .n_node = 2 });
 	harness_reset(&h, 1, 64);
 	harness_add(&h, 0, token, 40, false);

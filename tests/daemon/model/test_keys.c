@@ -54,7 +54,7 @@ static const char *open_with(const struct tiny_kv *kv, size_t n_kv, const char *
 {
 	static struct error e;
 	struct weights_options wo = { .plan = model_plan, .n_thread = 1 };
-	struct model_options mo = { HARNESS_ROWS, HARNESS_ROWS, 1, n_ctx, KV_F16 };
+	struct model_options mo = { HARNESS_ROWS, HARNESS_ROWS, 1, n_ctx, KVQ_F16 };
 	struct tiny o = tiny_served;
 	struct weights *w = NULL;
 	struct model *m = NULL;

@@ -234,7 +234,7 @@ static void q8_0_kv_predicts_nearly_the_same(void **state)
 		skip();
 	n = tokenize(KV_TEXT, id, 8192);
 	n_vocab = model_hparams(h.m)->n_vocab;
-	harness_open_as(&q8, model, &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = KV_Q8_0 });
+	harness_open_as(&q8, model, &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = KVQ_Q8_0 });
 	for (uint32_t at = 0; at + WINDOW <= n; at += WINDOW) {
 		const float *f16 = window_logits(&h, id + at), *q8_0 = window_logits(&q8, id + at);
 

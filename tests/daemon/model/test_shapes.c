@@ -77,8 +77,8 @@ static bool run(float *logits, int n_thread, int n_node, uint32_t chunk)
 {
 	struct layout layout = layout_even(n_thread, n_node);
 	struct weights_options wo = { .plan = model_plan, .layout = &layout, .n_thread = 1 };
-	struct model_options mo = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, N_TOK, KV_F16 };
-	struct harness_options ho = { ISA_MAX, n_thread, n_node, N_TOK, KV_F16 };
+	struct model_options mo = { HARNESS_ROWS, HARNESS_ROWS, (uint32_t)n_thread, N_TOK, KVQ_F16 };
+	struct harness_options ho = { ISA_MAX, n_thread, n_node, N_TOK, KVQ_F16 };
 	struct error e = { "" };
 	struct weights *w = NULL;
 	struct model *m = NULL;
