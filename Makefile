@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 # x86_64 or aarch64: which of the files and folders that bear a machine's name are compiled.
-MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+MACHINE := $(or $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))),$(shell uname -m))
 VERSION := 0.1.0
 SOVERSION := 0
 OBJCOPY ?= objcopy
