@@ -21,6 +21,8 @@ struct config_uids {
 struct config {
 	char model[PATH_MAX];
 	char socket[PATH_MAX];
+	uint32_t socket_mode;         /* of its file; 0: the umask's */
+	char socket_group[64];        /* of its file; "": the process's */
 	char isa[32];                 /* "" or "auto": the best this CPU has */
 	char kv_type[16];             /* "f16" or "q8_0" */
 	char chat_template[PATH_MAX]; /* a file, or the name of one of gyred's; "": the model's */
@@ -43,8 +45,8 @@ enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 
 /* The defaults, then --config FILE, then the other options. An enum config_outcome, or -EINVAL with e saying what to write. */
 int config_parse(struct config *c, int argc, char **argv, struct error *e);
-/* Lines of key = value over *c. Empty lines and # comments are passed over. */
-int config_read_file(struct config *c, const char *path, struct error *e);
+/* Lines of key = value over *c, then those of PATH.d/NAME.conf, by name. Empty lines and # comments are passed over. */
+int config_file_read(struct config *c, const char *path, struct error *e);
 void config_print_help(FILE *f);
 
 #endif

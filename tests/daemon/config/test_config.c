@@ -4,10 +4,12 @@
  */
 #include "daemon/config/config.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,6 +54,10 @@ static void a_wrong_option_says_what_to_write(void **state)
 		  "kv-bytes: '4GB' is no size; write bytes, or a number with K, M, G or T: 512M" },
 		{ { "--kv-bytes", "17179869184G" },
 		  "kv-bytes: '17179869184G' is not a whole number of less than 2^64" },
+		{ { "--socket-mode", "0999" },
+		  "socket-mode: '0999' is no mode; write it as chmod has it, in digits: 0660" },
+		{ { "--socket-mode", "7777" },
+		  "socket-mode: '7777' is no mode; write it as chmod has it, in digits: 0660" },
 		{ { "--priority-uids", "root" },
 		  "priority-uids: 'root': write numbers with commas between them, as in 0,1000 (id -u NAME)" },
 		{ { "--priority-uids", "0,1000," },
@@ -92,7 +98,7 @@ static int read_text(const char *text, size_t n)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, n), n);
 	close(fd);
-	r = config_read_file(&c, path, &why);
+	r = config_file_read(&c, path, &why);
 	unlink(path);
 	if (r < 0) { /* without the path, which is another each time */
 		assert_memory_equal(why.text, path, len);
@@ -136,11 +142,64 @@ static void a_wrong_line_is_named(void **state)
 	assert_string_equal(c.isa, "ref");
 }
 
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* A host's own pieces stand over the file, in the order of their names; a key may be in several. */
+static void pieces_come_after_the_file(void **state)
+{
+	char dir[] = "/tmp/gyre-test-conf-XXXXXX", path[64], folder[80], piece[3][100];
+	static const char *const name[] = { "20-b.conf", "10-a.conf", "30-no" };
+	static const char *const text[] = { "ctx = 3\n", "ctx = 2\nthreads = 2\n", "ctx = nonsense\n" };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/c", dir);
+	snprintf(folder, sizeof(folder), "%s.d", path);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	write_text(path, "\xef\xbb\xbf"
+			 "ctx = 1\nthreads = 1\ndraft = 1\n");
+	for (int i = 0; i < 3; i++) {
+		snprintf(piece[i], sizeof(piece[i]), "%s/%s", folder, name[i]);
+		write_text(piece[i], text[i]);
+	}
+	assert_int_equal(config_file_read(&c, path, &e), 0);
+	assert_int_equal(c.n_ctx, 3);
+	assert_int_equal(c.n_thread, 2);
+	assert_int_equal(c.n_draft, 1);
+	write_text(piece[1], "\nctxx = 1\n");
+	assert_int_equal(config_file_read(&c, path, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "/c.d/10-a.conf:2: unknown key 'ctxx'; did you mean ctx?"));
+	for (int i = 0; i < 3; i++)
+		unlink(piece[i]);
+	rmdir(folder);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* What never ends is not read to its end. */
+static void what_is_no_configuration_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(config_file_read(&c, "/dev/zero", &e), -EFBIG);
+	assert_non_null(strstr(e.text, "this is no configuration"));
+	assert_true(config_file_read(&c, "/", &e) < 0);
+	assert_true(config_file_read(&c, "/nonexistent", &e) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_wrong_option_says_what_to_write),
 					    cmocka_unit_test(a_right_one_is_taken_and_the_last_counts),
-					    cmocka_unit_test(a_wrong_line_is_named) };
+					    cmocka_unit_test(a_wrong_line_is_named),
+					    cmocka_unit_test(pieces_come_after_the_file),
+					    cmocka_unit_test(what_is_no_configuration_is_refused) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
