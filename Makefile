@@ -34,7 +34,7 @@ flags_kernels/zen4       := $(flags_kernels/avx512vnni)
 flags_kernels/amx        := $(flags_kernels/avx512vnni)
 flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 
-LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lm
+LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lsystemd -lm
 LIBS_TOOLS  := -ledit
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 

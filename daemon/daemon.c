@@ -1,4 +1,5 @@
 #include "daemon/daemon.h"
+#include "daemon/control/service.h"
 #include "daemon/machine/placement.h"
 #include "daemon/util/log.h"
 #include "shm/clock.h"
@@ -94,8 +95,10 @@ static int open_parts(struct daemon *d, struct error *e)
 
 	for (size_t i = 0; i < N_PART; i++) {
 		uint64_t begin = clock_ns();
-		int r = parts[i].open(d, e);
+		int r;
 
+		service_say("loading: %s", parts[i].name);
+		r = parts[i].open(d, e);
 		if (r < 0)
 			return r;
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s %.1f", i ? ", " : "", parts[i].name,

@@ -1,6 +1,7 @@
 #include "daemon/config/check.h"
 #include "daemon/control/host.h"
 #include "daemon/control/listen.h"
+#include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
@@ -9,6 +10,7 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -94,7 +96,7 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 			const struct control_parts parts = daemon_parts(&d);
 
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
-				 c->socket);
+				 l->at.sun_path);
 			r = control_run(control, &parts, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
@@ -104,6 +106,25 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 	return r;
 }
 
+/* The service manager's socket, if it has one; else our own. */
+static int open_listener(struct listener *l, const struct config *c, struct error *e)
+{
+	struct listen_access access = { .mode = c->socket_mode, .group = (gid_t)-1 };
+	int fd = service_take_socket(e);
+
+	if (fd != -ENOENT)
+		return fd < 0 ? fd : listen_adopt(l, fd, e);
+	if (*c->socket_group) {
+		const struct group *group = getgrnam(c->socket_group);
+
+		if (!group)
+			return error_set(e, -EINVAL, "socket-group: there is no group '%s' (getent group)",
+					 c->socket_group);
+		access.group = group->gr_gid;
+	}
+	return listen_open(l, c->socket, &access, e);
+}
+
 static int serve(const struct config *c, struct error *e)
 {
 	int signal_fd = signals_open(e), r;
@@ -111,7 +132,7 @@ static int serve(const struct config *c, struct error *e)
 
 	if (signal_fd < 0)
 		return signal_fd;
-	r = listen_open(&l, c->socket, e); /* first: it fails fast */
+	r = open_listener(&l, c, e); /* first: it fails fast */
 	if (r < 0)
 		return r;
 	r = run(c, &l, signal_fd, e);

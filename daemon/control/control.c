@@ -3,6 +3,7 @@
 #include "daemon/control/handshake.h"
 #include "daemon/control/health.h"
 #include "daemon/loop/loop.h"
+#include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/control/stats.h"
 #include "daemon/control/welcome.h"
@@ -23,6 +24,7 @@
 
 #define TICK_NS          20000000 /* a draining daemon, a late hello, a failed accept: looked at this often */
 #define HELLO_TIMEOUT_NS 5000000000ull
+#define SIGNS_A_WATCH    8u /* of life, before the service manager's patience ends */
 #define NOBODY           ((uid_t)-1)
 
 /* The loop's slots; a connection's is SLOT_CONNECTION + its index. */
@@ -33,6 +35,7 @@ struct control {
 	struct loop *loop;
 	int listen_fd, signal_fd;
 	uint64_t leader_count, drain_end_ns;
+	uint64_t sign_ns, next_sign_ns; /* between two signs of life (0: nobody watches), and when the next is due */
 	bool is_done, is_ticking, is_accepting;
 	struct signalfd_siginfo signal;
 	struct log_limit log_limit;
@@ -224,6 +227,7 @@ static void on_signal(struct control *c, int res)
 		c->is_done = true; /* asked twice: at once */
 		return;
 	}
+	service_say_stopping();
 	log_info("signal %u: finishing what runs, at most %u s", c->signal.ssi_signo, c->parts.drain_seconds);
 	c->admit.is_draining = true;
 	c->drain_end_ns = clock_ns() + c->parts.drain_seconds * 1000000000ull;
@@ -250,6 +254,14 @@ static bool look_for_hellos(struct control *c, uint64_t now)
 	return is_waiting;
 }
 
+static void show_life(struct control *c, uint64_t now)
+{
+	if (!c->sign_ns || now < c->next_sign_ns)
+		return;
+	c->next_sign_ns = now + c->sign_ns / 2; /* a tick may come a little early */
+	service_say_alive();
+}
+
 static void on_tick(struct control *c)
 {
 	uint64_t now = clock_ns();
@@ -261,10 +273,12 @@ static void on_tick(struct control *c)
 	is_soon = look_for_hellos(c, now) || c->admit.is_draining;
 	if (c->admit.is_draining && (now >= c->drain_end_ns || counter_read32(&c->parts.intake->pool.n_live) == 0))
 		c->is_done = true;
-	health_look_at_all(&c->health, c->parts.served, c->parts.intake, connections_have_unread(&c->connections), now);
+	if (health_look_at_all(&c->health, c->parts.served, c->parts.intake, connections_have_unread(&c->connections),
+			       now))
+		show_life(c, now);
 	is_later = log_limit_flush(&c->log_limit, now) || connections_count(&c->connections, 0, true).n > 0;
-	if (is_soon || is_later)
-		want_tick(c, is_soon ? TICK_NS : HEALTH_LOOK_NS);
+	if (is_soon || is_later || c->sign_ns)
+		want_tick(c, is_soon ? TICK_NS : is_later ? HEALTH_LOOK_NS : c->sign_ns);
 }
 
 static void on_event(struct control *c, const struct loop_event *ev)
@@ -331,6 +345,10 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	want_accept(c);
 	want_signal(c);
 	want_leader(c);
+	c->sign_ns = service_watchdog_ns() / SIGNS_A_WATCH;
+	if (c->sign_ns)
+		want_tick(c, c->sign_ns);
+	service_say_ready();
 	while (!c->is_done && r >= 0) {
 		r = loop_wait(c->loop, &ev);
 		if (r > 0)

@@ -76,15 +76,19 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 		 i, (double)still_ns * 1e-9, n_waiting(e));
 }
 
-void health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread, uint64_t now_ns)
+bool health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread, uint64_t now_ns)
 {
 	uint64_t n_step = 0;
+	bool all_move = true;
 
 	for (uint32_t k = 0; k < s->n_engine; k++)
 		n_step += counter_read(&s->engine[k].queue.n_step);
 	if (is_unread)
 		watch_call(&i->watch);
-	for (uint32_t k = 0; k < s->n_engine; k++)
+	for (uint32_t k = 0; k < s->n_engine; k++) {
 		health_look(&h->engine[k], &s->engine[k], k, is_unread && n_step == h->n_step, now_ns);
+		all_move &= !h->engine[k].is_stalled;
+	}
 	h->n_step = n_step;
+	return all_move;
 }

@@ -30,10 +30,10 @@ struct health_all {
 };
 
 /*
- * Looks at all. Entries that nobody reads (is_unread) may be those of a client that has not rung, so all leaders that wait are rung
+ * Looks at all; whether all of them move. Entries that nobody reads (is_unread) may be those of a client that has not rung, so all leaders that wait are rung
  * for it: if none of them comes, one that should is stuck.
  */
-void health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread,
+bool health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread,
 			uint64_t now_ns);
 /* Looks at the engine, number i, and logs when it stalls and when it goes on. is_called: it should be up, with nothing of its own to do. */
 void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns);

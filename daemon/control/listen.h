@@ -14,12 +14,20 @@ struct listener {
 	int fd;
 	struct sockaddr_un at;
 	dev_t dev; /* of the file that was made for it, */
-	ino_t ino; /* which somebody may replace */
+	ino_t ino; /* which somebody may replace; 0: it is not ours */
 };
 
-/* A SOCK_SEQPACKET socket at path. -errno; -EADDRINUSE: a live daemon answers there. */
-int listen_open(struct listener *l, const char *path, struct error *e);
-/* Removes the file, unless another stands in its place by now. Async-signal-safe; once more does nothing. */
+/* Of the file: who may write to it may connect. */
+struct listen_access {
+	mode_t mode; /* 0: by the umask */
+	gid_t group; /* (gid_t)-1: the process's */
+};
+
+/* A SOCK_SEQPACKET socket at path; access NULL: by the umask, of the process's group. -errno; -EADDRINUSE: a live daemon answers there. */
+int listen_open(struct listener *l, const char *path, const struct listen_access *access, struct error *e);
+/* One that a service manager has made and keeps: fd is the listener's then. 0, or -EPROTOTYPE: it is none. */
+int listen_adopt(struct listener *l, int fd, struct error *e);
+/* Removes the file, unless it is another's or another stands in its place by now. Async-signal-safe; once more does nothing. */
 void listen_unlink(const struct listener *l);
 /* That, and closes the socket. */
 void listen_close(struct listener *l);

@@ -60,7 +60,7 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 	assert_int_equal(config_parse(&c, n, argv, &e), CONFIG_RUN);
 	if (daemon_open(&a->d, &c, &e) < 0)
 		fail_msg("%s", e.text);
-	assert_int_equal(listen_open(&a->listener, a->socket, &e), 0);
+	assert_int_equal(listen_open(&a->listener, a->socket, NULL, &e), 0);
 	if (has_leader)
 		assert_int_equal(daemon_start(&a->d), 0);
 	assert_int_equal(pipe(a->signal_fd), 0);

@@ -3,69 +3,13 @@
  * One thread of the real gyred is stopped, by ptrace, as a page that does not come or a host that starves it would: within a second
  * statistics and log must say which engine stands, and both must say when it goes on.
  */
-#include "tests/system/tinyd.h"
+#include "tests/system/stop.h"
 #include "tests/util/emulated.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <sys/ptrace.h>
 
 static struct tinyd d;
-
-static bool has_name(pid_t tid, const char *name)
-{
-	char path[64], comm[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)d.pid, (int)tid);
-	f = fopen(path, "r");
-	if (f) {
-		(void)!fgets(comm, sizeof(comm), f);
-		fclose(f);
-	}
-	comm[strcspn(comm, "\n")] = 0;
-	return !strcmp(comm, name);
-}
-
-/* The thread called `name` that is not the first. A thread is born with the first one's name: until there is but one, one of them has not
- * run yet. */
-static pid_t find_thread(const char *name)
-{
-	char path[64];
-	pid_t found = 0;
-	int n = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)d.pid);
-	for (int i = 0; i < 60000 && n != 1; i++) {
-		struct dirent *e;
-		DIR *dir = opendir(path);
-
-		assert_non_null(dir);
-		for (n = 0; (e = readdir(dir));) {
-			pid_t tid = atoi(e->d_name);
-
-			if (tid <= 0 || tid == d.pid || !has_name(tid, name))
-				continue;
-			found = tid;
-			n++;
-		}
-		closedir(dir);
-		usleep(n != 1 ? 1000 : 0);
-	}
-	assert_int_equal(n, 1);
-	return found;
-}
-
-static bool stop_thread(pid_t tid)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
-		return false;
-	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
-	assert_int_equal(waitpid(tid, &status, __WALL), tid);
-	return true;
-}
 
 static uint64_t stat_of(struct gyre *g, const char *key)
 {
@@ -119,8 +63,8 @@ static void stall(const char *thread)
 
 	if (is_emulated("which thread stands is"))
 		skip();
-	tid = find_thread(thread);
-	if (!stop_thread(tid)) {
+	tid = stop_find(&d, thread);
+	if (!stop_begin(tid)) {
 		printf("skip: ptrace: %s\n", strerror(errno));
 		skip();
 	}

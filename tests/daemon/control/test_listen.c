@@ -52,7 +52,7 @@ static void *race(void *arg)
 	struct error e;
 
 	pthread_barrier_wait(&line);
-	r->result = listen_open(&r->l, path, &e);
+	r->result = listen_open(&r->l, path, NULL, &e);
 	return NULL;
 }
 
@@ -102,9 +102,9 @@ static void what_stands_in_its_place_stays(void **state)
 	struct error e;
 
 	(void)state;
-	assert_int_equal(listen_open(&first, path, &e), 0);
+	assert_int_equal(listen_open(&first, path, NULL, &e), 0);
 	unlink(path);
-	assert_int_equal(listen_open(&second, path, &e), 0);
+	assert_int_equal(listen_open(&second, path, NULL, &e), 0);
 	listen_close(&first);
 	expect_reachable();
 	listen_close(&second);
@@ -124,7 +124,7 @@ static void a_socket_of_another_program_stays(void **state)
 	strcpy(a.sun_path, path);
 	assert_int_equal(bind(served, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(served, 1), 0);
-	assert_int_equal(listen_open(&l, path, &e), -EPROTOTYPE);
+	assert_int_equal(listen_open(&l, path, NULL, &e), -EPROTOTYPE);
 	assert_non_null(strstr(e.text, "choose another --socket"));
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	close(fd);
@@ -142,13 +142,31 @@ static void a_socket_of_another_user_stays(void **state)
 		puts("skip: another user's socket needs root");
 		skip();
 	}
-	assert_int_equal(listen_open(&first, path, &e), 0);
+	assert_int_equal(listen_open(&first, path, NULL, &e), 0);
 	assert_int_equal(chmod(path, 0700) | chmod(dir, 0777), 0);
 	assert_int_equal(seteuid(65534), 0);
-	assert_int_equal(listen_open(&second, path, &e), -EACCES);
+	assert_int_equal(listen_open(&second, path, NULL, &e), -EACCES);
 	assert_int_equal(seteuid(0), 0);
 	expect_reachable();
 	listen_close(&first);
+}
+
+/* Who may connect is what was asked for, whatever the umask. */
+static void the_file_has_the_mode_and_group(void **state)
+{
+	const struct listen_access access = { .mode = 0620, .group = getuid() ? getgid() : 65534 };
+	mode_t before = umask(0);
+	struct listener l;
+	struct error e;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(listen_open(&l, path, &access, &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0620);
+	assert_int_equal(st.st_gid, access.group);
+	listen_close(&l);
+	umask(before);
 }
 
 int main(void)
@@ -158,6 +176,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_stands_in_its_place_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_socket_of_another_program_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_socket_of_another_user_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_file_has_the_mode_and_group, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
