@@ -1,6 +1,7 @@
 # gyre: build, test, install. `make help` lists the targets; every folder is a wildcard, so new files need no edit here.
 BUILD  ?= build
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 # x86_64 or aarch64: which of the files and folders that bear a machine's name are compiled.
@@ -193,7 +194,11 @@ coverage: ## line coverage of the tests (gcov)
 	$(MAKE) BUILD=build/coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage NO_FUZZ=1 test
 	gcov -r -n $$(find build/coverage/obj -name '*.gcda') | grep -A1 "^File '\(daemon\|shm\|kernels\|client\)" | grep -v '^--'
 
-install: all ## install under PREFIX (/usr/local)
+UNITS = $(PREFIX)/lib/systemd/system
+FILL_UNIT = sed -e 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|'
+# An instance is the service with another configuration and socket.
+INSTANCE := -e 's|gyred\.conf$$|%i.conf|; s|gyred\.socket|gyred@%i.socket|; s|gyre\.sock|%i.sock|; s|daemon$$|daemon %i|'
+install: all ## install under PREFIX (/usr/local), with units for systemd
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/gyre
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/gyred
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/libgyre.a
@@ -205,7 +210,20 @@ install: all ## install under PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/gyre.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
 	for m in $(wildcard client/man/*.[1-8] tools/man/*.[1-8]); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
-uninstall: ## remove what install put there
+	install -Dm644 -t $(DESTDIR)$(UNITS) systemd/gyre.slice
+	for k in service socket; do \
+		$(FILL_UNIT) systemd/gyred.$$k.in > $(DESTDIR)$(UNITS)/gyred.$$k && \
+		$(FILL_UNIT) $(INSTANCE) systemd/gyred.$$k.in > $(DESTDIR)$(UNITS)/gyred@.$$k || exit 1; \
+	done
+	install -Dm644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf
+	install -Dm644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf
+	install -Dm644 systemd/preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
+	[ -e $(DESTDIR)$(SYSCONFDIR)/gyre/gyred.conf ] || install -Dm644 -t $(DESTDIR)$(SYSCONFDIR)/gyre systemd/gyred.conf
+	[ -n "$(DESTDIR)" ] || ldconfig $(PREFIX)/lib
+uninstall: ## remove what install put there, but for the configuration
+	rm -f $(DESTDIR)$(UNITS)/gyred.service $(DESTDIR)$(UNITS)/gyred.socket $(DESTDIR)$(UNITS)/gyred@.service \
+		$(DESTDIR)$(UNITS)/gyred@.socket $(DESTDIR)$(UNITS)/gyre.slice $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf \
+		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
 	rm -f $(DESTDIR)$(PREFIX)/bin/gyre $(DESTDIR)$(PREFIX)/sbin/gyred $(DESTDIR)$(PREFIX)/lib/libgyre.* \
 		$(DESTDIR)$(PREFIX)/include/gyre.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
 	for m in $(notdir $(wildcard client/man/*.[1-8] tools/man/*.[1-8])); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done

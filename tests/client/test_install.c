@@ -108,6 +108,31 @@ static void an_example_runs(void **state)
 	run("! $R/hello-static hi 2>$R/said && grep -q 'no gyred listens here' $R/said");
 }
 
+/* Nothing in them is unknown to systemd, what they start is there, and what is left open is what the service's comments explain. */
+static void units_are_sound(void **state)
+{
+	(void)state;
+	if (!*root)
+		skip();
+	run("! grep -r '@[A-Z]*@' $R/usr/lib/systemd $R/usr/lib/sysusers.d $R/usr/lib/tmpfiles.d");
+	run("test -f $R/etc/gyre/gyred.conf && test -x $R/usr/sbin/gyred");
+	if (system("systemd-analyze --version >/dev/null 2>&1") != 0) {
+		puts("skip: units are looked at by systemd-analyze, which is missing (apt install systemd)");
+		skip();
+	}
+	run("sed -i \"s|/usr/sbin/gyred|$R/usr/sbin/gyred|\" $R/usr/lib/systemd/system/gyred*.service");
+	for (int i = 0; i < 2; i++) {
+		setenv("NAME", i ? "gyred@one" : "gyred", 1);
+		run("cd $R/usr/lib/systemd/system && SYSTEMD_UNIT_PATH=$R/usr/lib/systemd/system: systemd-analyze "
+		    "verify --man=no ./$NAME.service "
+		    "./$NAME.socket >$R/said 2>&1; ! grep gyre $R/said");
+	}
+	run("cd $R/usr/lib/systemd/system && systemd-analyze security --offline=yes --threshold=7 ./gyred.service "
+	    ">$R/said");
+	run("$R/usr/sbin/gyred --config $R/etc/gyre/gyred.conf 2>$R/said; test $? = 1 && "
+	    "grep -q /var/lib/gyre/model.gguf $R/said");
+}
+
 static void exports_are_the_map(void **state)
 {
 	(void)state;
@@ -146,10 +171,11 @@ static void uninstall_leaves_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(consumers_build), cmocka_unit_test(an_example_runs),
-					    cmocka_unit_test(exports_are_the_map),
-					    cmocka_unit_test(every_symbol_has_its_page),
-					    cmocka_unit_test(uninstall_leaves_nothing) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(consumers_build),           cmocka_unit_test(an_example_runs),
+		cmocka_unit_test(units_are_sound),           cmocka_unit_test(exports_are_the_map),
+		cmocka_unit_test(every_symbol_has_its_page), cmocka_unit_test(uninstall_leaves_nothing)
+	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
