@@ -92,17 +92,30 @@ static const struct {
 };
 
 #define N_MARK (sizeof(MARK) / sizeof(MARK[0]))
-#define FIRST  "<[_\xe2" /* bytes that marks begin with: nearly no token is compared with them all */
+
+/* What marks begin with: nearly no token is compared with them all. */
+struct beginnings {
+	bool first[256], second[256];
+};
 
 static bool is_text(struct text_span t, const char *z)
 {
 	return t.n == strlen(z) && !memcmp(t.p, z, t.n);
 }
 
-/* 0: none */
-static enum mark mark_of(struct text_span t)
+static void find_beginnings(struct beginnings *b)
 {
-	if (!t.n || !t.p[0] || !strchr(FIRST, t.p[0]))
+	memset(b, 0, sizeof(*b));
+	for (size_t i = 0; i < N_MARK; i++) {
+		b->first[(unsigned char)MARK[i].text[0]] = true;
+		b->second[(unsigned char)MARK[i].text[1]] = true;
+	}
+}
+
+/* 0: none */
+static enum mark mark_of(const struct beginnings *b, struct text_span t)
+{
+	if (t.n < 2 || !b->first[(unsigned char)t.p[0]] || !b->second[(unsigned char)t.p[1]])
 		return 0;
 	for (size_t i = 0; i < N_MARK; i++)
 		if (is_text(t, MARK[i].text))
@@ -116,12 +129,12 @@ static bool has(unsigned marks, enum mark mark)
 }
 
 /* Which marks there are, as bits. */
-static unsigned find_marks(const struct vocab_source *src)
+static unsigned find_marks(const struct beginnings *b, const struct vocab_source *src)
 {
 	unsigned marks = 0;
 
 	for (uint32_t i = 0; i < src->n_token; i++)
-		marks |= 1u << mark_of(src->token[i]);
+		marks |= 1u << mark_of(b, src->token[i]);
 	return marks;
 }
 
@@ -140,11 +153,14 @@ static enum mark resolve(enum mark mark, unsigned marks)
 
 void special_marks(struct vocab *v, const struct vocab_source *src)
 {
-	unsigned marks = find_marks(src), n_odd = 0;
+	struct beginnings b;
+	unsigned marks, n_odd = 0;
 	uint32_t odd = 0;
 
+	find_beginnings(&b);
+	marks = find_marks(&b, src);
 	for (uint32_t i = 0; i < src->n_token; i++) {
-		enum mark mark = resolve(mark_of(src->token[i]), marks);
+		enum mark mark = resolve(mark_of(&b, src->token[i]), marks);
 
 		if (!mark)
 			continue;

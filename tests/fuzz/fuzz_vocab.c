@@ -56,12 +56,14 @@ static float take_score(struct input *in)
 
 static uint32_t add_bytes(struct text_span *token, int32_t *type, bool escaped)
 {
-	static char spell[256][8];
+	static char spell[2][256][8];
 
 	for (unsigned b = 0; b < 256; b++) {
-		int n = snprintf(spell[b], sizeof(spell[b]), escaped ? "\\x%02x" : "<0x%02X>", b);
+		char *z = spell[escaped][b];
 
-		token[b] = (struct text_span){ spell[b], (uint32_t)n };
+		if (!*z)
+			snprintf(z, sizeof(spell[0][0]), escaped ? "\\x%02x" : "<0x%02X>", b);
+		token[b] = (struct text_span){ z, (uint32_t)strlen(z) };
 		type[b] = escaped ? 1 : 6;
 	}
 	return 256;
