@@ -34,14 +34,14 @@ static int print_figures(const struct args *a, size_t n, int n_token, double sec
 static int measure(const struct args *a, const struct vocab *v, const char *text, size_t n)
 {
 	struct vocab_scratch *scratch = vocab_scratch_new(n);
-	uint32_t *id = malloc((n + 8) * sizeof(*id));
+	uint32_t *id = malloc(VOCAB_ID_MAX(n) * sizeof(*id));
 	double *x = calloc(a->n_repeat, sizeof(*x));
 	int r = scratch && id && x ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < a->n_repeat && r >= 0; i++) {
 		double begin = now_s();
 
-		r = vocab_tokenize(v, scratch, text, n, true, false, id, n + 8);
+		r = vocab_tokenize(v, scratch, text, n, true, false, id, VOCAB_ID_MAX(n));
 		x[i] = now_s() - begin;
 	}
 	r = r < 0 ? fail(TOOL_FAILED, "%s", link_explain(NULL, r)) : print_figures(a, n, r, median(x, a->n_repeat));

@@ -113,7 +113,7 @@ static int file_open(struct file *f, const struct args *a)
 /* ids of a prompt of n bytes: the model's own BOS comes to it. */
 static int make_room(struct ids *t, struct vocab_scratch **s, size_t n)
 {
-	t->id = malloc((n + 8) * sizeof(uint32_t));
+	t->id = malloc(VOCAB_ID_MAX(n) * sizeof(uint32_t));
 	*s = vocab_scratch_new(n + 8);
 	return t->id && *s ? TOOL_OK : fail(TOOL_FAILED, "no memory for a text of %zu bytes", n);
 }
@@ -125,7 +125,7 @@ static int tokenize_text(const struct args *a, const struct file *f, const char 
 	int code = make_room(&t, &s, n), r = 0;
 
 	if (code == TOOL_OK)
-		r = vocab_tokenize(f->vocab, s, text, n, true, true, t.id, n + 8);
+		r = vocab_tokenize(f->vocab, s, text, n, true, true, t.id, VOCAB_ID_MAX(n));
 	if (r < 0)
 		code = fail(TOOL_FAILED, "%s", link_explain(NULL, r));
 	t.n = r > 0 ? (size_t)r : 0;

@@ -31,8 +31,8 @@ int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *
 	int n_id = vocab_tokenize(r->session->served->vocab, p->scratch, (const char *)text, n, add_special,
 				  r->kept.flags & GYRE_SQE_SPECIAL, (uint32_t *)r->token + r->kept.n_prompt, room);
 
-	if (n_id < 0) { /* no more ids than bytes, a first and a last */
-		explicit_bzero(r->token + r->kept.n_prompt, min_size(room, (size_t)n + 2) * sizeof(*r->token));
+	if (n_id < 0) {
+		explicit_bzero(r->token + r->kept.n_prompt, min_size(room, VOCAB_ID_MAX(n)) * sizeof(*r->token));
 		return n_id;
 	}
 	r->kept.n_prompt += (uint32_t)n_id;

@@ -2,6 +2,7 @@
  * Byte-level BPE: a text is split into pieces by pattern, and in each the pair of lowest rank merges first, the leftmost of
  * equals, until no pair merges.
  */
+#include "daemon/text/nfc.h"
 #include "daemon/text/unicode.h"
 #include "daemon/util/utf8.h"
 #include "daemon/text/vocab.h"
@@ -172,6 +173,24 @@ static int put_split(void *arg, const char *p, size_t n)
 	return put_piece(arg, p, n);
 }
 
+/* The text as the model was trained on it: in form C, in s->text, where that differs. Merging may use the arena again behind it. */
+static struct text_span rewritten(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n)
+{
+	if (!v->pre.is_nfc || nfc_is_plain(p, n))
+		return (struct text_span){ p, (uint32_t)n };
+	s->n_used = n > s->n_used ? n : s->n_used;
+	n = nfc_write(s->text, p, n, s->arena);
+	s->n_used = n > s->n_used ? n : s->n_used;
+	return (struct text_span){ s->text, (uint32_t)n };
+}
+
+static int put_valid(struct run *run, const char *p, size_t n)
+{
+	struct text_span t = rewritten(run->v, run->s, p, n);
+
+	return pre_split(&run->v->pre, &run->s->pre, t.p, t.n, put_split, run);
+}
+
 /* The patterns need UTF-8, so a stretch of bytes that is none is a piece of its own. */
 static int bpe_text(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n, bool lead,
 		    struct token_out *o)
@@ -189,8 +208,7 @@ static int bpe_text(const struct vocab *v, struct vocab_scratch *s, const char *
 			if ((len > 0) != valid)
 				break;
 		}
-		r = valid ? pre_split(&v->pre, &s->pre, p + at, end - at, put_split, &run)
-			  : put_piece(&run, p + at, end - at);
+		r = valid ? put_valid(&run, p + at, end - at) : put_piece(&run, p + at, end - at);
 	}
 	return r;
 }
@@ -198,7 +216,7 @@ static int bpe_text(const struct vocab *v, struct vocab_scratch *s, const char *
 /* Finds the tokens that need no merging when a piece is exactly one of them: nearly every word of ordinary text. */
 static int mark_whole(struct vocab *v)
 {
-	struct vocab_scratch *s = vocab_scratch_new(v->token_len_max + 1);
+	struct vocab_scratch *s = vocab_scratch_new_merging(v->token_len_max + 1);
 
 	if (!s)
 		return -ENOMEM;

@@ -21,6 +21,7 @@ int pre_init(struct pre *pre, const char *name)
 	if (!row)
 		return -EINVAL;
 	pre->row = row;
+	pre->is_nfc = pre_is_nfc(row, name);
 	for (int i = 0; i < PRE_PATTERN_MAX && row->pattern[i]; i++) {
 		int error;
 		PCRE2_SIZE at;

@@ -18,6 +18,7 @@ struct pre_row {
 	uint8_t by_three;
 	bool only_threes;   /* in front of threes is the only place where that pattern cuts */
 	bool ignore_merges; /* a piece that is a token is that token, whatever the merges say */
+	const char *nfc;    /* those of the names whose models were trained on texts in form C, a space between two */
 	/* Where the file does not say: */
 	bool add_bos;
 	const char *strips_before; /* the token that takes the white space in front of it */
@@ -25,6 +26,7 @@ struct pre_row {
 
 struct pre {
 	const struct pre_row *row;
+	bool is_nfc;                 /* a text is taken in form C before */
 	void *code[PRE_PATTERN_MAX]; /* pcre2_code, compiled for the JIT */
 };
 
@@ -37,6 +39,8 @@ typedef int pre_piece_fn(void *arg, const char *p, size_t n);
 
 /* NULL and "" are "default". NULL: no row of that name. */
 const struct pre_row *pre_find(const char *name);
+/* Is the name, of pre_find's, one of the row's nfc? */
+bool pre_is_nfc(const struct pre_row *row, const char *name);
 /* Row i, NULL past the last. */
 const struct pre_row *pre_row(uint32_t i);
 /* -EINVAL: no row of that name, or a pattern that PCRE2 refuses. */

@@ -1,6 +1,7 @@
 /*
  * One row per pre-tokenizer: the names that tokenizer.ggml.pre has for it, and the patterns the models were trained with, in
- * the order in which they apply. A new model family is a new row.
+ * the order in which they apply. A new model family is a new row. No file says whether a family's texts are in form C, so that
+ * the row does: LOG.md has where it is known from.
  *
  * White space is spelled out: PCRE2's \s also takes U+180E, which the tokenizers these vocabularies were trained with do not.
  * U+017F is an s where case does not count. Repetitions that can be possessive are, and a condition on the end of a run
@@ -92,13 +93,15 @@
 
 static const struct pre_row PRE[] = {
 	{ .names = "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
-	  .pattern = { "\\p{N}", GPT2 } },
+	  .pattern = { "\\p{N}", GPT2 },
+	  .nfc = "command-r" },
 	{ .names = "gpt-2 phi-2 mpt olmo jais trillion gigachat jina-es jina-de a.x-4.0 mellum exaone4 granite-docling",
-	  .pattern = { GPT2 } },
+	  .pattern = { GPT2 },
+	  .nfc = "mpt olmo" },
 	{ .names = "roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code",
 	  .pattern = { GPT2 },
 	  .strips_before = "<mask>" },
-	{ .names = "modern-bert", .pattern = { GPT2 }, .strips_before = "[MASK]" },
+	{ .names = "modern-bert", .pattern = { GPT2 }, .nfc = "modern-bert", .strips_before = "[MASK]" },
 	{ .names = "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
 	  .pattern = { CL100K("\\p{N}{1,3}") },
 	  .ignore_merges = true,
@@ -107,10 +110,12 @@ static const struct pre_row PRE[] = {
 	{ .names = "minicpm5", .pattern = { "\\p{N}{1,3}", CL100K("\\p{N}+") }, .ignore_merges = true },
 	{ .names = "jais-2", .pattern = { WORD "\\p{N}{1,3}|" OTHER "[\\r\\n]*|" CASCADE } },
 	{ .names = "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 kormo f2llmv2 solar-open",
-	  .pattern = { CL100K("\\p{N}") } },
+	  .pattern = { CL100K("\\p{N}") },
+	  .nfc = "qwen2 deepseek-r1-qwen stablelm2 hunyuan f2llmv2" },
 	{ .names = "qwen35",
 	  .pattern = { CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" WS
-				   "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" LINES SPACE_TAIL } },
+				   "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" LINES SPACE_TAIL },
+	  .nfc = "qwen35" },
 	{ .names = "laguna", .pattern = { "[^\\n]+|\\n+", CL100K("\\p{N}") } },
 	{ .names = "bailingmoe bailingmoe2 llada-moe",
 	  .pattern = { WORD "\\p{N}|" OTHER "[\\r\\n]*|[" WS "]*[\\r\\n]|" SPACE_TAIL } },
@@ -122,7 +127,10 @@ static const struct pre_row PRE[] = {
 	{ .names = "gpt-4o llama4 kanana2 talkie minimax-m2", .pattern = { O200K(ENDING, "\\p{N}{1,3}") } },
 	{ .names = "granite-embed-multi-97m", .pattern = { O200K(ENDING, "\\p{N}{1,3}") }, .ignore_merges = true },
 	{ .names = "tekken", .pattern = { O200K("", "\\p{N}") }, .ignore_merges = true, .add_bos = true },
-	{ .names = "tiny_aya cohere2moe", .pattern = { DIGITS_ALONE, O200K(ENDING, "\\p{N}{1,3}") }, .by_three = 1 },
+	{ .names = "tiny_aya cohere2moe",
+	  .pattern = { DIGITS_ALONE, O200K(ENDING, "\\p{N}{1,3}") },
+	  .by_three = 1,
+	  .nfc = "tiny_aya cohere2moe" },
 	{ .names = "kimi-k2",
 	  .pattern = { "\\p{sc:Han}+|" CASED_WORDS(UPPER_NO_HAN, LOWER_NO_HAN,
 						   ENDING) "\\p{N}{1,3}|" OTHER "[\\r\\n]*|" LINES SPACE_TAIL } },
@@ -168,6 +176,11 @@ const struct pre_row *pre_find(const char *name)
 		if (has_name(PRE[i].names, name, n))
 			return &PRE[i];
 	return NULL;
+}
+
+bool pre_is_nfc(const struct pre_row *row, const char *name)
+{
+	return name && row->nfc && has_name(row->nfc, name, strlen(name));
 }
 
 const struct pre_row *pre_row(uint32_t i)

@@ -47,6 +47,9 @@ struct tokenizer_defaults {
 	int32_t bos, eos, unk, pad;
 };
 
+/* Ids that a text of n bytes becomes at most: it may grow before it is cut. */
+#define VOCAB_ID_MAX(n) ((size_t)(n)*12 + 2)
+
 struct vocab;
 struct vocab_scratch;
 

@@ -179,20 +179,27 @@ struct vocab *vocab_free(struct vocab *v)
 	return NULL;
 }
 
-struct vocab_scratch *vocab_scratch_new(size_t max_bytes)
+struct vocab_scratch *vocab_scratch_new_merging(size_t max_bytes)
 {
 	struct vocab_scratch *s = max_bytes < SCRATCH_BYTES_MAX ? calloc(1, sizeof(*s)) : NULL;
 
 	if (!s)
 		return NULL;
 	s->max_bytes = max_bytes;
-	s->arena = malloc((max_bytes + 1) * SCRATCH_PER_BYTE);
-	s->text = malloc(max_bytes + 1);
-	if (!s->arena || !s->text || pre_scratch_init(&s->pre))
+	s->arena = malloc(SCRATCH_PLACES(max_bytes) * SCRATCH_PER_BYTE);
+	s->text = malloc(SCRATCH_PLACES(max_bytes));
+	if (!s->arena || !s->text)
 		return vocab_scratch_free(s);
 	s->symbol = (struct symbol *)s->arena;
-	s->heap = (struct candidate *)(s->symbol + max_bytes + 1);
+	s->heap = (struct candidate *)(s->symbol + SCRATCH_PLACES(max_bytes));
 	return s;
+}
+
+struct vocab_scratch *vocab_scratch_new(size_t max_bytes)
+{
+	struct vocab_scratch *s = vocab_scratch_new_merging(max_bytes);
+
+	return s && pre_scratch_init(&s->pre) ? vocab_scratch_free(s) : s;
 }
 
 void vocab_scratch_wipe(struct vocab_scratch *s)

@@ -6,6 +6,7 @@
 #define GYRE_DAEMON_TEXT_VOCAB_H
 
 #include "daemon/text/charsmap.h"
+#include "daemon/text/nfc.h"
 #include "daemon/text/pre.h"
 #include "daemon/text/spell.h"
 #include "daemon/text/text.h"
@@ -87,6 +88,8 @@ struct candidate {
 	uint32_t len;  /* bytes it spans: tells a stale candidate */
 };
 
+/* Bytes that merge at once: a whole text, grown, or with a space in front. */
+#define SCRATCH_PLACES(max_bytes) ((max_bytes)*NFC_GROWTH + 1)
 /* Bytes of working memory per byte of text: the symbols and candidates of merging, or the rewritten text and its path. */
 #define SCRATCH_PER_BYTE (sizeof(struct symbol) + 2 * sizeof(struct candidate))
 /* Places whose best score is kept while a path is sought: longer tokens are refused. */
@@ -94,16 +97,16 @@ struct candidate {
 
 struct vocab_scratch {
 	size_t max_bytes;
-	char *arena;           /* [max_bytes + 1][SCRATCH_PER_BYTE] one tokenizer's at a time */
-	struct symbol *symbol; /* in the arena, [max_bytes + 1] */
+	char *arena; /* [SCRATCH_PLACES][SCRATCH_PER_BYTE] one tokenizer's at a time; untouched memory costs nothing */
+	struct symbol *symbol; /* in the arena, [SCRATCH_PLACES] */
 	struct candidate
-		*heap; /* in the arena, [2 * (max_bytes + 1)]: n - 1 at first, and a merge takes one and adds two */
+		*heap; /* in the arena, [2 * SCRATCH_PLACES]: n - 1 at first, and a merge takes one and adds two */
 	uint32_t n_heap;
 	union {
 		double score[SCRATCH_RING];
 		int64_t weight[SCRATCH_RING];
 	} ring;
-	char *text; /* [max_bytes + 1] SPM: the text with its leading space */
+	char *text; /* [max_bytes * NFC_GROWTH + 1] SPM: the text with its leading space; BPE: in form C */
 	struct pre_scratch pre;
 	size_t n_used;  /* bytes of the longest piece or text that the three above have held since they were wiped */
 	size_t n_place; /* places of the longest path, likewise */
@@ -112,6 +115,7 @@ struct vocab_scratch {
 /* Places of a rewritten text of at most max_bytes: the space in front, the grown text, and the end. */
 #define NORMAL_PLACES(max_bytes) ((max_bytes)*CHARSMAP_GROWTH + 2)
 
+_Static_assert(sizeof(struct symbol) >= NFC_ROOM_BYTES, "what form C needs is wiped with the symbols");
 _Static_assert(SCRATCH_PER_BYTE >= CHARSMAP_GROWTH * (sizeof(uint32_t) + 1),
 	       "a rewritten text and its path fit the arena");
 
@@ -139,6 +143,9 @@ static inline int token_out_put(struct token_out *o, uint32_t id)
 	o->id[o->n++] = id;
 	return 0;
 }
+
+/* For merging alone: no pattern can be matched with it. */
+struct vocab_scratch *vocab_scratch_new_merging(size_t max_bytes);
 
 uint32_t vocab_find(const struct vocab *v, const char *p, size_t n);
 /* NULL if the two do not merge. */

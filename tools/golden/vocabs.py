@@ -298,6 +298,30 @@ class Dna(Kind):
         return is_utf8(text)
 
 
+class FormC(Kind):
+    """Byte-level BPE over text in form C, as Qwen's."""
+    arch = "qwen2"
+
+    def file(self):
+        t = self.t = Tokenizer(models.BPE())
+        t.normalizer = normalizers.NFC()
+        t.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split(Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"),
+                                 "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        t.train_from_iterator(self.corpus, trainers.BpeTrainer(vocab_size=self.size, show_progress=False,
+                                                               initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        tokens, merges = in_order(t.get_vocab()), json.loads(t.to_str())["model"]["merges"]
+        self.corpus = [unicodedata.normalize(form, line) for form in ("NFC", "NFD") for line in self.corpus]
+        self.write("gpt2", tokens, [NORMAL] * len(tokens), merges=merges, pre="qwen2")
+
+    def ids(self, text):
+        return self.t.encode(text.decode(), add_special_tokens=False).ids
+
+    def asks(self, text):
+        # The reference's tables are of an older Unicode: marks that came later move none there.
+        return is_utf8(text) and self.t.normalizer.normalize_str(text.decode()) == unicodedata.normalize("NFC", text.decode())
+
+
 KINDS = {
     "bert": (WordPiece, dict(lowercase=True, strip=True)),
     "bert_cased": (WordPiece, dict(lowercase=False, strip=False)),
@@ -315,6 +339,7 @@ KINDS = {
     "sarvam": (Gemma, dict(model="gpt2", pre="sarvam-moe")),
     "whitespace": (Words, {}),
     "hybriddna": (Dna, {}),
+    "nfc": (FormC, {}),
 }
 
 

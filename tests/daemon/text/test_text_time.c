@@ -145,6 +145,7 @@ static const char *const unit[] = {
 	"\xc3",
 	"\xcc\x81",
 	"e\xcc\x81",
+	"\xcc\x81\xcc\xa3",
 	"\xe4\xb8\xad",
 	"\xf0\x9f\x98\x80",
 	"<|",
