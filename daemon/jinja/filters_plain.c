@@ -180,16 +180,6 @@ static struct jinja_value *filter_attr(struct jinja_scratch *s, struct jinja_val
 	return found || jinja_failed(s) ? found : jinja_undefined(s, v, name);
 }
 
-static struct jinja_value *filter_pprint(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
-{
-	struct jinja_build b;
-
-	(void)a;
-	jinja_build_init(&b, s, 0);
-	jinja_add_repr(&b, v);
-	return jinja_built(&b);
-}
-
 static struct jinja_value *filter_filesizeformat(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
 	static const char *const decimal[] = { "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" }, *const binary[] = {
@@ -232,7 +222,6 @@ static const struct jinja_row row[] = {
 	{ "e", filter_escape, "", 0, 0 },
 	{ "forceescape", filter_forceescape, "", 0, 0 },
 	{ "attr", filter_attr, "name", 1, 0 },
-	{ "pprint", filter_pprint, "", 0, 0 },
 	{ "filesizeformat", filter_filesizeformat, "binary", 0, 0 },
 };
 

@@ -80,6 +80,17 @@ static struct jinja_value *dict_copy(struct jinja_scratch *s, struct jinja_value
 	return jinja_dict_update(s, jinja_dict(s), v);
 }
 
+static struct jinja_value *dict_fromkeys(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
+{
+	struct jinja_value *keys = jinja_list_of(s, a->bound[0]), *dict = jinja_dict(s),
+			   *value = a->bound[1] ? a->bound[1] : jinja_none(s);
+
+	(void)v;
+	for (uint32_t i = 0; keys && dict && i < keys->n && jinja_step(s, 1); i++)
+		dict = jinja_dict_put(s, dict, keys->l.at[i], value);
+	return keys ? dict : NULL;
+}
+
 static struct jinja_value *cycler_next(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
 	struct jinja_cycle *c = v->o.where;
@@ -120,6 +131,7 @@ static const struct jinja_row dict_row[] = {
 	{ "keys", dict_keys, "", 0, 0 },
 	{ "values", dict_values, "", 0, 0 },
 	{ "copy", dict_copy, "", 0, 0 },
+	{ "fromkeys", dict_fromkeys, "iterable value", 1, 0 },
 	{ "clear", NULL, "", 0, 0 },
 	{ "pop", NULL, "", 0, 0 },
 	{ "popitem", NULL, "", 0, 0 },

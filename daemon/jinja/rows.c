@@ -25,15 +25,18 @@ static const struct jinja_row *find(const struct jinja_table *const *table, size
 const struct jinja_row *jinja_filter_row(const char *p, size_t n)
 {
 	static const struct jinja_table *const table[] = { &jinja_filters_plain, &jinja_filters_text,
-							   &jinja_filters_list, &jinja_filters_pick };
+							   &jinja_filters_list,  &jinja_filters_pick,
+							   &jinja_filters_wrap,  &jinja_filters_pprint };
 
 	return find(table, COUNT(table), p, n);
 }
 
 const struct jinja_row *jinja_method_name(const char *p, size_t n)
 {
-	static const struct jinja_table *const table[] = { &jinja_methods_str, &jinja_methods_str_is,
-							   &jinja_methods_list, &jinja_methods_dict };
+	static const struct jinja_table *const table[] = { &jinja_methods_str,     &jinja_methods_str_is,
+							   &jinja_methods_list,    &jinja_methods_dict,
+							   &jinja_methods_str_map, &jinja_methods_int,
+							   &jinja_methods_float };
 
 	return find(table, COUNT(table), p, n);
 }
@@ -45,7 +48,13 @@ const struct jinja_row *jinja_method_of(const struct jinja_value *v, const char 
 	switch (v->kind) {
 	case JINJA_STRING:
 		row = jinja_table_find(&jinja_methods_str, p, n);
-		return row ? row : jinja_table_find(&jinja_methods_str_is, p, n);
+		row = row ? row : jinja_table_find(&jinja_methods_str_is, p, n);
+		return row ? row : jinja_table_find(&jinja_methods_str_map, p, n);
+	case JINJA_BOOL:
+	case JINJA_INT:
+		return jinja_table_find(&jinja_methods_int, p, n);
+	case JINJA_FLOAT:
+		return jinja_table_find(&jinja_methods_float, p, n);
 	case JINJA_LIST:
 		return jinja_table_find(&jinja_methods_list, p, n);
 	case JINJA_TUPLE:

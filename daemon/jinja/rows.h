@@ -56,9 +56,10 @@ struct jinja_table {
 	size_t n;
 };
 
-extern const struct jinja_table jinja_filters_plain, jinja_filters_text, jinja_filters_list, jinja_filters_pick;
-extern const struct jinja_table jinja_methods_str, jinja_methods_str_is, jinja_methods_list, jinja_methods_tuple,
-	jinja_methods_dict, jinja_methods_cycler;
+extern const struct jinja_table jinja_filters_plain, jinja_filters_text, jinja_filters_list, jinja_filters_pick,
+	jinja_filters_wrap, jinja_filters_pprint;
+extern const struct jinja_table jinja_methods_str, jinja_methods_str_is, jinja_methods_str_map, jinja_methods_list,
+	jinja_methods_tuple, jinja_methods_dict, jinja_methods_cycler, jinja_methods_int, jinja_methods_float;
 
 const struct jinja_row *jinja_table_find(const struct jinja_table *t, const char *p, size_t n);
 

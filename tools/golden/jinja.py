@@ -56,7 +56,8 @@ FILTERS = [
     'title', 'tojson', 'tojson(indent=2)', 'tojson(sort_keys=true)', "tojson(separators=(',',':'))",
     'tojson(ensure_ascii=true)', 'trim', "trim('abc')", 'truncate(5)', "truncate(5,true,'~',0)", 'unique|list', 'upper',
     'urlencode', 'wordcount', 'xmlattr', "groupby('n')", "groupby('n')|map('first')|list", "replace('a','Z')",
-    "replace('','.')", "replace('b','-',1)", 'format(1)', 'filesizeformat',
+    "replace('','.')", "replace('b','-',1)", 'format(1)', 'filesizeformat', 'wordwrap(3)', 'wordwrap(4,false)', "wordwrap(2,true,'|')",
+    'wordwrap(width=5,break_on_hyphens=false)',
 ]
 TESTS = [
     'defined', 'undefined', 'none', 'string', 'mapping', 'iterable', 'sequence', 'boolean', 'true', 'false', 'integer',
@@ -72,7 +73,8 @@ METHODS = [
     'isprintable()', 'isascii()', 'zfill(6)', "ljust(6,'.')", 'rjust(6)', "center(7,'*')", "removeprefix('a')",
     "removesuffix('c')", 'expandtabs()', 'format(1)', 'encode', 'items()', 'keys()', 'values()', "get('a')", "get('zz',5)",
     "get('zz')", 'copy()', 'pop()', 'append(1)', 'update({})', 'clear()', 'index(1)', 'count(1)', 'grouper', 'nosuch',
-    '__class__', '__len__()',
+    '__class__', '__len__()', "format_map({'a':1})", "translate({97:'xy',98:none,99:65})", "maketrans('ab','xy','z')", "fromkeys('ab')",
+    "fromkeys([1],2)", 'is_integer()', 'bit_length()', 'bit_count()',
 ]
 OPERATORS = [
     '+', '-', '*', '/', '//', '%', '**', '~', '==', '!=', '<', '<=', '>', '>=', 'in', 'not in', 'and', 'or',
@@ -323,6 +325,31 @@ x\r\ny\rz\r\n
 {{ 'x'.startswith(1) }}
 {{ '%c%c' % (65, 'b') }}{{ '%5.1f|%-8s|%+d|% d|%#x|%e|%g' % (3.14159, 'ab', 5, 5, 255, 12345.678, 0.0001) }}
 {{ 'a%' % () }}
+{{ s|wordwrap(0) }}{{ ''|wordwrap(0) }}
+{{ 'Hello there -- you goof-ball, use the -b option! well-known--dash x--y ---z a--b--c 3-4 a-b ab-cd-ef ab--cd e-mail-x'|wordwrap(1, false)|replace('\n', '|') }}
+{{ 'Hello there -- you goof-ball, use the -b option! well-known--dash x--y ---z a--b--c 3-4 a-b ab-cd-ef ab--cd e-mail-x'|wordwrap(9)|replace('\n', '|') }}
+{{ 'Hello there -- you goof-ball, use the -b option!'|wordwrap(12, break_on_hyphens=false) }}
+{{ 'aaaaaaaaaaaaaaaaaaaa bbb-cccccccccccccccc ---------------- x'|wordwrap(7) }}|{{ '-----a----b'|wordwrap(4) }}|{{ 'ab-cd'|wordwrap(3) }}|{{ 'ab-cdefgh-i'|wordwrap(5) }}
+{{ '  lead  and   trail   \n\n  second\t\tpara\r\nthird\u00a0\u2003x y' | wordwrap(8, wrapstring='<>') }}
+{{ 'äöü-ßéñ 日本語テキスト中文-中文 😀😀😀😀 3ü-x'|wordwrap(5) }}{{ 'a b c'|wordwrap(2, wrapstring=none) }}{{ 'a b'|wordwrap(1, wrapstring=3) }}
+{{ ('the quick brown fox jumps over the lazy dog ' * 5)|wordwrap }}
+{{ 5|wordwrap }}
+{{ nope|wordwrap }}
+{{ ['x'|safe, ('<b>'|safe)|wordwrap(1)] }}
+{{ {'b': 1, 'a': [3, {'d': 1, 'c': 2}], 1: none, none: 2}|pprint }}
+{{ {'name': 'get_weather', 'description': 'The weather of a place, with all of its winds and clouds and rain, and the sun', 'parameters': {'type': 'object', 'properties': {'city': {'type': 'string', 'description': 'Where it is that the weather is to be told of'}, 'days': {'type': 'array', 'items': {'type': 'integer'}}}, 'required': ['city']}}|pprint }}
+{{ ['a long item number one of this list', 'a long item number two of this list', ('a tuple of one that is long enough to be on a line of its own, surely it is',)]|pprint }}
+{{ ('word ' * 30)|pprint }}{{ ('x' * 100)|pprint }}{{ ('line one is here\n' * 8)|pprint }}{{ [('word ' * 30), 1]|pprint }}{{ {'k': 'it\'s "x" ' * 12}|pprint }}
+{{ [[[[('deep ' * 12), [('deep ' * 14), [1, 2, ('deep ' * 15)]]]]]]|pprint }}
+{{ users|groupby('age')|pprint }}
+{{ (range(40)|list)|pprint }}{{ range(40)|pprint }}{{ (('ab ' * 40)|safe)|pprint }}{{ 'é日本 ' * 1 ~ ('é日本 ' * 30)|pprint }}
+{{ '{a}-{b[c]}-{d}'.format_map({'a': 1, 'b': {'c': 2}, 'd': 'x'}) }}{{ '{a}'.format_map({}) }}
+{{ '{}'.format_map({'a': 1}) }}
+{{ 'abcabc'.translate({97: 'X', 98: none, 99: 122}) }}{{ 'hello'.translate('hello'.maketrans('el', 'ip', 'o')) }}{{ ''.maketrans({'a': 1, 98: 'x'}) }}
+{{ ''.maketrans('a') }}
+{{ ''.maketrans('ab', 'c') }}
+{{ 'a'.translate({97: 1.5}) }}
+{{ {}.fromkeys(['a', 'b']) }}{{ {}.fromkeys('ab', 0) }}{{ (5).bit_length() }}{{ (-255).bit_count() }}{{ 2.0.is_integer() }}{{ true.bit_length() }}
 {% set x = {'a': {'b': [1, {'c': 'd'}]}} %}{{ x.a.b[1].c }}{{ x['a']['b'][-1]['c'] }}{{ x.a.b.1.c }}
 """.strip("\n").split("\n")
 
