@@ -495,7 +495,9 @@ OTHERS = re.compile(r"start_header_id|start_of_turn|START_OF_TURN|\[\|assistant\
 
 
 def strings(name, source):
-    """Templates in a file: itself, string constants of Python, values of JSON."""
+    """Templates in a file: itself, string constants of Python and C++, values of JSON."""
+    if "{%" not in source:
+        return
     if name.endswith((".jinja", ".jinja2", ".j2")):
         yield source
     elif name.endswith(".py"):
@@ -505,6 +507,20 @@ def strings(name, source):
                 yield text
     elif name.endswith(".json"):
         yield from values(json.loads(source))
+    elif name.endswith(".cpp"):
+        for text in map(literal, re.findall(LITERALS, source)):
+            if "{%" in text and "message" in text:
+                yield text
+
+
+# Neighbouring string literals of C++, raw and plain.
+LITERAL = r'R"(\w*)\((.*?)\)\1"|"((?:[^"\\\n]|\\.)*)"'
+LITERALS = re.compile(r'((?:(?:R"\w*\((?:.|\n)*?\)\w*"|"(?:[^"\\\n]|\\.)*")(?:\s|//[^\n]*\n)*)+)')
+ESCAPE = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
+
+
+def literal(source):
+    return "".join(raw or re.sub(r"\\(.)", lambda m: ESCAPE.get(m[1], m[1]), plain) for _, raw, plain in re.findall(LITERAL, source, re.S))
 
 
 def constant(node):
@@ -539,7 +555,7 @@ def collect(out, paths, everything):
     seen, found = set(), []
     for path in map(pathlib.Path, paths):
         for name, read in files(path):
-            if not name.endswith((".jinja", ".jinja2", ".j2", ".py", ".json")):
+            if not name.endswith((".jinja", ".jinja2", ".j2", ".py", ".json", ".cpp")):
                 continue
             try:
                 texts = list(strings(name, read().decode()))
