@@ -112,7 +112,7 @@ int gyre_chat_append_json(struct gyre_chat *c, enum gyre_role role, const char *
 /* Variables of the template, a JSON object: tools, enable_thinking, … Once, before any message; -EINVAL: there are some. */
 int gyre_chat_set_variables(struct gyre_chat *c, const char *json, size_t n_json);
 
-/* Publish the prepared entries: how many. Makes a system call only if the daemon sleeps. -errno: only that call failed. */
+/* Publish the prepared entries: how many. What is wrong with one, its completion says (gyre_cqe_bytes). Makes a system call only if the daemon sleeps. -errno: only that call failed. */
 int gyre_submit(struct gyre *g);
 
 /* ---- completion ---- */
@@ -125,8 +125,8 @@ int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_
 void gyre_cqe_seen(struct gyre *g, const struct gyre_cqe *cqe);
 
 /*
- * The token's bytes (not NUL-terminated; where res < 0: the reason in words), the top-n pairs, the ids of a TOKENIZE piece; *n of
- * them. Valid until gyre_cqe_seen.
+ * The token's bytes (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen.
+ * Where res < 0, the bytes say why in one line with the remedy, at most GYRE_WORDS_MAX: "temperature is 2000: it may be 0 to 1000".
  */
 const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 const struct gyre_top *gyre_cqe_top(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
@@ -146,6 +146,7 @@ int gyre_event_clear(struct gyre *g);
 /*
  * Generate up to max_tokens (0: up to the context) after a NUL-terminated prompt; o NULL: greedy; its n_bias and n_stop must be 0.
  * Writes at most size - 1 bytes and a NUL, as snprintf does: returns the bytes there were. -EBUSY: other requests are in flight.
+ * Where gyred refuses or ends the request, out has its words (GYRE_WORDS_MAX); else, with an error, "".
  */
 ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out,
 		      size_t size);

@@ -155,6 +155,17 @@ int gyre_event_clear(struct gyre *g)
 	return -ECONNRESET;
 }
 
+/* The words of a request that failed take the place of what it said. */
+static void put_words(const struct gyre *g, const struct gyre_cqe *cqe, char *out, size_t size)
+{
+	size_t n;
+	const void *bytes = gyre_cqe_bytes(g, cqe, &n);
+
+	n = cqe->flags & GYRE_CQE_HALF ? 0 : n < size - 1 ? n : size - 1;
+	memcpy(out, bytes, n);
+	out[n] = 0;
+}
+
 /* Reads completions of the one request until its last. */
 static ssize_t collect_text(struct gyre *g, char *out, size_t size)
 {
@@ -168,10 +179,14 @@ static ssize_t collect_text(struct gyre *g, char *out, size_t size)
 
 		if (res == -EINTR)
 			continue;
-		if (res)
+		if (res) {
+			*out = 0;
 			return res;
+		}
 		bytes = gyre_cqe_bytes(g, cqe, &n);
-		if (total < size - 1)
+		if (cqe->res < 0)
+			put_words(g, cqe, out, size);
+		else if (total < size - 1)
 			memcpy(out + total, bytes, n < size - 1 - total ? n : size - 1 - total);
 		total += n;
 		is_last = !(cqe->flags & GYRE_CQE_MORE);
@@ -192,7 +207,10 @@ ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_opti
 	struct gyre_sqe *sqe;
 	int res;
 
-	if (!size || (o && (o->n_bias || o->n_stop)))
+	if (!size)
+		return -EINVAL;
+	*out = 0;
+	if (o && (o->n_bias || o->n_stop))
 		return -EINVAL;
 	if (g->n_inflight || g->sq_tail != g->sq_submitted)
 		return -EBUSY;

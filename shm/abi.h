@@ -31,6 +31,7 @@
 #define GYRE_ARENA_BYTES_MAX     (1u << 28) /* with the largest SQ still far below 2^32: offsets are u32 */
 #define GYRE_RESULT_SLOT_BYTES   1024u      /* one per CQE: 512 token bytes, then up to 64 top-n pairs */
 #define GYRE_RESULT_TEXT_BYTES   512u
+#define GYRE_WORDS_MAX           256u /* bytes of the words that a failed request's completion carries */
 #define GYRE_TOP_MAX             20u
 #define GYRE_CQE_INLINE_BYTES    24u
 #define GYRE_STOP_MAX            8u    /* stop strings a request */
@@ -141,8 +142,9 @@ struct gyre_bias {
 
 struct gyre_cqe {
 	uint64_t user_data;
-	/* >= 0, or -errno: the request has ended, and its bytes, unless GYRE_CQE_HALF, say why in words. -EDOM: the model gave a NaN or
-	 * an infinity. */
+	/* >= 0, or -errno: the request has ended, or none was made of the entry, and the bytes, unless GYRE_CQE_HALF, say why: one line of
+	 * UTF-8, at most GYRE_WORDS_MAX bytes, with the numbers that decided and the remedy. Only -ECANCELED comes without. -EDOM: the
+	 * model gave a NaN or an infinity. */
 	int32_t res;
 	uint32_t flags;
 	uint32_t index; /* in the stream; on the last completion: prompt tokens */

@@ -35,7 +35,17 @@ bool answer_take_interrupt(void)
 	return was;
 }
 
-static int submit(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat)
+/* What never reaches gyred, since it does not fit the session's arena: -EMSGSIZE. */
+static int refuse_size(const struct link *l, size_t n, struct answer *r)
+{
+	snprintf(r->why, sizeof(r->why),
+		 "the prompt has %zu bytes, too many for a context of %u positions: shorten it, or give gyred a larger "
+		 "--ctx",
+		 n, l->info.n_ctx);
+	return -EMSGSIZE;
+}
+
+static int submit(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, struct answer *answer)
 {
 	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
 	int r;
@@ -47,7 +57,8 @@ static int submit(struct link *l, const struct args *a, const void *data, size_t
 		r = gyre_sqe_set_options(l->g, sqe, &a->sampling, NULL, a->stop);
 	if (r < 0) {
 		gyre_unget_sqe(l->g);
-		return r == -EAGAIN ? -EMSGSIZE : r; /* nothing else is under way: it will never fit */
+		/* Nothing else is under way: it will never fit. */
+		return r == -EAGAIN || r == -EMSGSIZE ? refuse_size(l, n, answer) : r;
 	}
 	sqe->flags |= GYRE_SQE_WHOLE_CHARS | (is_chat ? GYRE_SQE_CHAT : 0);
 	sqe->user_data = ID_ANSWER;
@@ -134,7 +145,7 @@ int answer_stream(struct link *l, const struct args *a, const void *data, size_t
 
 	memset(r, 0, sizeof(*r));
 	r->begin_s = now_s();
-	e = submit(l, a, data, n, is_chat);
+	e = submit(l, a, data, n, is_chat, r);
 	while (e >= 0 && !(is_ended && is_cancelling == is_cancelled)) {
 		const struct gyre_cqe *cqe;
 

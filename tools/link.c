@@ -52,16 +52,21 @@ int link_open(struct link *l, const struct args *a)
 
 const char *link_explain(const struct link *l, int res)
 {
-	static char text[128];
+	static char text[192];
 
 	switch (res) {
 	case -EINVAL:
-		return "gyred finds the request malformed";
+		return "the request is malformed";
 	case -E2BIG:
-	case -EMSGSIZE:
 		snprintf(text, sizeof(text),
 			 "the text is longer than the context of %u tokens; shorten it, or give gyred a larger --ctx",
 			 l->info.n_ctx);
+		return text;
+	case -EMSGSIZE: /* libgyre's */
+		snprintf(text, sizeof(text),
+			 "the text is longer than the %u bytes that gyred takes for a context of %u tokens; shorten "
+			 "it, or give gyred a larger --ctx",
+			 l->info.arena_bytes, l->info.n_ctx);
 		return text;
 	case -ENOSPC:
 		return "the request exceeds gyred's KV memory; give it a larger --kv-bytes";

@@ -18,23 +18,37 @@ static char *join_words(const struct args *a, size_t *n)
 	return fclose(f) == 0 ? text : NULL;
 }
 
+/* error: what failed, in words; NULL: nothing did. */
+static int print_answer(const struct link *l, const struct answer *r, int res, const char *error)
+{
+	const char *end = res == -ECANCELED ? "cancelled" : error ? "error" : r->is_stop ? "stop" : "length";
+	json_t *j =
+		json_pack("{s:o,s:o,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text),
+			  "model", json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt,
+			  "tokens", (int)r->n_token, "end", end, "first_token_ms", json_figure(answer_first_s(r) * 1e3),
+			  "tokens_per_second", json_figure(answer_tokens_per_second(r)));
+
+	if (j && error) {
+		json_object_set_new(j, "res", json_integer(res));
+		json_object_set_new(j, "error", json_text(error, strlen(error)));
+	}
+	return print_json(j);
+}
+
 static int finish(const struct args *a, const struct link *l, const struct answer *r, int e)
 {
-	int res = e < 0 ? e : r->res;
+	int res = e < 0 ? e : r->res, code = TOOL_OK;
+	const char *error = NULL;
 
-	if (res == -ECANCELED)
-		return 130;
-	if (res < 0)
-		return fail(TOOL_FAILED, "%s", *r->why ? r->why : link_explain(l, res));
-	if (a->verbose)
+	if (res < 0 && res != -ECANCELED) {
+		error = *r->why ? r->why : link_explain(l, res);
+		code = fail(TOOL_FAILED, "%s", error);
+	} else if (a->verbose) {
 		answer_print_rates(r);
-	if (!a->json)
-		return TOOL_OK;
-	return print_json(json_pack(
-		"{s:o,s:o,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text), "model",
-		json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt, "tokens",
-		(int)r->n_token, "end", r->is_stop ? "stop" : "length", "first_token_ms",
-		json_figure(answer_first_s(r) * 1e3), "tokens_per_second", json_figure(answer_tokens_per_second(r))));
+	}
+	if (a->json && print_answer(l, r, res, error) != TOOL_OK)
+		code = TOOL_FAILED;
+	return res == -ECANCELED ? 130 : code;
 }
 
 /* As a chat of one question where the model can, else as it stands. */

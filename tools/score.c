@@ -90,22 +90,36 @@ static int score_all(struct link *l, const struct args *a, struct score *s, int 
 	}
 }
 
+static const char *explain(const struct link *l, const struct args *a, const struct score *s)
+{
+	if (s->res == -EINVAL && !*a->word[0])
+		return NO_CONTEXT;
+	return *s->why ? s->why : link_explain(l, s->res);
+}
+
+/* error: what failed, in words; NULL: nothing did. */
+static json_t *make_json(const struct score *s, const char *text, const char *error)
+{
+	json_t *j = json_pack("{s:o,s:f,s:i,s:i}", "continuation", json_text(text, strlen(text)), "logprob", s->logprob,
+			      "tokens", (int)s->n_token, "res", s->res);
+
+	if (j && error)
+		json_object_set_new(j, "error", json_text(error, strlen(error)));
+	return j;
+}
+
 static int print_scores(const struct link *l, const struct args *a, const struct score *s, int n)
 {
 	json_t *list = json_array();
 	int code = TOOL_OK;
 
 	for (int i = 0; i < n; i++) {
-		if (s[i].res < 0)
-			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1],
-				    s[i].res == -EINVAL && !*a->word[0] ? NO_CONTEXT
-				    : *s[i].why                         ? s[i].why
-									: link_explain(l, s[i].res));
+		const char *error = s[i].res < 0 ? explain(l, a, &s[i]) : NULL;
+
+		if (error)
+			code = fail(TOOL_FAILED, "'%s': %s", a->word[i + 1], error);
 		if (a->json)
-			json_array_append_new(list,
-					      json_pack("{s:o,s:f,s:i,s:i}", "continuation",
-							json_text(a->word[i + 1], strlen(a->word[i + 1])), "logprob",
-							s[i].logprob, "tokens", (int)s[i].n_token, "res", s[i].res));
+			json_array_append_new(list, make_json(&s[i], a->word[i + 1], error));
 		else if (s[i].res >= 0)
 			printf("%10.4f  %3u  %s\n", s[i].logprob, s[i].n_token, a->word[i + 1]);
 	}

@@ -122,7 +122,8 @@ struct link {
 /* To the daemon of --socket or the usual one; else a private one on --model. An exit code; an error was printed. */
 int link_open(struct link *l, const struct args *a);
 void link_close(struct link *l);
-/* The meaning of a request's negative errno, and the remedy; valid until the next call. */
+/* The meaning of a request's negative errno, and the remedy, where gyred has not said it (answer_take_why), or nobody asked it; valid
+ * until the next call. */
 const char *link_explain(const struct link *l, int res);
 
 /* ---- answer.c ---- */

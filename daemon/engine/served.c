@@ -141,13 +141,17 @@ static int open_engine(struct served *s, const struct served_options *o, struct 
 /* A request may run on any of them: its context is the smallest. */
 static void agree_on_context(struct served *s)
 {
-	uint32_t n = s->engine[0].n_ctx;
+	uint32_t n = s->engine[0].n_ctx, n_block = s->engine[0].kv.book->n_block;
 
-	for (uint32_t i = 1; i < s->n_engine; i++)
+	for (uint32_t i = 1; i < s->n_engine; i++) {
 		n = min_u32(n, s->engine[i].n_ctx);
+		n_block = min_u32(n_block, s->engine[i].kv.book->n_block);
+	}
 	for (uint32_t i = 0; i < s->n_engine; i++)
 		engine_limit_ctx(&s->engine[i], n);
 	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
+	s->geometry.n_kv = n_block * KV_BLOCK;
+	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;
 }
 
 int served_open(struct served *s, const struct served_options *o, struct error *e)

@@ -15,6 +15,7 @@ struct geometry;
 struct prompt_reader;
 struct request;
 struct session;
+struct words;
 
 /* Positions of a sequence. */
 struct op_span {
@@ -38,8 +39,8 @@ struct op {
 
 	const char *name;
 	/* Are the fields that this operation uses well formed, and the others zero? Those of all entries have been looked at. Pure, on
-	 * a private copy. 0, -EINVAL, -E2BIG. */
-	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g);
+	 * a private copy. 0, or -EINVAL, -E2BIG with words. */
+	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
 	/* At the watch: the result of its only completion; *n_looked: requests that were looked at for it, else left alone. NULL: a
 	 * request is made of the entry, and has all that is above. */
 	int (*answer)(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked);

@@ -1,11 +1,9 @@
 #include "daemon/flow/request.h"
-#include "daemon/util/utf8.h"
 #include "daemon/util/minmax.h"
 #include "shm/atomic.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 void request_end(struct request *r, int res)
@@ -38,38 +36,16 @@ void request_wipe(struct request *r, uint32_t n_ctx)
 	explicit_bzero(&r->kept.hold, sizeof(r->kept.hold));
 	explicit_bzero(r->kept.sampling.bias, r->kept.sampling.n_bias * sizeof(r->kept.sampling.bias[0]));
 	explicit_bzero(r->kept.sampling.stop, r->kept.sampling.n_stop * sizeof(r->kept.sampling.stop[0]));
-	explicit_bzero(r->kept.why, sizeof(r->kept.why));
-}
-
-/* text[n] -> why: whole characters that fit, '?' for control bytes and what is no UTF-8. */
-static uint32_t copy_words(char *why, const char *text, size_t n)
-{
-	size_t k = 0;
-
-	for (size_t i = 0, len; i < n; i += len) {
-		size_t valid = utf8_char_len(text + i, n - i);
-
-		len = valid ? valid : 1;
-		if (len > REQUEST_WHY_MAX - k)
-			break;
-		memcpy(why + k, text + i, len);
-		if (!valid || (unsigned char)text[i] < ' ' || text[i] == 0x7f)
-			why[k] = '?';
-		k += len;
-	}
-	return (uint32_t)k;
+	explicit_bzero(&r->kept.why, sizeof(r->kept.why));
 }
 
 int request_explain(struct request *r, int res, const char *fmt, ...)
 {
-	char text[REQUEST_WHY_MAX + 4]; /* a character that begins in time is whole */
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	words_vset(&r->kept.why, fmt, ap);
 	va_end(ap);
-	r->kept.n_why = copy_words(r->kept.why, text, min_u32((uint32_t)n, sizeof(text) - 1));
 	r->kept.why_res = res;
 	return res;
 }

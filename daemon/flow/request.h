@@ -8,12 +8,12 @@
 
 #include "daemon/flow/op.h"
 #include "daemon/flow/user.h"
+#include "daemon/flow/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REQUEST_DRAFT_MAX 16u  /* guesses behind its tokens: --draft */
-#define REQUEST_WHY_MAX   256u /* bytes of the words that a failing request carries */
+#define REQUEST_DRAFT_MAX 16u /* guesses behind its tokens: --draft */
 
 enum request_state {
 	REQUEST_FREE,
@@ -74,10 +74,9 @@ struct request_kept {
 	bool hit_stop;
 	int32_t res;     /* when ENDED: 0 or -errno */
 	int32_t why_res; /* what `why` explains; 0: nothing */
-	uint32_t n_why;
 
 	struct hold hold; /* stream's; its bytes and what follows are not cleared for a new request, unlike all above */
-	char why[REQUEST_WHY_MAX];
+	struct words why;
 	struct sampling sampling; /* intake fills it */
 };
 
@@ -114,8 +113,7 @@ bool request_is_cancelled(const struct request *r);
 /* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
 void request_wipe(struct request *r, uint32_t n_ctx);
 /*
- * Its owner, before it ends with res: the reason in words, which the last completion carries. Cut to whole characters that fit;
- * control bytes become '?'. Returns res.
+ * Its owner, before it ends with res: the reason in words (words.h), which the last completion carries. Returns res.
  */
 int request_explain(struct request *r, int res, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* How many rows it still takes; of its prompt alone. Its owner. */

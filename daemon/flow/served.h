@@ -21,6 +21,8 @@ struct geometry {
 	uint32_t text_max;    /* bytes of one prompt */
 	uint32_t arena_bytes; /* of a session that asks for none, or of the session in question */
 	uint32_t n_piece;     /* completions that a token's bytes take at most */
+	uint32_t n_kv;        /* positions in the pool of one engine, the smallest; 0: not known */
+	uint64_t kv_bytes;    /* of a position there */
 };
 
 struct served {

@@ -64,8 +64,6 @@ void take_texts(struct taker *t, struct queue *own)
 	}
 }
 
-/* ---- of an entry a request ---- */
-
 /* Copies only the used part of bias[] and stop[]. */
 static void copy_sampling(struct sampling *to, const struct sampling *from)
 {
@@ -90,13 +88,34 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	copy_sampling(&r->kept.sampling, sampling);
 }
 
+/* ---- refusals, in words ---- */
+
+static int refuse_closed(struct taker *t)
+{
+	return words_set(&t->words, -ESHUTDOWN, "gyred is shutting down and takes no more requests");
+}
+
+/* What is told of others is what statistics tell anybody: how many there are. */
+static int refuse_busy(struct taker *t, const struct session *s)
+{
+	return words_set(&t->words, -EBUSY,
+			 "gyred has %u of %u requests; uid %u has %u beside one for each session, and may have more "
+			 "while it has fewer than are left: wait until one ends, or use a session that has none",
+			 counter_read32(&t->pool->n_live), t->pool->n, s->user->uid, load_relaxed(&s->user->n_extra));
+}
+
+/* ---- of an entry a request ---- */
+
 /* Bytes of a client's arena; the one read of them, for the client may be writing to them. */
 static int read_arena(struct taker *t, const struct session *s, uint32_t off, void *to, uint32_t n)
 {
+	int r;
+
 	if (!n)
 		return 0;
 	t->left -= DRAIN_READ + (int)(n / DRAIN_COPY);
-	return region_read_arena(&s->region, off, to, n);
+	r = region_read_arena(&s->region, off, to, n);
+	return r < 0 ? words_set(&t->words, r, "the arena cannot be read at %u (errno %d): connect again", off, -r) : 0;
 }
 
 /* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
@@ -105,9 +124,10 @@ static enum take_fate make_request(struct taker *t, struct session *s, const str
 {
 	uint8_t place = place_find(t->pool, t->roster, s);
 
-	*res = -EBUSY;
-	if (place == REQUEST_NOWHERE)
+	if (place == REQUEST_NOWHERE) {
+		*res = refuse_busy(t, s);
 		return TAKE_ANSWERED;
+	}
 	*out = request_pool_get(t->pool);
 	if (!*out) /* one that is done has its place until its engine's next plan */
 		return TAKE_WAITS;
@@ -149,7 +169,7 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 	uint32_t n = min_u32(job->sqe.data_len - job->n, DRAIN_PIECE);
 	enum take_fate fate;
 
-	*res = load_relaxed(&t->is_closed) ? -ESHUTDOWN
+	*res = load_relaxed(&t->is_closed) ? refuse_closed(t)
 					   : read_arena(t, s, job->sqe.data_off + job->n, job->data + job->n, n);
 	if (*res < 0) {
 		helper_put(t->helper, job);
@@ -175,9 +195,10 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 static enum take_fate take_long(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				const struct sampling *sampling, int *res)
 {
-	*res = -EBUSY;
-	if (place_find(t->pool, t->roster, s) == REQUEST_NOWHERE)
+	if (place_find(t->pool, t->roster, s) == REQUEST_NOWHERE) {
+		*res = refuse_busy(t, s);
 		return TAKE_ANSWERED;
+	}
 	s->job = helper_get(t->helper, s->user);
 	if (!s->job)
 		return TAKE_WAITS;
@@ -196,7 +217,7 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 	struct sampling sampling;
 
 	g.arena_bytes = s->region.layout.arena_bytes;
-	*res = op_check(sqe, &g);
+	*res = op_check(sqe, &g, &t->words);
 	if (*res < 0)
 		return TAKE_ANSWERED;
 	answer = op_find(sqe->opcode)->answer;
@@ -205,14 +226,15 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 		t->left -= (int)n_looked;
 		return TAKE_ANSWERED;
 	}
-	*res = -ESHUTDOWN;
-	if (load_relaxed(&t->is_closed))
+	if (load_relaxed(&t->is_closed)) {
+		*res = refuse_closed(t);
 		return TAKE_ANSWERED;
+	}
 	/* The one read of the options. */
 	t->left -= (int)(sqe->opts_len / DRAIN_CHECK);
 	*res = read_arena(t, s, sqe->opts_off, t->opts, sqe->opts_len);
 	if (*res == 0)
-		*res = validate_options(t->opts, sqe->opts_len, &g, &sampling);
+		*res = validate_options(t->opts, sqe->opts_len, &g, &sampling, &t->words);
 	explicit_bzero(t->opts, sqe->opts_len);
 	if (*res < 0)
 		return TAKE_ANSWERED;
@@ -225,20 +247,23 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 {
 	uint64_t user_data = s->job ? s->job->sqe.user_data : sqe->user_data;
 	enum take_fate fate;
-	bool has_space;
+	bool has_space, is_refused;
 	int res = 0;
 
+	t->words.n = 0;
 	lock_take(&s->lock);
 	has_space = session_promise(s, 1, 1); /* for an answer */
 	lock_drop(&s->lock);
 	if (!has_space)
 		return TAKE_WAITS;
 	fate = s->job ? copy_piece(t, s, &res) : read_entry(t, q, s, sqe, &res);
+	is_refused = fate == TAKE_ANSWERED && res < 0;
+	t->left -= is_refused ? DRAIN_WORDS : 0;
 	lock_take(&s->lock);
 	session_unpromise(s, 1);
 	if (fate == TAKE_ANSWERED)
-		session_complete(s, user_data, NULL)->res = res;
+		session_answer(s, user_data, res, &t->words);
 	lock_drop(&s->lock);
-	counter_add(&t->n_refused, fate == TAKE_ANSWERED && res < 0);
+	counter_add(&t->n_refused, is_refused);
 	return fate;
 }

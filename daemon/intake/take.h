@@ -31,6 +31,7 @@ struct taker {
 	struct helper *helper;
 
 	struct prompt_reader reader;
+	struct words words;              /* why the entry in hand is refused */
 	uint8_t text[INTAKE_INLINE_MAX]; /* private copies of a client's bytes */
 	_Alignas(8) uint8_t opts[VALIDATE_OPTIONS_MAX];
 };

@@ -13,6 +13,7 @@
 #define DRAIN_READ  8      /* a read of the arena, whatever its length: a system call */
 #define DRAIN_COPY  512    /* bytes copied in a unit, */
 #define DRAIN_CHECK 64     /* or copied and checked */
+#define DRAIN_WORDS 16     /* said to whoever is refused */
 #define DRAIN_WAKE  32     /* a client that sleeps: a system call that may run a scheduler */
 #define DRAIN_PIECE 32768u /* bytes of a long prompt that are copied at once */
 

@@ -6,12 +6,10 @@
 #include "daemon/prompt/validate.h"
 #include "daemon/session/session.h"
 
-#include <errno.h>
-
-static int cancel_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+static int cancel_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
 	(void)g;
-	return validate_is_bare(sqe) ? 0 : -EINVAL;
+	return validate_bare("cancel", sqe, w);
 }
 
 static int cancel_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked)

@@ -12,9 +12,11 @@
 
 #define ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
 
-static int generate_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+static int generate_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
-	return sqe->split ? -EINVAL : validate_prompt(sqe, g);
+	int r = validate_unused("generate", "split", sqe->split, w);
+
+	return r < 0 ? r : validate_prompt("generate", sqe, g, w);
 }
 
 static int generate_read(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split)
@@ -26,7 +28,7 @@ static int generate_read(struct prompt_reader *p, struct request *r, const uint8
 		return res;
 	if (!r->kept.n_prompt)
 		return request_explain(r, -EINVAL, "the prompt is empty");
-	return r->kept.n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r) : 0;
+	return r->kept.n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r, n) : 0;
 }
 
 static uint32_t generate_rows(const struct request *r)

@@ -2,12 +2,12 @@
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
 
-#include <errno.h>
-
-static int nop_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+static int nop_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
+	int r = validate_bare("nop", sqe, w);
+
 	(void)g;
-	return validate_is_bare(sqe) && !sqe->target ? 0 : -EINVAL;
+	return r < 0 ? r : validate_unused("nop", "target", sqe->target, w);
 }
 
 static int nop_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked)

@@ -11,7 +11,8 @@ extern const struct op op_cancel, op_generate, op_nop, op_score, op_tokenize;
 
 /* By the number in shm/abi.h. NULL: there is none of that number, or it is reserved. */
 const struct op *op_find(uint8_t opcode);
-/* Is this entry, a private copy, well formed? 0, -EINVAL, -EOPNOTSUPP (there is no such operation), -E2BIG (cannot fit the context). */
-int op_check(const struct gyre_sqe *sqe, const struct geometry *g);
+/* Is this entry, a private copy, well formed? 0; else, with words, -EINVAL, -EOPNOTSUPP (there is no such operation), -E2BIG (cannot
+ * fit the context). */
+int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
 
 #endif

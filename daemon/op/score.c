@@ -9,13 +9,19 @@
 
 #include <errno.h>
 
-static int score_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+static int score_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
-	if (sqe->max_tokens || (sqe->flags & GYRE_SQE_CHAT) || sqe->split > sqe->data_len)
-		return -EINVAL;
+	int r = validate_unused("score", "max_tokens", sqe->max_tokens, w);
+
+	if (r < 0)
+		return r;
+	if (sqe->flags & GYRE_SQE_CHAT)
+		return words_set(w, -EINVAL, "score takes a text or token ids, no messages (GYRE_SQE_CHAT)");
+	if (sqe->split > sqe->data_len)
+		return words_set(w, -EINVAL, "split is %u, behind the text's end at %u", sqe->split, sqe->data_len);
 	if ((sqe->flags & GYRE_SQE_TOKENS) && sqe->split % 4)
-		return -EINVAL;
-	return validate_prompt(sqe, g);
+		return words_set(w, -EINVAL, "split is %u: token ids are 4 bytes each", sqe->split);
+	return validate_prompt("score", sqe, g, w);
 }
 
 /* Two texts, tokenized apart: what is scored does not depend on how the two would join. */

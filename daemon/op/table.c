@@ -1,7 +1,9 @@
 #include "daemon/op/op.h"
+#include "daemon/prompt/validate.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define PRIORITY_MAX 255u
 
@@ -15,13 +17,32 @@ const struct op *op_find(uint8_t opcode)
 	return opcode < sizeof(table) / sizeof(table[0]) ? table[opcode] : NULL;
 }
 
-int op_check(const struct gyre_sqe *sqe, const struct geometry *g)
+/* Those that there are, "nop 0, generate 1". */
+static int refuse_number(uint8_t opcode, struct words *w)
+{
+	char list[128] = "";
+	int n = 0;
+
+	for (uint32_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i])
+			n += snprintf(list + n, sizeof(list) - (size_t)n, "%s%s %u", n ? ", " : "", table[i]->name, i);
+	return words_set(w, -EOPNOTSUPP, "this gyred has no operation %u: it has %s", opcode, list);
+}
+
+int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
 	const struct op *op = op_find(sqe->opcode);
+	int r;
 
 	if (!op)
-		return -EOPNOTSUPP;
-	if (sqe->reserved0 || sqe->reserved1 || (sqe->flags & ~GYRE_SQE_FLAGS) || sqe->priority > PRIORITY_MAX)
-		return -EINVAL;
-	return op->validate(sqe, g);
+		return refuse_number(sqe->opcode, w);
+	r = validate_unused(op->name, "reserved0", sqe->reserved0, w);
+	if (r == 0)
+		r = validate_unused(op->name, "reserved1", sqe->reserved1, w);
+	if (r == 0 && (sqe->flags & ~GYRE_SQE_FLAGS))
+		r = words_set(w, -EINVAL, "flags are %#x: only %#x mean something to this gyred", sqe->flags,
+			      GYRE_SQE_FLAGS);
+	if (r == 0 && sqe->priority > PRIORITY_MAX)
+		r = words_set(w, -EINVAL, "priority is %u: it may be 0 (highest) to %u", sqe->priority, PRIORITY_MAX);
+	return r < 0 ? r : op->validate(sqe, g, w);
 }

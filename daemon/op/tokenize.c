@@ -9,9 +9,15 @@
 
 #define PIECE ((uint32_t)(GYRE_RESULT_SLOT_BYTES / sizeof(uint32_t))) /* ids of a completion */
 
-static int tokenize_validate(const struct gyre_sqe *sqe, const struct geometry *g)
+static int tokenize_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
-	return sqe->max_tokens || sqe->split || (sqe->flags & GYRE_SQE_TOKENS) ? -EINVAL : validate_prompt(sqe, g);
+	int r = validate_unused("tokenize", "max_tokens", sqe->max_tokens, w);
+
+	if (r == 0)
+		r = validate_unused("tokenize", "split", sqe->split, w);
+	if (r == 0 && (sqe->flags & GYRE_SQE_TOKENS))
+		r = words_set(w, -EINVAL, "tokenize takes a text or messages, no token ids (GYRE_SQE_TOKENS)");
+	return r < 0 ? r : validate_prompt("tokenize", sqe, g, w);
 }
 
 static int tokenize_read(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split)

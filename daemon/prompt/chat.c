@@ -21,7 +21,7 @@ void chat_reader_deinit(struct chat_reader *c)
 static int read_chat(struct chat_reader *c, struct vocab_scratch *s, struct request *r, const uint8_t *data, uint32_t n,
 		     uint32_t n_ctx)
 {
-	char err[REQUEST_WHY_MAX] = "";
+	char err[GYRE_WORDS_MAX] = "";
 	struct text_span variables;
 	struct chat_prompt prompt;
 	int res;

@@ -1,6 +1,7 @@
 #include "daemon/prompt/prompt.h"
 #include "daemon/session/session.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/number.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,10 +43,11 @@ int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *
 int prompt_take_ids(struct request *r, const uint8_t *data, uint32_t n)
 {
 	const struct geometry *g = geometry_of(r);
-	int res = validate_tokens(data, n, g);
+	struct words why;
+	int res = validate_tokens(data, n, g, &why);
 
 	if (res < 0)
-		return request_explain(r, res, "a token id is not below %u, the size of the vocabulary", g->n_vocab);
+		return request_explain(r, res, "%s", why.text);
 	memcpy(r->token, data, n);
 	r->kept.n_prompt = n / 4;
 	return 0;
@@ -63,15 +65,36 @@ int prompt_take(struct prompt_reader *p, struct request *r, const uint8_t *data,
 	return res < 0 ? res : 0;
 }
 
-int prompt_too_long(struct request *r)
+int prompt_too_long(struct request *r, uint32_t n_byte)
 {
-	uint32_t n_ctx = geometry_of(r)->n_ctx;
+	uint32_t n_ctx = geometry_of(r)->n_ctx, n = r->kept.n_prompt,
+		 n_answer = r->kept.max_tokens ? r->kept.max_tokens : 1;
 
+	if (!n)
+		return request_explain(r, -E2BIG,
+				       "the prompt of %u bytes has more than %u tokens, and the context %u positions: "
+				       "shorten it, or give gyred a larger --ctx",
+				       n_byte, n_ctx, n_ctx);
 	return request_explain(r, -E2BIG,
-			       "the prompt has %s%u tokens, and the context %u positions: shorten it, or give gyred a "
-			       "larger --ctx",
-			       r->kept.n_prompt ? "" : "more than ", r->kept.n_prompt ? r->kept.n_prompt : n_ctx,
-			       n_ctx);
+			       "the prompt has %u tokens, and the context %u positions; with an answer of %u %llu are "
+			       "needed: shorten the prompt, or give gyred a larger --ctx",
+			       n, n_ctx, n_answer, (unsigned long long)n + n_answer);
+}
+
+/* Even alone it would not fit: better said now than when its turn comes. */
+static int check_pool(struct request *r)
+{
+	const struct geometry *g = geometry_of(r);
+	char want[32], have[32];
+
+	if (!g->n_kv || r->kept.n_prompt <= g->n_kv)
+		return 0;
+	number_size(want, sizeof(want), r->kept.n_prompt * g->kv_bytes);
+	number_size(have, sizeof(have), g->n_kv * g->kv_bytes);
+	return request_explain(r, -ENOSPC,
+			       "the prompt's %u tokens take %s of KV memory, and gyred's pool has %s (%u positions): "
+			       "shorten it, or give gyred a larger --kv-bytes",
+			       r->kept.n_prompt, want, have, g->n_kv);
 }
 
 int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint32_t n, uint32_t split)
@@ -82,8 +105,10 @@ int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint3
 	res = r->op->read(p, r, data, n, split);
 	if (res == -ENOBUFS) {
 		r->kept.n_prompt = 0;
-		res = prompt_too_long(r);
+		res = prompt_too_long(r, n);
 	}
+	if (res == 0 && r->op->wants_logits)
+		res = check_pool(r);
 	if (res == 0)
 		r->kept.n_token = r->kept.n_prompt;
 	/* Its tokens live as long as the request; the text is nobody's any more. */

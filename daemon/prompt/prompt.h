@@ -27,8 +27,8 @@ int prompt_take(struct prompt_reader *p, struct request *r, const uint8_t *data,
 int prompt_take_ids(struct request *r, const uint8_t *data, uint32_t n);
 /* is_first: a vocabulary's BOS comes before it. How many tokens, or -errno. */
 int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *text, uint32_t n, bool is_first);
-/* -E2BIG, with words. */
-int prompt_too_long(struct request *r);
+/* -E2BIG, with words. n_byte: what the client gave; r->n_prompt: its tokens, 0: more than the context has positions. */
+int prompt_too_long(struct request *r, uint32_t n_byte);
 
 /* For texts of up to bytes_max. */
 int prompt_reader_init(struct prompt_reader *p, size_t bytes_max);

@@ -14,13 +14,18 @@
 	(sizeof(struct gyre_options) + GYRE_BIAS_MAX * sizeof(struct gyre_bias) + \
 	 GYRE_STOP_MAX * (4 + GYRE_STOP_BYTES_MAX))
 
-/* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split. 0, -EINVAL, -E2BIG. */
-int validate_prompt(const struct gyre_sqe *sqe, const struct geometry *g);
-/* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. */
-bool validate_is_bare(const struct gyre_sqe *sqe);
-/* opts[len] -> s. len 0: the defaults. 0 or -EINVAL. */
-int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s);
-/* Token ids as a client gave them. 0 or -EINVAL. */
-int validate_tokens(const uint8_t *data, size_t n_byte, const struct geometry *g);
+/* All of them: 0, or -errno with words. */
+
+/* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split. -EINVAL, -E2BIG. op: its
+ * operation's name, for the words. */
+int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
+/* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. -EINVAL. */
+int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w);
+/* One such field. */
+int validate_unused(const char *op, const char *field, uint64_t value, struct words *w);
+/* opts[len] -> s. len 0: the defaults. -EINVAL. */
+int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s, struct words *w);
+/* Token ids as a client gave them. -EINVAL. */
+int validate_tokens(const uint8_t *data, size_t n_byte, const struct geometry *g, struct words *w);
 
 #endif

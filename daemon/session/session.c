@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -114,6 +115,27 @@ struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t
 	cqe->token = -1;
 	cqe->time_ns = clock_ns();
 	return cqe;
+}
+
+void session_put_bytes(struct gyre_cqe *cqe, uint8_t *result, const void *p, uint32_t n)
+{
+	cqe->n_bytes = (uint16_t)n;
+	if (n > GYRE_CQE_INLINE_BYTES) {
+		cqe->flags |= GYRE_CQE_EXT;
+		memcpy(result, p, n);
+	} else {
+		memcpy(cqe->bytes, p, n);
+	}
+}
+
+void session_answer(struct session *s, uint64_t user_data, int res, const struct words *w)
+{
+	uint8_t *result;
+	struct gyre_cqe *cqe = session_complete(s, user_data, &result);
+
+	cqe->res = res;
+	if (res < 0)
+		session_put_bytes(cqe, result, w->text, w->n);
 }
 
 void session_link(struct session *s, struct request *r)

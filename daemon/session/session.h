@@ -11,6 +11,7 @@
 #define GYRE_DAEMON_SESSION_SESSION_H
 
 #include "daemon/flow/served.h"
+#include "daemon/flow/words.h"
 #include "daemon/util/lock.h"
 #include "shm/region.h"
 #include "shm/ring.h"
@@ -71,6 +72,10 @@ uint32_t session_promise(struct session *s, uint32_t most, uint32_t least);
 void session_unpromise(struct session *s, uint32_t n);
 /* The next completion, or NULL: no space. *result may be NULL. Published by session_flush. */
 struct gyre_cqe *session_complete(struct session *s, uint64_t user_data, uint8_t **result);
+/* The bytes of such a completion, p[n], n <= GYRE_RESULT_TEXT_BYTES: in it, or in its result slot. */
+void session_put_bytes(struct gyre_cqe *cqe, uint8_t *result, const void *p, uint32_t n);
+/* The only completion of an entry that no request was made of; res < 0: with words. There is space. */
+void session_answer(struct session *s, uint64_t user_data, int res, const struct words *w);
 
 /* A request of it comes in, and goes back to the pool. */
 void session_link(struct session *s, struct request *r);

@@ -2,11 +2,12 @@
 #include "daemon/session/session.h"
 #include "daemon/stream/hold.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/number.h"
 
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(REQUEST_WHY_MAX <= GYRE_RESULT_TEXT_BYTES, "its words fit a slot");
+_Static_assert(GYRE_WORDS_MAX <= GYRE_RESULT_TEXT_BYTES, "its words fit a slot");
 _Static_assert(GYRE_RESULT_TEXT_BYTES + GYRE_TOP_MAX * sizeof(struct gyre_top) <= GYRE_RESULT_SLOT_BYTES, "slot");
 
 uint32_t stream_pieces(const struct vocab *v)
@@ -33,17 +34,6 @@ void stream_let_go(struct request *r)
 	session_leave_place(r->session, r);
 }
 
-static void put_bytes(struct gyre_cqe *cqe, uint8_t *result, const uint8_t *p, uint32_t n)
-{
-	cqe->n_bytes = (uint16_t)n;
-	if (n > GYRE_CQE_INLINE_BYTES) {
-		cqe->flags |= GYRE_CQE_EXT;
-		memcpy(result, p, n);
-	} else {
-		memcpy(cqe->bytes, p, n);
-	}
-}
-
 /* Text without a token: what a token's completion had no room for, or what was held back at the end. */
 static void put_piece(struct request *r, const uint8_t *p, uint32_t n)
 {
@@ -54,7 +44,7 @@ static void put_piece(struct request *r, const uint8_t *p, uint32_t n)
 		return;
 	cqe->flags = GYRE_CQE_MORE;
 	cqe->index = r->kept.n_emitted;
-	put_bytes(cqe, result, p, n);
+	session_put_bytes(cqe, result, p, n);
 }
 
 static void put_token(struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p, uint32_t n)
@@ -69,7 +59,7 @@ static void put_token(struct request *r, const struct batch_token *t, uint64_t t
 	cqe->token = t->token;
 	cqe->logprob = t->logprob;
 	cqe->time_ns = time_ns;
-	put_bytes(cqe, result, p, n);
+	session_put_bytes(cqe, result, p, n);
 	if (t->n_top) {
 		cqe->flags |= GYRE_CQE_TOP;
 		cqe->n_top = (uint16_t)t->n_top;
@@ -83,6 +73,32 @@ static uint32_t whole(const struct request *r, const uint8_t *p, uint32_t n)
 	return r->kept.flags & GYRE_SQE_WHOLE_CHARS ? hold_char(p, n) : n;
 }
 
+/* Words for what ended it on its way: no stage before had any. */
+static void explain_end(struct request *r, uint32_t n_token)
+{
+	const struct geometry *g = &r->session->served->geometry;
+	char pool[32];
+
+	if (r->kept.why_res == r->kept.res)
+		return;
+	if (r->kept.res == -ETIME)
+		request_explain(r, -ETIME,
+				"its deadline passed after %u of the prompt's %u tokens and %u of an answer: give it "
+				"more time, or ask for less",
+				min_u32(r->kept.n_past, r->kept.n_prompt), r->kept.n_prompt, n_token);
+	if (r->kept.res == -ENOSPC)
+		request_explain(r, -ENOSPC,
+				"the prompt's %u tokens and %u of an answer fill gyred's whole KV pool of %u positions "
+				"(%s): ask for less, or give gyred a larger --kv-bytes",
+				r->kept.n_prompt, n_token, g->n_kv,
+				number_size(pool, sizeof(pool), g->n_kv * g->kv_bytes));
+	if (r->kept.res == -EDOM)
+		request_explain(r, -EDOM,
+				"the model gave a NaN or an infinity after %u tokens: %sits file is damaged (download "
+				"or quantize it again); gyred's log has more",
+				n_token, r->kept.sampling.n_bias ? "a logit bias bans every token, or " : "");
+}
+
 /* What is held goes out; the beginning of a character that will not come, with the last completion, whose flag says so. */
 void stream_end(struct request *r, uint32_t n_token)
 {
@@ -93,6 +109,7 @@ void stream_end(struct request *r, uint32_t n_token)
 	if (n)
 		put_piece(r, r->kept.hold.byte, n);
 	hold_drop(&r->kept.hold, n);
+	explain_end(r, n_token);
 	cqe = stream_complete(r, &result);
 	if (!cqe)
 		return;
@@ -103,9 +120,9 @@ void stream_end(struct request *r, uint32_t n_token)
 	cqe->token = (int32_t)n_token;
 	cqe->logprob = r->kept.sum_logprob;
 	if (r->kept.hold.n || r->kept.res != r->kept.why_res)
-		put_bytes(cqe, result, r->kept.hold.byte, r->kept.hold.n);
+		session_put_bytes(cqe, result, r->kept.hold.byte, r->kept.hold.n);
 	else
-		put_bytes(cqe, result, (const uint8_t *)r->kept.why, r->kept.n_why);
+		session_put_bytes(cqe, result, r->kept.why.text, r->kept.why.n);
 	r->session->region.daemon->n_cancelled += r->kept.res == -ECANCELED;
 	stream_let_go(r);
 }

@@ -97,6 +97,32 @@ static void ask_for_the_rest(struct gyre *g)
 	take(g, 5);
 }
 
+/* A reason is written by whoever refuses: numbers of any size, on the leader, too. */
+static void ask_wrongly(struct gyre *g)
+{
+	static const struct gyre_options odd[] = { { .temperature = -3e38f }, { .top_p = 1e-30f, .min_p = 2 } };
+	const struct gyre_cqe *cqe;
+	struct gyre_sqe *sqe;
+
+	for (int i = 0; i < 2; i++)
+		if (gyre_prep_generate(g, sqe = entry(g), "xyz", 3, 4) < 0 ||
+		    gyre_sqe_set_options(g, sqe, &odd[i], NULL, NULL) < 0)
+			abort();
+	entry(g)->opcode = 99;
+	if (gyre_prep_generate(g, sqe = entry(g), "xyz", 3, 4) < 0)
+		abort();
+	sqe->deadline_ns = 1;
+	if (gyre_prep_generate(g, sqe = entry(g), "\xff\xff\xff\x7f", 4, 4) < 0)
+		abort();
+	sqe->flags |= GYRE_SQE_TOKENS;
+	gyre_submit(g);
+	for (int i = 0; i < 5; i++) {
+		if (gyre_wait_cqe(g, &cqe, WAIT_NS) < 0 || cqe->res >= 0 || !cqe->n_bytes)
+			abort();
+		gyre_cqe_seen(g, cqe);
+	}
+}
+
 /* For the helper thread, as it has over 4 KiB. */
 static void ask_helper(struct gyre *g)
 {
@@ -134,6 +160,7 @@ static void *client_main(void *arg)
 		ask_for_text(g);
 		ask_for_the_rest(g);
 		ask_helper(g);
+		ask_wrongly(g);
 		ask_long(g);
 	}
 	gyre_close(g);

@@ -255,7 +255,7 @@ static void other_texts_have_words_too(void **state)
 	sqe->flags |= GYRE_SQE_TOKENS;
 	gyre_submit(g);
 	take(g, &r);
-	assert_says(&r, -EINVAL, "a token id is not below");
+	assert_says(&r, -EINVAL, "which is not below");
 	gyre_close(g);
 	appliance_close(&a);
 }

@@ -1,4 +1,4 @@
-/* Any 64 bytes as an SQE, any tail as its options: no crash, and what passes keeps its promises. */
+/* Any 64 bytes as an SQE, any tail as its options: no crash, what passes keeps its promises, and what does not says why. */
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
 
@@ -14,21 +14,35 @@ static void require(int ok)
 		abort();
 }
 
+/* Whole sentences: none is so long that it is cut. */
+static void require_words(const struct words *w)
+{
+	require(w->n > 10 && w->n < GYRE_WORDS_MAX && strlen(w->text) == w->n);
+	for (uint32_t i = 0; i < w->n; i++)
+		require(w->text[i] >= ' ' && w->text[i] < 0x7f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const struct geometry g = { .arena_bytes = 65536, .n_vocab = 1000, .n_ctx = 512, .text_max = 65536 };
+	struct words w = { .n = 0 };
 	struct gyre_sqe sqe;
 	struct sampling s;
 
 	if (n < sizeof(sqe))
 		return 0;
 	memcpy(&sqe, data, sizeof(sqe));
-	if (op_check(&sqe, &g) == 0) {
+	if (op_check(&sqe, &g, &w) < 0) {
+		require_words(&w);
+	} else {
 		require((uint64_t)sqe.data_off + sqe.data_len <= g.arena_bytes || !sqe.data_len);
 		require((uint64_t)sqe.opts_off + sqe.opts_len <= g.arena_bytes || !sqe.opts_len);
 		require(!sqe.reserved0 && !sqe.reserved1 && sqe.opts_len <= VALIDATE_OPTIONS_MAX);
 	}
-	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s) == 0) {
+	w.n = 0;
+	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s, &w) < 0) {
+		require_words(&w);
+	} else {
 		require(isfinite(s.temperature) && s.n_top <= GYRE_TOP_MAX && s.n_bias <= GYRE_BIAS_MAX);
 		for (uint32_t i = 0; i < s.n_bias; i++)
 			require(s.bias[i].token < g.n_vocab && !isnan(s.bias[i].bias));

@@ -120,21 +120,64 @@ static void much_is_no_other_than_little(void **state)
 	assert_int_equal(n, 300);
 }
 
+static void expect_words(const char *line, int code, const char *words)
+{
+	expect(line, code);
+	if (!strstr(err, words))
+		fail_msg("%s: %s", line, err);
+}
+
 /* Each says what is wrong in words of its own. */
 static void a_bad_text_is_a_clear_error(void **state)
 {
-	static const char *const line[] = { "$G score '' one",
-					    "nothing stands before it: the context is empty",
-					    "head -c 200000 /dev/zero | tr '\\0' a | $G tokenize",
-					    "longer than the context",
-					    "head -c 2000000 /dev/zero | tr '\\0' a | $G run",
-					    "longer than the context" };
+	static const char *const line[] = {
+		"$G score '' one",
+		"nothing stands before it: the context is empty",
+		"head -c 200000 /dev/zero | tr '\\0' a | $G tokenize",
+		"the prompt has 200000 bytes, and at most",
+		"head -c 2000000 /dev/zero | tr '\\0' a | $G run --raw",
+		"the prompt has 2000000 bytes, too many for a context of 1024 positions",
+		"head -c 40000 /dev/zero | tr '\\0' a | $G run --raw",
+		"the prompt of 40000 bytes has more than 1024 tokens",
+		"head -c 1024 /dev/zero | tr '\\0' a | $G run --raw --max 40",
+		"the prompt has 1024 tokens, and the context 1024 positions; with an answer of 40 1064 are needed",
+		"$G score \"$(head -c 40000 /dev/zero | tr '\\0' a)\" b",
+		"the prompt of 40001 bytes has more than",
+		"head -c 40000 /dev/zero | tr '\\0' a | $G run --raw --json 2>/dev/null >$DIR/err2; "
+		"code=$?; cat $DIR/err2 >&2; rm $DIR/err2; (exit $code)",
+		"\"res\":-7,\"error\":\"the prompt of 40000 bytes has more than 1024 tokens"
+	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i += 2) {
-		expect(line[i], 1);
-		if (!strstr(err, line[i + 1]))
-			fail_msg("%s: %s", line[i], err);
+	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i += 2)
+		expect_words(line[i], 1, line[i + 1]);
+}
+
+/* gyred's words come through to whoever asked, on stderr and in JSON. */
+static void an_error_of_the_model_is_told_by_each_verb(void **state)
+{
+	static const char *const json[] = { "$G run --json --socket $DIR/none --model $MODEL Z 2>/dev/null",
+					    "$G score --json --socket $DIR/none --model $MODEL aZ b 2>/dev/null" };
+	struct tiny odd = tiny_served;
+
+	(void)state;
+	odd.bad = "token_embd.weight", odd.bad_row = 'Z';
+	assert_int_equal(tiny_write(a.model, &odd), 0);
+	expect_words("$G run --socket $DIR/none --model $MODEL Z", 1,
+		     "gyre: the model gave a NaN or an infinity after 0");
+	expect_words("$G score --socket $DIR/none --model $MODEL aZ b", 1,
+		     "gyre: 'b': the model gave a NaN or an infinity");
+	expect_words("echo Z | $G chat --socket $DIR/none --model $MODEL", 0,
+		     "gyre: the model gave a NaN or an infinity");
+	for (size_t i = 0; i < sizeof(json) / sizeof(json[0]); i++) {
+		json_t *j, *one;
+
+		expect(json[i], 1);
+		j = json_loads(out, JSON_REJECT_DUPLICATES, NULL);
+		one = i ? json_array_get(j, 0) : j;
+		assert_int_equal(json_integer_value(json_object_get(one, "res")), -33); /* EDOM */
+		assert_non_null(strstr(json_string_value(json_object_get(one, "error")), "its file is damaged"));
+		json_decref(j);
 	}
 }
 
@@ -583,6 +626,7 @@ int main(void)
 					    CASE(a_rate_is_of_the_daemons_making),
 					    CASE(much_is_no_other_than_little),
 					    CASE(a_bad_text_is_a_clear_error),
+					    CASE(an_error_of_the_model_is_told_by_each_verb),
 					    CASE(json_is_one_line_that_parses),
 					    CASE(json_has_what_programs_read),
 					    CASE(model_figures_are_of_what_a_step_does),

@@ -53,7 +53,7 @@ static void what_is_reserved_is_refused(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 256; i++) {
 		sqe.opcode = (uint8_t)i;
-		assert_int_equal(op_check(&sqe, &g), op_find((uint8_t)i) ? -EINVAL : -EOPNOTSUPP);
+		assert_int_equal(op_check(&sqe, &g, NULL), op_find((uint8_t)i) ? -EINVAL : -EOPNOTSUPP);
 	}
 	assert_null(op_find(GYRE_OP_FORK));
 	assert_null(op_find(GYRE_OP_EMBED));
