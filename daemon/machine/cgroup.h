@@ -14,7 +14,8 @@ uint32_t cgroup_quota(const char *root);
 /* The cpuset's CPUs and memory nodes. -ENOENT: no cpuset is visible. */
 int cgroup_cpus(cpu_set_t *cpus, const char *root);
 int cgroup_mems(cpu_set_t *mems, const char *root);
-/* Bytes up to the nearest memory limit: free, or holding files that the kernel can read again. SIZE_MAX: no limit. */
+/* Bytes up to the nearest limit of memory (memory.max, memory.high): free, or holding files that the kernel can read again. SIZE_MAX:
+ * no limit. */
 size_t cgroup_memory(const char *root);
 
 #endif
