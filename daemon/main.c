@@ -1,6 +1,6 @@
 #include "daemon/config/check.h"
+#include "daemon/control/early.h"
 #include "daemon/control/host.h"
-#include "daemon/control/listen.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
@@ -11,74 +11,21 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-/*
- * SIGTERM while loading: a thread waits for it, since a read from a slow disk looks at no flag. Nobody has been promised
- * anything yet, so ending is removing the socket. It only polls: what comes later is for the control loop to read.
- */
-struct early {
-	const struct listener *listener;
-	int signal_fd, ready_fd;
-	pthread_t thread;
-};
-
-static void *early_main(void *arg)
-{
-	const struct early *w = arg;
-	struct pollfd p[2] = { { .fd = w->ready_fd, .events = POLLIN }, { .fd = w->signal_fd, .events = POLLIN } };
-
-	while (poll(p, 2, -1) < 0)
-		;
-	if (p[0].revents)
-		return NULL;
-	listen_unlink(w->listener);
-	_exit(0);
-}
-
-static int early_start(struct early *w, struct error *e)
-{
-	int r;
-
-	w->ready_fd = eventfd(0, EFD_CLOEXEC);
-	if (w->ready_fd < 0)
-		return error_call(e, -errno, "eventfd2");
-	r = -pthread_create(&w->thread, NULL, early_main, w);
-	if (r < 0) {
-		close(w->ready_fd);
-		return error_call(e, r, "pthread_create");
-	}
-	return 0;
-}
-
-static void early_stop(struct early *w)
-{
-	(void)!write(w->ready_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-	pthread_join(w->thread, NULL);
-	close(w->ready_fd);
-}
 
 /* Whatever may say a word, and so wait for whoever reads it, does it here: the control loop of a host without io_uring does. */
-static int load(struct daemon *d, struct control **control, const struct config *c, const struct listener *l,
-		int signal_fd, struct error *e)
+static int load(struct daemon *d, struct control **control, const struct config *c, struct early *w, struct error *e)
 {
-	struct early early = { .listener = l, .signal_fd = signal_fd };
-	int r = early_start(&early, e);
+	int r = control_open(control, w->listener->fd, w->signal_fd, e);
 
-	if (r < 0)
-		return r;
-	r = control_open(control, l->fd, signal_fd, e);
 	if (r == 0)
 		r = daemon_open(d, c, e);
-	early_stop(&early);
+	early_stop(w);
 	return r;
 }
 
 /* Loads, and serves until a signal; "ready" is said when nothing is left that could keep a request from being served. */
-static int run(const struct config *c, const struct listener *l, int signal_fd, struct error *e)
+static int run(const struct config *c, struct early *w, struct error *e)
 {
 	static struct daemon d;
 	uint64_t begin = clock_ns();
@@ -86,7 +33,7 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 	int r = host_check(e);
 
 	if (r == 0)
-		r = load(&d, &control, c, l, signal_fd, e);
+		r = load(&d, &control, c, w, e);
 	if (r == 0) {
 		r = daemon_start(&d);
 		if (r < 0) {
@@ -96,7 +43,7 @@ static int run(const struct config *c, const struct listener *l, int signal_fd, 
 			const struct control_parts parts = daemon_parts(&d);
 
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
-				 l->at.sun_path);
+				 w->listener->at.sun_path);
 			r = control_run(control, &parts, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
@@ -125,28 +72,41 @@ static int open_listener(struct listener *l, const struct config *c, struct erro
 	return listen_open(l, c->socket, &access, e);
 }
 
-static int serve(const struct config *c, struct error *e)
+static int serve(const struct config *c, struct early *w, struct error *e)
 {
-	int signal_fd = signals_open(e), r;
-	struct listener l;
+	int r = open_listener(w->listener, c, e); /* first: it fails fast */
 
-	if (signal_fd < 0)
-		return signal_fd;
-	r = open_listener(&l, c, e); /* first: it fails fast */
-	if (r < 0)
-		return r;
-	r = run(c, &l, signal_fd, e);
-	listen_close(&l);
+	if (r == 0)
+		r = run(c, w, e);
+	listen_close(w->listener);
 	return r;
+}
+
+/* A signal that comes from here on finds somebody who knows what there is to remove. */
+static int watch_signals(struct early *w, struct error *e)
+{
+	static struct listener l = { .fd = -1 };
+	int signal_fd = signals_open(e);
+
+	return signal_fd < 0 ? signal_fd : early_start(w, &l, signal_fd, e);
+}
+
+static int fail(const struct error *e, int code)
+{
+	log_error("%s", e->text);
+	return code;
 }
 
 int main(int argc, char **argv)
 {
 	struct error e = { "" };
+	struct early early;
 	struct config c;
 	int r;
 
 	streams_open();
+	if (watch_signals(&early, &e) < 0)
+		return fail(&e, 1);
 	r = config_parse(&c, argc, argv, &e);
 	if (r == CONFIG_HELP) {
 		config_print_help(stdout);
@@ -158,15 +118,8 @@ int main(int argc, char **argv)
 	}
 	if (r == CONFIG_RUN)
 		r = check_config(&c, "", &e);
-	if (r < 0) {
-		log_error("%s", e.text);
-		return 2;
-	}
+	if (r < 0)
+		return fail(&e, 2);
 	host_limits(c.core_dumps);
-	r = serve(&c, &e);
-	if (r < 0) {
-		log_error("%s", e.text);
-		return 1;
-	}
-	return 0;
+	return serve(&c, &early, &e) < 0 ? fail(&e, 1) : 0;
 }

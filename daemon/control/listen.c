@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +16,9 @@
 #define LOCK_MAX    200 /* of PROBE_US: who holds the lock looks for a second, and others may wait before us */
 #define LOCK_SUFFIX ".lock"
 #define SYSTEM_DIR  "/run/gyre" /* of the usual socket; /run is empty after each boot */
+
+/* Held while a file is made or removed, and what the listener says of it. */
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
 /* Who answers at the address: 0: nobody; -EADDRINUSE: a gyred; another -errno: somebody, or that cannot be told. */
 static int probe(const struct sockaddr_un *a)
@@ -47,45 +50,85 @@ static int probe_patiently(const struct sockaddr_un *a, bool has_waited)
 	return r;
 }
 
-/* As long as a daemon that starts may hold it; the caller cannot be interrupted. */
-static int lock_wait(int fd)
+/* A file that cannot be made: for want of a descriptor, or of a right. */
+static int refuse_file(const char *path, int r, struct error *e)
+{
+	return error_set(e, r, "%s: %s; %s", path, strerror(-r),
+			 r == -EMFILE || r == -ENFILE ? error_remedy(r)
+						      : "choose a --socket in a directory you may write, and a "
+							"--socket-group that is gyred's");
+}
+
+/* The file is removed by who holds its lock, so a lock counts only if the name still leads to what was locked. */
+static bool is_named(const char *name, int fd)
+{
+	struct stat mine, named;
+
+	return fstat(fd, &mine) == 0 && lstat(name, &named) == 0 && named.st_ino == mine.st_ino &&
+	       named.st_dev == mine.st_dev;
+}
+
+/* Opens the lock, and takes it if nobody has it; never waits. Made and known to be ours without a moment between. */
+static int lock_try(struct listener *l)
+{
+	int fd, r;
+
+	pthread_mutex_lock(&changing);
+	fd = open(l->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = fd < 0 ? -errno : fd;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		l->has_lock = is_named(l->lock, fd);
+	pthread_mutex_unlock(&changing);
+	return r;
+}
+
+/* Another daemon looks at the socket; it takes a second at most, or whatever holds it up. */
+static int lock_wait(struct listener *l, int fd)
 {
 	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (errno != EWOULDBLOCK || i == LOCK_MAX)
 			return -errno;
 		usleep(PROBE_US);
 	}
+	pthread_mutex_lock(&changing);
+	l->has_lock = is_named(l->lock, fd);
+	pthread_mutex_unlock(&changing);
 	return 0;
 }
 
-/* The file is removed by who holds its lock, so a lock counts only if the name still leads to what was locked. */
-static int lock_take(const char *name, bool *has_waited, struct error *e)
+static int lock_take(struct listener *l, bool *has_waited, struct error *e)
 {
 	*has_waited = false;
 	for (;;) {
-		_cleanup_close_ int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		int r = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-		struct stat mine, named;
+		_cleanup_close_ int fd = lock_try(l);
+		int r;
 
-		if (r == -EWOULDBLOCK) {
-			*has_waited = true;
-			r = lock_wait(fd);
-		}
+		if (fd < 0)
+			return refuse_file(l->lock, fd, e);
+		if (l->has_lock)
+			return steal_fd(&fd);
+		*has_waited = true;
+		r = lock_wait(l, fd);
 		if (r == -EWOULDBLOCK)
 			return error_set(e, r,
 					 "%s: held by another process (fuser %s); end it or choose another --socket",
-					 name, name);
+					 l->lock, l->lock);
 		if (r < 0)
-			return error_set(e, r, "%s: flock: %s; %s", name, strerror(-r), error_remedy(r));
-		if (fd < 0 || fstat(fd, &mine) < 0)
-			return error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", name,
-					 strerror(errno));
-		if (lstat(name, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)
+			return error_set(e, r, "%s: flock: %s; %s", l->lock, strerror(-r), error_remedy(r));
+		if (l->has_lock)
 			return steal_fd(&fd);
 	}
 }
 
-/* Between bind and listen, so that nobody gets in by the umask's rights. */
+static void lock_drop(struct listener *l)
+{
+	pthread_mutex_lock(&changing);
+	if (l->has_lock)
+		unlink(l->lock);
+	l->has_lock = false;
+	pthread_mutex_unlock(&changing);
+}
+
 static int set_access(const char *path, const struct listen_access *access)
 {
 	if (!access)
@@ -95,102 +138,114 @@ static int set_access(const char *path, const struct listen_access *access)
 	return access->mode && chmod(path, access->mode) < 0 ? -errno : 0;
 }
 
-static int make_socket(struct listener *l, const struct listen_access *access, struct error *e)
+/* The socket and its file. On failure none of them is left. Nobody gets in before the file has its mode: it does not listen until then. */
+static int make_socket(struct listener *l, const struct listen_access *access)
 {
-	const char *path = l->at.sun_path;
+	const struct sockaddr_un *a = &l->at;
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct stat st;
 	int r;
 
-	if (fd < 0)
-		return error_set(e, -errno, "socket: %s", strerror(errno));
-	if (bind(fd, (const struct sockaddr *)&l->at, sizeof(l->at)) < 0)
-		return error_set(e, -errno, "%s: %s; choose a --socket in a directory you may write", path,
-				 strerror(errno));
-	r = set_access(path, access);
-	if (r < 0) {
-		unlink(path);
-		return error_set(e, r, "%s: its mode or group cannot be set: %s; --socket-group is one of gyred's own",
-				 path, strerror(-r));
+	if (fd < 0 || bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
+		return -errno;
+	r = set_access(a->sun_path, access);
+	if (r < 0 || listen(fd, SOMAXCONN) < 0 || lstat(a->sun_path, &st) < 0) {
+		r = r < 0 ? r : -errno;
+		unlink(a->sun_path);
+		return r;
 	}
-	if (listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0)
-		return error_set(e, -errno, "%s: %s", path, strerror(errno));
 	l->fd = steal_fd(&fd);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
 	return 0;
 }
 
+/* May what is there be replaced? */
+static int check_dead(const struct sockaddr_un *a, const struct stat *st, bool has_waited, struct error *e)
+{
+	int r;
+
+	if (!S_ISSOCK(st->st_mode))
+		return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", a->sun_path);
+	r = probe_patiently(a, has_waited);
+	if (r == -EADDRINUSE)
+		return error_set(e, r, "%s: another gyred serves there; stop it or choose another --socket",
+				 a->sun_path);
+	return r < 0 ? error_set(e, r, "%s: a socket that somebody else may serve (%s); choose another --socket",
+				 a->sun_path, strerror(-r))
+		     : 0;
+}
+
 /* Under the lock: what was found dead is still dead when it is removed. */
 static int replace(struct listener *l, const struct listen_access *access, bool has_waited, struct error *e)
 {
-	const struct sockaddr_un *a = &l->at;
-	const char *path = a->sun_path;
+	const char *path = l->at.sun_path;
 	struct stat st;
-	int r;
+	bool is_there = lstat(path, &st) == 0;
+	int r = is_there ? check_dead(&l->at, &st, has_waited, e) : 0;
 
-	if (lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode))
-			return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", path);
-		r = probe_patiently(a, has_waited);
-		if (r == -EADDRINUSE)
-			return error_set(e, r, "%s: another gyred serves there; stop it or choose another --socket",
-					 path);
-		if (r < 0)
-			return error_set(e, r,
-					 "%s: a socket that somebody else may serve (%s); choose another --socket",
-					 path, strerror(-r));
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&changing);
+	if (is_there)
 		unlink(path);
-	}
-	return make_socket(l, access, e);
+	r = make_socket(l, access);
+	pthread_mutex_unlock(&changing);
+	return r < 0 ? refuse_file(path, r, e) : 0;
 }
 
 int listen_open(struct listener *l, const char *path, const struct listen_access *access, struct error *e)
 {
-	char name[sizeof(l->at.sun_path) + sizeof(LOCK_SUFFIX)];
 	_cleanup_close_ int lock = -1;
 	bool has_waited;
 	int r;
 
-	*l = (struct listener){ .fd = -1, .at.sun_family = AF_UNIX };
+	pthread_mutex_lock(&changing);
+	*l = LISTENER_NONE;
+	pthread_mutex_unlock(&changing);
+	l->at.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(l->at.sun_path))
 		return error_set(e, -ENAMETOOLONG, "%s: a socket's path is at most %zu bytes", path,
 				 sizeof(l->at.sun_path) - 1);
 	strcpy(l->at.sun_path, path);
 	if (!strncmp(path, SYSTEM_DIR "/", strlen(SYSTEM_DIR "/")))
 		(void)mkdir(SYSTEM_DIR, 0755); /* if that fails, opening the lock says why */
-	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
-	lock = lock_take(name, &has_waited, e);
+	snprintf(l->lock, sizeof(l->lock), "%s" LOCK_SUFFIX, path);
+	lock = lock_take(l, &has_waited, e);
 	if (lock < 0)
 		return lock;
 	r = replace(l, access, has_waited, e);
-	unlink(name);
+	lock_drop(l);
 	return r;
 }
 
 int listen_adopt(struct listener *l, int fd, struct error *e)
 {
-	socklen_t n = sizeof(l->at);
-	int on = 0, type = 0;
+	struct sockaddr_un at = { .sun_family = AF_UNSPEC };
+	int is_listening = 0, type = 0;
 
-	*l = (struct listener){ .fd = -1, .at.sun_family = AF_UNIX };
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){ sizeof(type) }) < 0 || type != SOCK_SEQPACKET ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &(socklen_t){ sizeof(on) }) < 0 || !on ||
-	    getsockname(fd, (struct sockaddr *)&l->at, &n) < 0 || l->at.sun_family != AF_UNIX)
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &(socklen_t){ sizeof(is_listening) }) < 0 ||
+	    !is_listening || getsockname(fd, (struct sockaddr *)&at, &(socklen_t){ sizeof(at) }) < 0 ||
+	    at.sun_family != AF_UNIX)
 		return error_set(
 			e, -EPROTOTYPE,
 			"the service manager's descriptor %d is no listening SOCK_SEQPACKET socket of AF_UNIX; "
 			"its unit says ListenSequentialPacket=PATH",
 			fd);
+	pthread_mutex_lock(&changing);
+	*l = LISTENER_NONE;
+	l->at = at;
 	l->fd = fd;
+	pthread_mutex_unlock(&changing);
 	return 0;
 }
 
-void listen_unlink(const struct listener *l)
+static void remove_socket(const struct listener *l)
 {
 	struct stat st;
 
-	if (l->ino && lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+	if (l->fd >= 0 && l->ino && lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->at.sun_path);
 }
 
@@ -198,7 +253,15 @@ void listen_close(struct listener *l)
 {
 	if (l->fd < 0)
 		return;
-	listen_unlink(l);
+	remove_socket(l);
 	close(l->fd);
 	l->fd = -1;
+}
+
+void listen_abandon(struct listener *l)
+{
+	pthread_mutex_lock(&changing); /* for good */
+	if (l->has_lock)
+		unlink(l->lock);
+	remove_socket(l);
 }

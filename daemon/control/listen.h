@@ -7,6 +7,7 @@
 
 #include "daemon/util/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -14,8 +15,12 @@ struct listener {
 	int fd;
 	struct sockaddr_un at;
 	dev_t dev; /* of the file that was made for it, */
-	ino_t ino; /* which somebody may replace; 0: it is not ours */
+	ino_t ino; /* which somebody may replace; 0: it is another's */
+	bool has_lock;
+	char lock[sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(".lock")];
 };
+
+#define LISTENER_NONE ((struct listener){ .fd = -1 })
 
 /* Of the file: who may write to it may connect. */
 struct listen_access {
@@ -27,9 +32,10 @@ struct listen_access {
 int listen_open(struct listener *l, const char *path, const struct listen_access *access, struct error *e);
 /* One that a service manager has made and keeps: fd is the listener's then. 0, or -EPROTOTYPE: it is none. */
 int listen_adopt(struct listener *l, int fd, struct error *e);
-/* Removes the file, unless it is another's or another stands in its place by now. Async-signal-safe; once more does nothing. */
-void listen_unlink(const struct listener *l);
-/* That, and closes the socket. */
+/* Removes the file, unless another stands in its place by now, and closes the socket. Once more does nothing. */
 void listen_close(struct listener *l);
+/* Before the process ends, by another thread, at any moment of listen_open or later: what it has made is removed, and nothing more is
+ * made, since whoever would make it waits for ever. */
+void listen_abandon(struct listener *l);
 
 #endif

@@ -8,6 +8,7 @@
 #include "tests/util/testmodel.h"
 #include "tests/util/emulated.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,9 +17,12 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -563,6 +567,138 @@ static void sigterm_while_loading_ends_at_once(void **state)
 	close(fd[1]);
 }
 
+/* ---- before it serves ---- */
+
+static uint32_t count_files(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	uint32_t n = 0;
+
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.' && strcmp(e->d_name, "m.gguf") && strcmp(e->d_name, "log");
+	closedir(d);
+	return n;
+}
+
+/* From main on it holds these signals back. Before, while the dynamic loader is at work, it is as any program is. */
+static bool has_begun(pid_t pid)
+{
+	unsigned long long blocked = 0, caught = 0;
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		(void)sscanf(line, "SigBlk: %llx", &blocked);
+		(void)sscanf(line, "SigCgt: %llx", &caught);
+	}
+	if (f)
+		fclose(f);
+	return (blocked | caught) >> (SIGTERM - 1) & 1;
+}
+
+/* The moments of a start, as many as there are delays; whichever it meets, nothing stays behind. */
+static void a_signal_at_any_moment_leaves_nothing(void **state)
+{
+	enum { N_DELAY = 40 };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
+	uint32_t n_begun = 0;
+	double begin = now_s(), whole;
+	pid_t pid = spawn(argv, -1, 0);
+
+	(void)state;
+	while (!strstr(last_line(), "ready in") && is_running(pid))
+		usleep(1000);
+	whole = now_s() - begin;
+	kill(pid, SIGTERM);
+	assert_int_equal(end_of(pid), 0);
+	for (int i = 0; i < N_DELAY; i++) {
+		bool begun;
+		int code;
+
+		pid = spawn(argv, -1, 0);
+		usleep((useconds_t)(whole * 1e6 * i / N_DELAY));
+		begun = has_begun(pid);
+		kill(pid, signals[i % 3]);
+		code = end_of(pid);
+		n_begun += begun;
+		if (code != 0 && (begun || code != -signals[i % 3]))
+			fail_msg("signal %d after %d of %d: exit %d after \"%s\"", signals[i % 3], i, N_DELAY, code,
+				 last_line());
+		if (count_files())
+			fail_msg("signal %d after %d of %d: something stays behind", signals[i % 3], i, N_DELAY);
+	}
+	assert_true(n_begun > 0);
+}
+
+/* It has begun, and gets no further. */
+static void end_it_in_the_middle(pid_t pid, uint32_t n_left)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	static int n;
+	int number = signals[n++ % 3], code;
+
+	for (int ms = 0; ms < 30000 && !has_begun(pid) && is_running(pid); ms++)
+		usleep(1000);
+	usleep(100000);
+	assert_true(is_running(pid));
+	kill(pid, number);
+	code = end_of(pid);
+	if (code != 0)
+		fail_msg("signal %d: exit %d after \"%s\"", number, code, last_line());
+	assert_int_equal(count_files(), n_left);
+}
+
+/* Whatever holds a start up for long: a configuration that does not come, another's lock, a socket that is asked whether it lives. */
+static void a_start_that_is_held_up_ends_at_once(void **state)
+{
+	char fifo[128], lock[128], *argv[] = { (char *)"gyred",
+					       (char *)"--model",
+					       model,
+					       (char *)"--socket",
+					       sock,
+					       (char *)"--config",
+					       fifo,
+					       NULL };
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd;
+
+	(void)state;
+	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	snprintf(lock, sizeof(lock), "%s.lock", sock);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mkfifo(fifo, 0600), 0);
+		end_it_in_the_middle(spawn(argv, -1, 0), 1);
+		unlink(fifo);
+	}
+	argv[5] = NULL;
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	for (int i = 0; i < 3; i++)
+		end_it_in_the_middle(spawn(argv, -1, 0), 1);
+	unlink(lock);
+	close(fd);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	strcpy(at.sun_path, sock);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 1000), 0);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = spawn(argv, -1, 0);
+		double begin = now_s();
+
+		while (access(lock, F_OK) < 0 && now_s() - begin < 300)
+			usleep(100);
+		kill(pid, SIGTERM); /* in the second in which it asks; on a host that is too slow for that, after it */
+		if (end_of(pid) != 0 && !strstr(last_line(), "another gyred serves"))
+			fail_msg("%s", last_line());
+		assert_int_equal(count_files(), 1); /* the other's socket */
+	}
+	close(fd);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -571,6 +707,8 @@ int main(void)
 					    CASE(sigterm_waits_no_longer_than_it_was_told),
 					    CASE(a_second_sigterm_ends_at_once),
 					    CASE(sigterm_while_loading_ends_at_once),
+					    CASE(a_signal_at_any_moment_leaves_nothing),
+					    CASE(a_start_that_is_held_up_ends_at_once),
 					    CASE(a_hang_up_is_a_sigterm_unless_ignored),
 					    CASE(a_killed_daemon_leaves_nobody_waiting),
 					    CASE(clients_killed_at_any_moment_give_everything_back),

@@ -1,0 +1,43 @@
+#include "daemon/control/early.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static void *early_main(void *arg)
+{
+	const struct early *w = arg;
+	struct pollfd p[2] = { { .fd = w->ready_fd, .events = POLLIN }, { .fd = w->signal_fd, .events = POLLIN } };
+
+	while (poll(p, 2, -1) < 0)
+		;
+	if (p[0].revents)
+		return NULL;
+	listen_abandon(w->listener);
+	_exit(0);
+}
+
+int early_start(struct early *w, struct listener *l, int signal_fd, struct error *e)
+{
+	int r;
+
+	*w = (struct early){ .listener = l, .signal_fd = signal_fd };
+	w->ready_fd = eventfd(0, EFD_CLOEXEC);
+	if (w->ready_fd < 0)
+		return error_call(e, -errno, "eventfd2");
+	r = -pthread_create(&w->thread, NULL, early_main, w);
+	if (r < 0) {
+		close(w->ready_fd);
+		return error_call(e, r, "pthread_create");
+	}
+	return 0;
+}
+
+void early_stop(struct early *w)
+{
+	(void)!write(w->ready_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	pthread_join(w->thread, NULL);
+	close(w->ready_fd);
+}
