@@ -6,6 +6,8 @@
  */
 #include "tools/tool.h"
 
+#include "daemon/util/streams.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -117,14 +119,15 @@ static struct made make_dir(void)
 static void keep(struct private_daemon *p, const struct args *a, int tool_fd)
 {
 	struct pollfd f[2] = { { .fd = tool_fd, .events = POLLIN }, { .events = POLLIN } };
-	int keeper, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int keeper;
 	struct made made;
 	sigset_t child;
 	pid_t gyred;
 
 	setpgid(0, 0);
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		dup2(null, fd);
+		close(fd);
+	streams_open();
 	sigfillset(&child); /* a signal to the tool's session ends the tool; we have work left then */
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	sigemptyset(&child);

@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -699,6 +701,76 @@ static void a_start_that_is_held_up_ends_at_once(void **state)
 	close(fd);
 }
 
+/* What a child has in place of its standard streams: it must be nothing that anybody reads. */
+static void expect_no_streams(pid_t pid)
+{
+	for (int i = 0; i < 3; i++) {
+		char path[64], to[256] = "";
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, i);
+		(void)!readlink(path, to, sizeof(to) - 1);
+		if (strcmp(to, "/dev/null") && strncmp(to, "pipe:", 5))
+			fail_msg("descriptor %d is %s", i, to);
+	}
+}
+
+static void close_streams(bool has_dev)
+{
+	if (!has_dev && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+			 mount("none", "/dev", "tmpfs", 0, NULL) < 0))
+		_exit(126);
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+}
+
+static pid_t spawn_without_streams(char *const *argv, bool has_dev)
+{
+	char gyred[PATH_MAX];
+	const char *build = getenv("BUILD");
+	pid_t pid;
+
+	snprintf(gyred, sizeof(gyred), "%s/gyred", build ? build : "build");
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_streams(has_dev);
+		execv(gyred, argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* The first file it opens would be number 0, and a client's socket or memory number 2, where its log goes. */
+static void without_streams_it_serves_and_says_nothing_to_anybody(void **state)
+{
+	char *argv[] = { (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, NULL };
+
+	(void)state;
+	for (int has_dev = 1; has_dev >= 0; has_dev--) {
+		struct gyre *g;
+		pid_t pid;
+		int n;
+
+		if (!has_dev && geteuid() != 0) {
+			puts("skip: only root can take /dev away");
+			continue;
+		}
+		pid = spawn_without_streams(argv, has_dev);
+		g = connect_to(8);
+		expect_no_streams(pid);
+		submit(g, 3);
+		assert_int_equal(read_all(g, &n), 0);
+		assert_int_equal(n, 3);
+		gyre_close(g);
+		kill(pid, SIGTERM);
+		assert_int_equal(end_of(pid), 0);
+		assert_int_equal(count_files(), 0);
+		argv[2] = (char *)"/nonexistent";
+		assert_int_equal(end_of(spawn_without_streams(argv, has_dev)), 1);
+		argv[2] = model;
+	}
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -709,6 +781,7 @@ int main(void)
 					    CASE(sigterm_while_loading_ends_at_once),
 					    CASE(a_signal_at_any_moment_leaves_nothing),
 					    CASE(a_start_that_is_held_up_ends_at_once),
+					    CASE(without_streams_it_serves_and_says_nothing_to_anybody),
 					    CASE(a_hang_up_is_a_sigterm_unless_ignored),
 					    CASE(a_killed_daemon_leaves_nobody_waiting),
 					    CASE(clients_killed_at_any_moment_give_everything_back),

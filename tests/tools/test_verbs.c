@@ -420,6 +420,35 @@ static void a_private_daemon_leaves_nothing(void **state)
 	assert_int_equal(count_private(), before);
 }
 
+/* Whichever are closed, and on a root without /dev/null: nobody else's descriptor takes their place. Only an answer has to be written. */
+static void closed_streams_are_nobody_elses(void **state)
+{
+	static const char bare[] = "unshare -m sh -c 'mount -t tmpfs none /dev && eval \"$LINE\"'";
+	int before = count_private();
+
+	(void)state;
+	for (int w = 0; w < 2; w++) {
+		if (w && sh("unshare -m sh -c 'mount -t tmpfs none /dev'") != 0) {
+			puts("skip: /dev cannot be taken away");
+			continue;
+		}
+		for (int i = 0; i < 16; i++) {
+			int closed = i / 2;
+			char line[256];
+
+			snprintf(line, sizeof(line), "$G run %s --model $MODEL --max 5 hi%s%s%s",
+				 i % 2 ? "" : "--socket $DIR/none", closed & 1 ? " <&-" : "", closed & 2 ? " >&-" : "",
+				 closed & 4 ? " 2>&-" : "");
+			setenv("LINE", line, 1);
+			expect(w ? bare : line, closed & 2 ? 1 : 0);
+			assert_int_equal(strlen(out) > 1, !(closed & 2));
+			assert_int_equal(strstr(err, "cannot write") != NULL, (closed & 6) == 2);
+			assert_int_equal(strstr(err, "is not used") != NULL, i % 2 && !(closed & 4));
+			assert_int_equal(count_private(), before);
+		}
+	}
+}
+
 /* However the tool ends: killed while it loads and while it answers, and by a reader that has seen enough. */
 static void a_private_daemon_outlives_nobody(void **state)
 {
@@ -634,6 +663,7 @@ int main(void)
 					    CASE(chat_is_plain_when_piped),
 					    CASE(chat_greets_a_terminal),
 					    CASE(a_private_daemon_leaves_nothing),
+					    CASE(closed_streams_are_nobody_elses),
 					    CASE(a_private_daemon_outlives_nobody),
 					    CASE(a_template_that_fails_is_a_clear_error),
 					    CASE(a_chat_is_shown_and_its_errors_told),
