@@ -49,21 +49,23 @@ static float weight_of(const struct kernels *k, const struct row_whole *w, float
 	return logit;
 }
 
-/* Sums of ranges [first, first + n), n up to MERGE_RANGES; scaled_sum is from now on relative to the row's maximum. */
+/* Sums of ranges [first, first + n), n in 1..MERGE_RANGES; scaled_sum is from now on relative to the row's maximum. */
 static void merge_sums(struct row_whole *w, const struct row *r, const struct kernels *k, uint32_t first, uint32_t n)
 {
 	const struct logit_range *p = r->range + first;
 	float max[MERGE_RANGES], weight[MERGE_RANGES];
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < n; i++)
+	do
 		max[i] = p[i].max;
+	while (++i < n);
 	k->exps(weight, max, n, 1, w->max);
-	for (uint32_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		w->sum += (double)(p[i].sum * weight[i]);
 	if (!row_needs_scaled_sum(r))
 		return;
 	weights_of(weight, k, w, max, n);
-	for (uint32_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		w->scaled_sum += (double)(r->scaled_sum[first + i] *= weight[i]);
 }
 
