@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #define ACT_TILE     12  /* tokens per activation tile */
+#define ACT_ROWS_MIN 8   /* tokens of a tile at least that are rows: 16 and more rows of a step are tiles of no fewer */
 #define LANES        16  /* virtual lanes of a float reduction */
 #define KV_BLOCK     32  /* positions per KV block */
 #define ATTN_CHUNK   512 /* positions per attention partial, aligned by absolute position */
@@ -35,7 +36,7 @@
  *   ACT_F32   block of 1:    f32 x[n]
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
  *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]; i32 off[16][n]
- *   ACT_Q8_ROWS, ACT_Q8_K_ROWS  the same, but each token's quants side by side: i8 q[n][32], i8 q[n][256]; of one token no difference
+ *   ACT_Q8_ROWS, ACT_Q8_K_ROWS  the same, but each token's quants side by side, i8 q[n][32], i8 q[n][256], from ACT_ROWS_MIN tokens on
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
  * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).

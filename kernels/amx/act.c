@@ -1,5 +1,5 @@
-/* Tiles whose tokens' quants stand side by side: the parent quantizes token by token, since a tile of one is laid out alike in both
- * kinds, and its parts go to their places. */
+/* Tiles whose tokens' quants stand side by side: the parent quantizes token by token, and the parts of its tiles of one go to their
+ * places. Tiles of few tokens are the parent's. */
 #include "kernels/amx/amx.h"
 
 /* A part of a block: `each` bytes of a token side by side, `count` times, as many of all tokens apart. */
@@ -14,6 +14,10 @@ void amx_act_pack_q8_rows(void *dst, const float *x, size_t x_stride, int n_tok,
 {
 	size_t n = (size_t)n_tok;
 
+	if (n_tok < ACT_ROWS_MIN) {
+		amx_parent.act_pack[ACT_Q8](dst, x, x_stride, n_tok, n_col);
+		return;
+	}
 	for (size_t t = 0; t < n; t++)
 		for (size_t b = 0; b < n_col / 32; b++) {
 			uint8_t *tile = (uint8_t *)dst + b * ACT_Q8_BYTES(n);
@@ -30,6 +34,10 @@ void amx_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_to
 {
 	size_t n = (size_t)n_tok;
 
+	if (n_tok < ACT_ROWS_MIN) {
+		amx_parent.act_pack[ACT_Q8_K](dst, x, x_stride, n_tok, n_col);
+		return;
+	}
 	for (size_t t = 0; t < n; t++)
 		for (size_t b = 0; b < n_col / 256; b++) {
 			uint8_t *tile = (uint8_t *)dst + b * ACT_Q8_K_BYTES(n);

@@ -7,7 +7,8 @@
  * 2^19, and the sums of a block of 256 with their scales (at most 128) below 2^30: exact in 32 bits in any order. Floats see the same integers in the
  * same chain of fma: dw * da * sum, then the minima. Tiles hold integers only, so their treatment of floats does not matter.
  *
- * A tile of one token is laid out alike in both kinds and goes to the parent's product.
+ * A tile of fewer than ACT_ROWS_MIN tokens goes to the parent's product, of which it has the layout: what a block costs whatever the
+ * tokens, its weights made bytes, stored and loaded, is shared by too few.
  */
 #ifndef GYRE_KERNELS_AMX_AMX_H
 #define GYRE_KERNELS_AMX_AMX_H
@@ -164,7 +165,7 @@ INLINE void block_256(const int n, panel_sums acc, const int n_sub, unpack_fn *u
 	{                                                                                                       \
 		static const struct form form = { __VA_ARGS__ };                                                \
                                                                                                                 \
-		if (n_tok == 1) {                                                                               \
+		if (n_tok < ACT_ROWS_MIN) {                                                                     \
 			amx_parent.matmul[type](y, y_stride, w, x_tile, n_tok, k, panel0, panel1);              \
 			return;                                                                                 \
 		}                                                                                               \

@@ -125,10 +125,10 @@ void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, si
 
 void ref_act_pack_q8_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8(dst, x, x_stride, n_tok, n_col, true);
+	pack_q8(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN);
 }
 
 void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8_k(dst, x, x_stride, n_tok, n_col, true);
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN);
 }
