@@ -155,7 +155,8 @@ struct kernels {
 	void (*add)(float *y, const float *x, size_t n);
 
 	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
-	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16. */
+	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16; where
+	 * that is not finite the NaN 0x7e00, as is d of K's first block then, whichever block it was: the position's score is a NaN. */
 	void (*kvq_store[KVQ_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k,
 					int dim_v);
 
@@ -167,9 +168,11 @@ struct kernels {
 	 *   KVQ_Q8_0: x is quantized by blocks of 32 as K is, d a float;
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   with a cap, s[p] = cap * tanh(s[p] / cap) then. tanh: ref/tanh.h
-	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h. A NaN is no maximum and weighs 0.
+	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h. A NaN is no
+	 *   maximum, and e[p] of one is a NaN: so l is one, too, and the query's result none, whichever type K and V have.
 	 *   KVQ_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
-	 *   KVQ_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b]; W = max w;
+	 *   KVQ_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b], 0 where that
+	 *           is a NaN; W = max w;
 	 *           quants of w: W > ATTN_WEIGHT_MIN ? round-to-nearest-even(w * (32767 / W)) : 0
 	 * A query that sees none of them gets o = 0, m = -INFINITY, l = 0; a maximum of zero is +0.
 	 * Positions that a query does not see may hold anything (poison): they never reach its result. Blocks before the first and
@@ -179,7 +182,7 @@ struct kernels {
 					 const struct attn_kv *kv, int32_t p0, float *scratch);
 
 	/* Merges n_part partials in order: M = max m; w_c = exp(m_c - M); L = chain fma(w_c, l_c, L); y[d] = chain fma(w_c, o_c[d], y) / L.
-	 * o[n_part][o_stride]. Partials with m = -INFINITY are passed over. A sink is one more logit without a value: M takes it in,
+	 * o[n_part][o_stride]. Partials with l = 0, which saw nothing, are passed over. A sink is one more logit without a value: M takes it in,
 	 * and exp(sink - M) is added to L last; -INFINITY: none. */
 	void (*attn_merge)(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 			   int dim_v, float sink);

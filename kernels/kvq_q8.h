@@ -30,37 +30,56 @@ static inline size_t kvq_q8_v_at(size_t slot, size_t d)
 	return (slot / 4 * KVQ_Q8_LEN + d) * 4 + slot % 4;
 }
 
+/* The scale of a block that is not finite: one NaN on every ISA. */
+#define KVQ_Q8_NAN 0x7e00
+
+static inline bool kvq_q8_is_finite(uint16_t d)
+{
+	return (d & 0x7c00) != 0x7c00;
+}
+
 /* Quantizes x[len], len 16 or 32, by the rule of kernels.h to q + 128; returns d as f16. */
 typedef uint16_t kvq_q8_quantize_fn(uint8_t q[KVQ_Q8_LEN], const float *x, int len);
 
-INLINE void kvq_q8_store_k(uint8_t *block, const float *k, size_t slot, int len, kvq_q8_quantize_fn *quantize)
+/* Both return whether the block is finite. */
+INLINE bool kvq_q8_store_k(uint8_t *block, const float *k, size_t slot, int len, kvq_q8_quantize_fn *quantize)
 {
 	uint8_t q[KVQ_Q8_LEN];
+	uint16_t d = quantize(q, k, len);
 
-	((uint16_t *)block)[slot] = quantize(q, k, len);
+	((uint16_t *)block)[slot] = kvq_q8_is_finite(d) ? d : KVQ_Q8_NAN;
 	for (size_t i = 0; i < (size_t)len; i += 4)
 		memcpy(block + KVQ_Q8_QUANTS + kvq_q8_k_at(slot, i), q + i, 4);
+	return kvq_q8_is_finite(d);
 }
 
-INLINE void kvq_q8_store_v(uint8_t *block, const float *v, size_t slot, int len, kvq_q8_quantize_fn *quantize)
+INLINE bool kvq_q8_store_v(uint8_t *block, const float *v, size_t slot, int len, kvq_q8_quantize_fn *quantize)
 {
 	uint8_t q[KVQ_Q8_LEN];
+	uint16_t d = quantize(q, v, len);
 
-	((uint16_t *)block)[slot] = quantize(q, v, len);
+	((uint16_t *)block)[slot] = kvq_q8_is_finite(d) ? d : KVQ_Q8_NAN;
 	for (size_t i = 0; i < (size_t)len; i++)
 		block[KVQ_Q8_QUANTS + kvq_q8_v_at(slot, i)] = q[i];
+	return kvq_q8_is_finite(d);
 }
 
-/* kvq_store of every ISA: only how a block is quantized is its own. K and V go side by side, for each waits for its own largest. */
+/* kvq_store of every ISA: only how a block is quantized is its own. K and V go side by side, for each waits for its own largest. Weights
+ * of V leave a NaN out, since positions that are not seen may hold any; so K's first scale speaks for all of the position. */
 INLINE void kvq_q8_store(uint8_t *kb, uint8_t *vb, const float *k, const float *v, int slot, int dim_k, int dim_v,
 			 kvq_q8_quantize_fn *quantize)
 {
+	uint16_t *first = (uint16_t *)kb + slot;
+	bool is_finite = true;
+
 	for (int d = 0; d < dim_k || d < dim_v; d += KVQ_Q8_LEN, kb += KVQ_Q8_BYTES, vb += KVQ_Q8_BYTES) {
 		if (d < dim_k)
-			kvq_q8_store_k(kb, k + d, (size_t)slot, kvq_q8_len(dim_k, d), quantize);
+			is_finite &= kvq_q8_store_k(kb, k + d, (size_t)slot, kvq_q8_len(dim_k, d), quantize);
 		if (d < dim_v)
-			kvq_q8_store_v(vb, v + d, (size_t)slot, kvq_q8_len(dim_v, d), quantize);
+			is_finite &= kvq_q8_store_v(vb, v + d, (size_t)slot, kvq_q8_len(dim_v, d), quantize);
 	}
+	if (!is_finite)
+		*first = KVQ_Q8_NAN;
 }
 
 #endif

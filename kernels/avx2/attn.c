@@ -73,7 +73,7 @@ void avx2_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, f
 	for (int p = begin; p < stop; p += LANES)
 		for (int h = 0; h < 2; h++) {
 			float *x = s + p + 8 * h;
-			__m256 e = vexp(_mm256_sub_ps(_mm256_loadu_ps(x), _mm256_set1_ps(*m)));
+			__m256 e = vexp_or_nan(_mm256_sub_ps(_mm256_loadu_ps(x), _mm256_set1_ps(*m)));
 
 			_mm256_storeu_ps(x, e);
 			sum[h] = _mm256_add_ps(sum[h], e);
@@ -189,7 +189,7 @@ void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, 
 	for (int d = 0; d < dim_v; d += 8)
 		_mm256_storeu_ps(y + d, _mm256_setzero_ps());
 	for (int c = 0; c < n_part; c++, o += o_stride) {
-		if (m[c] == -INFINITY)
+		if (l[c] == 0.0f)
 			continue;
 		float w = ref_exp(m[c] - max);
 

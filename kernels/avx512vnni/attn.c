@@ -41,7 +41,7 @@ void avx512vnni_attn_softmax(float *s, const struct attn_reach *r, int i, float 
 		max = _mm512_mask_max_ps(max, lanes_seen(p, first, end), _mm512_loadu_ps(s + p), max);
 	*m = _mm512_reduce_max_ps(max) + 0.0f;
 	for (int p = 0; p < n; p += LANES) {
-		__m512 e = vexp(_mm512_sub_ps(_mm512_loadu_ps(s + p), _mm512_set1_ps(*m)));
+		__m512 e = vexp_or_nan(_mm512_sub_ps(_mm512_loadu_ps(s + p), _mm512_set1_ps(*m)));
 
 		e = _mm512_maskz_mov_ps(lanes_seen(p, first, end), e);
 		sum = _mm512_add_ps(sum, e);

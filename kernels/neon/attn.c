@@ -66,7 +66,7 @@ void neon_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, f
 	for (int p = begin; p < stop; p += LANES)
 		for (int k = 0; k < PARTS; k++) {
 			float *x = s + p + 4 * k;
-			float32x4_t e = vexp(vsubq_f32(vld1q_f32(x), vdupq_n_f32(*m)));
+			float32x4_t e = vexp_or_nan(vsubq_f32(vld1q_f32(x), vdupq_n_f32(*m)));
 
 			vst1q_f32(x, e);
 			sum[k] = vaddq_f32(sum[k], e);
@@ -200,7 +200,7 @@ void neon_attn_merge(float *y, const float *o, size_t o_stride, const float *m, 
 		max = m[c] > max ? m[c] : max;
 	zero(y, 0, dim_v);
 	for (int c = 0; c < n_part; c++, o += o_stride) {
-		if (m[c] == -INFINITY)
+		if (l[c] == 0.0f)
 			continue;
 		float w = ref_exp(m[c] - max);
 

@@ -32,7 +32,7 @@ void ref_softmax(float *s, struct ref_seen seen, float cap, float *m, float *l)
 		max = s[p] > max ? s[p] : max;
 	}
 	for (int p = seen.first; p < seen.end; p++) {
-		s[p] = ref_exp(s[p] - max);
+		s[p] = ref_exp_or_nan(s[p] - max);
 		lane[p % LANES] += s[p];
 	}
 	*m = max + 0.0f;
@@ -94,7 +94,7 @@ void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, c
 	for (int d = 0; d < dim_v; d++)
 		y[d] = 0.0f;
 	for (int c = 0; c < n_part; c++) {
-		if (m[c] == -INFINITY)
+		if (l[c] == 0.0f)
 			continue;
 		float w = ref_exp(m[c] - max);
 

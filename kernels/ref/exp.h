@@ -1,7 +1,7 @@
 /*
  * exp(x) in f32, the one definition for every ISA: n = rint(x * log2(e)); r = x - n * ln2 in two fma steps; a degree-5
  * polynomial in Horner form, all fma; the result times 2^n, which is exact. exp(0) is exactly 1. Below EXP_LO it is 0, above
- * EXP_HI it is exp(EXP_HI); NaN becomes 0. Error below 1.4 * 2^-23, relative. Coefficients: the least maximum of
+ * EXP_HI it is exp(EXP_HI). NaN becomes 0, or in ref_exp_or_nan stays one. Error below 1.4 * 2^-23, relative. Coefficients: the least maximum of
  * |p(r) / exp(r) - 1| on |r| <= ln2/2 with p(0) = 1, rounded one after the other, the later ones fitted again.
  */
 #ifndef GYRE_KERNELS_REF_EXP_H
@@ -37,6 +37,11 @@ static inline float ref_exp(float x)
 	p = fmaf(p, r, EXP_C1);
 	p = fmaf(p, r, 1.0f);
 	return p * f32_from_bits((uint32_t)((int32_t)n + 127) << 23); /* n in [-126, 127]: always a normal power */
+}
+
+static inline float ref_exp_or_nan(float x)
+{
+	return isnan(x) ? x : ref_exp(x);
 }
 
 #endif

@@ -19,7 +19,7 @@ static void assert_floats_equal(const float *a, const float *b, int n)
 }
 
 /* What is stored: anything; equal weights and V at its extremes, the largest sum of integers there is; one weight far above the rest;
- * V of all magnitudes at once, of subnormal scales, of the largest, of none; and infinities in V or K, which need only be harmless. */
+ * V of all magnitudes at once, of subnormal scales, of the largest, of none; and infinities or NaN in V or K. */
 enum kv_fill {
 	KV_RANDOM,
 	KV_EQUAL,
@@ -30,8 +30,16 @@ enum kv_fill {
 	KV_ZERO,
 	KV_INFINITE,
 	KV_INFINITE_K,
+	KV_NAN,
+	KV_NAN_K,
 	KV_FILL_N
 };
+
+/* Whether position p has an infinity or a NaN. */
+static bool is_bad(enum kv_fill fill, int32_t p)
+{
+	return fill == KV_INFINITE_K ? p % 64 == 3 : fill >= KV_INFINITE && p == 3;
+}
 
 static void fill_kv(float *k, float *v, enum kvq_type type, int32_t p, enum kv_fill fill)
 {
@@ -47,10 +55,16 @@ static void fill_kv(float *k, float *v, enum kvq_type type, int32_t p, enum kv_f
 			: fill == KV_ZERO ? 0.0f
 					  : 1.0f;
 	}
-	if (fill == KV_INFINITE && p == 3)
+	if (!is_bad(fill, p))
+		return;
+	if (fill == KV_INFINITE)
 		v[1] = INFINITY;
-	if (fill == KV_INFINITE_K && type == KVQ_F16 && p % 64 == 3) /* its scores are infinite, or NaN */
+	if (fill == KV_INFINITE_K) /* its scores are infinite, or NaN */
 		k[1] = INFINITY, k[2] = p % 128 == 3 ? -INFINITY : 1.0f;
+	if (fill == KV_NAN)
+		v[15] = NAN;
+	if (fill == KV_NAN_K)
+		k[14] = -NAN;
 }
 
 /* Which positions a query at `pos` sees. */
@@ -155,6 +169,25 @@ static void case_next(struct attn_case *c)
 	c->kv.n_next = c->tile.n % (ATTN_CHUNK / KV_BLOCK + 1);
 }
 
+/* What is not finite shows in the result of every query that sees it, and in no other's. (K of an f16 KV may be minus infinity.) */
+static void case_faults(const struct attn_case *c, int32_t p0, const float *o, const float *m, const float *l)
+{
+	for (int i = 0; i < c->tile.n; i++) {
+		bool sees = false, is_finite = isfinite(l[i]);
+
+		for (int32_t p = c->first[i] > p0 ? c->first[i] : p0; p < c->end[i] && p < p0 + ATTN_CHUNK; p++)
+			sees |= is_bad(c->fill, p);
+		for (int d = 0; d < c->kv.dim_v; d++)
+			is_finite &= isfinite(o[i * c->kv.dim_v + d]) != 0;
+		if (sees && c->fill == KV_INFINITE_K && c->type == KVQ_F16)
+			continue;
+		if (is_finite == sees)
+			fail_msg("KV %s, fill %d: query %d sees %s and is %s", kvq_name(c->type), (int)c->fill, i,
+				 sees ? "what is not finite" : "only numbers", is_finite ? "finite" : "not");
+		assert_true(sees || (m[i] == -INFINITY ? l[i] == 0.0f : l[i] > 0.0f));
+	}
+}
+
 static void case_compare(const struct attn_case *c, const struct kernels *const k[2])
 {
 	enum { O = ATTN_TILE * DIM_V_MAX };
@@ -171,12 +204,8 @@ static void case_compare(const struct attn_case *c, const struct kernels *const 
 		assert_floats_equal(o[0], o[1], n);
 		assert_memory_equal(o[0] + n, o[1] + n, sizeof(float) * (size_t)(O - n));
 		assert_memory_equal(m[0], m[1], sizeof(m[0]));
-		assert_memory_equal(l[0], l[1], sizeof(l[0]));
-		for (int i = 0; i < n; i++)
-			assert_true(isfinite(o[0][i]) || c->fill == KV_INFINITE);
-		for (int i = 0; i < c->tile.n; i++)
-			assert_true(l[0][i] >= 0.0f &&
-				    (l[0][i] > 0.0f || m[0][i] == -INFINITY || c->fill == KV_INFINITE_K));
+		assert_floats_equal(l[0], l[1], ATTN_TILE + 1);
+		case_faults(c, p0, o[0], m[0], l[0]);
 	}
 }
 
@@ -265,19 +294,28 @@ static void check_merge(const struct kernels *ref, const struct kernels *k)
 	for (int dim = 16; dim <= DIM_V_MAX; dim += 48) {
 		for (int n_part = 1; n_part <= PART; n_part++) {
 			float sink = n_part % 2 ? -INFINITY : 40.0f * uniform();
+			bool is_nan = n_part >= 3 && rng() % 4 == 0;
 
 			for (int i = 0; i < PART * STRIDE; i++)
 				o[i] = uniform();
-			for (int c = 0; c < n_part; c++) {
-				m[c] = c == 1 ? -INFINITY : 40.0f * uniform();
-				l[c] = c == 1 ? 0.0f : 2.0f + uniform();
+			for (int c = 0; c < n_part; c++) { /* one saw nothing, in one all scores were NaN */
+				m[c] = c == 1 || (is_nan && c == 2) ? -INFINITY : 40.0f * uniform();
+				l[c] = c == 1 ? 0.0f : is_nan && c == 2 ? NAN : 2.0f + uniform();
 			}
 			set_canaries(y0, DIM_V_MAX), set_canaries(y1, DIM_V_MAX);
 			ref->attn_merge(y0, o, STRIDE, m, l, n_part, dim, sink),
 				k->attn_merge(y1, o, STRIDE, m, l, n_part, dim, sink);
-			assert_memory_equal(y0, y1, sizeof(y0));
+			assert_floats_equal(y0, y1, DIM_V_MAX);
+			assert_true(isnan(y0[0]) == is_nan && isnan(y0[dim - 1]) == is_nan);
 		}
 	}
+}
+
+/* Halves: the same, or NaN both. */
+static void assert_halves_equal(const uint8_t *a, const uint8_t *b, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 2)
+		assert_true(load_u16(a + i) == load_u16(b + i) || (isnan(load_f16(a + i)) && isnan(load_f16(b + i))));
 }
 
 /* Every slot, of floats with any bits: subnormals, infinities and NaN must land as ref/ stores them, and nowhere else. */
@@ -293,10 +331,13 @@ static void kvq_store_case(const struct kernels *ref, const struct kernels *k, e
 	for (int d = 0; d < dim_k; d++)
 		kf[d] = f32_from_bits(rng());
 	for (int d = 0; d < dim_v; d++)
-		vf[d] = ldexpf(uniform(), (int)(rng() % 44) - 26);
+		vf[d] = slot % 4 ? ldexpf(uniform(), (int)(rng() % 44) - 26) : f32_from_bits(rng());
 	ref->kvq_store[type](kv0, kv0 + kb, kf, vf, slot, dim_k, dim_v);
 	k->kvq_store[type](kv1, kv1 + kb, kf, vf, slot, dim_k, dim_v);
-	assert_memory_equal(kv0, kv1, sizeof(kv0));
+	if (type == KVQ_F16)
+		assert_halves_equal(kv0, kv1, sizeof(kv0));
+	else
+		assert_memory_equal(kv0, kv1, sizeof(kv0));
 }
 
 static void check_kvq_store(const struct kernels *ref, const struct kernels *k)
