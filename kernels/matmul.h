@@ -2,7 +2,7 @@
  * How an ISA folder makes its products: a type's file holds `block`, which adds one block of a panel for the n tokens of a tile,
  * and MATMUL makes of it a product, by the walk below over panels, chunks and blocks. All of it becomes one function for each n,
  * in which whatever is known of the type is a constant. Included after the folder's sums.h, which says what a panel's sums
- * are: panel_sums, block_fn, sums_zero, sums_copy, sums_add, sums_store.
+ * are: panel_sums, block_fn, sums_zero, sums_copy, sums_add, sums_store; SUMS_IN_REGISTERS.
  */
 #ifndef GYRE_KERNELS_MATMUL_H
 #define GYRE_KERNELS_MATMUL_H
@@ -51,17 +51,36 @@ INLINE bool next_chunk(const int n, const struct chunks *k, uint32_t *c, panel_s
 	return true;
 }
 
+/* What comes once a chunk, in functions of their own, for sums that a block finds in memory anyway: inlined in each product it is half of
+ * the code of many. */
+#define FUNCTION static __attribute__((noinline, unused))
+
+FUNCTION void begin_chunk_in_memory(int n, panel_sums acc)
+{
+	sums_zero(n, acc);
+}
+
+FUNCTION bool next_chunk_in_memory(int n, const struct chunks *k, uint32_t *c, panel_sums acc, struct wait *w)
+{
+	return next_chunk(n, k, c, acc, w);
+}
+
+FUNCTION void end_panel_in_memory(int n, float *y, size_t y_stride, panel_sums acc)
+{
+	sums_store(n, y, y_stride, acc);
+}
+
 /* y[n][16] = one panel . x; blocks of `len` columns, of `bytes` bytes in the panel and x_bytes in the tile. */
-INLINE void walk_panel(const int n, block_fn *block, const struct form *f, const uint32_t len, const size_t bytes,
-		       const size_t x_bytes, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x,
-		       const struct chunks *k)
+INLINE void walk_panel_by(const bool in_memory, const int n, block_fn *block, const struct form *f, const uint32_t len,
+			  const size_t bytes, const size_t x_bytes, float *y, size_t y_stride, const uint8_t *w,
+			  const uint8_t *x, const struct chunks *k)
 {
 	panel_sums acc;
 	struct wait wait;
 	uint32_t c = 0;
 
 	do {
-		sums_zero(n, acc);
+		(in_memory ? begin_chunk_in_memory : sums_zero)(n, acc);
 		/* != rather than <: as gcc 12 compiles it, 7 % of Q6_K on avx2 at eight tokens; why is not known. */
 		for (const uint8_t *end = x + (k->cut[c + 1] - k->cut[c]) / len * x_bytes; x != end;
 		     w += bytes, x += x_bytes) {
@@ -69,8 +88,15 @@ INLINE void walk_panel(const int n, block_fn *block, const struct form *f, const
 				prefetch_x(x, x_bytes);
 			block(n, f, acc, w, x);
 		}
-	} while (next_chunk(n, k, &c, acc, &wait));
-	sums_store(n, y, y_stride, acc);
+	} while ((in_memory ? next_chunk_in_memory : next_chunk)(n, k, &c, acc, &wait));
+	(in_memory ? end_panel_in_memory : sums_store)(n, y, y_stride, acc);
+}
+
+INLINE void walk_panel(const int n, block_fn *block, const struct form *f, const uint32_t len, const size_t bytes,
+		       const size_t x_bytes, float *y, size_t y_stride, const uint8_t *w, const uint8_t *x,
+		       const struct chunks *k)
+{
+	walk_panel_by(n > SUMS_IN_REGISTERS(len), n, block, f, len, bytes, x_bytes, y, y_stride, w, x, k);
 }
 
 /* Bytes of a block of `len` columns in a tile of n tokens. */

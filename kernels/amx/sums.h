@@ -8,6 +8,7 @@
 #include <string.h>
 
 typedef float panel_sums[ACT_TILE][PANEL_ROWS];
+#define SUMS_IN_REGISTERS(len) ACT_TILE /* tokens, of blocks of len columns */
 
 /* What tells the types of a file apart; each file has its own. */
 struct form;

@@ -35,28 +35,58 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 	}
 }
 
-/* As walk; more than TOKENS_MAX in two groups. */
-INLINE void walk_groups(const int n, block_fn *add, const struct form *f, const uint32_t len, const size_t bytes,
-			float *y, size_t y_stride, const uint8_t *w, const uint8_t *x, const struct chunks *k,
-			size_t panel0, size_t panel1)
+/* y = W . x of n tokens among the n_tok of a tile, x pointing at the first. */
+INLINE void walk_some(const int n, const struct form *f, const size_t bytes, float *y, size_t y_stride,
+		      const uint8_t *w, const uint8_t *x, int n_tok, const struct chunks *k, size_t panel0,
+		      size_t panel1)
 {
-	const size_t panel_bytes = k->cut[k->n] * bytes, x_bytes = act_block_bytes(len, (size_t)n);
-	const int first = n <= TOKENS_MAX ? n : (n + 1) / 2;
+	const size_t panel_bytes = k->cut[k->n] * bytes, x_bytes = act_block_bytes(1, (size_t)n_tok);
 
+	for (size_t p = panel0; p < panel1; p++)
+		walk_panel(n, block, f, 1, bytes, x_bytes, y + p * PANEL_ROWS, y_stride, w + p * panel_bytes, x, k);
+}
+
+/* As MATMUL_OF, but of a tile that may have more tokens. */
+#define SOME_OF(name, n, bytes)                                                                                    \
+	static __attribute__((noinline)) void name##_##n(MATMUL_ARGS)                                              \
+	{                                                                                                          \
+		walk_some(n, &name##_form, PANEL_ROWS *(bytes), y, y_stride, w, x_tile, n_tok, k, panel0, panel1); \
+	}
+
+/* A tile's tokens in one group or two, which go over a panel while it is in a cache. */
+static void matmul_groups(matmul_fn *const of[TOKENS_MAX], float *y, size_t y_stride, const void *w, const float *x,
+			  int n_tok, const struct chunks *k, size_t panel0, size_t panel1)
+{
+	const int first = (n_tok + 1) / 2;
+
+	if (n_tok <= TOKENS_MAX) {
+		of[n_tok - 1](y, y_stride, w, x, n_tok, k, panel0, panel1);
+		return;
+	}
 	for (size_t p = panel0; p < panel1; p++) {
-		const uint8_t *panel = w + p * panel_bytes;
-
-		walk_panel(first, add, f, len, bytes, x_bytes, y + p * PANEL_ROWS, y_stride, panel, x, k);
-		if (first < n)
-			walk_panel(n - first, add, f, len, bytes, x_bytes,
-				   y + p * PANEL_ROWS + (size_t)first * y_stride, y_stride, panel,
-				   x + sizeof(float) * (size_t)first, k);
+		of[first - 1](y, y_stride, w, x, n_tok, k, p, p + 1);
+		of[n_tok - first - 1](y + (size_t)first * y_stride, y_stride, w, x + first, n_tok, k, p, p + 1);
 	}
 }
 
-MATMUL_BY(walk_groups, avx2_matmul_f32, block, 1, 4, .type = QUANT_F32)
-MATMUL_BY(walk_groups, avx2_matmul_f16, block, 1, 2, .type = QUANT_F16)
-MATMUL_BY(walk_groups, avx2_matmul_bf16, block, 1, 2, .type = QUANT_BF16)
+#define MATMUL_FLOAT(name, bytes, ...)                                                                         \
+	static const struct form name##_form = { __VA_ARGS__ };                                                \
+	SOME_OF(name, 1, bytes)                                                                                \
+	SOME_OF(name, 2, bytes)                                                                                \
+	SOME_OF(name, 3, bytes)                                                                                \
+	SOME_OF(name, 4, bytes)                                                                                \
+	SOME_OF(name, 5, bytes)                                                                                \
+	SOME_OF(name, 6, bytes)                                                                                \
+	static void name(MATMUL_ARGS)                                                                          \
+	{                                                                                                      \
+		static matmul_fn *const of[] = { name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 }; \
+                                                                                                               \
+		matmul_groups(of, y, y_stride, w, x_tile, n_tok, k, panel0, panel1);                           \
+	}
+
+MATMUL_FLOAT(avx2_matmul_f32, 4, .type = QUANT_F32)
+MATMUL_FLOAT(avx2_matmul_f16, 2, .type = QUANT_F16)
+MATMUL_FLOAT(avx2_matmul_bf16, 2, .type = QUANT_BF16)
 
 const struct matmul_row avx2_matmul_float[] = {
 	{ QUANT_F32, avx2_matmul_f32 },

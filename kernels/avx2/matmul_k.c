@@ -53,6 +53,7 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 	}
 	for (int p = 0; p < 4; p++)
 		mins[p] = pairs_u8(min6(sc, 2 * p), min6(sc, 2 * p + 1));
+#pragma GCC unroll 1 /* the loop above keeps the sums in memory */
 	for (int t = 0; t < n; t++) {
 		__m256 da = _mm256_set1_ps(d[t]);
 		__m256i m = _mm256_setzero_si256();

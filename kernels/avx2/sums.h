@@ -5,6 +5,7 @@
 #include "kernels/avx2/simd.h"
 
 typedef __m256 panel_sums[2][ACT_TILE];
+#define SUMS_IN_REGISTERS(len) ((len) == 1 ? ACT_TILE : 6) /* tokens, of blocks of len columns */
 
 /* What tells the types of a file apart; each file has its own. */
 struct form;

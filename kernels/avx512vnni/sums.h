@@ -5,6 +5,7 @@
 #include "kernels/avx512vnni/simd.h"
 
 typedef __m512 panel_sums[ACT_TILE];
+#define SUMS_IN_REGISTERS(len) ACT_TILE /* tokens, of blocks of len columns */
 
 /* What tells the types of a file apart; each file has its own. */
 struct form;

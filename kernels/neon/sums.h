@@ -7,6 +7,7 @@
 #define SMALL 2 /* tokens for which the sums of a whole panel and a quarter's weights fit the registers */
 
 typedef float32x4_t panel_sums[QUARTERS][ACT_TILE];
+#define SUMS_IN_REGISTERS(len) ACT_TILE /* tokens, of blocks of len columns */
 
 /* What tells the types of a file apart; each file has its own. */
 struct form;
