@@ -151,8 +151,17 @@ struct kernels {
 	/* y[n] = gate / (1 + exp(-gate)) * up. y may be gate. exp: ref/exp.h. */
 	void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
 
+	/* y[n] = gelu(gate) * up, gelu(g) = 0.5 g * (1 + tanh(g * fma(g * GELU_C3, g, GELU_C1))). y may be gate. tanh: ref/tanh.h. */
+	void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);
+
+	/* y[n] *= by. */
+	void (*scale)(float *y, size_t n, float by);
+
+	/* y[n] = cap * tanh(y / cap). tanh: ref/tanh.h */
+	void (*cap)(float *y, size_t n, float cap);
 
 	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
 	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16; where

@@ -15,6 +15,8 @@ void kernels_avx2_override(struct kernels *k)
 	k->rms_norm = avx2_rms_norm;
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
+	k->gelu_mul = avx2_gelu_mul;
+	k->cap = avx2_cap;
 	k->add = avx2_add;
 	k->kvq_store[KVQ_F16] = avx2_kvq_store_f16;
 	k->attn_chunk[KVQ_F16] = avx2_attn_chunk_f16;

@@ -17,6 +17,8 @@ extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmu
 void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx2_cap(float *y, size_t n, float cap);
 void avx2_add(float *y, const float *x, size_t n);
 float avx2_max(const float *x, size_t n);
 size_t avx2_argmax(const float *x, size_t n);

@@ -1,6 +1,7 @@
 /* Element-wise operations and 16-lane reductions; two ymm are the sixteen lanes. */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/vexp.h"
+#include "kernels/avx2/vtanh.h"
 #include "kernels/ref/reduce.h"
 
 #include <math.h>
@@ -96,6 +97,31 @@ void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, _mm256_loadu_ps(up + i)));
 	}
 	ref_silu_mul(y + i, gate + i, up + i, n - i);
+}
+
+void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		__m256 g = _mm256_loadu_ps(gate + i);
+		__m256 x = _mm256_fmadd_ps(_mm256_mul_ps(g, _mm256_set1_ps(GELU_C3)), g, _mm256_set1_ps(GELU_C1));
+		__m256 t = vtanh(_mm256_mul_ps(g, x));
+
+		g = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), g), _mm256_add_ps(_mm256_set1_ps(1.0f), t));
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(g, _mm256_loadu_ps(up + i)));
+	}
+	ref_gelu_mul(y + i, gate + i, up + i, n - i);
+}
+
+void avx2_cap(float *y, size_t n, float cap)
+{
+	__m256 c = _mm256_set1_ps(cap);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(c, vtanh(_mm256_div_ps(_mm256_loadu_ps(y + i), c))));
+	ref_cap(y + i, n - i, cap);
 }
 
 void avx2_add(float *y, const float *x, size_t n)

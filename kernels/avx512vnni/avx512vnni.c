@@ -12,6 +12,8 @@ void kernels_avx512vnni_override(struct kernels *k)
 		matmul_install(k, products[i]);
 	k->rms_norm = avx512vnni_rms_norm;
 	k->silu_mul = avx512vnni_silu_mul;
+	k->gelu_mul = avx512vnni_gelu_mul;
+	k->cap = avx512vnni_cap;
 	k->add = avx512vnni_add;
 	k->max = avx512vnni_max;
 	k->argmax = avx512vnni_argmax;

@@ -16,6 +16,8 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 /* vector.c */
 void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx512vnni_cap(float *y, size_t n, float cap);
 void avx512vnni_add(float *y, const float *x, size_t n);
 float avx512vnni_max(const float *x, size_t n);
 size_t avx512vnni_argmax(const float *x, size_t n);

@@ -2,6 +2,7 @@
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/avx512vnni/simd.h"
 #include "kernels/avx512vnni/vexp.h"
+#include "kernels/avx512vnni/vtanh.h"
 
 #include <math.h>
 
@@ -39,6 +40,32 @@ void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		__m512 s = _mm512_div_ps(g, _mm512_add_ps(one, vexp(_mm512_xor_ps(g, sign))));
 
 		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(s, _mm512_maskz_loadu_ps(k, up + i)));
+	}
+}
+
+void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m512 one = _mm512_set1_ps(1.0f), half = _mm512_set1_ps(0.5f);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 g = _mm512_maskz_loadu_ps(k, gate + i);
+		__m512 x = _mm512_fmadd_ps(_mm512_mul_ps(g, _mm512_set1_ps(GELU_C3)), g, _mm512_set1_ps(GELU_C1));
+
+		x = _mm512_mul_ps(_mm512_mul_ps(half, g), _mm512_add_ps(one, vtanh(_mm512_mul_ps(g, x))));
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(x, _mm512_maskz_loadu_ps(k, up + i)));
+	}
+}
+
+void avx512vnni_cap(float *y, size_t n, float cap)
+{
+	__m512 c = _mm512_set1_ps(cap);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 x = _mm512_div_ps(_mm512_maskz_loadu_ps(k, y + i), c);
+
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(c, vtanh(x)));
 	}
 }
 

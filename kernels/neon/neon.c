@@ -15,6 +15,8 @@ void kernels_neon_override(struct kernels *k)
 	k->rms_norm = neon_rms_norm;
 	k->rope = neon_rope;
 	k->silu_mul = neon_silu_mul;
+	k->gelu_mul = neon_gelu_mul;
+	k->cap = neon_cap;
 	k->add = neon_add;
 	k->kvq_store[KVQ_F16] = neon_kvq_store_f16;
 	k->attn_chunk[KVQ_F16] = neon_attn_chunk_f16;

@@ -17,6 +17,8 @@ extern const struct matmul_row neon_matmul_float[], neon_matmul_q8[], neon_matmu
 void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void neon_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void neon_cap(float *y, size_t n, float cap);
 void neon_add(float *y, const float *x, size_t n);
 float neon_max(const float *x, size_t n);
 size_t neon_argmax(const float *x, size_t n);

@@ -1,6 +1,7 @@
 /* Element-wise operations and 16-lane reductions; four vectors are the sixteen lanes. */
 #include "kernels/neon/neon.h"
 #include "kernels/neon/vexp.h"
+#include "kernels/neon/vtanh.h"
 #include "kernels/ref/reduce.h"
 
 #include <math.h>
@@ -113,6 +114,31 @@ void neon_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		vst1q_f32(y + i, vmulq_f32(v, vld1q_f32(up + i)));
 	}
 	ref_silu_mul(y + i, gate + i, up + i, n - i);
+}
+
+void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t g = vld1q_f32(gate + i);
+		float32x4_t x = vfmaq_f32(vdupq_n_f32(GELU_C1), vmulq_n_f32(g, GELU_C3), g);
+		float32x4_t t = vtanh(vmulq_f32(g, x));
+
+		g = vmulq_f32(vmulq_n_f32(g, 0.5f), vaddq_f32(vdupq_n_f32(1.0f), t));
+		vst1q_f32(y + i, vmulq_f32(g, vld1q_f32(up + i)));
+	}
+	ref_gelu_mul(y + i, gate + i, up + i, n - i);
+}
+
+void neon_cap(float *y, size_t n, float cap)
+{
+	float32x4_t c = vdupq_n_f32(cap);
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, vmulq_f32(c, vtanh(vdivq_f32(vld1q_f32(y + i), c))));
+	ref_cap(y + i, n - i, cap);
 }
 
 void neon_add(float *y, const float *x, size_t n)

@@ -34,6 +34,9 @@ void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_to
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
+void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void ref_scale(float *y, size_t n, float by);
+void ref_cap(float *y, size_t n, float cap);
 void ref_add(float *y, const float *x, size_t n);
 float ref_max(const float *x, size_t n);
 size_t ref_argmax(const float *x, size_t n);

@@ -16,6 +16,10 @@
 #define TANH_C4 0x1.122538p-7f
 #define TANH_C5 0x1.6b97b6p-10f
 
+/* Of gelu's argument (Hendrycks and Gimpel 2016): sqrt(2 / pi), and 0.044715 times it. */
+#define GELU_C1 0.7978845608028654f
+#define GELU_C3 0.03567740813636141f
+
 static inline float ref_tanh(float x)
 {
 	float y = -2.0f * fabsf(x);

@@ -3,6 +3,7 @@
 
 #include "kernels/ref/exp.h"
 #include "kernels/ref/reduce.h"
+#include "kernels/ref/tanh.h"
 
 #include <math.h>
 
@@ -38,10 +39,31 @@ void ref_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		y[i] = gate[i] / (1.0f + ref_exp(-gate[i])) * up[i];
 }
 
+void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i], t = ref_tanh(g * fmaf(g * GELU_C3, g, GELU_C1));
+
+		y[i] = 0.5f * g * (1.0f + t) * up[i];
+	}
+}
+
 void ref_add(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		y[i] += x[i];
+}
+
+void ref_scale(float *y, size_t n, float by)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] *= by;
+}
+
+void ref_cap(float *y, size_t n, float cap)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = cap * ref_tanh(y[i] / cap);
 }
 
 float ref_max(const float *x, size_t n)

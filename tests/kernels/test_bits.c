@@ -77,6 +77,17 @@ static uint64_t digest_vectors(const struct kernels *k)
 	return (h ^ k->argmax(x, N_COL)) * 0x100000001b3u;
 }
 
+static uint64_t digest_curves(const struct kernels *k)
+{
+	static float y[N_COL];
+	uint64_t h = 0;
+
+	k->gelu_mul(y, x, u, N_COL), h = add_floats(h, y, N_COL);
+	k->scale(y, N_COL, 0.3f), h = add_floats(h, y, N_COL);
+	k->cap(y, N_COL, 0.7f), h = add_floats(h, y, N_COL);
+	return h;
+}
+
 /* Four queries and 48 positions, with a cap and without, merged with a sink. */
 static uint64_t digest_attention(const struct kernels *k)
 {
@@ -122,6 +133,7 @@ static const struct {
 	{ "activation tiles", digest_tiles, 0x6884e1b67f74a6b8 },
 	{ "products", digest_products, 0x3b273ff85b246d52 },
 	{ "vectors", digest_vectors, 0x252fb45a65edf4c9 },
+	{ "gelu, scale and cap", digest_curves, 0x1c4e3c8dde7dd06e },
 	{ "attention", digest_attention, 0x0fe8470aebf63dbd },
 };
 

@@ -101,7 +101,13 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->silu_mul(y0, x, u, n), k->silu_mul(y1, x, u, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->gelu_mul(y0, x, u, n), k->gelu_mul(y1, x, u, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->add(y0, w, n), k->add(y1, w, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->scale(y0, n, 0.3f), k->scale(y1, n, 0.3f);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->cap(y0, n, 0.7f), k->cap(y1, n, 0.7f);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			m0 = ref->max(x, n), m1 = k->max(x, n);
 			assert_memory_equal(&m0, &m1, 4);
