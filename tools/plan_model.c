@@ -42,7 +42,7 @@ static struct shape shape_of(const struct plan *p, const struct gguf *g)
 
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		enum plan_axis axis = p->axis(t->name.p, t->name.n);
+		enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
 
 		s.n_layer += axis == PLAN_FF_K;
 		if (t->n_dim == 2 && (axis != PLAN_VOCAB || is_head(g, t->name)))
@@ -58,7 +58,7 @@ static uint64_t node_bytes(const struct plan *p, const struct gguf *g, uint32_t 
 
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		enum plan_axis axis = p->axis(t->name.p, t->name.n);
+		enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
 		const struct plan_sum *sum = plan_sum(p, axis);
 		struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
 		uint32_t all = plan_extent(p, axis), part = r.end - r.begin;

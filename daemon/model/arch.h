@@ -1,30 +1,50 @@
-/* What an architecture implements. One file each, straight C: a table of its tensors, and the pass in blocks (block.h). */
+/*
+ * What an architecture is: a row of data beside its table of tensors, a file arch_<a>.c each, and the pass that runs it. Several
+ * architectures share a pass, which takes from the row what they differ in; one that computes something else brings its own.
+ */
 #ifndef GYRE_DAEMON_MODEL_ARCH_H
 #define GYRE_DAEMON_MODEL_ARCH_H
 
 #include "daemon/model/seat.h"
 #include "daemon/model/tensors.h"
 
-struct arch {
-	const char *name; /* general.architecture */
+/* A forward pass, straight C in blocks (block.h): dense.c. */
+struct pass {
 	/* Names of its parts of the profile. */
 	const char *lap[PROFILE_MODEL_MAX];
-	/* What a tensor of that name is divided along. */
-	enum plan_axis (*axis)(const char *name, size_t n);
-	/* What every layer has, and where a layer of layer_bytes keeps it. */
-	const struct layer_tensor *tensor;
-	size_t n_tensor, layer_bytes;
-	/* attention.sliding_window is obeyed, in all layers. Else the file does not say of which layers it is, and the context ends
-	 * where it would begin to matter. */
-	bool has_window;
-	/* Reads what is this architecture's own, finds its tensors and checks their shapes; m->layer is zeroed memory. */
+	/* What it keeps of a layer; the architecture's table says which tensor goes where. */
+	size_t layer_bytes;
+	/* Finds the tensors and checks their shapes; m->layer is zeroed memory. */
 	int (*open)(struct tensors *t, struct error *e);
 	/* SPMD: the pass over m->batch. */
 	void (*forward)(const struct seat *s);
 };
 
+/* What a feed-forward multiplies with: silu, or gelu in its form of tanh, of the gate. */
+enum gate { GATE_SILU, GATE_GELU };
+
+struct arch {
+	const char *name; /* general.architecture */
+	const struct pass *pass;
+	/* What every layer has. */
+	const struct layer_tensor *tensor;
+	size_t n_tensor;
+
+	enum rope_pairs rope;
+	enum gate gate;
+	/* attention.sliding_window is obeyed, in all layers but those of hparams.window_period. Else the file does not say of which layers
+	 * it is, and the context ends where it would begin to matter. */
+	bool has_window;
+	/* Keys that change its numbers, which other architectures may not have; up to a NULL. NULL: none. */
+	const char *const *obeys;
+	/* Fills in what the file leaves to the architecture: a factor or a cap that it does not have is 0. NULL: nothing. */
+	void (*imply)(struct hparams *hp);
+};
+
 /* The architecture and the shape that a file says. -ENOTSUP, -EINVAL with what is wrong with it. */
 int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e);
+/* Likewise of a file with experts, which arch_read refuses. */
+int arch_read_shape(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e);
 /* The i-th row of the table, NULL past the end. */
 const struct arch *arch_at(size_t i);
 

@@ -1,89 +1,29 @@
 /*
  * Qwen2 (Yang et al. 2024): a llama whose queries, keys and values have biases, and whose rotary pairs are (i, i + n_rot / 2):
  *   x += Wo . attention(rope(Wq . n + bq), rope(Wk . n + bk), Wv . n + bv),  n = rms_norm(x) * attn_norm
- *   x += Wdown . (silu(Wgate . n) * (Wup . n)),                              n = rms_norm(x) * ffn_norm
  */
-#include "daemon/model/arch.h"
-#include "daemon/model/block.h"
-
-#include <stddef.h>
-
-struct layer {
-	struct heads_in heads;
-	const struct tensor *output;
-	struct ffn_in ffn;
-	const struct tensor *down;
-};
-
-enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN };
-
-#define AT(field) offsetof(struct layer, field)
+#include "daemon/model/dense.h"
 
 static const struct layer_tensor tensor[] = {
-	{ "attn_norm.weight", AT(heads.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "attn_q.weight", AT(heads.q), PLAN_HEAD, VECTOR_NONE },
-	{ "attn_k.weight", AT(heads.k), PLAN_HEAD_KV, VECTOR_NONE },
-	{ "attn_v.weight", AT(heads.v), PLAN_HEAD_KV, VECTOR_NONE },
-	{ "attn_q.bias", AT(heads.q_bias), PLAN_COPY, VECTOR_HEADS },
-	{ "attn_k.bias", AT(heads.k_bias), PLAN_COPY, VECTOR_HEADS_KV },
-	{ "attn_v.bias", AT(heads.v_bias), PLAN_COPY, VECTOR_HEADS_KV },
-	{ "attn_output.weight", AT(output), PLAN_HEAD_K, VECTOR_NONE },
-	{ "ffn_norm.weight", AT(ffn.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "ffn_gate.weight", AT(ffn.gate), PLAN_FF, VECTOR_NONE },
-	{ "ffn_up.weight", AT(ffn.up), PLAN_FF, VECTOR_NONE },
-	{ "ffn_down.weight", AT(down), PLAN_FF_K, VECTOR_NONE },
+	{ "attn_norm.weight", DENSE(heads.norm), PLAN_COPY, VECTOR_EMBD },
+	{ "attn_q.weight", DENSE(heads.q), PLAN_HEAD, VECTOR_NONE },
+	{ "attn_k.weight", DENSE(heads.k), PLAN_HEAD_KV, VECTOR_NONE },
+	{ "attn_v.weight", DENSE(heads.v), PLAN_HEAD_KV, VECTOR_NONE },
+	{ "attn_q.bias", DENSE(heads.q_bias), PLAN_COPY, VECTOR_HEADS },
+	{ "attn_k.bias", DENSE(heads.k_bias), PLAN_COPY, VECTOR_HEADS_KV },
+	{ "attn_v.bias", DENSE(heads.v_bias), PLAN_COPY, VECTOR_HEADS_KV },
+	{ "attn_output.weight", DENSE(output.w), PLAN_HEAD_K, VECTOR_NONE },
+	{ "ffn_norm.weight", DENSE(ffn.norm), PLAN_COPY, VECTOR_EMBD },
+	{ "ffn_gate.weight", DENSE(ffn.gate), PLAN_FF, VECTOR_NONE },
+	{ "ffn_up.weight", DENSE(ffn.up), PLAN_FF, VECTOR_NONE },
+	{ "ffn_down.weight", DENSE(down.w), PLAN_FF_K, VECTOR_NONE },
 };
-
-#define N_TENSOR (sizeof(tensor) / sizeof(tensor[0]))
-
-static enum plan_axis qwen2_axis(const char *name, size_t n)
-{
-	return tensors_axis(tensor, N_TENSOR, name, n);
-}
-
-static int qwen2_open(struct tensors *t, struct error *e)
-{
-	struct layer *layer = t->m->layer;
-	int r = tensors_open_ends(t, e);
-
-	if (r == 0)
-		r = tensors_open_layers(t, e);
-	for (uint32_t i = 0; i < t->m->hp.n_layer && r == 0; i++) {
-		layer[i].heads.rope = &t->m->rope;
-		r = memory_add_heads(t->m, i, 0, e);
-	}
-	return r == 0 ? rope_open(t, ROPE_HALVES, e) : r;
-}
-
-static void qwen2_forward(const struct seat *s)
-{
-	const struct model *m = s->m;
-	const struct layer *layer = m->layer;
-
-	block_embed(s);
-	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
-		const struct layer *l = &layer[i];
-
-		block_heads(s, LAP_QKV, &l->heads, i);
-		block_attention(s, LAP_ATTENTION, i);
-		block_residual(s, LAP_OUTPUT, l->output, m->att, m->att_stride);
-		block_ffn(s, LAP_GATE_UP, &l->ffn, m->k->silu_mul);
-		block_residual(s, LAP_DOWN, l->down, m->gate, m->ff_stride);
-	}
-	block_logits(s);
-}
 
 const struct arch arch_qwen2 = {
 	.name = "qwen2",
-	.lap = { [LAP_QKV] = "qkv",
-		 [LAP_ATTENTION] = "attention",
-		 [LAP_OUTPUT] = "output",
-		 [LAP_GATE_UP] = "gate_up",
-		 [LAP_DOWN] = "down" },
-	.axis = qwen2_axis,
+	.pass = &dense_pass,
 	.tensor = tensor,
-	.n_tensor = N_TENSOR,
-	.layer_bytes = sizeof(struct layer),
-	.open = qwen2_open,
-	.forward = qwen2_forward,
+	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
+	.rope = ROPE_HALVES,
+	.gate = GATE_SILU,
 };

@@ -28,7 +28,7 @@ static int refuse(struct gguf_str name, struct error *e)
 			 (int)(name.n < 40 ? name.n : 40), name.p, known);
 }
 
-int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
+static int find(const struct arch **arch, const struct gguf *g, struct error *e)
 {
 	struct gguf_str name;
 
@@ -37,7 +37,23 @@ int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g
 	for (size_t i = 0; arch_at(i); i++)
 		if (gguf_str_eq(name, table[i]->name)) {
 			*arch = table[i];
-			return hparams_read(hp, g, table[i]->name, e);
+			return 0;
 		}
 	return refuse(name, e);
+}
+
+int arch_read_shape(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
+{
+	int r = find(arch, g, e);
+
+	return r == 0 ? hparams_read(hp, g, *arch, e) : r;
+}
+
+int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
+{
+	int r = find(arch, g, e);
+
+	if (r == 0)
+		r = keys_check_experts(g, *arch, e);
+	return r == 0 ? hparams_read(hp, g, *arch, e) : r;
 }

@@ -16,18 +16,25 @@ struct heads_in {
 	const struct tensor *norm, *q, *k, *v;
 	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
 	const struct tensor *q_norm, *k_norm;          /* of each head, before it turns; NULL: none */
-	const struct rope *rope;
+	const struct rope *rope;                       /* NULL: heads do not turn */
 };
 
-/* From x to the two halves of a gated feed-forward. */
-struct ffn_in {
-	const struct tensor *norm, *gate, *up;
+/* What is added to x: a product by columns. */
+struct residual_in {
+	const struct tensor *w;
+	const struct tensor *norm; /* of the product, before it is added; NULL: none */
 };
 
 /* y[n] = act(gate) * up; y may be gate. */
 typedef void gate_fn(float *y, const float *gate, const float *up, size_t n);
 
-/* x = token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
+/* From x to the two halves of a gated feed-forward. */
+struct ffn_in {
+	const struct tensor *norm, *gate, *up;
+	gate_fn *gate_mul;
+};
+
+/* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
 /* m->qkv = W . n + bias, n = rms_norm(x) * norm; each head of q and k is normed and rotated, k and v are stored in the KV pool.
  * Ends with a barrier. */
@@ -35,12 +42,12 @@ void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint3
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */
 void block_attention(const struct seat *s, int lap, uint32_t layer);
-/* x += W . src, W divided by columns, src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is complete in the
- * packing of the next product. */
-void block_residual(const struct seat *s, int lap, const struct tensor *w, const float *src, size_t stride);
+/* x += residual_scale * norm(W . src), W divided by columns, src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
+ * complete in the packing of the next product. */
+void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride);
 /* m->gate = act(Wgate . n) * (Wup . n), n = rms_norm(x) * norm. Ends with a barrier. */
-void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *act);
-/* batch->logits = output . (rms_norm(x) * output_norm), and what sampling asks of them, for the rows that want them: the end
+void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
+/* batch->logits = cap(logit_scale * output . (rms_norm(x) * output_norm)), and what sampling asks of them, for the rows that want them: the end
  * of a pass, without a barrier. */
 void block_logits(const struct seat *s);
 

@@ -44,6 +44,15 @@ static struct attn_kv item_kv(const struct model *m, const struct item *it, uint
 				 .dim_v = (int)v->dim };
 }
 
+/* The first chunk that any row of the pair sees. */
+static uint32_t first_chunk(const struct model *m, const struct pair *pr, uint32_t layer)
+{
+	uint32_t window = memory_part(pr->node, layer, pr->set->head_kv, false)->window;
+	uint32_t n = (uint32_t)m->batch->pos[pr->group->row0] + 1;
+
+	return window && window < n ? (n - window) / ATTN_CHUNK : 0;
+}
+
 /* The end of an item's positions: of its chunk, or of what its last row sees. */
 static int32_t item_end(const struct model *m, const struct item *it)
 {
@@ -64,7 +73,7 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	int32_t first[ATTN_TILE], end[ATTN_TILE];
 	int32_t window = (int32_t)memory_part(pr->node, layer, pr->set->head_kv, false)->window;
 	const float *q[ATTN_TILE];
-	struct attn_tile tile = { q, first, end, .scale = 1.0f / sqrtf((float)dim) };
+	struct attn_tile tile = { q, first, end, .scale = m->hp.attn_scale, .cap = m->hp.attn_cap };
 	struct attn_partial to = { it->to->o + c * ATTN_TILE * dim, it->to->m + c * ATTN_TILE,
 				   it->to->l + c * ATTN_TILE };
 
@@ -89,11 +98,11 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	m->k->attn_chunk[m->kv_type](&to, &tile, &kv, (int32_t)(c * ATTN_CHUNK), s->own->attn);
 }
 
-static void pair_merge(const struct seat *s, const struct pair *pr, const struct partial *p)
+static void pair_merge(const struct seat *s, uint32_t layer, const struct pair *pr, const struct partial *p)
 {
 	const struct model *m = s->m;
 	size_t dim = m->hp.head_dim;
-	uint32_t n_chunk = pr->group->n_chunk;
+	uint32_t c0 = first_chunk(m, pr, layer), n_chunk = pr->group->n_chunk - c0;
 	float *max = s->own->merge, *sum = s->own->merge + m->n_chunk_max;
 
 	for (uint32_t r = 0; r < pr->group->n_row; r++)
@@ -103,11 +112,11 @@ static void pair_merge(const struct seat *s, const struct pair *pr, const struct
 				   (pr->set->head0 + h) * dim;
 
 			for (uint32_t c = 0; c < n_chunk; c++) {
-				max[c] = p->m[(size_t)c * ATTN_TILE + q];
-				sum[c] = p->l[(size_t)c * ATTN_TILE + q];
+				max[c] = p->m[(size_t)(c0 + c) * ATTN_TILE + q];
+				sum[c] = p->l[(size_t)(c0 + c) * ATTN_TILE + q];
 			}
-			m->k->attn_merge(y, p->o + q * dim, ATTN_TILE * dim, max, sum, (int)n_chunk, (int)dim,
-					 -INFINITY);
+			m->k->attn_merge(y, p->o + (c0 * ATTN_TILE + q) * dim, ATTN_TILE * dim, max, sum, (int)n_chunk,
+					 (int)dim, -INFINITY);
 		}
 }
 
@@ -118,16 +127,20 @@ static void run_whole(const struct seat *s, uint32_t layer)
 	uint32_t n_worker = (uint32_t)s->team->n;
 
 	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += n_worker) {
-		struct item it = { pair_at(s->m, n, i), 0, to }, next = it;
+		struct item it = { pair_at(s->m, n, i), 0, to }, next;
 
-		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
+		it.chunk = first_chunk(s->m, &it.pair, layer);
+		for (next = it; it.chunk < it.pair.group->n_chunk; it.chunk++) {
 			bool is_last = ++next.chunk == it.pair.group->n_chunk;
 
-			if (is_last && i + n_worker < n->n_pair)
-				next = (struct item){ pair_at(s->m, n, i + n_worker), 0, NULL }, is_last = false;
+			if (is_last && i + n_worker < n->n_pair) {
+				next.pair = pair_at(s->m, n, i + n_worker);
+				next.chunk = first_chunk(s->m, &next.pair, layer);
+				is_last = false;
+			}
 			item_run(s, layer, &it, is_last ? NULL : &next);
 		}
-		pair_merge(s, &it.pair, to);
+		pair_merge(s, layer, &it.pair, to);
 	}
 }
 
@@ -146,7 +159,7 @@ static void split_chunks(const struct seat *s, uint32_t layer)
 	for (uint32_t i = 0; i < n->n_pair; i++) {
 		struct item it = { pair_at(s->m, n, i), 0, partial_at(s, i) };
 
-		for (; it.chunk < it.pair.group->n_chunk; it.chunk++) {
+		for (it.chunk = first_chunk(s->m, &it.pair, layer); it.chunk < it.pair.group->n_chunk; it.chunk++) {
 			if (n_item++ % s->team->n != seat_in_node(s))
 				continue;
 			if (last.to)
@@ -158,14 +171,14 @@ static void split_chunks(const struct seat *s, uint32_t layer)
 		item_run(s, layer, &last, NULL);
 }
 
-static void split_merge(const struct seat *s)
+static void split_merge(const struct seat *s, uint32_t layer)
 {
 	const struct node *n = s->node;
 
 	for (uint32_t i = (uint32_t)seat_in_node(s); i < n->n_pair; i += (uint32_t)s->team->n) {
 		struct pair pr = pair_at(s->m, n, i);
 
-		pair_merge(s, &pr, partial_at(s, i));
+		pair_merge(s, layer, &pr, partial_at(s, i));
 	}
 }
 
@@ -178,6 +191,6 @@ void block_attention(const struct seat *s, int lap, uint32_t layer)
 	if (s->m->is_split)
 		seat_meet(s, lap);
 	if (s->node->is_split)
-		split_merge(s);
+		split_merge(s, layer);
 	seat_meet(s, lap);
 }

@@ -10,6 +10,13 @@ static const struct tensor_part *find_part(const struct model *m, uint32_t token
 	return part;
 }
 
+static void embed(const struct model *m, float *x, const struct tensor_part *part, uint32_t token)
+{
+	quant_dequantize_row(m->token_embd->type, x, part->data, token - part->row0, part->n_col);
+	if (m->hp.embd_scale != 1)
+		m->k->scale(x, part->n_col, m->hp.embd_scale);
+}
+
 /* Each token by the node that has its row, whose workers take turns, or, where x is the worker's own, all of them. */
 void block_embed(const struct seat *s)
 {
@@ -23,8 +30,7 @@ void block_embed(const struct seat *s)
 		const struct tensor_part *part = find_part(m, (uint32_t)b->token[r]);
 
 		if (x != m->x || (part == mine && turn == s->worker))
-			quant_dequantize_row(m->token_embd->type, x + (size_t)r * m->x_stride, part->data,
-					     (uint32_t)b->token[r] - part->row0, part->n_col);
+			embed(m, x + (size_t)r * m->x_stride, part, (uint32_t)b->token[r]);
 		if (part == mine)
 			turn = turn + 1 < s->team->first + s->team->n ? turn + 1 : s->team->first;
 	}

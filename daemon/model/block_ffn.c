@@ -1,7 +1,7 @@
 #include "daemon/model/block.h"
 #include "daemon/model/linear.h"
 
-void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *act)
+void block_ffn(const struct seat *s, int lap, const struct ffn_in *in)
 {
 	const struct model *m = s->m;
 	const struct tensor_part *part = &in->gate->part[s->team->index];
@@ -20,7 +20,7 @@ void block_ffn(const struct seat *s, int lap, const struct ffn_in *in, gate_fn *
 		linear_mul(s, &gate, begin, end);
 		linear_mul(s, &up, begin, end);
 		for (size_t r = 0; r < src.n_row; r++, at += m->ff_stride)
-			act(gate.y + at, gate.y + at, up.y + at, (end - begin) * PANEL_ROWS);
+			in->gate_mul(gate.y + at, gate.y + at, up.y + at, (end - begin) * PANEL_ROWS);
 	}
 	seat_meet(s, lap);
 }

@@ -25,20 +25,24 @@ static void add_bias(const struct seat *s, const struct projection *p, size_t be
 		m->k->add(p->y + r * m->qkv_stride + begin * dim, bias + row0 + begin * dim, (end - begin) * dim);
 }
 
+static void turn(const struct model *m, const struct rope *rope, float *x, int32_t pos)
+{
+	size_t at = (size_t)pos * (rope->n_rot / 2);
+
+	m->k->rope(x, rope->cos + at, rope->sin + at, 1, (int)m->hp.head_dim, (int)rope->n_rot,
+		   rope->pairs == ROPE_HALVES);
+}
+
 /* A head of all rows, normed before it turns. */
-static void turn_head(const struct seat *s, const struct projection *p, float *x)
+static void finish_head(const struct seat *s, const struct projection *p, float *x)
 {
 	const struct model *m = s->m;
-	const struct rope *rope = p->rope;
-	size_t dim = m->hp.head_dim;
 
 	for (size_t r = 0; r < m->batch->n_row; r++, x += m->qkv_stride) {
-		size_t at = (size_t)m->batch->pos[r] * (rope->n_rot / 2);
-
 		if (p->norm)
-			m->k->rms_norm(x, x, p->norm->part[s->team->index].data, dim, m->hp.rms_eps);
-		m->k->rope(x, rope->cos + at, rope->sin + at, 1, (int)dim, (int)rope->n_rot,
-			   rope->pairs == ROPE_HALVES);
+			m->k->rms_norm(x, x, p->norm->part[s->team->index].data, m->hp.head_dim, m->hp.rms_eps);
+		if (p->rope)
+			turn(m, p->rope, x, m->batch->pos[r]);
 	}
 }
 
@@ -50,8 +54,8 @@ static void project(const struct seat *s, const struct projection *p, size_t beg
 	linear_mul(s, &product, begin * panels, end * panels);
 	if (p->bias)
 		add_bias(s, p, begin, end);
-	for (size_t h = begin; h < end && p->rope; h++)
-		turn_head(s, p, p->y + h * dim);
+	for (size_t h = begin; h < end && (p->norm || p->rope); h++)
+		finish_head(s, p, p->y + h * dim);
 }
 
 /* Units [begin, end) of the node's q, then of its k and v. */

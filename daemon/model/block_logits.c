@@ -10,6 +10,19 @@
 
 _Static_assert(LOGIT_RANGE == PLAN_VOCAB_RANGE, "one node has the whole of a range");
 
+/* A range of a row, from the product to what sampling sees. */
+static void finish_range(const struct model *m, float *x, uint32_t row, uint32_t range)
+{
+	uint32_t n = logit_range_tokens(m->hp.n_vocab, range);
+	struct batch *b = m->batch;
+
+	if (m->hp.logit_scale != 1)
+		m->k->scale(x, n, m->hp.logit_scale);
+	if (m->hp.logit_cap != 0)
+		m->k->cap(x, n, m->hp.logit_cap);
+	batch_sum_range(&b->range[(size_t)row * b->n_range + range], m->k, x, n);
+}
+
 /* Ranges [begin, end) of the node's part of the vocabulary. */
 static void run_ranges(const struct seat *s, const struct product *p, size_t begin, size_t end)
 {
@@ -20,9 +33,7 @@ static void run_ranges(const struct seat *s, const struct product *p, size_t beg
 	linear_mul(s, p, begin * panels, min_size(end * panels, n_panel));
 	for (uint32_t r = 0; r < b->n_logit; r++)
 		for (size_t i = range0 + begin; i < range0 + end; i++)
-			batch_sum_range(&b->range[r * b->n_range + i], s->m->k,
-					b->logits + (size_t)r * b->logit_stride + i * LOGIT_RANGE,
-					logit_range_tokens(s->m->hp.n_vocab, (uint32_t)i));
+			finish_range(s->m, b->logits + (size_t)r * b->logit_stride + i * LOGIT_RANGE, r, (uint32_t)i);
 }
 
 static void run(const struct seat *s)

@@ -19,17 +19,21 @@ static void add_at_once(const struct seat *s, size_t begin, size_t end)
 {
 	const struct model *m = s->m;
 
-	for (size_t r = 0, at = begin * PANEL_ROWS; r < m->batch->n_row; r++, at += m->x_stride)
+	for (size_t r = 0, at = begin * PANEL_ROWS; r < m->batch->n_row; r++, at += m->x_stride) {
+		if (m->hp.residual_scale != 1)
+			m->k->scale(m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS, m->hp.residual_scale);
 		m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
+	}
 }
 
-void block_residual(const struct seat *s, int lap, const struct tensor *w, const float *src, size_t stride)
+void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride)
 {
 	const struct model *m = s->m;
+	const struct tensor *w = in->w;
 	const struct plan_sum *sum = plan_sum(m->plan, w->axis);
 	const struct plan_share *own = &sum->node[s->team->index];
 	struct residual *r = &s->own->residual;
-	bool is_at_once = sum->n_partial == 1 && r->x == m->x;
+	bool is_at_once = !in->norm && sum->n_partial == 1 && r->x == m->x;
 	struct product p = { .x = pack_columns(s, w, src, stride, own->col), .w = w, .y_stride = m->x_stride };
 	uint32_t n_col = own->col.end - own->col.begin;
 	struct share share;
@@ -46,5 +50,6 @@ void block_residual(const struct seat *s, int lap, const struct tensor *w, const
 			add_at_once(s, begin, end);
 	}
 	r->pending = is_at_once ? NULL : sum;
+	r->norm = in->norm ? in->norm->part[s->team->index].data : NULL;
 	seat_meet(s, lap);
 }

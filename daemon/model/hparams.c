@@ -1,6 +1,9 @@
 #include "daemon/model/hparams.h"
 
+#include "daemon/model/arch.h"
+
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 #define KEY_BYTES 96
@@ -9,6 +12,12 @@
 #define DIM_MAX   (1u << 20)
 #define LAYER_MAX 1024u
 #define CTX_MAX   (1u << 24)
+/* Far outside of what a scale or a cap is in any model, far inside of a float. */
+#define FACTOR_MIN 1e-6f
+#define FACTOR_MAX 1e6f
+
+/* A head's keys and values have one size, so the smaller of what kernels take bounds it. */
+#define HEAD_DIM_MAX ((uint32_t)(DIM_K_MAX < DIM_V_MAX ? DIM_K_MAX : DIM_V_MAX))
 
 /* A number, or one for each layer that is the same for all: -ERANGE otherwise, and then *v is the first. */
 static int get_equal(const struct gguf *g, const char *key, uint32_t *v)
@@ -59,9 +68,9 @@ static int check_heads(const struct hparams *hp, uint32_t value_dim, struct erro
 	if (hp->n_head % hp->n_head_kv)
 		return error_set(e, -EINVAL, "%u query heads cannot share %u key/value heads evenly", hp->n_head,
 				 hp->n_head_kv);
-	if (hp->head_dim % 16 || hp->head_dim > 256)
-		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to 256",
-				 hp->head_dim);
+	if (hp->head_dim % 16 || hp->head_dim > HEAD_DIM_MAX)
+		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to %u",
+				 hp->head_dim, HEAD_DIM_MAX);
 	if (value_dim != hp->head_dim)
 		return error_set(e, -ENOTSUP, "value heads of %u dimensions beside key heads of %u are not supported",
 				 value_dim, hp->head_dim);
@@ -96,32 +105,124 @@ static int read_heads(struct hparams *hp, const struct gguf *g, const char *arch
 	return check_heads(hp, value_dim, e);
 }
 
-int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+/* A scale or a cap; 0: the file has none, or an architecture that has none does not obey it. */
+static int get_factor(const struct gguf *g, const struct arch *arch, const char *name, float *v, struct error *e)
 {
 	char key[KEY_BYTES];
 	int r;
 
-	r = keys_check(g, arch, e);
-	if (r < 0)
-		return r;
-	r = get_u32(g, arch, "embedding_length", &hp->n_embd, 0, DIM_MAX, e);
-	if (r < 0)
-		return r;
-	r = get_u32(g, arch, "block_count", &hp->n_layer, 0, LAYER_MAX, e);
-	if (r < 0)
-		return r;
-	r = get_u32(g, arch, "feed_forward_length", &hp->n_ff, 0, DIM_MAX, e);
-	if (r < 0)
-		return r;
-	r = get_u32(g, arch, "context_length", &hp->n_ctx_train, 0, CTX_MAX, e);
-	if (r < 0)
-		return r;
+	*v = 0;
+	if (!keys_is_obeyed(arch, name))
+		return 0;
+	snprintf(key, sizeof(key), "%s.%s", arch->name, name);
+	r = gguf_get_f32(g, key, v);
+	if (r == -ENOENT || (r == 0 && (*v == 0 || (*v >= FACTOR_MIN && *v <= FACTOR_MAX))))
+		return 0;
+	return error_set(e, -EINVAL, "%s is not 0 or a number in %g..%g", key, (double)FACTOR_MIN, (double)FACTOR_MAX);
+}
+
+static float or_else(float v, float def)
+{
+	return v != 0 ? v : def;
+}
+
+static int read_factors(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	const struct {
+		const char *name;
+		float *v;
+	} want[] = {
+		{ "embedding_scale", &hp->embd_scale },      { "residual_scale", &hp->residual_scale },
+		{ "logit_scale", &hp->logit_scale },         { "attention.scale", &hp->attn_scale },
+		{ "attn_logit_softcapping", &hp->attn_cap }, { "final_logit_softcapping", &hp->logit_cap },
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		int r = get_factor(g, arch, want[i].name, want[i].v, e);
+
+		if (r < 0)
+			return r;
+	}
+	if (arch->imply)
+		arch->imply(hp);
+	hp->embd_scale = or_else(hp->embd_scale, 1);
+	hp->residual_scale = or_else(hp->residual_scale, 1);
+	hp->logit_scale = or_else(hp->logit_scale, 1);
+	hp->attn_scale = or_else(hp->attn_scale, 1.0f / sqrtf((float)hp->head_dim));
+	return 0;
+}
+
+static int read_experts(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	uint32_t n = 0;
+	int r;
+
+	snprintf(key, sizeof(key), "%s.expert_count", arch);
+	r = gguf_get_u32(g, key, &n);
+	if (r == -ENOENT || (r == 0 && n == 0))
+		return 0;
+	r = get_u32(g, arch, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
+	if (r == 0)
+		r = get_u32(g, arch, "expert_used_count", &hp->n_expert_used, 0, hp->n_expert, e);
+	if (r == 0)
+		r = get_u32(g, arch, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff, DIM_MAX, e);
+	return r;
+}
+
+static int read_window(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	int r;
+
 	snprintf(key, sizeof(key), "%s.attention.sliding_window", arch);
 	r = gguf_get_u32(g, key, &hp->n_window);
-	if (r < 0 && r != -ENOENT)
-		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
-	snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", arch);
+	return r < 0 && r != -ENOENT ? error_set(e, -EINVAL, "%s is not an unsigned number", key) : 0;
+}
+
+uint32_t hparams_window(const struct hparams *hp, uint32_t layer)
+{
+	return hp->window_period && (layer + 1) % hp->window_period == 0 ? 0 : hp->n_window;
+}
+
+static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+{
+	const struct {
+		const char *name;
+		uint32_t *v, max;
+	} want[] = {
+		{ "embedding_length", &hp->n_embd, DIM_MAX },
+		{ "block_count", &hp->n_layer, LAYER_MAX },
+		{ "feed_forward_length", &hp->n_ff, DIM_MAX },
+		{ "context_length", &hp->n_ctx_train, CTX_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		int r = get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	const char *name = arch->name;
+	char key[KEY_BYTES];
+	int r = keys_check(g, arch, e);
+
+	if (r == 0)
+		r = read_sizes(hp, g, name, e);
+	if (r == 0)
+		r = read_window(hp, g, name, e);
+	if (r < 0)
+		return r;
+	snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", name);
 	if (gguf_get_f32(g, key, &hp->rms_eps) < 0 || !(hp->rms_eps >= 0 && hp->rms_eps < 1))
 		return error_set(e, -EINVAL, "%s is missing or not a number in 0..1", key);
-	return read_heads(hp, g, arch, e);
+	r = read_heads(hp, g, name, e);
+	if (r == 0)
+		r = read_experts(hp, g, name, e);
+	return r == 0 ? read_factors(hp, g, arch, e) : r;
 }

@@ -4,10 +4,17 @@
 
 #include "daemon/model/model.h"
 
-/* -EINVAL, -ENOTSUP with the key's name. */
-int hparams_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
+struct arch;
 
-/* keys.c: -ENOTSUP with the name of a key that asks for what gyre does not compute. */
-int keys_check(const struct gguf *g, const char *arch, struct error *e);
+/* -EINVAL, -ENOTSUP with the key's name. Experts are read, not refused. */
+int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e);
+/* How many positions a layer sees; 0: all. */
+uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
+
+/* keys.c: -ENOTSUP with the name of a key that asks for what gyre does not compute; experts' keys have a check of their own. */
+int keys_check(const struct gguf *g, const struct arch *arch, struct error *e);
+int keys_check_experts(const struct gguf *g, const struct arch *arch, struct error *e);
+/* Whether a key that changes numbers is obeyed by this architecture. */
+bool keys_is_obeyed(const struct arch *arch, const char *name);
 
 #endif

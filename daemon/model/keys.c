@@ -1,8 +1,10 @@
 /*
  * What the metadata of an architecture may say. A key that changes numbers is either obeyed by the code that reads it, or must have the
- * value at which it changes none: what is not computed is refused by name, never left out in silence. The names are those that
+ * value at which it changes none: what is not computed is refused by name, never left out in silence. Some are obeyed by the
+ * architectures that list them (arch.h), and refused of all others. The names are those that
  * GGUF's converters write for decoders; a key of none of them may mean anything, and the caller is told of it.
  */
+#include "daemon/model/arch.h"
 #include "daemon/model/hparams.h"
 
 #include <errno.h>
@@ -15,7 +17,7 @@ enum rule {
 	RULE_OBEYED,  /* read by hparams.c or rope.c */
 	RULE_ANY,     /* changes no logit */
 	RULE_NUMBER,  /* must be `number`, or an array of nothing else; a flag is 0 or 1 */
-	RULE_TEXT,    /* must be `text` */
+	RULE_GATE,    /* must name the architecture's gate */
 	RULE_EXPERTS, /* must be 0: named for what it is */
 	RULE_NEVER,
 };
@@ -24,102 +26,101 @@ static const struct key {
 	const char *name;
 	enum rule rule;
 	double number;
-	const char *text;
 } keys[] = {
-	{ "context_length", RULE_OBEYED, 0, NULL },
-	{ "embedding_length", RULE_OBEYED, 0, NULL },
-	{ "block_count", RULE_OBEYED, 0, NULL },
-	{ "feed_forward_length", RULE_OBEYED, 0, NULL },
-	{ "attention.head_count", RULE_OBEYED, 0, NULL },
-	{ "attention.head_count_kv", RULE_OBEYED, 0, NULL },
-	{ "attention.key_length", RULE_OBEYED, 0, NULL },
-	{ "attention.value_length", RULE_OBEYED, 0, NULL },
-	{ "attention.layer_norm_rms_epsilon", RULE_OBEYED, 0, NULL },
-	{ "attention.sliding_window", RULE_OBEYED, 0, NULL },
-	{ "rope.dimension_count", RULE_OBEYED, 0, NULL },
-	{ "rope.freq_base", RULE_OBEYED, 0, NULL },
-	{ "rope.scale_linear", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.type", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.factor", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.attn_factor", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.original_context_length", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.yarn_beta_fast", RULE_OBEYED, 0, NULL },
-	{ "rope.scaling.yarn_beta_slow", RULE_OBEYED, 0, NULL },
+	{ "context_length", RULE_OBEYED, 0 },
+	{ "embedding_length", RULE_OBEYED, 0 },
+	{ "block_count", RULE_OBEYED, 0 },
+	{ "feed_forward_length", RULE_OBEYED, 0 },
+	{ "attention.head_count", RULE_OBEYED, 0 },
+	{ "attention.head_count_kv", RULE_OBEYED, 0 },
+	{ "attention.key_length", RULE_OBEYED, 0 },
+	{ "attention.value_length", RULE_OBEYED, 0 },
+	{ "attention.layer_norm_rms_epsilon", RULE_OBEYED, 0 },
+	{ "attention.sliding_window", RULE_OBEYED, 0 },
+	{ "rope.dimension_count", RULE_OBEYED, 0 },
+	{ "rope.freq_base", RULE_OBEYED, 0 },
+	{ "rope.scale_linear", RULE_OBEYED, 0 },
+	{ "rope.scaling.type", RULE_OBEYED, 0 },
+	{ "rope.scaling.factor", RULE_OBEYED, 0 },
+	{ "rope.scaling.attn_factor", RULE_OBEYED, 0 },
+	{ "rope.scaling.original_context_length", RULE_OBEYED, 0 },
+	{ "rope.scaling.yarn_beta_fast", RULE_OBEYED, 0 },
+	{ "rope.scaling.yarn_beta_slow", RULE_OBEYED, 0 },
 
-	{ "vocab_size", RULE_ANY, 0, NULL },             /* the embedding has as many rows as it has */
-	{ "pooling_type", RULE_ANY, 0, NULL },           /* of embeddings */
-	{ "tensor_data_layout", RULE_ANY, 0, NULL },     /* where the converter had its tensors from */
-	{ "rope.scaling.finetuned", RULE_ANY, 0, NULL }, /* how the model was made */
-	{ "classifier.output_labels", RULE_ANY, 0, NULL },
-	{ "attention.layer_norm_epsilon", RULE_ANY, 0, NULL }, /* of a norm that RMS norm is in the place of */
-	{ "attention.group_norm_epsilon", RULE_ANY, 0, NULL },
-	{ "attention.group_norm_groups", RULE_ANY, 0, NULL },
+	{ "vocab_size", RULE_ANY, 0 },             /* the embedding has as many rows as it has */
+	{ "pooling_type", RULE_ANY, 0 },           /* of embeddings */
+	{ "tensor_data_layout", RULE_ANY, 0 },     /* where the converter had its tensors from */
+	{ "rope.scaling.finetuned", RULE_ANY, 0 }, /* how the model was made */
+	{ "classifier.output_labels", RULE_ANY, 0 },
+	{ "attention.layer_norm_epsilon", RULE_ANY, 0 }, /* of a norm that RMS norm is in the place of */
+	{ "attention.group_norm_epsilon", RULE_ANY, 0 },
+	{ "attention.group_norm_groups", RULE_ANY, 0 },
 
-	{ "attention.causal", RULE_NUMBER, 1, NULL },
-	{ "attention.clamp_kqv", RULE_NUMBER, 0, NULL },
-	{ "attention.max_alibi_bias", RULE_NUMBER, 0, NULL },
-	{ "attention.sliding_window_pattern", RULE_NUMBER, 0, NULL },
-	{ "attention.scale", RULE_NUMBER, 0, NULL },
-	{ "attention.output_scale", RULE_NUMBER, 1, NULL },
-	{ "attention.value_scale", RULE_NUMBER, 1, NULL },
-	{ "attention.temperature_length", RULE_NUMBER, 0, NULL },
-	{ "attention.temperature_scale", RULE_NUMBER, 0, NULL },
-	{ "attention.relative_buckets_count", RULE_NUMBER, 0, NULL },
-	{ "attention.shared_kv_layers", RULE_NUMBER, 0, NULL },
-	{ "attention.recurrent_layers", RULE_NUMBER, 0, NULL },
-	{ "attention.q_lora_rank", RULE_NUMBER, 0, NULL },
-	{ "attention.kv_lora_rank", RULE_NUMBER, 0, NULL },
-	{ "attention.key_length_mla", RULE_NUMBER, 0, NULL },
-	{ "attention.value_length_mla", RULE_NUMBER, 0, NULL },
-	{ "attention.indexer.head_count", RULE_NUMBER, 0, NULL },
-	{ "attention.compress_ratios", RULE_NUMBER, 0, NULL },
-	{ "attention.key_length_swa", RULE_NEVER, 0, NULL },
-	{ "attention.value_length_swa", RULE_NEVER, 0, NULL },
-	{ "attn_logit_softcapping", RULE_NUMBER, 0, NULL },
-	{ "final_logit_softcapping", RULE_NUMBER, 0, NULL },
-	{ "router_logit_softcapping", RULE_NUMBER, 0, NULL },
-	{ "logit_scale", RULE_NUMBER, 1, NULL },
-	{ "embedding_scale", RULE_NUMBER, 1, NULL },
-	{ "residual_scale", RULE_NUMBER, 1, NULL },
-	{ "use_parallel_residual", RULE_NUMBER, 0, NULL },
-	{ "embedding_length_out", RULE_NUMBER, 0, NULL },
-	{ "embedding_length_per_layer_input", RULE_NUMBER, 0, NULL },
-	{ "hidden_activation", RULE_TEXT, 0, "silu" },
-	{ "swin_norm", RULE_NUMBER, 0, NULL },
-	{ "swiglu_clamp_exp", RULE_NUMBER, 0, NULL },
-	{ "swiglu_clamp_shexp", RULE_NUMBER, 0, NULL },
-	{ "rescale_every_n_layers", RULE_NUMBER, 0, NULL },
-	{ "token_shift_count", RULE_NUMBER, 0, NULL },
-	{ "full_attention_interval", RULE_NUMBER, 0, NULL },
-	{ "num_loops", RULE_NUMBER, 1, NULL },
-	{ "n_deepstack_layers", RULE_NUMBER, 0, NULL },
-	{ "nextn_predict_layers", RULE_NUMBER, 0, NULL },
-	{ "decoder_block_count", RULE_NUMBER, 0, NULL },
-	{ "hyper_connection.count", RULE_NUMBER, 0, NULL },
-	{ "hash_layer_count", RULE_NUMBER, 0, NULL },
-	{ "adapters.count", RULE_NUMBER, 0, NULL },
-	{ "rope.dimension_count_swa", RULE_NEVER, 0, NULL },
-	{ "rope.dimension_sections", RULE_NUMBER, 0, NULL },
-	{ "rope.freq_base_swa", RULE_NEVER, 0, NULL },
-	{ "rope.scaling.alpha", RULE_NUMBER, 0, NULL },
-	{ "rope.scaling.yarn_ext_factor", RULE_NUMBER, 1, NULL },
-	{ "rope.scaling.yarn_attn_factor", RULE_NUMBER, 1, NULL },
-	{ "rope.scaling.yarn_log_multiplier", RULE_NUMBER, 0, NULL },
+	{ "attention.causal", RULE_NUMBER, 1 },
+	{ "attention.clamp_kqv", RULE_NUMBER, 0 },
+	{ "attention.max_alibi_bias", RULE_NUMBER, 0 },
+	{ "attention.sliding_window_pattern", RULE_NUMBER, 0 },
+	{ "attention.scale", RULE_NUMBER, 0 },
+	{ "attention.output_scale", RULE_NUMBER, 1 },
+	{ "attention.value_scale", RULE_NUMBER, 1 },
+	{ "attention.temperature_length", RULE_NUMBER, 0 },
+	{ "attention.temperature_scale", RULE_NUMBER, 0 },
+	{ "attention.relative_buckets_count", RULE_NUMBER, 0 },
+	{ "attention.shared_kv_layers", RULE_NUMBER, 0 },
+	{ "attention.recurrent_layers", RULE_NUMBER, 0 },
+	{ "attention.q_lora_rank", RULE_NUMBER, 0 },
+	{ "attention.kv_lora_rank", RULE_NUMBER, 0 },
+	{ "attention.key_length_mla", RULE_NUMBER, 0 },
+	{ "attention.value_length_mla", RULE_NUMBER, 0 },
+	{ "attention.indexer.head_count", RULE_NUMBER, 0 },
+	{ "attention.compress_ratios", RULE_NUMBER, 0 },
+	{ "attention.key_length_swa", RULE_NEVER, 0 },
+	{ "attention.value_length_swa", RULE_NEVER, 0 },
+	{ "attn_logit_softcapping", RULE_NUMBER, 0 },
+	{ "final_logit_softcapping", RULE_NUMBER, 0 },
+	{ "router_logit_softcapping", RULE_NUMBER, 0 },
+	{ "logit_scale", RULE_NUMBER, 1 },
+	{ "embedding_scale", RULE_NUMBER, 1 },
+	{ "residual_scale", RULE_NUMBER, 1 },
+	{ "use_parallel_residual", RULE_NUMBER, 0 },
+	{ "embedding_length_out", RULE_NUMBER, 0 },
+	{ "embedding_length_per_layer_input", RULE_NUMBER, 0 },
+	{ "hidden_activation", RULE_GATE, 0 },
+	{ "swin_norm", RULE_NUMBER, 0 },
+	{ "swiglu_clamp_exp", RULE_NUMBER, 0 },
+	{ "swiglu_clamp_shexp", RULE_NUMBER, 0 },
+	{ "rescale_every_n_layers", RULE_NUMBER, 0 },
+	{ "token_shift_count", RULE_NUMBER, 0 },
+	{ "full_attention_interval", RULE_NUMBER, 0 },
+	{ "num_loops", RULE_NUMBER, 1 },
+	{ "n_deepstack_layers", RULE_NUMBER, 0 },
+	{ "nextn_predict_layers", RULE_NUMBER, 0 },
+	{ "decoder_block_count", RULE_NUMBER, 0 },
+	{ "hyper_connection.count", RULE_NUMBER, 0 },
+	{ "hash_layer_count", RULE_NUMBER, 0 },
+	{ "adapters.count", RULE_NUMBER, 0 },
+	{ "rope.dimension_count_swa", RULE_NEVER, 0 },
+	{ "rope.dimension_sections", RULE_NUMBER, 0 },
+	{ "rope.freq_base_swa", RULE_NEVER, 0 },
+	{ "rope.scaling.alpha", RULE_NUMBER, 0 },
+	{ "rope.scaling.yarn_ext_factor", RULE_NUMBER, 1 },
+	{ "rope.scaling.yarn_attn_factor", RULE_NUMBER, 1 },
+	{ "rope.scaling.yarn_log_multiplier", RULE_NUMBER, 0 },
 
-	{ "expert_count", RULE_EXPERTS, 0, NULL },
-	{ "expert_used_count", RULE_EXPERTS, 0, NULL },
-	{ "expert_shared_count", RULE_EXPERTS, 0, NULL },
-	{ "expert_feed_forward_length", RULE_EXPERTS, 0, NULL },
-	{ "expert_shared_feed_forward_length", RULE_EXPERTS, 0, NULL },
-	{ "expert_chunk_feed_forward_length", RULE_EXPERTS, 0, NULL },
-	{ "expert_group_count", RULE_EXPERTS, 0, NULL },
-	{ "expert_group_used_count", RULE_EXPERTS, 0, NULL },
-	{ "expert_weights_scale", RULE_ANY, 0, NULL }, /* these weigh experts, of which there are none */
-	{ "expert_weights_norm", RULE_ANY, 0, NULL },
-	{ "expert_gating_func", RULE_ANY, 0, NULL },
-	{ "leading_dense_block_count", RULE_ANY, 0, NULL },
-	{ "interleave_moe_layer_step", RULE_ANY, 0, NULL },
-	{ "moe_every_n_layers", RULE_ANY, 0, NULL },
+	{ "expert_count", RULE_EXPERTS, 0 },
+	{ "expert_used_count", RULE_EXPERTS, 0 },
+	{ "expert_shared_count", RULE_EXPERTS, 0 },
+	{ "expert_feed_forward_length", RULE_EXPERTS, 0 },
+	{ "expert_shared_feed_forward_length", RULE_EXPERTS, 0 },
+	{ "expert_chunk_feed_forward_length", RULE_EXPERTS, 0 },
+	{ "expert_group_count", RULE_EXPERTS, 0 },
+	{ "expert_group_used_count", RULE_EXPERTS, 0 },
+	{ "expert_weights_scale", RULE_ANY, 0 }, /* these weigh experts, of which there are none */
+	{ "expert_weights_norm", RULE_ANY, 0 },
+	{ "expert_gating_func", RULE_ANY, 0 },
+	{ "leading_dense_block_count", RULE_ANY, 0 },
+	{ "interleave_moe_layer_step", RULE_ANY, 0 },
+	{ "moe_every_n_layers", RULE_ANY, 0 },
 };
 
 #define N_KEY (sizeof(keys) / sizeof(keys[0]))
@@ -144,7 +145,9 @@ static bool is_all(const struct gguf_kv *kv, double v)
 	return true;
 }
 
-static int refuse(const struct gguf_kv *kv, const struct key *k, struct error *e)
+static const char *const gate_name[] = { [GATE_SILU] = "silu", [GATE_GELU] = "gelu_pytorch_tanh" };
+
+static int refuse(const struct gguf_kv *kv, const struct key *k, enum gate gate, struct error *e)
 {
 	int n = (int)kv->key.n;
 
@@ -152,9 +155,10 @@ static int refuse(const struct gguf_kv *kv, const struct key *k, struct error *e
 		return error_set(e, -ENOTSUP,
 				 "%.*s: a mixture of experts, which is not supported yet; use a dense model", n,
 				 kv->key.p);
-	if (k->rule == RULE_TEXT)
-		return error_set(e, -ENOTSUP, "%.*s is not \"%s\", the only one that gyre computes; use another model",
-				 n, kv->key.p, k->text);
+	if (k->rule == RULE_GATE)
+		return error_set(e, -ENOTSUP,
+				 "%.*s is not \"%s\", as gyre computes this architecture; use another model", n,
+				 kv->key.p, gate_name[gate]);
 	if (k->rule == RULE_NEVER)
 		return error_set(e, -ENOTSUP, "%.*s: gyre computes no layers of a kind of their own; use another model",
 				 n, kv->key.p);
@@ -162,18 +166,28 @@ static int refuse(const struct gguf_kv *kv, const struct key *k, struct error *e
 			 kv->key.p, k->number);
 }
 
-static int check(const struct gguf *g, const struct gguf_kv *kv, const struct key *k, struct error *e)
+static bool is_gate(const struct gguf *g, const struct gguf_kv *kv, enum gate gate)
 {
 	struct gguf_str s;
 	char key[KEY_BYTES];
 
-	if (k->rule == RULE_OBEYED || k->rule == RULE_ANY)
-		return 0;
-	if (k->rule == RULE_TEXT) {
-		snprintf(key, sizeof(key), "%.*s", (int)kv->key.n, kv->key.p);
-		return gguf_get_str(g, key, &s) == 0 && gguf_str_eq(s, k->text) ? 0 : refuse(kv, k, e);
+	snprintf(key, sizeof(key), "%.*s", (int)kv->key.n, kv->key.p);
+	return gguf_get_str(g, key, &s) == 0 && gguf_str_eq(s, gate_name[gate]);
+}
+
+static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const struct key *k, const struct arch *arch)
+{
+	switch (k->rule) {
+	case RULE_OBEYED:
+	case RULE_ANY:
+		return true;
+	case RULE_GATE:
+		return is_gate(g, kv, arch->gate);
+	case RULE_NEVER:
+		return false;
+	default:
+		return keys_is_obeyed(arch, k->name) || is_all(kv, k->number);
 	}
-	return k->rule != RULE_NEVER && is_all(kv, k->number) ? 0 : refuse(kv, k, e);
 }
 
 /* What follows "arch." in a key; NULL: another's. */
@@ -187,19 +201,36 @@ static const char *own_name(const struct gguf_kv *kv, const char *arch, size_t *
 	return kv->key.p + len + 1;
 }
 
-int keys_check(const struct gguf *g, const char *arch, struct error *e)
+bool keys_is_obeyed(const struct arch *arch, const char *name)
+{
+	for (const char *const *p = arch->obeys; p && *p; p++)
+		if (!strcmp(*p, name))
+			return true;
+	return false;
+}
+
+static int check(const struct gguf *g, const struct arch *arch, bool is_of_experts, struct error *e)
 {
 	for (size_t i = 0; i < gguf_n_kv(g); i++) {
 		const struct gguf_kv *kv = gguf_kv_at(g, i);
 		size_t n;
-		const char *name = own_name(kv, arch, &n);
+		const char *name = own_name(kv, arch->name, &n);
 		const struct key *k = name ? key_find(name, n) : NULL;
-		int r = k ? check(g, kv, k, e) : 0;
 
-		if (r < 0)
-			return r;
+		if (k && (k->rule == RULE_EXPERTS) == is_of_experts && !is_computed(g, kv, k, arch))
+			return refuse(kv, k, arch->gate, e);
 	}
 	return 0;
+}
+
+int keys_check(const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	return check(g, arch, false, e);
+}
+
+int keys_check_experts(const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	return check(g, arch, true, e);
 }
 
 bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key)

@@ -72,13 +72,13 @@ static int open_tensors(struct model *m, const struct weights *w, struct error *
 	struct tensors t;
 	int r;
 
-	m->layer = calloc(m->hp.n_layer, m->arch->layer_bytes);
+	m->layer = calloc(m->hp.n_layer, m->arch->pass->layer_bytes);
 	if (!m->layer)
 		return error_set(e, -ENOMEM, "no memory for %u layers; free some memory", m->hp.n_layer);
 	r = tensors_init(&t, m, w, e);
 	if (r < 0)
 		return r;
-	r = m->arch->open(&t, e);
+	r = m->arch->pass->open(&t, e);
 	if (r == 0)
 		r = tensors_check_unused(&t, e);
 	tensors_deinit(&t);
@@ -105,6 +105,7 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	m->att_stride = m->hp.n_head * m->hp.head_dim;
 	m->ff_stride = pad(m->hp.n_ff);
 	m->reduce.k = m->k;
+	m->reduce.scale = m->hp.residual_scale;
 	m->reduce.stride = m->x_stride;
 	m->n_sum = max_u32(m->plan->head.n_partial, m->plan->ff.n_partial);
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
@@ -152,12 +153,26 @@ const struct hparams *model_hparams(const struct model *m)
 
 const char *const *model_laps(const struct model *m)
 {
-	return m->arch->lap;
+	return m->arch->pass->lap;
 }
 
 uint32_t model_n_ctx(const struct model *m)
 {
 	return m->n_ctx;
+}
+
+uint32_t model_window(const struct model *m)
+{
+	uint32_t widest = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		for (const struct kv_part *p = m->node[i].memory.part;
+		     p < m->node[i].memory.part + m->node[i].memory.n_part; p++) {
+			if (!p->window)
+				return 0;
+			widest = max_u32(widest, p->window);
+		}
+	return widest;
 }
 
 uint32_t model_n_node(const struct model *m)
@@ -220,7 +235,7 @@ static void forward(void *arg, int worker)
 
 	residual_start(&s);
 	share_run(m->share, worker, m->n_run);
-	m->arch->forward(&s);
+	m->arch->pass->forward(&s);
 }
 
 void model_forward(struct model *m, struct team *t, struct batch *b)

@@ -18,9 +18,14 @@
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
-	uint32_t n_rot;    /* dimensions of a head that rotate */
-	uint32_t n_window; /* positions that a query sees, in the layers that have a window; 0: all */
+	uint32_t n_rot;         /* dimensions of a head that rotate */
+	uint32_t n_window;      /* positions that a query sees, in the layers that have a window; 0: all */
+	uint32_t window_period; /* every so many layers one has none, the last of each; 0: all layers have it */
+	uint32_t n_expert, n_expert_used, n_ff_expert; /* 0: none */
 	float rms_eps;
+	float embd_scale, residual_scale, logit_scale; /* of the embedding, of what a block adds, of logits; 1: none */
+	float attn_scale;                              /* of q.k */
+	float attn_cap, logit_cap;                     /* x becomes cap * tanh(x / cap); 0: it stays */
 };
 
 struct model_options {
@@ -37,6 +42,9 @@ struct model;
 /* How a model's file is divided between nodes: weights_options.plan. -ENOTSUP, -EINVAL: what is wrong with the file. */
 int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
 
+/* Likewise of a file whose experts no pass runs yet, which model_plan refuses: for `gyre plan`. */
+int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+
 /* The next metadata key of the architecture's, from the *i-th, that gyre knows nothing of: it may change numbers. false: none. */
 bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key);
 
@@ -51,6 +59,8 @@ const struct hparams *model_hparams(const struct model *m);
 const char *const *model_laps(const struct model *m);
 uint32_t model_n_ctx(const struct model *m);
 uint32_t model_n_node(const struct model *m);
+/* How many positions a row sees in any layer, itself included: what lies behind is never read again. 0: all. */
+uint32_t model_window(const struct model *m);
 /* K and V of all layers and of the node's heads for KV_BLOCK positions; a multiple of 64, 0 if it has none. */
 size_t model_kv_block_bytes(const struct model *m, uint32_t node);
 /* Once it has memory: how a node's lies. */

@@ -29,6 +29,17 @@ static const float *gather(struct walk *w, uint32_t begin, uint32_t end, int dep
 	return sum;
 }
 
+/* What x gets of a sum. */
+static const float *scaled(struct walk *w, const float *sum)
+{
+	if (w->r->scale == 1)
+		return sum;
+	if (sum != w->sum[0])
+		memcpy(w->sum[0], sum, w->n * sizeof(*sum));
+	w->r->k->scale(w->sum[0], w->n, w->r->scale);
+	return w->sum[0];
+}
+
 void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1)
 {
 	_Alignas(64) float sum[PLAN_DEPTH_MAX][PIECE];
@@ -38,7 +49,20 @@ void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size
 			.r = r, .s = s, .at = row * r->stride + col, .n = min_size(PIECE, col1 - col), .sum = sum
 		};
 
-		r->k->add(x + w.at, gather(&w, 0, s->n_chunk, 0), w.n);
+		r->k->add(x + w.at, scaled(&w, gather(&w, 0, s->n_chunk, 0)), w.n);
+	}
+}
+
+void reduce_row(const struct reduce *r, const struct plan_sum *s, float *y, size_t row)
+{
+	_Alignas(64) float sum[PLAN_DEPTH_MAX][PIECE];
+
+	for (size_t col = 0; col < r->stride; col += PIECE) {
+		struct walk w = {
+			.r = r, .s = s, .at = row * r->stride + col, .n = min_size(PIECE, r->stride - col), .sum = sum
+		};
+
+		memcpy(y + col, gather(&w, 0, s->n_chunk, 0), w.n * sizeof(*y));
 	}
 }
 

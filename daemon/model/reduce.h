@@ -23,11 +23,14 @@ static inline bool reduce_is_own(uint32_t n_node, size_t n_row)
 
 struct reduce {
 	const struct kernels *k;
+	float scale;                /* of a sum before it is added */
 	size_t stride;              /* floats from row to row of x and of the sums: a multiple of 16 */
 	float *sum[PLAN_CHUNK_MAX]; /* [n_row][stride] each, as many as a plan_sum has partial ones */
 };
 
-/* x[row][col0 .. col1) += the sum; x is the array's origin, columns are multiples of 16. */
+/* y[stride] = the sum, unscaled: a whole row. */
+void reduce_row(const struct reduce *r, const struct plan_sum *s, float *y, size_t row);
+/* x[row][col0 .. col1) += scale * the sum; x is the array's origin, columns are multiples of 16. */
 void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1);
 /* All rows, cut by columns among all workers, each of whom calls it; ends with a barrier, after which x may be read. */
 void reduce_rows(const struct reduce *r, const struct plan_sum *s, struct team *team, int worker, float *x,

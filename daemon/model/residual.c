@@ -8,12 +8,37 @@ void residual_start(const struct seat *s)
 	r->pending = NULL;
 }
 
+/* Of what is normed before it is added a worker needs the whole row. */
+static void settle_normed(const struct seat *s, size_t row)
+{
+	const struct residual *r = &s->own->residual;
+	const struct model *m = s->m;
+
+	reduce_row(&m->reduce, r->pending, r->branch, row);
+	m->k->rms_norm(r->branch, r->branch, r->norm, m->hp.n_embd, m->hp.rms_eps);
+	if (m->hp.residual_scale != 1)
+		m->k->scale(r->branch, m->hp.n_embd, m->hp.residual_scale);
+	m->k->add(r->x + row * m->x_stride, r->branch, m->hp.n_embd);
+}
+
 void residual_settle_row(const struct seat *s, size_t row)
 {
 	const struct residual *r = &s->own->residual;
 
-	if (r->pending)
+	if (r->pending && r->norm)
+		settle_normed(s, row);
+	else if (r->pending)
 		reduce_add(&s->m->reduce, r->pending, r->x, row, 0, s->m->x_stride);
+}
+
+static void settle_normed_rows(const struct seat *s)
+{
+	size_t step = (size_t)team_size(s->m->team);
+
+	for (size_t row = (size_t)s->worker; row < s->m->batch->n_row; row += step)
+		settle_normed(s, row);
+	profile_lap(PROFILE_REDUCE);
+	team_barrier(s->m->team, s->worker);
 }
 
 void residual_settle(const struct seat *s)
@@ -22,6 +47,9 @@ void residual_settle(const struct seat *s)
 
 	if (!r->pending || r->x != s->m->x)
 		return;
-	reduce_rows(&s->m->reduce, r->pending, s->m->team, s->worker, r->x, s->m->batch->n_row);
+	if (r->norm)
+		settle_normed_rows(s);
+	else
+		reduce_rows(&s->m->reduce, r->pending, s->m->team, s->worker, r->x, s->m->batch->n_row);
 	r->pending = NULL;
 }

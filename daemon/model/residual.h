@@ -1,7 +1,8 @@
 /*
  * The residual stream x, and what is still to be added to it. A product that is divided by columns leaves partial sums, which
  * are added before x is read again: with one node each worker adds the columns it has computed at once, and nothing is pending;
- * else whoever packs a row adds it up first, or all workers do by columns (reduce.h says which, and why).
+ * else whoever packs a row adds it up first, or all workers do by columns (reduce.h says which, and why). What is normed before it is
+ * added is pending with one node as well, and where all workers add up each does whole rows.
  */
 #ifndef GYRE_DAEMON_MODEL_RESIDUAL_H
 #define GYRE_DAEMON_MODEL_RESIDUAL_H
@@ -12,7 +13,7 @@
 void residual_start(const struct seat *s);
 /* Adds what is pending to one row of x: the caller's own x, or a row that no other worker settles. */
 void residual_settle_row(const struct seat *s, size_t row);
-/* Adds it to all rows where the workers share x, each its columns; all workers call it, and a barrier ends it. Where each has
+/* Adds it to all rows where the workers share x, each its columns, or rows; all workers call it, and a barrier ends it. Where each has
  * an x of its own it does nothing: that is settled row by row. */
 void residual_settle(const struct seat *s);
 

@@ -55,12 +55,13 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+	s->residual.branch = memory_array(m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
 	if (reduce_is_own(m->plan->n_node, 1))
 		s->residual.own = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-	return (s->residual.own || !reduce_is_own(m->plan->n_node, 1)) && s->norm && s->attn && s->merge &&
-	       partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+	return (s->residual.own || !reduce_is_own(m->plan->n_node, 1)) && s->residual.branch && s->norm && s->attn &&
+	       s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
 bool scratch_new(struct model *m)
@@ -105,6 +106,7 @@ void scratch_free(struct model *m)
 
 		partial_free(&s->partial);
 		free(s->residual.own);
+		free(s->residual.branch);
 		free(s->norm);
 		free(s->attn);
 		free(s->merge);

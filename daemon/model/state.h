@@ -33,7 +33,9 @@ struct partial {
 struct residual {
 	float *x;                       /* this step's: m->x, or own */
 	float *own;                     /* [ACT_TILE][x_stride]; NULL: never wanted */
+	float *branch;                  /* [x_stride]: a row before it is normed and added */
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
+	const float *norm;              /* of what is pending; NULL: none */
 };
 
 struct scratch {

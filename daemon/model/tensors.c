@@ -123,7 +123,7 @@ static uint32_t width(const struct hparams *hp, enum vector_width width)
 static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
 {
 	const struct arch *arch = t->m->arch;
-	uint8_t *to = (uint8_t *)t->m->layer + layer * arch->layer_bytes;
+	uint8_t *to = (uint8_t *)t->m->layer + layer * arch->pass->layer_bytes;
 
 	for (size_t i = 0; i < arch->n_tensor; i++) {
 		const struct layer_tensor *row = &arch->tensor[i];
@@ -163,14 +163,35 @@ int tensors_check_unused(const struct tensors *t, struct error *e)
 	return 0;
 }
 
-enum plan_axis tensors_axis(const struct layer_tensor *row, size_t n_row, const char *name, size_t n)
+/* Of experts, whose names all architectures share. */
+static const struct layer_tensor experts[] = {
+	{ "ffn_gate_exps.weight", 0, PLAN_EXPERT, VECTOR_NONE },
+	{ "ffn_up_exps.weight", 0, PLAN_EXPERT, VECTOR_NONE },
+	{ "ffn_down_exps.weight", 0, PLAN_EXPERT_K, VECTOR_NONE },
+};
+
+static const struct layer_tensor *row_find(const struct layer_tensor *row, size_t n_row, struct gguf_str name)
 {
+	for (size_t i = 0; i < n_row; i++)
+		if (gguf_str_eq(name, row[i].name))
+			return &row[i];
+	return NULL;
+}
+
+enum plan_axis tensors_axis(const void *of, const char *name, size_t n)
+{
+	const struct arch *arch = of;
 	const char *end = name + n, *dot = n > 4 && !memcmp(name, "blk.", 4) ? memchr(name + 4, '.', n - 4) : NULL;
 	struct gguf_str whole = { name, n };
+	const struct layer_tensor *row = NULL;
 
-	/* "blk.7.attn_q.weight": what lies behind the second dot. */
-	for (size_t i = 0; dot && i < n_row; i++)
-		if (gguf_str_eq((struct gguf_str){ dot + 1, (uint64_t)(end - dot - 1) }, row[i].name))
-			return row[i].axis;
+	if (dot) { /* "blk.7.attn_q.weight": what lies behind the second dot */
+		struct gguf_str own = { dot + 1, (uint64_t)(end - dot - 1) };
+
+		row = row_find(arch->tensor, arch->n_tensor, own);
+		row = row ? row : row_find(experts, sizeof(experts) / sizeof(experts[0]), own);
+	}
+	if (row)
+		return row->axis;
 	return gguf_str_eq(whole, "token_embd.weight") || gguf_str_eq(whole, "output.weight") ? PLAN_VOCAB : PLAN_COPY;
 }

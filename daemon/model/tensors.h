@@ -46,7 +46,7 @@ int tensors_open_layers(struct tensors *t, struct error *e);
 /* -ENOTSUP: the file has one that nobody asked for, a part of the model that would be left out. */
 int tensors_check_unused(const struct tensors *t, struct error *e);
 
-/* struct arch.axis of an architecture with tensors row[n_row] in each layer. */
-enum plan_axis tensors_axis(const struct layer_tensor *row, size_t n_row, const char *name, size_t n);
+/* struct plan.axis of a file's architecture. */
+enum plan_axis tensors_axis(const void *arch, const char *name, size_t n);
 
 #endif

@@ -51,6 +51,7 @@ struct plan_shape {
 	uint32_t head_block,
 		ff_block; /* columns that a block of PLAN_HEAD_K's, of PLAN_FF_K's tensors covers; the largest of their types */
 	uint32_t n_expert, n_ff_expert, expert_block; /* n_expert 0: none; expert_block: of PLAN_EXPERT_K's tensors */
+	uint32_t n_expert_used;                       /* by a token */
 };
 
 /* Chunks of columns, whose sums meet in the tree. */
@@ -77,7 +78,8 @@ struct plan {
 	struct plan_sum expert;   /* PLAN_EXPERT_K, of each expert; n_chunk 0: there are none */
 	struct plan_node node[NODE_MAX];
 	/* The direction in which a tensor of this architecture is divided, by its name. */
-	enum plan_axis (*axis)(const char *name, size_t n);
+	enum plan_axis (*axis)(const void *of, const char *name, size_t n);
+	const void *axis_of;
 };
 
 /* -E2BIG, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */

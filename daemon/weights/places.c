@@ -58,7 +58,7 @@ static int check_tensor(const struct gguf_tensor *t, struct error *e)
 /* What a tensor is divided along. One whose shape is not the plan's stays whole, for the model to refuse by its name. */
 static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_tensor *t)
 {
-	enum plan_axis axis = w->plan.axis ? w->plan.axis(t->name.p, t->name.n) : PLAN_COPY;
+	enum plan_axis axis = w->plan.axis ? w->plan.axis(w->plan.axis_of, t->name.p, t->name.n) : PLAN_COPY;
 	const struct plan_sum *sum = plan_sum(&w->plan, axis);
 	uint32_t block = quant_info(t->type)->block_len;
 

@@ -26,6 +26,7 @@ struct harness {
 	struct team *t;
 	struct batch *b;
 	void *kv;
+	uint32_t n_block; /* of the pool */
 	uint32_t block[HARNESS_SEQ_MAX][HARNESS_BLOCKS];
 	uint32_t n_past[HARNESS_SEQ_MAX];
 };
@@ -71,13 +72,25 @@ static inline void harness_reset(struct harness *h, uint32_t n_seq, uint32_t n_t
 	free(h->kv);
 	h->kv = aligned_alloc(64, bytes);
 	memset(h->kv, 0xff, bytes);
-	model_set_kv(h->m, h->kv, (size_t)n_block * n_seq);
+	h->n_block = n_block * n_seq;
+	model_set_kv(h->m, h->kv, h->n_block);
 	for (uint32_t s = 0; s < n_seq; s++) {
 		h->n_past[s] = 0;
 		for (uint32_t i = 0; i < n_block; i++)
 			h->block[s][i] = (n_block - 1 - i) * n_seq + s;
 	}
 	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
+}
+
+/* NaN in all that a block has. */
+static inline void harness_poison(struct harness *h, uint32_t block)
+{
+	for (uint32_t i = 0; i < model_n_node(h->m); i++) {
+		struct kv_mem m = model_kv_mem(h->m, i);
+
+		for (const struct kv_part *p = m.part; p < m.part + m.n_part; p++)
+			memset(kv_piece(&m, p, h->n_block, block), 0xff, p->bytes);
+	}
 }
 
 /* Adds the next n tokens of a sequence to the step. */

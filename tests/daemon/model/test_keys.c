@@ -3,10 +3,13 @@
  * Every key that llama.cpp has a name for is here: what gyre obeys must have its logits (tools/golden/keys.py), what it does
  * not must be refused by name, and what is called harmless must change nothing.
  */
+#include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 #include "tests/daemon/model/golden.h"
 #include "tests/daemon/model/harness.h"
 #include "tests/util/tiny.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #define N_TOK 24
@@ -15,6 +18,7 @@
 
 static char path[64];
 static const char *arch; /* whose keys are tried */
+static const struct arch *row;
 
 /* Scalars and arrays as a file has them. */
 #define KEY_U32(name, v)                                      \
@@ -159,6 +163,8 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
 		snprintf(key, sizeof(key), ".%s", number[i]);
+		if (keys_is_obeyed(row, number[i]))
+			continue;
 		assert_refused(&(struct tiny_kv){ key, GGUF_F32, &(float){ 7.5f }, 4 }, "use another model");
 	}
 	for (size_t i = 0; i < sizeof(experts) / sizeof(experts[0]); i++) {
@@ -166,7 +172,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 		assert_refused(&(struct tiny_kv){ key, GGUF_U32, &(uint32_t){ 8 }, 4 }, "mixture of experts");
 	}
 	assert_refused(&(struct tiny_kv)KEY_BOOL("attention.causal", 0), "not 1");
-	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "gelu"), "silu");
+	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "relu"), row->gate == GATE_SILU ? "silu" : "gelu");
 	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.sliding_window_pattern", 0, 1), "not 0");
 	assert_refused(&(struct tiny_kv)KEY_STR("rope.scaling.type", "longrope"), "knows none, linear and yarn");
 }
@@ -183,7 +189,6 @@ static void what_changes_nothing_is_taken(void **state)
 		KEY_U32("expert_used_count", 0),
 		KEY_F32("expert_weights_scale", 3),
 		KEY_PAIR("rope.dimension_sections", 0, 0),
-		KEY_STR("hidden_activation", "silu"),
 		KEY_F32("rope.scaling.yarn_ext_factor", 1),
 		KEY_STR("tensor_data_layout", "Meta AI original pth"),
 		KEY_BOOL("rope.scaling.finetuned", 1),
@@ -211,6 +216,37 @@ static void what_changes_nothing_is_taken(void **state)
 	}
 }
 
+static void its_own_activation_may_be_named(void **state)
+{
+	const struct tiny_kv silu = KEY_STR("hidden_activation", "silu");
+	const struct tiny_kv gelu = KEY_STR("hidden_activation", "gelu_pytorch_tanh");
+
+	(void)state;
+	assert_string_equal(open_with(row->gate == GATE_SILU ? &silu : &gelu, 1, NULL, 0, NULL), "");
+	assert_refused(row->gate == GATE_SILU ? &gelu : &silu, row->gate == GATE_SILU ? "silu" : "gelu");
+}
+
+/* A scale or a cap that an architecture has: obeyed, and refused where it is no such number. */
+static void what_it_obeys_changes_its_logits(void **state)
+{
+	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
+	static const float bad[] = { NAN, INFINITY, -1, 1e-9f, 1e9f };
+
+	(void)state;
+	assert_string_equal(open_with(NULL, 0, NULL, 0, want), "");
+	for (const char *const *name = row->obeys; name && *name; name++) {
+		char key[96];
+
+		snprintf(key, sizeof(key), ".%s", *name);
+		assert_string_equal(
+			open_with(&(struct tiny_kv){ key, GGUF_F32, &(float){ 0.125f }, 4 }, 1, NULL, 0, got), "");
+		if (!memcmp(want, got, sizeof(want)))
+			fail_msg("%s%s changes nothing", arch, key);
+		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+			assert_refused(&(struct tiny_kv){ key, GGUF_F32, &bad[i], 4 }, "not 0 or a number in");
+	}
+}
+
 static void what_differs_by_layer_is_refused_by_name(void **state)
 {
 	(void)state;
@@ -224,7 +260,7 @@ static void what_differs_by_layer_is_refused_by_name(void **state)
 static void a_window_is_obeyed_or_bounds_the_context(void **state)
 {
 	const struct tiny_kv kv = KEY_U32("attention.sliding_window", 256);
-	bool is_obeyed = !strcmp(arch, "llama");
+	bool is_obeyed = row->has_window;
 	struct harness h;
 
 	(void)state;
@@ -369,6 +405,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_computed_is_refused_by_name),
 		cmocka_unit_test(what_changes_nothing_is_taken),
+		cmocka_unit_test(its_own_activation_may_be_named),
+		cmocka_unit_test(what_it_obeys_changes_its_logits),
 		cmocka_unit_test(what_differs_by_layer_is_refused_by_name),
 		cmocka_unit_test(a_window_is_obeyed_or_bounds_the_context),
 		cmocka_unit_test(an_unknown_key_is_told),
@@ -381,6 +419,7 @@ int main(void)
 	snprintf(path, sizeof(path), "/tmp/gyre-test-keys-%d.gguf", (int)getpid());
 	for (size_t i = 0; tiny_arch(i); i++) {
 		arch = tiny_arch(i);
+		row = arch_at(i);
 		r += cmocka_run_group_tests_name(arch, tests, NULL, NULL);
 	}
 	r += cmocka_run_group_tests(golden, NULL, NULL);

@@ -144,6 +144,26 @@ static void one_head_on_two_nodes(void **state)
 	}
 }
 
+/* As large as kernels take them; and no larger. */
+static void the_largest_heads(void **state)
+{
+	static const uint32_t chunk[] = { 1, 5, N_TOK };
+	struct tiny o = { 64, 1, 2, 1, DIM_V_MAX, 96, 40, 64, .type_embd = QUANT_Q8_0, .is_tied = true };
+
+	(void)state;
+	o.type_q = o.type_k = o.type_v = o.type_o = o.type_gate = o.type_up = o.type_down = QUANT_Q4_0;
+	assert_int_equal(tiny_write(path, &o), 0);
+	assert_true(run(want, 1, 1, 1));
+	for (size_t i = 0; i < sizeof(chunk) / sizeof(chunk[0]); i++) {
+		memset(got, 0, sizeof(got));
+		assert_true(run(got, 3, 2, chunk[i]));
+		assert_memory_equal(want, got, N_TOK * o.n_vocab * sizeof(float));
+	}
+	o.head_dim += 16;
+	assert_int_equal(tiny_write(path, &o), 0);
+	assert_false(run(got, 1, 1, 1));
+}
+
 struct file {
 	uint8_t *p;
 	size_t n;
@@ -267,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(any_shape_has_one_answer),
 					    cmocka_unit_test(one_head_on_two_nodes),
+					    cmocka_unit_test(the_largest_heads),
 					    cmocka_unit_test(what_does_not_fit_is_refused) };
 	int r;
 

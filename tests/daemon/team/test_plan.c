@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 /* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block */
-#define DENSE(...)                   \
-	{                            \
-		__VA_ARGS__, 0, 0, 0 \
+#define DENSE(...)                      \
+	{                               \
+		__VA_ARGS__, 0, 0, 0, 0 \
 	}
 
 static const struct plan_shape shapes[] = {
@@ -136,13 +136,13 @@ static void expect_nodes(const struct plan_shape *s, uint32_t n, const uint32_t 
 	}
 }
 
-/* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_ff_expert, expert_block */
+/* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_ff_expert, expert_block, n_expert_used */
 static const struct plan_shape mixes[] = {
-	{ 4096, 32, 8, 128, 14336, 32000, 256, 256, 8, 14336, 256 },
-	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 768, 256 }, /* three blocks */
-	{ 2880, 64, 8, 64, 2880, 201088, 32, 32, 32, 2880, 32 },
-	{ 1024, 16, 8, 64, 0, 49155, 256, 256, 40, 512, 256 }, /* no feed-forward beside them */
-	{ 64, 4, 4, 16, 64, 320, 1, 1, 3, 24, 1 },             /* a panel and a half */
+	{ 4096, 32, 8, 128, 14336, 32000, 256, 256, 8, 14336, 256, 2 },
+	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 768, 256, 8 }, /* three blocks */
+	{ 2880, 64, 8, 64, 2880, 201088, 32, 32, 32, 2880, 32, 4 },
+	{ 1024, 16, 8, 64, 0, 49155, 256, 256, 40, 512, 256, 8 }, /* no feed-forward beside them */
+	{ 64, 4, 4, 16, 64, 320, 1, 1, 3, 24, 1, 1 },             /* a panel and a half */
 };
 
 /* Each weight of each expert on one node, each sum over the same chunks, and no node idle while there is a block for it. */

@@ -39,8 +39,9 @@ static const struct mix mixes[] = {
 static const struct mix *mix;
 static struct error e;
 
-static enum plan_axis axis_of(const char *name, size_t n)
+static enum plan_axis axis_of(const void *of, const char *name, size_t n)
 {
+	(void)of;
 	return n == 2 && !memcmp(name, "up", 2)     ? PLAN_EXPERT
 	       : n == 4 && !memcmp(name, "down", 4) ? PLAN_EXPERT_K
 						    : PLAN_COPY;
