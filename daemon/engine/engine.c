@@ -184,7 +184,13 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
-	struct sched_options so = { c->batch_rows, c->chunk, c->n_draft, KV_BLOCK, c->share, RECENT_NS };
+	struct sched_options so = { .n_row = c->batch_rows,
+				    .chunk = c->chunk,
+				    .n_draft = c->n_draft,
+				    .block_len = KV_BLOCK,
+				    .share = c->share,
+				    .recent_ns = RECENT_NS,
+				    .window = model_window(e->model) };
 	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;

@@ -66,7 +66,8 @@ struct request_kept {
 	uint32_t n_prompt, n_token;
 	uint32_t n_score; /* of the prompt, the last ones, which are to be scored */
 	uint32_t n_past;  /* positions whose K and V are in the pool */
-	uint32_t n_block; /* KV blocks */
+	uint32_t n_block; /* KV blocks, in order of position */
+	uint32_t n_gone;  /* of these, the first ones that it has given back: no layer sees so far */
 
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;

@@ -2,11 +2,16 @@
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 
+#include <string.h>
+
 /* ---- limits ---- */
 
-static uint32_t need_of(const struct sched *s, const struct request *r)
+uint32_t blocks_need(const struct sched *s, const struct request *r)
 {
-	return (r->kept.n_token + s->o.block_len - 1) / s->o.block_len;
+	uint32_t len = s->o.block_len, n = (r->kept.n_token + len - 1) / len;
+
+	/* As many positions as the window has lie in one block more than they would fill, but for one position. */
+	return s->o.window ? min_u32(n, (s->o.window - 1 + len - 1) / len + 1) : n;
 }
 
 static uint32_t count_sharers(const struct sched *s)
@@ -21,7 +26,7 @@ static bool is_growing(struct sched *s, const struct queue *q)
 		return false;
 	for (uint32_t i = 0; i < s->n_rank; i++)
 		if (q->live[s->rank[i].item]->arrival == s->grower) {
-			s->grower_need = need_of(s, q->live[s->rank[i].item]);
+			s->grower_need = blocks_need(s, q->live[s->rank[i].item]);
 			return true;
 		}
 	return false;
@@ -36,11 +41,11 @@ static void pass_turn(struct sched *s, const struct queue *q)
 		uint32_t user = s->who[i].item, away = (user - s->grower_user - 1) % USER_MAX;
 		const struct request *r = q->live[s->user[user].oldest];
 
-		if (!is_sharing(s, user) || need_of(s, r) <= share || away >= best)
+		if (!is_sharing(s, user) || blocks_need(s, r) <= share || away >= best)
 			continue;
 		best = away;
 		s->grower = r->arrival;
-		s->grower_need = need_of(s, r);
+		s->grower_need = blocks_need(s, r);
 	}
 	if (s->grower)
 		s->grower_user = (s->grower_user + 1 + best) % USER_MAX;
@@ -87,22 +92,50 @@ static void drop_rows(struct sched *s, struct batch *b, const struct request *r)
 	q->n_row = 0;
 }
 
+/* The first position that its next row sees. */
+static uint32_t sight(const struct sched *s, const struct request *r)
+{
+	uint32_t n = r->kept.n_past + 1;
+
+	return s->o.window && s->o.window < n ? n - s->o.window : 0;
+}
+
+/* Positions are computed again from the first on, in the blocks that it has left: what they would see is gone. */
+static void start_again(struct request *r)
+{
+	uint32_t n = blocks_held(r);
+
+	memmove(r->block, r->block + r->kept.n_gone, n * sizeof(r->block[0]));
+	r->kept.n_block = n;
+	r->kept.n_gone = r->kept.n_past = 0;
+}
+
 static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 {
 	drop_rows(s, b, r);
 	kv_put(s->kv, r->block[--r->kept.n_block]);
 	s->user[r->user->index].n_block--;
 	r->kept.n_past = min_u32(r->kept.n_past, r->kept.n_block * s->o.block_len);
-	if (!r->kept.n_block)
+	if (sight(s, r) < r->kept.n_gone * s->o.block_len)
+		start_again(r);
+	if (!blocks_held(r))
 		r->kept.state = REQUEST_WAITING;
 	counter_add(&s->n_preempted, 1);
 }
 
 void blocks_release(struct sched *s, struct request *r)
 {
-	while (r->kept.n_block)
+	while (blocks_held(r))
 		kv_put(s->kv, r->block[--r->kept.n_block]);
-	r->kept.n_past = 0;
+	r->kept.n_block = r->kept.n_gone = r->kept.n_past = 0;
+}
+
+void blocks_forget(struct sched *s, struct request *r)
+{
+	uint32_t end = min_u32(sight(s, r) / s->o.block_len, r->kept.n_block);
+
+	while (r->kept.n_gone < end)
+		kv_put(s->kv, r->block[r->kept.n_gone++]);
 }
 
 /* The user furthest above its limit, other than `but`. */
@@ -129,7 +162,7 @@ static struct request *find_last(const struct sched *s, const struct queue *q, c
 	for (uint32_t i = q->n_live; i-- > 0;) {
 		struct request *r = q->live[i];
 
-		if (&s->user[r->user->index] != u || !is_eligible(r) || !r->kept.n_block)
+		if (&s->user[r->user->index] != u || !is_eligible(r) || !blocks_held(r))
 			continue;
 		if (!r->grant)
 			return r;

@@ -14,6 +14,16 @@ void blocks_set_limits(struct sched *s);
 /* Blocks for positions [0, n) of r; as many as can be had. Who gives some up may lose its rows of this batch. */
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
 void blocks_release(struct sched *s, struct request *r);
+/* Gives back those that lie behind the window of its next row, and so of all that follow. */
+void blocks_forget(struct sched *s, struct request *r);
+/* How many it cannot do with less of, to its end: with as many it goes on a row at a time. */
+uint32_t blocks_need(const struct sched *s, const struct request *r);
+
+/* How many it holds. */
+static inline uint32_t blocks_held(const struct request *r)
+{
+	return r->kept.n_block - r->kept.n_gone;
+}
 
 /* Users whose requests go before those of others share the pool among them. */
 static inline bool is_sharing(const struct sched *s, uint32_t user)

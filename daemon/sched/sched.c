@@ -32,16 +32,16 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint64_t n_block = ((uint64_t)r->kept.n_token + s->o.block_len - 1) / s->o.block_len;
 
 		if (is_eligible(r) && request_is_cancelled(r))
 			request_end(r, -ECANCELED);
 		else if (is_eligible(r) && r->kept.deadline_ns && s->now_ns >= r->kept.deadline_ns)
 			request_end(r, -ETIME);
-		else if (is_eligible(r) && n_block > s->kv->book->n_block)
+		else if (is_eligible(r) && blocks_need(s, r) > s->kv->book->n_block)
 			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
 		if (r->kept.state == REQUEST_ENDED || r->kept.state == REQUEST_DONE)
 			blocks_release(s, r);
+		blocks_forget(s, r);
 		if (r->kept.state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
 		    s->user[r->user->index].n_ended++ < most) /* else in the next step */
 			b->ended[b->n_ended++] = r;
@@ -55,7 +55,7 @@ static void check_blocks(const struct sched *s, const struct queue *q)
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < q->n_live; i++)
-		n += q->live[i]->kept.n_block;
+		n += blocks_held(q->live[i]);
 	if (kv_check(s->kv, n) < 0)
 		abort();
 }

@@ -82,7 +82,7 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	const struct request *r = q->live[i];
 	struct sched_user *u = &s->user[r->user->index];
 
-	u->n_block += r->kept.n_block;
+	u->n_block += blocks_held(r);
 	if (!is_eligible(r) || !r->grant)
 		return;
 	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)
