@@ -36,6 +36,16 @@ static bool is_head(const struct gguf *g, struct gguf_str name)
 	return gguf_str_eq(name, gguf_tensor_find(g, "output.weight") ? "output.weight" : "token_embd.weight");
 }
 
+/* Multiply-adds of a row; of experts, those that it takes. */
+static double tensor_macs(const struct plan *p, const struct gguf *g, const struct gguf_tensor *t, enum plan_axis axis)
+{
+	double n = (double)t->ne[0] * (double)t->ne[1];
+
+	if (plan_is_of_experts(axis))
+		return n * p->shape.n_expert_used;
+	return t->n_dim == 2 && (axis != PLAN_VOCAB || is_head(g, t->name)) ? n : 0;
+}
+
 static struct shape shape_of(const struct plan *p, const struct gguf *g)
 {
 	struct shape s = { .g = g };
@@ -44,11 +54,43 @@ static struct shape shape_of(const struct plan *p, const struct gguf *g)
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 		enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
 
-		s.n_layer += axis == PLAN_FF_K;
-		if (t->n_dim == 2 && (axis != PLAN_VOCAB || is_head(g, t->name)))
-			s.macs += (double)t->ne[0] * (double)t->ne[1];
+		s.n_layer += axis == PLAN_HEAD_K;
+		s.macs += tensor_macs(p, g, t, axis);
 	}
 	return s;
+}
+
+static uint64_t part_of(uint64_t bytes, uint32_t part, uint32_t all)
+{
+	return bytes / all * part + bytes % all * part / all;
+}
+
+/* Experts whose weights a token reads on a node, where it takes them as evenly as it can. */
+static uint32_t experts_read(const struct plan *p, uint32_t node)
+{
+	struct plan_range own = p->node[node].expert;
+	uint32_t n = p->shape.n_expert_used * (own.end - own.begin);
+
+	return (n + p->shape.n_expert - 1) / p->shape.n_expert;
+}
+
+/* Bytes of a tensor that a step of one row reads on a node. */
+static uint64_t tensor_bytes(const struct plan *p, const struct gguf *g, const struct gguf_tensor *t, uint32_t node)
+{
+	enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
+	const struct plan_sum *sum = plan_sum(p, axis);
+	struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
+	uint64_t bytes = t->bytes;
+
+	if (axis == PLAN_COPY)
+		return bytes;
+	if (axis == PLAN_VOCAB && !is_head(g, t->name))
+		return 0;
+	if (plan_is_of_experts(axis) && !p->shape.n_expert)
+		return 0; /* the metadata know of none: the file is refused when it is loaded */
+	if (plan_is_of_experts(axis))
+		bytes = part_of(bytes, experts_read(p, node), p->shape.n_expert);
+	return part_of(bytes, r.end - r.begin, plan_extent(p, axis));
 }
 
 /* Bytes of weights that a step of one row reads on a node. */
@@ -56,17 +98,8 @@ static uint64_t node_bytes(const struct plan *p, const struct gguf *g, uint32_t 
 {
 	uint64_t n = 0;
 
-	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
-		const struct plan_sum *sum = plan_sum(p, axis);
-		struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
-		uint32_t all = plan_extent(p, axis), part = r.end - r.begin;
-
-		if (axis == PLAN_VOCAB && !is_head(g, t->name))
-			continue;
-		n += axis == PLAN_COPY ? t->bytes : t->bytes / all * part + t->bytes % all * part / all;
-	}
+	for (size_t i = 0; i < gguf_n_tensor(g); i++)
+		n += tensor_bytes(p, g, gguf_tensor_at(g, i), node);
 	return n;
 }
 
@@ -168,6 +201,19 @@ static json_t *range_json(struct plan_range r)
 	return json_pack("[i,i]", (int)r.begin, (int)r.end);
 }
 
+/* What a node has of the experts: which, and which columns of each. */
+static json_t *experts_json(const struct plan *p)
+{
+	json_t *nodes = json_array();
+
+	for (uint32_t i = 0; i < p->n_node; i++)
+		json_array_append_new(nodes, json_pack("{s:o,s:o}", "experts", range_json(p->node[i].expert), "columns",
+						       range_json(p->expert.node[i].col)));
+	return json_pack("{s:i,s:i,s:i,s:f,s:o}", "experts", (int)p->shape.n_expert, "of_a_token",
+			 (int)p->shape.n_expert_used, "chunks", (int)p->expert.n_chunk, "balance",
+			 plan_balance(p).expert, "nodes", nodes);
+}
+
 static json_t *split_json(const struct plan *p, const struct gguf *g)
 {
 	struct plan_balance b = plan_balance(p);
@@ -181,9 +227,26 @@ static json_t *split_json(const struct plan *p, const struct gguf *g)
 						range_json(v->head_kv), "ff", range_json(v->ff), "vocab",
 						range_json(v->vocab), "step_bytes", (json_int_t)node_bytes(p, g, i)));
 	}
-	return json_pack("{s:i,s:i,s:f,s:f,s:f,s:i,s:o}", "head_chunks", (int)p->head.n_chunk, "ff_chunks",
+	return json_pack("{s:i,s:i,s:f,s:f,s:f,s:i,s:o,s:o*}", "head_chunks", (int)p->head.n_chunk, "ff_chunks",
 			 (int)p->ff.n_chunk, "head_balance", b.head, "ff_balance", b.ff, "vocab_balance", b.vocab,
-			 "copied_kv_heads", (int)b.n_copied, "nodes", nodes);
+			 "copied_kv_heads", (int)b.n_copied, "nodes", nodes, "experts",
+			 p->shape.n_expert ? experts_json(p) : NULL);
+}
+
+static void print_experts(const struct plan *p)
+{
+	const struct plan_shape *s = &p->shape;
+	bool is_sliced = p->n_node <= p->expert.n_chunk;
+
+	printf("experts: %u of %u a token, each %u columns in %u chunks. %s\n", s->n_expert_used, s->n_expert,
+	       s->n_ff_expert, p->expert.n_chunk,
+	       is_sliced ? "Every node has a slice of each, so all work whichever a token takes."
+			 : "These are fewer than nodes, so a node has whole experts; a token's may be on few of them.");
+	for (uint32_t i = 0; i < p->n_node; i++)
+		printf("%4u experts %u..%u, columns %u..%u\n", i, p->node[i].expert.begin, p->node[i].expert.end,
+		       p->expert.node[i].col.begin, p->expert.node[i].col.end);
+	printf("fullest node over the mean: experts %.2f. gyre divides experts, but runs none yet.\n",
+	       plan_balance(p).expert);
 }
 
 static void print_split(const struct plan *p, const struct gguf *g)
@@ -202,6 +265,8 @@ static void print_split(const struct plan *p, const struct gguf *g)
 	}
 	printf("fullest node over the mean: heads %.2f, feed-forward %.2f, vocabulary %.2f", b.head, b.ff, b.vocab);
 	printf(b.n_copied ? "; %u copies of KV heads\n" : "\n", b.n_copied);
+	if (p->shape.n_expert)
+		print_experts(p);
 }
 
 static void print_predictions(const struct plan *plan, const struct prediction *r, const struct shape *s,
@@ -257,7 +322,7 @@ static int plan_file(const struct args *a, const struct gguf *g, const struct la
 	struct prediction r[PREDICTIONS];
 	struct shape s;
 	uint32_t n = 0;
-	int code = model_plan(&split, g, (uint32_t)l->n_node, e);
+	int code = model_divide(&split, g, (uint32_t)l->n_node, e);
 
 	if (code < 0)
 		return code;
@@ -265,7 +330,7 @@ static int plan_file(const struct args *a, const struct gguf *g, const struct la
 	if (code < 0 && code != -ENODEV)
 		return code;
 	s = shape_of(&split, g);
-	for (; code == 0 && n < PREDICTIONS && model_plan(&plan[n], g, 1u << n, e) == 0; n++)
+	for (; code == 0 && n < PREDICTIONS && model_divide(&plan[n], g, 1u << n, e) == 0; n++)
 		r[n] = predict(&plan[n], &s, &f);
 	if (a->json)
 		return print_json(json_pack("{s:o,s:f,s:f,s:f,s:o}", "split", split_json(&split, g), "node_gbps",

@@ -53,6 +53,7 @@ int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct e
 	struct plan_shape s = { .head_block = 1, .ff_block = 1, .expert_block = 1, .n_vocab = 1 };
 	const struct arch *arch;
 	struct hparams hp = { 0 };
+	bool has_ff = false; /* beside experts */
 	int r = arch_read_shape(&arch, &hp, g, e);
 
 	if (r < 0)
@@ -60,13 +61,16 @@ int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct e
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
-		note_tensor(&s, t, tensors_axis(arch, t->name.p, t->name.n));
+		enum plan_axis axis = tensors_axis(arch, t->name.p, t->name.n);
+
+		has_ff |= axis == PLAN_FF_K;
+		note_tensor(&s, t, axis);
 	}
 	s.n_embd = hp.n_embd;
 	s.n_head = hp.n_head;
 	s.n_head_kv = hp.n_head_kv;
 	s.head_dim = hp.head_dim;
-	s.n_ff = hp.n_ff;
+	s.n_ff = has_ff || !hp.n_expert ? hp.n_ff : 0;
 	s.n_expert = hp.n_expert;
 	s.n_expert_used = hp.n_expert_used;
 	s.n_ff_expert = hp.n_ff_expert;

@@ -4,6 +4,7 @@
  */
 #include "kernels/kernels.h"
 #include "tests/util/sysfs.h"
+#include "tests/util/tiny.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -310,6 +311,35 @@ static void plan_takes_this_host_or_another(void **state)
 	assert_non_null(strstr(output, "--root takes a copy of /proc and /sys"));
 }
 
+/* Of 8 experts of 96 columns in blocks of 32 a token takes 3: slices on two nodes, whole ones on four. A step reads these of them. */
+static void plan_divides_experts(void)
+{
+	struct tiny o = { 64, 2, 4, 4, 16, 96, 72, 64, .type_embd = QUANT_F16, .is_tied = true };
+	const uint64_t expert = 3 * 64 * 96 / 32 * 18, rest = 2 * (4 * 64 * 64 / 32 * 18 + 2 * 64 * 4) + 64 * 4;
+	char path[] = "/tmp/gyre-test-plan-XXXXXX", words[128], want[96];
+	int fd = mkstemp(path);
+
+	o.type_q = o.type_k = o.type_v = o.type_o = o.type_gate = o.type_up = o.type_down = QUANT_Q4_0;
+	o.n_expert = 8;
+	o.n_expert_used = 3;
+	assert_true(fd >= 0 && close(fd) == 0);
+	assert_int_equal(tiny_write(path, &o), 0);
+	snprintf(words, sizeof(words), "plan -m %s --threads 2 --nodes 1 --hop-ns 600 --json", path);
+	assert_int_equal(gyre(words), 0);
+	snprintf(want, sizeof(want), "\"step_bytes\":%llu", (unsigned long long)(rest + 72 * 64 * 2 + 2 * 3 * expert));
+	assert_non_null(strstr(output, want));
+	assert_non_null(strstr(output, "\"of_a_token\":3,\"chunks\":3,\"balance\":1.0,"));
+	snprintf(words, sizeof(words), "plan -m %s --threads 2 --nodes 2 --hop-ns 600", path);
+	assert_int_equal(gyre(words), 0);
+	assert_non_null(strstr(output, "experts: 3 of 8 a token, each 96 columns in 3 chunks. Every node has a slice"));
+	assert_non_null(strstr(output, "   1 experts 0..8, columns 64..96\n"));
+	snprintf(words, sizeof(words), "plan -m %s --threads 4 --nodes 4 --hop-ns 600", path);
+	assert_int_equal(gyre(words), 0);
+	assert_non_null(strstr(output, "These are fewer than nodes, so a node has whole experts"));
+	assert_non_null(strstr(output, "   3 experts 6..8, columns 0..96\n"));
+	unlink(path);
+}
+
 /* What a second core would have been needed to measure is left out, and said. */
 static void plan_divides_a_model_on_one_cpu(void **state)
 {
@@ -328,6 +358,7 @@ static void plan_divides_a_model_on_one_cpu(void **state)
 	assert_non_null(strstr(output, "no prediction: "));
 	assert_int_equal(gyre("plan -m tests/golden/llama_plain.gguf --hop-ns 600 --json"), 0);
 	assert_non_null(strstr(output, "\"predictions\":[]"));
+	plan_divides_experts();
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 

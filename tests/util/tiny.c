@@ -27,6 +27,7 @@ struct tiny_tensor {
 	char name[48];
 	uint32_t type;
 	uint64_t n_row, n_col; /* n_row 0: a vector */
+	uint64_t n_expert;     /* 0: no axis of experts */
 };
 
 struct tiny_file {
@@ -132,6 +133,17 @@ const char *tiny_arch(size_t i)
 	return arch_at(i) ? arch_at(i)->name : NULL;
 }
 
+/* A matrix of the feed-forward, one for each expert. */
+static void tiny_add_experts(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
+			     uint64_t n_col)
+{
+	char of_experts[48];
+
+	snprintf(of_experts, sizeof(of_experts), "%.*s_exps.weight", (int)(strlen(name) - strlen(".weight")), name);
+	tiny_add(f, o, of_experts, type, n_row, n_col);
+	f->t[f->n - 1].n_expert = o->n_expert;
+}
+
 static const struct arch *find_arch(const struct tiny *o)
 {
 	size_t i = 0;
@@ -191,7 +203,10 @@ static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t layer
 
 		tiny_shape(o, t, &n_row, &n_col);
 		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
-		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col);
+		if (o->n_expert && (t->axis == PLAN_FF || t->axis == PLAN_FF_K))
+			tiny_add_experts(f, o, name, tiny_type(o, t->name), n_row, n_col);
+		else
+			tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col);
 	}
 }
 
@@ -243,10 +258,15 @@ static void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
 	}
 }
 
+static uint64_t tiny_numbers(const struct tiny_tensor *t)
+{
+	return (t->n_expert ? t->n_expert : 1) * (t->n_row ? t->n_row : 1) * t->n_col;
+}
+
 static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 {
 	const struct quant_info *q = quant_info(t->type);
-	uint64_t n = (t->n_row ? t->n_row : 1) * t->n_col / q->block_len;
+	uint64_t n = tiny_numbers(t) / q->block_len;
 	bool is_bad = f->o->bad && !strcmp(f->o->bad, t->name);
 	uint8_t block[512];
 
@@ -272,16 +292,18 @@ static void tiny_info(struct tiny_file *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct tiny_tensor *t = &f->t[i];
 		const struct quant_info *q = quant_info(t->type);
-		uint32_t n_dim = t->n_row ? 2 : 1;
+		uint32_t n_dim = t->n_expert ? 3 : t->n_row ? 2 : 1;
 
 		tiny_str(f, t->name);
 		tiny_put(f, &n_dim, 4);
 		tiny_put(f, &t->n_col, 8);
 		if (t->n_row)
 			tiny_put(f, &t->n_row, 8);
+		if (t->n_expert)
+			tiny_put(f, &t->n_expert, 8);
 		tiny_put(f, &t->type, 4);
 		tiny_put(f, &offset, 8);
-		offset += (t->n_row ? t->n_row : 1) * t->n_col / q->block_len * q->block_bytes;
+		offset += tiny_numbers(t) / q->block_len * q->block_bytes;
 		offset = (offset + 31) / 32 * 32;
 	}
 }
@@ -370,6 +392,10 @@ int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, ".context_length", o->n_ctx);
 	tiny_u32(&f, ".attention.head_count", o->n_head);
 	tiny_u32(&f, ".attention.head_count_kv", o->n_head_kv);
+	if (o->n_expert) {
+		tiny_u32(&f, ".expert_count", o->n_expert);
+		tiny_u32(&f, ".expert_used_count", o->n_expert_used);
+	}
 	tiny_u32(&f, ".attention.key_length", o->head_dim);
 	tiny_u32(&f, ".attention.value_length", o->head_dim);
 	tiny_key(&f, ".attention.layer_norm_rms_epsilon", 6, &eps, 4);

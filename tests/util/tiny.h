@@ -24,6 +24,8 @@ struct tiny_kv {
 struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
+	uint32_t n_expert,
+		n_expert_used; /* feed-forwards of each layer, which gyre can divide but not run; 0: one that is none of experts */
 	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
 	uint32_t n_long;           /* bytes of its last token; 0: a short word */
 	const char *chat_template; /* of that vocabulary; NULL: ChatML */
