@@ -9,6 +9,7 @@ gyre's does (without that the largest difference is 2e-3 of the logit range, all
 A .bin file is: u32 n_tok, u32 n_vocab, i32 token[n_tok], f32 logits[n_tok][n_vocab], little endian.
 Needs: torch, transformers, gguf, numpy.
 """
+import dataclasses
 import pathlib
 import struct
 
@@ -24,12 +25,30 @@ N_VOCAB = 96
 BASE = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-5, max_position_embeddings=64, attention_bias=False,
             mlp_bias=False, tie_word_embeddings=False, initializer_range=0.35)
-# architecture: (classes of transformers, whether GGUF pairs its rotary dimensions (2i, 2i+1))
+
+
+@dataclasses.dataclass
+class Arch:
+    """Classes of transformers, and how GGUF stores what they have."""
+    classes: str
+    is_paired: bool = False  # its rotary dimensions are (2i, 2i+1)
+    norm_adds: float = 0  # to the weights of norms
+    names: dict = dataclasses.field(default_factory=dict)  # of tensors, where they differ from NAMES
+
+
 ARCHS = {
-    "llama": ("Llama", True),
-    "qwen2": ("Qwen2", False),
-    "qwen3": ("Qwen3", False),
+    "llama": Arch("Llama", is_paired=True),
+    "qwen2": Arch("Qwen2"),
+    "qwen3": Arch("Qwen3"),
 }
+NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+         "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+         "mlp.down_proj": "ffn_down", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+         "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+# What a configuration may have beside, and its key.
+FACTORS = {"attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping",
+           "embedding_multiplier": "embedding_scale", "residual_multiplier": "residual_scale",
+           "attention_multiplier": "attention.scale", "logits_scaling": "logit_scale"}
 # architecture_name: (file type, what differs from BASE, rope parameters)
 MODELS = {
     "llama_plain": ("f32", {}, {"rope_type": "default", "rope_theta": 10000.0}),
@@ -47,6 +66,9 @@ MODELS = {
                             "tie_word_embeddings": True}, {"rope_type": "default", "rope_theta": 1e6}),
     "llama_window": ("f16", {"sliding_window": 13, "num_key_value_heads": 2},
                      {"rope_type": "default", "rope_theta": 10000.0}),
+    "llama_wide": ("f16", {"head_dim": 512, "num_attention_heads": 2, "num_hidden_layers": 1,
+                           "tie_word_embeddings": True},
+                   {"rope_type": "default", "rope_theta": 10000.0}),
 }
 
 
@@ -91,6 +113,9 @@ def write_metadata(w, config, rope):
     w.add_layer_norm_rms_eps(config.rms_norm_eps)
     if getattr(config, "sliding_window", None):
         w.add_sliding_window(config.sliding_window)
+    for what, key in FACTORS.items():
+        if getattr(config, what, None) is not None:
+            w.add_float32(f"{w.arch}.{key}", getattr(config, what))
     if rope["rope_type"] in ("linear", "yarn"):
         w.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         w.add_rope_scaling_factor(rope["factor"])
@@ -101,9 +126,7 @@ def write_metadata(w, config, rope):
 def write_gguf(path, arch, model, config, rope, kind):
     w = gguf.GGUFWriter(path, arch)
     write_metadata(w, config, rope)
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-             "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-             "mlp.down_proj": "ffn_down", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+    names = NAMES | ARCHS[arch].names
     for name, t in model.state_dict().items():
         x = t.numpy().astype(np.float32)
         if name == "lm_head.weight":
@@ -118,10 +141,12 @@ def write_gguf(path, arch, model, config, rope, kind):
             _, _, i, rest = name.split(".", 3)
             module, kind_of = rest.rsplit(".", 1)
             out = f"blk.{i}.{names[module]}.{kind_of}"
-            if ARCHS[arch][1] and "attn_q" in out:
+            if ARCHS[arch].is_paired and "attn_q" in out:
                 x = permute(x, config.num_attention_heads)
-            if ARCHS[arch][1] and "attn_k" in out:
+            if ARCHS[arch].is_paired and "attn_k" in out:
                 x = permute(x, config.num_key_value_heads)
+        if out.endswith("norm.weight"):
+            x = x + np.float32(ARCHS[arch].norm_adds)
         w.add_tensor(out, x.astype(np.float16) if kind == "f16" and x.ndim == 2 else x)
     if rope["rope_type"] == "llama3":
         w.add_tensor("rope_freqs.weight", llama3_factors(config, rope))
@@ -136,7 +161,7 @@ def main():
     for i, (name, (kind, differs, rope)) in enumerate(MODELS.items()):
         torch.manual_seed(1000 + i)
         arch = name.split("_")[0]
-        classes = "Mistral" if "sliding_window" in differs else ARCHS[arch][0]
+        classes = "Mistral" if name == "llama_window" else ARCHS[arch].classes
         config = getattr(transformers, classes + "Config")(**{**BASE, **differs}, rope_parameters=dict(rope))
         model = getattr(transformers, classes + "ForCausalLM")(config).float().eval()
         with torch.no_grad():
