@@ -37,6 +37,7 @@ class Arch:
 
 
 ARCHS = {
+    "granite": Arch("Granite", is_paired=True),
     "llama": Arch("Llama", is_paired=True),
     "qwen2": Arch("Qwen2"),
     "qwen3": Arch("Qwen3"),
@@ -69,6 +70,9 @@ MODELS = {
     "llama_wide": ("f16", {"head_dim": 512, "num_attention_heads": 2, "num_hidden_layers": 1,
                            "tie_word_embeddings": True},
                    {"rope_type": "default", "rope_theta": 10000.0}),
+    "granite_plain": ("f16", {"num_key_value_heads": 2, "embedding_multiplier": 6.0,
+                              "residual_multiplier": 0.4, "attention_multiplier": 0.11, "logits_scaling": 3.0},
+                      {"rope_type": "default", "rope_theta": 10000.0}),
 }
 
 
