@@ -37,6 +37,10 @@ class Arch:
 
 
 ARCHS = {
+    # Its norms multiply by 1 more than they hold, GGUF's do not.
+    "gemma2": Arch("Gemma2", norm_adds=1, names={
+        "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+        "post_feedforward_layernorm": "post_ffw_norm"}),
     "granite": Arch("Granite", is_paired=True),
     "llama": Arch("Llama", is_paired=True),
     "qwen2": Arch("Qwen2"),
@@ -73,6 +77,11 @@ MODELS = {
     "granite_plain": ("f16", {"num_key_value_heads": 2, "embedding_multiplier": 6.0,
                               "residual_multiplier": 0.4, "attention_multiplier": 0.11, "logits_scaling": 3.0},
                       {"rope_type": "default", "rope_theta": 10000.0}),
+    "gemma2_plain": ("f16", {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3,
+                             "sliding_window": 13, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 5.0,
+                             "final_logit_softcapping": 9.0, "tie_word_embeddings": True,
+                             "hidden_activation": "gelu_pytorch_tanh", "attn_implementation": "eager"},
+                     {"rope_type": "default", "rope_theta": 10000.0}),
 }
 
 
