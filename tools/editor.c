@@ -36,6 +36,7 @@ struct editor {
 };
 
 static volatile sig_atomic_t is_resized, is_stopped;
+static const struct editor *terminal; /* what a signal that ends the tool gives back to the shell */
 
 static void on_signal(int number)
 {
@@ -43,6 +44,28 @@ static void on_signal(int number)
 		is_resized = 1;
 	else
 		is_stopped = 1;
+}
+
+/* The tool ends by the same signal, once the terminal is as it was. */
+static void on_end(int number)
+{
+	if (terminal) {
+		(void)!write(fileno(terminal->out), PASTE_OFF, sizeof(PASTE_OFF) - 1);
+		tcsetattr(STDIN_FILENO, TCSANOW, &terminal->cooked);
+	}
+	raise(number); /* SA_RESETHAND: with its default effect */
+}
+
+/* Of the signals that end a program, those that it does not ignore, as under nohup. */
+static void watch_end(const struct editor *e)
+{
+	static const int number[] = { SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction ends = { .sa_handler = on_end, .sa_flags = SA_RESETHAND }, old;
+
+	terminal = e;
+	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++)
+		if (sigaction(number[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+			sigaction(number[i], &ends, NULL);
 }
 
 int editor_refuse_cut(void)
@@ -274,6 +297,7 @@ struct editor *editor_open(FILE *out, bool has_history)
 	if (has_history)
 		open_history(e);
 	sigaction(SIGWINCH, &resized, NULL);
+	watch_end(e);
 	be_quiet(e);
 	put(e, PASTE_ON);
 	return e;
@@ -283,6 +307,7 @@ void editor_close(struct editor *e)
 {
 	if (!e)
 		return;
+	terminal = NULL;
 	if (e->el) {
 		put(e, PASTE_OFF);
 		el_end(e->el);

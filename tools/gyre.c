@@ -94,7 +94,8 @@ static int print_usage(FILE *f, const char *first, int code)
 	for (size_t i = 0; i < N_VERB; i++)
 		if (!strncmp(verbs[i].name, first, strlen(first)))
 			fprintf(f, "  %-14s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].text, "\n"), verbs[i].text);
-	fputs("\nOptions may stand anywhere; -- ends them. gyre VERB --help lists them.\nExit status: 0 done, 1 "
+	fputs("\nOptions may stand anywhere behind the verb; -- ends them. gyre VERB --help lists them.\nExit status: "
+	      "0 done, 1 "
 	      "failed, "
 	      "2 wrong usage, 3 no daemon.\n",
 	      f);

@@ -42,7 +42,7 @@ int link_open(struct link *l, const struct args *a)
 	} else if (is_absent(r)) {
 		return refuse_absent(a);
 	} else if (r < 0) {
-		return fail(TOOL_NO_DAEMON, "%s", *why ? why : strerror(-r));
+		return fail(TOOL_FAILED, "%s", *why ? why : strerror(-r)); /* it is there, and refuses */
 	}
 	gyre_info(l->g, &l->info);
 	if (a->model && !l->daemon.pid)

@@ -81,7 +81,7 @@ static const struct row rows[] = {
 	{ OPT_KV_TYPE, "kv-type", 0, "TYPE", "how keys and values are stored: f16 (default) or q8_0", KIND_TEXT,
 	  AT(kv_type), 0, 0 },
 	{ OPT_KV_BYTES, "kv-bytes", 0, "BYTES",
-	  "KV pool of a private daemon, suffix K, M or G (default: four contexts, or what fits)", KIND_TEXT,
+	  "KV pool of a private daemon, suffix K, M, G or T (default: four contexts, or what fits)", KIND_TEXT,
 	  AT(kv_bytes), 0, 0 },
 	{ OPT_ISA, "isa", 0, "NAME", "kernels (default: the best of this CPU):", KIND_ISA, AT(isa), 0, 0 },
 	{ OPT_REPEAT, "repeat", 'r', "N", "runs; medians are printed (default 5)", KIND_U32, AT(n_repeat), 1, 1000 },
@@ -105,8 +105,8 @@ static const struct row rows[] = {
 
 static void print_help(const struct verb *v)
 {
-	printf("usage: gyre %s [option...] %s\n\n%s\n\nOptions may stand anywhere; -- ends them.\n", v->name,
-	       v->operands, v->text);
+	printf("usage: gyre %s [option...] %s\n\n%s\n\nOptions may stand anywhere behind the verb; -- ends them.\n",
+	       v->name, v->operands, v->text);
 	for (size_t i = 0; i < N_ROW; i++) {
 		char left[40], isas[KERNELS_LIST_BYTES];
 

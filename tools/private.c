@@ -24,6 +24,7 @@
 #define POLL_US     2000
 #define PROGRESS_S  1.0
 #define PROGRESS_MS 200
+#define DRAW_S      0.1
 #define STOP_MS     3000
 
 /* gyred stands beside us in a build, in ../sbin when installed; else the PATH knows it. */
@@ -173,23 +174,22 @@ static int fail_with_log(const struct private_daemon *p)
 static int wait_ready(struct private_daemon *p, struct gyre **g)
 {
 	const struct gyre_params params = { .connect_timeout_ms = PROGRESS_MS }; /* it listens, and loads meanwhile */
-	double begin = now_s();
-	bool is_shown = false;
+	double begin = now_s(), drawn = 0;
 
 	for (;;) {
 		int r = gyre_connect(g, p->socket, &params);
 
 		if (r == 0 || waitpid(p->pid, NULL, WNOHANG) == p->pid) {
-			if (is_shown)
+			if (drawn > 0)
 				fputs("\r\033[K", stderr);
 			if (r == 0)
 				return TOOL_OK;
 			p->pid = 0;
 			return fail_with_log(p);
 		}
-		if (now_s() - begin > PROGRESS_S && isatty(STDERR_FILENO)) {
-			fprintf(stderr, "\rloading the model: %.1f s", now_s() - begin);
-			is_shown = true;
+		if (now_s() - begin > PROGRESS_S && now_s() - drawn > DRAW_S && isatty(STDERR_FILENO)) {
+			drawn = now_s();
+			fprintf(stderr, "\rloading the model: %.1f s", drawn - begin);
 		}
 		usleep(POLL_US);
 	}

@@ -47,11 +47,26 @@ static int check_memory(const struct config *c, const char *root, struct error *
 			 c->n_replica > 1 ? " a replica" : "", have, c->n_replica > 1 ? " for each" : "");
 }
 
+/* Less than a client's rings take would refuse each of them, after "ready" was said. */
+static int check_sessions(const struct config *c, struct error *e)
+{
+	char have[32];
+
+	if (!c->session_bytes || c->session_bytes >= CONFIG_SESSION_MIN)
+		return 0;
+	number_size(have, sizeof(have), c->session_bytes);
+	return error_set(e, -EINVAL,
+			 "session-bytes: %s hold no client's rings; write %uM or more, or 0 for half of what is left",
+			 have, CONFIG_SESSION_MIN >> 20);
+}
+
 int check_config(const struct config *c, const char *root, struct error *e)
 {
 	int r = check_isa(c->isa, e);
 
 	if (r == 0)
 		r = check_kv_type(c->kv_type, e);
+	if (r == 0)
+		r = check_sessions(c, e);
 	return r < 0 ? r : check_memory(c, root, e);
 }

@@ -39,7 +39,8 @@ struct config {
 };
 
 #define CONFIG_CTX_AUTO    8192u
-#define CONFIG_REPLICA_MAX 8u /* QUEUE_ENGINE_MAX */
+#define CONFIG_SESSION_MIN (2u << 20) /* an ordinary session takes 1.3 MiB */
+#define CONFIG_REPLICA_MAX 8u         /* QUEUE_ENGINE_MAX */
 
 enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 

@@ -337,6 +337,31 @@ static void an_interrupt_ends_the_answer_alone(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* However it ends, the shell gets back a terminal that shows what is typed. */
+static void a_signal_gives_the_terminal_back(void **state)
+{
+	static const int number[] = { SIGTERM, SIGHUP, SIGQUIT };
+	struct termios t;
+	int status;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		start("xterm", "chat");
+		expect(">>> ");
+		assert_int_equal(tcgetattr(tty.fd, &t), 0);
+		assert_false(t.c_lflag & ICANON);
+		kill(tty.pid, number[i]);
+		expect("\033[?2004l");
+		while (hear())
+			;
+		assert_int_equal(waitpid(tty.pid, &status, 0), tty.pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == number[i]);
+		assert_int_equal(tcgetattr(tty.fd, &t), 0);
+		assert_true(t.c_lflag & ICANON && t.c_lflag & ECHO);
+		close(tty.fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { CASE(a_paste_is_one_question),
@@ -347,7 +372,8 @@ int main(void)
 					    CASE(letters_are_edited_whole),
 					    CASE(history_is_kept_for_its_owner),
 					    CASE(no_history_makes_no_file),
-					    CASE(an_interrupt_ends_the_answer_alone) };
+					    CASE(an_interrupt_ends_the_answer_alone),
+					    CASE(a_signal_gives_the_terminal_back) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * Why: a daemon that starts with something else than what was written serves for weeks before anybody looks. Each wrong option and
  * line is refused in one line that says which it is and what to write.
  */
-#include "daemon/config/config.h"
+#include "daemon/config/check.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -183,6 +183,18 @@ static void pieces_come_after_the_file(void **state)
 	rmdir(dir);
 }
 
+/* What could serve nobody is refused before anything is loaded. */
+static void memory_for_no_client_is_refused(void **state)
+{
+	static const char *const words[] = { "--model", "m", "--session-bytes", "1", NULL };
+
+	(void)state;
+	assert_int_equal(parse(words), CONFIG_RUN);
+	assert_int_equal(check_config(&c, "", &e), -EINVAL);
+	assert_non_null(strstr(e.text, "session-bytes: 1 "));
+	assert_non_null(strstr(e.text, "write 2M or more"));
+}
+
 /* What never ends is not read to its end. */
 static void what_is_no_configuration_is_refused(void **state)
 {
@@ -199,6 +211,7 @@ int main(void)
 					    cmocka_unit_test(a_right_one_is_taken_and_the_last_counts),
 					    cmocka_unit_test(a_wrong_line_is_named),
 					    cmocka_unit_test(pieces_come_after_the_file),
+					    cmocka_unit_test(memory_for_no_client_is_refused),
 					    cmocka_unit_test(what_is_no_configuration_is_refused) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
