@@ -123,10 +123,12 @@ FUZZ_SAN ?= ,address,undefined
 fuzz: ## fuzz targets, FUZZ_SECONDS (30) each; skipped with a word when clang is missing
 	+@FUZZ_CC=$(FUZZ_CC) SECONDS_EACH=$(FUZZ_SECONDS) BUILD=$(BUILD) tools/run-fuzz $(FUZZ_SRC)
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c
+# Always asked: what it is linked from is known to the inner make only.
+$(BUILD)/fuzz/%: tests/fuzz/%.c FORCE
 	@mkdir -p $(BUILD)/fuzz
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzobj CC=$(FUZZ_CC) SAN="-fsanitize=fuzzer-no-link$(FUZZ_SAN)" \
 		EXTRA=-DGYRE_FUZZ fuzz-link FUZZ_TARGET=$* FUZZ_OUT=$@
+.PHONY: FORCE
 # What reads bytes of others, and what that stands on; kernels for each ISA would take most of the time.
 FUZZ_DIR  := shm kernels/ref daemon/util daemon/machine daemon/gguf daemon/jinja daemon/text daemon/flow daemon/session daemon/prompt daemon/stream daemon/op daemon/intake
 FUZZ_CORE := $(wildcard $(FUZZ_DIR:%=%/*.c)) kernels/quant.c daemon/control/handshake.c
