@@ -191,7 +191,7 @@ static struct jinja_value *repeat(struct jinja_scratch *s, struct jinja_value *v
 		return list;
 	}
 	list = jinja_sequence(s, v->kind, 0);
-	for (; list && times > 0 && v->n; times--)
+	for (; list && times > 0 && v->n && !jinja_failed(s); times--)
 		for (uint32_t i = 0; list && i < v->n && jinja_step(s, 1); i++)
 			list = jinja_list_append(s, list, v->l.at[i]);
 	return jinja_failed(s) ? NULL : list;
