@@ -1,6 +1,7 @@
 /*
  * Questions about values: truth, equality, order, membership, length, as Python answers them.
  */
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/object.h"
 #include "daemon/jinja/utf8.h"
 #include "daemon/jinja/value.h"
@@ -139,15 +140,24 @@ static int family(const struct jinja_value *v)
 	}
 }
 
-static bool numbers_equal(const struct jinja_value *a, const struct jinja_value *b)
+static bool is_nan(const struct jinja_value *v)
 {
+	return v->kind == JINJA_FLOAT && isnan(v->f);
+}
+
+/* Not NaN: <0, 0, >0, however many digits they have. */
+static int order_numbers(struct jinja_scratch *s, const struct jinja_value *a, const struct jinja_value *b)
+{
+	const double exact = 9007199254740992; /* up to here a double holds every integer */
+	double x, y;
+
 	if (jinja_is_int(a) && jinja_is_int(b))
-		return a->i == b->i;
-	if (a->kind == JINJA_BIG && b->kind == JINJA_BIG)
-		return a->n == b->n && !memcmp(a->s.p, b->s.p, a->n);
-	if (a->kind != JINJA_FLOAT && b->kind != JINJA_FLOAT)
-		return false; /* an integer that fits, and one that does not */
-	return jinja_double(a) == jinja_double(b);
+		return (a->i > b->i) - (a->i < b->i);
+	x = jinja_double(a);
+	y = jinja_double(b);
+	if (fabs(x) >= exact && fabs(y) >= exact)
+		return jinja_big_compare(s, a, b);
+	return (x > y) - (x < y);
 }
 
 static bool items_equal(struct jinja_scratch *s, const struct jinja_value *a, const struct jinja_value *b)
@@ -194,7 +204,7 @@ bool jinja_equal(struct jinja_scratch *s, const struct jinja_value *a, const str
 	case JINJA_RANGE:
 		return a->n == b->n && (!a->n || (a->r.start == b->r.start && (a->n == 1 || a->r.step == b->r.step)));
 	case JINJA_INT:
-		return numbers_equal(a, b);
+		return !is_nan(a) && !is_nan(b) && !order_numbers(s, a, b) && !jinja_failed(s);
 	default:
 		return items_equal(s, a, b);
 	}
@@ -236,14 +246,10 @@ static int order_items(struct jinja_scratch *s, const struct jinja_value *a, con
 
 int jinja_compare(struct jinja_scratch *s, const struct jinja_value *a, const struct jinja_value *b, const char *op)
 {
-	if (jinja_is_int(a) && jinja_is_int(b))
-		return (a->i > b->i) - (a->i < b->i);
 	if (jinja_is_number(a) && jinja_is_number(b)) {
-		double x = jinja_double(a), y = jinja_double(b);
-
-		if (isnan(x) || isnan(y)) /* false whichever way one asks */
+		if (is_nan(a) || is_nan(b)) /* false whichever way one asks */
 			return *op == '<' ? 1 : -1;
-		return (x > y) - (x < y);
+		return order_numbers(s, a, b);
 	}
 	if (a->kind == JINJA_STRING && b->kind == JINJA_STRING)
 		return order_text(s, a, b);

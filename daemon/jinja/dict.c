@@ -24,6 +24,8 @@ bool jinja_hash(struct jinja_scratch *s, const struct jinja_value *v, uint64_t *
 {
 	switch (v->kind) {
 	case JINJA_BIG:
+		*h = 7; /* as a double past 64 bits, which may be equal to it */
+		return true;
 	case JINJA_STRING:
 		*h = text_hash(v->s.p, v->n);
 		return jinja_step(s, v->n / 64);

@@ -1,6 +1,7 @@
 /*
  * Filters of any value: numbers, lengths, defaults, JSON.
  */
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/build.h"
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/json.h"
@@ -29,27 +30,20 @@ static struct jinja_value *filter_string(struct jinja_scratch *s, struct jinja_v
 	return jinja_str(s, v);
 }
 
-static struct jinja_value *big(struct jinja_scratch *s, double f)
-{
-	char text[400];
-	struct jinja_value *v = jinja_string(s, text, (size_t)snprintf(text, sizeof(text), "%.0f", f), false);
-
-	if (v)
-		v->kind = JINJA_BIG;
-	return v;
-}
-
 static struct jinja_value *filter_int(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
-	int64_t base = jinja_arg_int(s, a->bound[1], 10), i;
+	int64_t base = jinja_arg_int(s, a->bound[1], 10);
+	struct jinja_value *i;
 	double f;
 
 	if (jinja_is_int(v))
 		return jinja_int(s, v->i);
 	if (v->kind == JINJA_BIG)
 		return v;
-	if (v->kind == JINJA_STRING && jinja_parse_int(v->s.p, v->n, (int)base, &i))
-		return jinja_int(s, i);
+	if (v->kind == JINJA_STRING && (i = jinja_read_int(s, v->s.p, v->n, (int)base)))
+		return i;
+	if (jinja_failed(s))
+		return NULL;
 	if (v->kind == JINJA_UNDEFINED)
 		return jinja_fail_undefined(s, v);
 	f = v->kind == JINJA_FLOAT ? v->f : NAN;
@@ -57,9 +51,7 @@ static struct jinja_value *filter_int(struct jinja_scratch *s, struct jinja_valu
 		f = NAN;
 	if (isnan(f) || isinf(f))
 		return a->bound[0] ? a->bound[0] : jinja_int(s, 0);
-	if (f >= 9.3e18 || f <= -9.3e18)
-		return big(s, f);
-	return jinja_int(s, (int64_t)f);
+	return jinja_big_of_double(s, f);
 }
 
 static struct jinja_value *filter_float(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
@@ -77,14 +69,16 @@ static struct jinja_value *filter_float(struct jinja_scratch *s, struct jinja_va
 
 static struct jinja_value *filter_abs(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
+	struct jinja_value zero = { .kind = JINJA_INT };
+
 	(void)a;
 	if (v->kind == JINJA_UNDEFINED)
 		return jinja_fail_undefined(s, v);
 	if (v->kind == JINJA_FLOAT)
 		return jinja_float(s, fabs(v->f));
-	if (!jinja_is_int(v) || v->i == INT64_MIN)
+	if (!jinja_is_number(v))
 		return jinja_fail(s, "bad operand type for abs(): '%s'", jinja_type(v));
-	return jinja_int(s, v->i < 0 ? -v->i : v->i);
+	return jinja_operate(s, jinja_compare(s, v, &zero, "<") < 0 ? OP_SUB : OP_ADD, &zero, v);
 }
 
 /* Half to even in decimal, as Python's round(). */
@@ -101,6 +95,27 @@ static double rounded(double f, int64_t digits)
 	}
 	scale = pow(10, (double)-digits);
 	return isinf(scale) ? 0 * f : rint(f / scale) * scale;
+}
+
+/* An integer to tens, hundreds, …; half to even. */
+static struct jinja_value *rounded_int(struct jinja_scratch *s, struct jinja_value *v, int64_t digits)
+{
+	struct jinja_value two = { .kind = JINJA_INT, .i = 2 }, ten = { .kind = JINJA_INT, .i = 10 },
+			   minus = { .kind = JINJA_INT, .i = -digits };
+	struct jinja_value *unit = jinja_operate(s, OP_POW, &ten, &minus), *q, *rest, *twice;
+	int c;
+
+	if (!unit)
+		return NULL;
+	q = jinja_operate(s, OP_FLOOR, v, unit);
+	rest = q ? jinja_operate(s, OP_MOD, v, unit) : NULL;
+	twice = rest ? jinja_operate(s, OP_MUL, rest, &two) : NULL;
+	if (!twice)
+		return NULL;
+	c = jinja_compare(s, twice, unit, "<");
+	v = jinja_operate(s, OP_SUB, v, rest);
+	q = jinja_operate(s, OP_MOD, q, &two);
+	return v && q && (c > 0 || (!c && q->i)) ? jinja_operate(s, OP_ADD, v, unit) : v;
 }
 
 static struct jinja_value *filter_round(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
@@ -122,8 +137,7 @@ static struct jinja_value *filter_round(struct jinja_scratch *s, struct jinja_va
 					      scale);
 	}
 	if (v->kind != JINJA_FLOAT)
-		return digits >= 0 ? jinja_operate(s, OP_ADD, v, jinja_int(s, 0))
-				   : jinja_int(s, (int64_t)rounded(jinja_double(v), digits));
+		return digits >= 0 ? jinja_operate(s, OP_ADD, v, jinja_int(s, 0)) : rounded_int(s, v, digits);
 	return jinja_float(s, rounded(v->f, digits));
 }
 

@@ -3,6 +3,7 @@
  */
 #include "daemon/jinja/format.h"
 
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/text.h"
 #include "daemon/jinja/utf8.h"
@@ -38,11 +39,16 @@ static struct jinja_value *float_digits(struct jinja_scratch *s, double f, const
 	return jinja_string(s, text, (size_t)n, false);
 }
 
+static unsigned base_of(char type)
+{
+	return type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
+}
+
 static struct jinja_value *int_digits(struct jinja_scratch *s, uint64_t i, const struct spec *o)
 {
 	char text[80];
 	size_t n = sizeof(text);
-	unsigned base = o->type == 'x' || o->type == 'X' ? 16 : o->type == 'o' ? 8 : o->type == 'b' ? 2 : 10;
+	unsigned base = base_of(o->type);
 	int k = 0;
 
 	do {
@@ -75,6 +81,27 @@ static struct jinja_value *grouped(struct jinja_scratch *s, const struct jinja_v
 			jinja_add_word(&b, ",");
 		jinja_add_part(&b, digits, i, i + 1);
 	}
+	return jinja_built(&b);
+}
+
+/* The same of one past 64 bits. */
+static struct jinja_value *big_digits(struct jinja_scratch *s, const struct jinja_value *v, const struct spec *o)
+{
+	unsigned base = base_of(o->type);
+	struct jinja_value *digits = jinja_big_digits(s, v, base, o->type == 'X');
+	const char prefix[] = { '0', o->type, 0 };
+	struct jinja_build b;
+
+	if (digits && o->comma)
+		digits = grouped(s, digits);
+	if (!digits)
+		return NULL;
+	jinja_build_init(&b, s, 0);
+	if (o->alternate && base != 10)
+		jinja_add_word(&b, prefix);
+	if (o->precision > digits->n && o->precision <= WIDTH_MAX)
+		jinja_add_fill(&b, '0', (size_t)o->precision - digits->n);
+	jinja_add_string(&b, digits);
 	return jinja_built(&b);
 }
 
@@ -123,9 +150,9 @@ static struct jinja_value *number_as(struct jinja_scratch *s, struct jinja_value
 	bool negative;
 	struct jinja_value *digits;
 
-	if (v->kind == JINJA_BIG)
-		return v;
 	if (!strchr("eEfFgG%n", o->type) || !o->type) {
+		if (v->kind == JINJA_BIG)
+			return with_sign(s, big_digits(s, v, o), v->s.p[0] == '-', o);
 		if (!jinja_is_int(v))
 			return jinja_fail(s, "an integer is required, not %s", jinja_type(v));
 		negative = v->i < 0;
@@ -179,9 +206,9 @@ static struct jinja_value *converted(struct jinja_scratch *s, struct jinja_value
 		if (o->type == 'd' || o->type == 'i' || o->type == 'u') {
 			o->type = 'd';
 			if (v->kind == JINJA_FLOAT) {
-				if (!(fabs(v->f) < 9e18))
+				if (!isfinite(v->f))
 					return jinja_fail(s, "cannot convert float to integer");
-				v = jinja_int(s, (int64_t)v->f);
+				v = jinja_big_of_double(s, v->f);
 			}
 		}
 		return v ? number_as(s, v, o) : NULL;

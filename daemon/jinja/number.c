@@ -1,11 +1,12 @@
 #include "daemon/jinja/number.h"
 
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/object.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define TEXT_MAX 400
+#define TEXT_MAX 4400 /* as many digits as an integer may have, and what stands around them */
 
 /* Without blanks around and underscores between digits. */
 static bool plain(const char *p, size_t n, char text[TEXT_MAX])
@@ -30,15 +31,17 @@ static bool plain(const char *p, size_t n, char text[TEXT_MAX])
 	return true;
 }
 
-bool jinja_parse_int(const char *p, size_t n, int base, int64_t *i)
+/* 0: *i is it; 1: text[…], of that *base, is past 64 bits; -1: not an integer. */
+static int scan_int(const char *p, size_t n, int *given, int64_t *i, char text[TEXT_MAX])
 {
-	char text[TEXT_MAX], *end, *digits = text;
+	char *end, *digits = text;
+	int base = *given;
 
 	if (!plain(p, n, text) || (base && (base < 2 || base > 36)))
-		return false;
+		return -1;
 	digits += *digits == '-' || *digits == '+';
 	if (*digits == '-' || *digits == '+' || *digits == ' ' || !*digits)
-		return false;
+		return -1;
 	if (digits[0] == '0' && digits[1]) {
 		char c = digits[1] | 32;
 		int says = c == 'x' ? 16 : c == 'o' ? 8 : c == 'b' ? 2 : 0;
@@ -49,8 +52,27 @@ bool jinja_parse_int(const char *p, size_t n, int base, int64_t *i)
 		}
 	}
 	errno = 0;
-	*i = strtoll(text, &end, base ? base : 10);
-	return !errno && !*end && end > digits;
+	*given = base ? base : 10;
+	*i = strtoll(text, &end, *given);
+	return *end || end == digits ? -1 : errno == ERANGE;
+}
+
+bool jinja_parse_int(const char *p, size_t n, int base, int64_t *i)
+{
+	char text[TEXT_MAX];
+
+	return scan_int(p, n, &base, i, text) == 0;
+}
+
+struct jinja_value *jinja_read_int(struct jinja_scratch *s, const char *p, size_t n, int base)
+{
+	char text[TEXT_MAX];
+	int64_t i;
+	int r = scan_int(p, n, &base, &i, text);
+
+	if (r < 0)
+		return NULL;
+	return r ? jinja_big_parse(s, text, strlen(text), (unsigned)base) : jinja_int(s, i);
 }
 
 bool jinja_parse_float(const char *p, size_t n, double *f)

@@ -1,6 +1,7 @@
 /*
- * Operators by Python's rules. Integers are 64 bits wide: a result beyond them is an error, not another number.
+ * Operators by Python's rules. Integers are 64 bits wide as long as they fit; big.c has the others.
  */
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/eval.h"
 #include "daemon/jinja/format.h"
 
@@ -21,22 +22,17 @@ static void *unsupported(struct jinja_scratch *s, enum jinja_op op, const struct
 			  jinja_type(b));
 }
 
-static struct jinja_value *too_wide(struct jinja_scratch *s)
+/* false: past 64 bits. */
+static bool int_power(int64_t base, int64_t exponent, int64_t *v)
 {
-	return jinja_fail(s, "an integer past 64 bits");
-}
-
-static struct jinja_value *int_power(struct jinja_scratch *s, int64_t base, int64_t exponent)
-{
-	int64_t v = 1;
-
+	*v = 1;
 	for (; exponent; exponent >>= 1) {
-		if ((exponent & 1) && __builtin_mul_overflow(v, base, &v))
-			return too_wide(s);
+		if ((exponent & 1) && __builtin_mul_overflow(*v, base, v))
+			return false;
 		if (exponent > 1 && __builtin_mul_overflow(base, base, &base))
-			return too_wide(s);
+			return false;
 	}
-	return jinja_int(s, v);
+	return true;
 }
 
 static struct jinja_value *int_divide(struct jinja_scratch *s, enum jinja_op op, int64_t a, int64_t b)
@@ -45,8 +41,6 @@ static struct jinja_value *int_divide(struct jinja_scratch *s, enum jinja_op op,
 
 	if (!b)
 		return jinja_fail(s, op == OP_FLOOR ? "integer division or modulo by zero" : "integer modulo by zero");
-	if (b == -1)
-		return op == OP_MOD ? jinja_int(s, 0) : a == INT64_MIN ? too_wide(s) : jinja_int(s, -a);
 	q = a / b;
 	r = a % b;
 	if (r && (r < 0) != (b < 0)) {
@@ -92,9 +86,16 @@ static struct jinja_value *float_power(struct jinja_scratch *s, double a, double
 	return jinja_float(s, v);
 }
 
-static struct jinja_value *ints(struct jinja_scratch *s, enum jinja_op op, int64_t a, int64_t b)
+/* Integers that a double holds exactly. */
+static bool is_exact(int64_t i)
 {
-	int64_t v = 0;
+	return i >= -(INT64_C(1) << 53) && i <= INT64_C(1) << 53;
+}
+
+static struct jinja_value *ints(struct jinja_scratch *s, enum jinja_op op, const struct jinja_value *x,
+				const struct jinja_value *y)
+{
+	int64_t v = 0, a = x->i, b = y->i;
 	bool over;
 
 	switch (op) {
@@ -108,13 +109,23 @@ static struct jinja_value *ints(struct jinja_scratch *s, enum jinja_op op, int64
 		over = __builtin_mul_overflow(a, b, &v);
 		break;
 	case OP_DIV:
-		return b ? jinja_float(s, (double)a / (double)b) : jinja_fail(s, "division by zero");
+		if (!b)
+			return jinja_fail(s, "division by zero");
+		if (is_exact(a) && is_exact(b))
+			return jinja_float(s, (double)a / (double)b);
+		over = true;
+		break;
 	case OP_POW:
-		return b < 0 ? float_power(s, (double)a, (double)b) : int_power(s, a, b);
+		if (b < 0)
+			return float_power(s, (double)a, (double)b);
+		over = !int_power(a, b, &v);
+		break;
 	default:
-		return int_divide(s, op, a, b);
+		if (b != -1)
+			return int_divide(s, op, a, b);
+		over = op == OP_FLOOR && __builtin_sub_overflow(0, a, &v);
 	}
-	return over ? too_wide(s) : jinja_int(s, v);
+	return over ? jinja_big_operate(s, op, x, y) : jinja_int(s, v);
 }
 
 static struct jinja_value *floats(struct jinja_scratch *s, enum jinja_op op, double a, double b)
@@ -133,6 +144,20 @@ static struct jinja_value *floats(struct jinja_scratch *s, enum jinja_op op, dou
 	default:
 		return float_divide(s, op, a, b);
 	}
+}
+
+/* One of them is past 64 bits. */
+static struct jinja_value *big_ones(struct jinja_scratch *s, enum jinja_op op, struct jinja_value *a,
+				    struct jinja_value *b)
+{
+	bool below = b->kind == JINJA_BIG ? b->s.p[0] == '-' : jinja_is_int(b) && b->i < 0;
+	double x = jinja_double(a), y = jinja_double(b);
+
+	if (a->kind != JINJA_FLOAT && b->kind != JINJA_FLOAT && !(op == OP_POW && below))
+		return jinja_big_operate(s, op, a, b);
+	if ((isinf(x) && a->kind == JINJA_BIG) || (isinf(y) && b->kind == JINJA_BIG))
+		return jinja_fail(s, "int too large to convert to float");
+	return floats(s, op, x, y);
 }
 
 struct jinja_value *jinja_concat(struct jinja_scratch *s, struct jinja_value **part, uint32_t n)
@@ -206,12 +231,10 @@ struct jinja_value *jinja_operate(struct jinja_scratch *s, enum jinja_op op, str
 				  struct jinja_value *b)
 {
 	if (jinja_is_int(a) && jinja_is_int(b))
-		return ints(s, op, a->i, b->i);
-	if (jinja_is_number(a) && jinja_is_number(b)) {
-		if (a->kind == JINJA_BIG || b->kind == JINJA_BIG)
-			return jinja_fail(s, "an integer past 64 bits can be shown, not computed with");
-		return floats(s, op, jinja_double(a), jinja_double(b));
-	}
+		return ints(s, op, a, b);
+	if (jinja_is_number(a) && jinja_is_number(b))
+		return a->kind == JINJA_BIG || b->kind == JINJA_BIG ? big_ones(s, op, a, b)
+								    : floats(s, op, jinja_double(a), jinja_double(b));
 	if (op == OP_MOD && a->kind == JINJA_STRING)
 		return jinja_percent(s, a, b);
 	if (op == OP_ADD && a->kind == JINJA_STRING && b->kind == JINJA_STRING)

@@ -40,6 +40,8 @@ struct jinja_node *jinja_parse_integer(struct jinja_parser *p, const char *at, s
 		node->value->i = strtoll(digits, NULL, k > 1 && (text[1] | 32) == 'x' ? 16 : 10);
 	if (!errno)
 		return node;
+	if (strspn(text, "0123456789") != k)
+		return jinja_parse_fail(p, "an integer past 64 bits must be decimal");
 	node->value->kind = JINJA_BIG;
 	node->value->n = (uint32_t)k;
 	node->value->s.p = text;

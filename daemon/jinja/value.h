@@ -18,7 +18,7 @@ enum jinja_kind {
 	JINJA_NONE,
 	JINJA_BOOL,
 	JINJA_INT,
-	JINJA_BIG, /* an integer past 64 bits: its digits; can be shown, not computed with */
+	JINJA_BIG, /* an integer past 64 bits: its decimal digits, none of them without need (big.h) */
 	JINJA_FLOAT,
 	JINJA_STRING,
 	JINJA_LIST,
