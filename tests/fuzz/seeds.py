@@ -143,9 +143,11 @@ def jinja():
                  "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "<|u|>"},
                               {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"a": [1, 2.5, None]}}}]}]}
     head = "{% set d, l, users, messages = x.d, x.l, x.users, x.messages %}"
-    rows = [json.loads(r) for r in (golden / "rows.txt").read_text().split("\n")[1:400]]
+    rows = [json.loads(r) for r in (golden / "rows.txt").read_text().split("\n")[1:] if r]
     texts = [r[0] for r in rows if not r[0].startswith("{{ (")]
     texts += [t for t in (json.loads(r)[2] for r in (golden / "templates.txt").read_text().split("\n") if r) if len(t) < 2500]
+    for old in (CORPUS / "jinja").glob("seed*"):
+        old.unlink()
     for k in range(0, len(texts), 4):
         write("jinja", "seed%03d" % (k // 4), (head + "\n".join(texts[k:k + 4])).encode() + b"\0" + json.dumps(variables).encode())
 
