@@ -22,8 +22,9 @@ ISAS_aarch64 := neon
 # Those with a model (tests/kernels/models/).
 MODELS_x86_64 := avxvnni amx
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding. Lines suffice for debugging them: to follow
-# variables through unrolled loops costs a third of their compile time.
-KERNEL_CFLAGS := -O3 -g1
+# variables through unrolled loops costs a third of their compile time. Under a sanitizer -O3 takes five times as long (avx2/matmul_k3.c by gcc:
+# 78 s and 810 MB, not 14 s and 326 MB).
+KERNEL_CFLAGS := $(if $(SAN),-O1,-O3) -g1
 # The folder is the compiler flag: what its files get beside ALL_CFLAGS.
 flags_client             := -fPIC
 flags_shm                := -fPIC
