@@ -6,7 +6,6 @@
 #include "shm/clock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,7 +32,8 @@ int doorbell_wake_client(const struct abi_client_page *client, struct abi_daemon
 	fence(); /* cq_tail is out before we look at parked; pairs with the fence after the client's store of parked */
 	parked = load_relaxed(&client->parked);
 	if (parked == GYRE_PARKED_FUTEX)
-		syscall(SYS_futex, &daemon->cq_tail, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		syscall(SYS_futex, &daemon->cq_tail, FUTEX_WAKE, 1, NULL, NULL,
+			0); /* a session has one that waits: a herd is its own matter */
 	return parked <= GYRE_PARKED_SOCKET ? (int)parked : GYRE_PARKED_SPIN;
 }
 
