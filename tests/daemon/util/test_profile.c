@@ -75,13 +75,13 @@ static void every_part_has_a_name(void **state)
 	(void)state;
 	for (size_t a = 0; arch_at(a); a++)
 		for (int i = 0; i < PROFILE_PART_MAX; i++) {
-			const char *name = profile_part_name((enum profile_part)i, arch_at(a)->lap);
+			const char *name = profile_part_name((enum profile_part)i, arch_at(a)->pass->lap);
 
 			assert_true(name || (i > PROFILE_MODEL && i < PROFILE_HEAD));
 			for (int k = 0; k < i && name; k++)
-				if (profile_part_name((enum profile_part)k, arch_at(a)->lap))
+				if (profile_part_name((enum profile_part)k, arch_at(a)->pass->lap))
 					assert_string_not_equal(
-						name, profile_part_name((enum profile_part)k, arch_at(a)->lap));
+						name, profile_part_name((enum profile_part)k, arch_at(a)->pass->lap));
 		}
 }
 
