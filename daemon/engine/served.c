@@ -142,6 +142,7 @@ static int open_engine(struct served *s, const struct served_options *o, struct 
 static void agree_on_context(struct served *s)
 {
 	uint32_t n = s->engine[0].n_ctx, n_block = s->engine[0].kv.book->n_block;
+	uint32_t window = model_window(s->engine[0].model);
 
 	for (uint32_t i = 1; i < s->n_engine; i++) {
 		n = min_u32(n, s->engine[i].n_ctx);
@@ -151,6 +152,7 @@ static void agree_on_context(struct served *s)
 		engine_limit_ctx(&s->engine[i], n);
 	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
 	s->geometry.n_kv = n_block * KV_BLOCK;
+	s->geometry.n_held = window ? kv_window_blocks(window, KV_BLOCK) * KV_BLOCK : 0;
 	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;
 }
 

@@ -22,6 +22,7 @@ struct geometry {
 	uint32_t arena_bytes; /* of a session that asks for none, or of the session in question */
 	uint32_t n_piece;     /* completions that a token's bytes take at most */
 	uint32_t n_kv;        /* positions in the pool of one engine, the smallest; 0: not known */
+	uint32_t n_held;      /* of these one request needs no more, however long it is; 0: as many as it has */
 	uint64_t kv_bytes;    /* of a position there */
 };
 

@@ -60,6 +60,12 @@ struct kv {
 	struct kv_book *book;
 };
 
+/* Blocks of so many positions that a window lies in at most: one more than it would fill, but for one position. */
+static inline uint32_t kv_window_blocks(uint32_t window, uint32_t block_len)
+{
+	return (window - 1 + block_len - 1) / block_len + 1;
+}
+
 /* mem[n_mem]. -EINVAL: no block. */
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_block);
 /* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */

@@ -87,7 +87,7 @@ static int check_pool(struct request *r)
 	const struct geometry *g = geometry_of(r);
 	char want[32], have[32];
 
-	if (!g->n_kv || r->kept.n_prompt <= g->n_kv)
+	if (!g->n_kv || r->kept.n_prompt <= g->n_kv || (g->n_held && g->n_held <= g->n_kv))
 		return 0;
 	number_size(want, sizeof(want), r->kept.n_prompt * g->kv_bytes);
 	number_size(have, sizeof(have), g->n_kv * g->kv_bytes);

@@ -10,8 +10,7 @@ uint32_t blocks_need(const struct sched *s, const struct request *r)
 {
 	uint32_t len = s->o.block_len, n = (r->kept.n_token + len - 1) / len;
 
-	/* As many positions as the window has lie in one block more than they would fill, but for one position. */
-	return s->o.window ? min_u32(n, (s->o.window - 1 + len - 1) / len + 1) : n;
+	return s->o.window ? min_u32(n, kv_window_blocks(s->o.window, len)) : n;
 }
 
 static uint32_t count_sharers(const struct sched *s)
