@@ -35,7 +35,7 @@ static struct request r;
 /* What a client has read. */
 static struct {
 	char text[8192];
-	uint32_t n, n_token, n_half, flags;
+	uint32_t n, n_token, n_half, n_why, flags;
 	int32_t res;
 	bool is_ended;
 } got;
@@ -98,18 +98,24 @@ static int teardown(void **state)
 
 static void read_one(const struct gyre_cqe *cqe, const uint8_t *slot)
 {
+	bool is_why = cqe->res < 0 && !(cqe->flags & GYRE_CQE_HALF); /* the bytes are words, and no text */
+
 	assert_false(got.is_ended);
 	assert_true(cqe->n_bytes <= GYRE_RESULT_TEXT_BYTES);
-	memcpy(got.text + got.n, cqe->flags & GYRE_CQE_EXT ? slot : cqe->bytes, cqe->n_bytes);
-	got.n += cqe->n_bytes;
+	got.n_why = is_why ? cqe->n_bytes : 0;
+	if (is_why)
+		assert_int_equal(!!cqe->n_bytes, cqe->res != -ECANCELED);
+	else
+		memcpy(got.text + got.n, cqe->flags & GYRE_CQE_EXT ? slot : cqe->bytes, cqe->n_bytes);
+	got.n += cqe->n_bytes - got.n_why;
 	got.n_token += (cqe->flags & GYRE_CQE_MORE) && cqe->token >= 0;
 	got.is_ended = !(cqe->flags & GYRE_CQE_MORE);
 	if (got.is_ended) {
 		got.res = cqe->res;
 		got.flags = cqe->flags;
-		got.n_half = cqe->n_bytes;
+		got.n_half = cqe->n_bytes - got.n_why;
 		assert_int_equal(cqe->token, got.n_token);
-		assert_int_equal(!!(cqe->flags & GYRE_CQE_HALF), cqe->n_bytes > 0);
+		assert_int_equal(!!(cqe->flags & GYRE_CQE_HALF), got.n_half > 0);
 	} else if (r.kept.flags & GYRE_SQE_WHOLE_CHARS) {
 		assert_int_equal(hold_char((const uint8_t *)got.text, got.n), got.n);
 	}
