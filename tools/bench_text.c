@@ -33,7 +33,7 @@ static int print_figures(const struct args *a, size_t n, int n_token, double sec
 
 static int measure(const struct args *a, const struct vocab *v, const char *text, size_t n)
 {
-	struct vocab_scratch *scratch = vocab_scratch_new(n);
+	struct vocab_scratch *scratch = vocab_scratch_new(n * VOCAB_GROWTH);
 	uint32_t *id = malloc(VOCAB_ID_MAX(n) * sizeof(*id));
 	double *x = calloc(a->n_repeat, sizeof(*x));
 	int r = scratch && id && x ? 0 : -ENOMEM;

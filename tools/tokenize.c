@@ -114,7 +114,7 @@ static int file_open(struct file *f, const struct args *a)
 static int make_room(struct ids *t, struct vocab_scratch **s, size_t n)
 {
 	t->id = malloc(VOCAB_ID_MAX(n) * sizeof(uint32_t));
-	*s = vocab_scratch_new(n + 8);
+	*s = vocab_scratch_new(n * VOCAB_GROWTH + 8);
 	return t->id && *s ? TOOL_OK : fail(TOOL_FAILED, "no memory for a text of %zu bytes", n);
 }
 

@@ -14,7 +14,7 @@
 
 int take_init(struct taker *t)
 {
-	return prompt_reader_init(&t->reader, INTAKE_INLINE_MAX);
+	return prompt_reader_init(&t->reader, INTAKE_INLINE_MAX * VOCAB_GROWTH);
 }
 
 void take_deinit(struct taker *t)

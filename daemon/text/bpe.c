@@ -173,22 +173,32 @@ static int put_split(void *arg, const char *p, size_t n)
 	return put_piece(arg, p, n);
 }
 
-/* The text as the model was trained on it: in form C, in s->text, where that differs. Merging may use the arena again behind it. */
-static struct text_span rewritten(const struct vocab *v, struct vocab_scratch *s, const char *p, size_t n)
+_Static_assert(VOCAB_GROWTH == NFC_GROWTH, "what callers make room for");
+
+/* *t in form C, as the model was trained on it: in s->text, where that differs. -ENOBUFS: it grows past what the scratch is for. */
+static int rewrite(const struct vocab *v, struct vocab_scratch *s, struct text_span *t)
 {
-	if (!v->pre.is_nfc || nfc_is_plain(p, n))
-		return (struct text_span){ p, (uint32_t)n };
-	s->n_used = n > s->n_used ? n : s->n_used;
-	n = nfc_write(s->text, p, n, s->arena);
-	s->n_used = n > s->n_used ? n : s->n_used;
-	return (struct text_span){ s->text, (uint32_t)n };
+	char *grown = s->arena + t->n * (size_t)NFC_ROOM_BYTES;
+	size_t n, n_touched = t->n * (size_t)(NFC_ROOM_BYTES + NFC_GROWTH);
+
+	if (!v->pre.is_nfc || nfc_is_plain(t->p, t->n))
+		return 0;
+	n = nfc_write(grown, t->p, t->n, s->arena);
+	if (n <= s->max_bytes) {
+		memcpy(s->text, grown, n);
+		s->n_used = n > s->n_used ? n : s->n_used;
+		*t = (struct text_span){ s->text, (uint32_t)n };
+	}
+	explicit_bzero(s->arena, n_touched); /* merging is next to use it */
+	return n <= s->max_bytes ? 0 : -ENOBUFS;
 }
 
 static int put_valid(struct run *run, const char *p, size_t n)
 {
-	struct text_span t = rewritten(run->v, run->s, p, n);
+	struct text_span t = { p, (uint32_t)n };
+	int r = rewrite(run->v, run->s, &t);
 
-	return pre_split(&run->v->pre, &run->s->pre, t.p, t.n, put_split, run);
+	return r ? r : pre_split(&run->v->pre, &run->s->pre, t.p, t.n, put_split, run);
 }
 
 /* The patterns need UTF-8, so a stretch of bytes that is none is a piece of its own. */

@@ -47,7 +47,9 @@ struct tokenizer_defaults {
 	int32_t bos, eos, unk, pad;
 };
 
-/* Ids that a text of n bytes becomes at most: it may grow before it is cut. */
+/* Bytes that one of a text becomes at most before the text is cut: in form C. */
+#define VOCAB_GROWTH 3
+/* Ids that a text of n bytes becomes at most. */
 #define VOCAB_ID_MAX(n) ((size_t)(n)*12 + 2)
 
 struct vocab;
@@ -64,7 +66,7 @@ int vocab_new(struct vocab **vocabp, const struct vocab_source *src, char *err, 
 /* NULL does nothing. Returns NULL. */
 struct vocab *vocab_free(struct vocab *v);
 
-/* Working memory of one thread, for texts of up to max_bytes (below 64 MiB). NULL: no memory. */
+/* Working memory of one thread, for texts of up to max_bytes, grown as they may be (below 64 MiB). NULL: no memory. */
 struct vocab_scratch *vocab_scratch_new(size_t max_bytes);
 struct vocab_scratch *vocab_scratch_free(struct vocab_scratch *s);
 /* Nothing of the texts since the last time is left in it. */
@@ -73,7 +75,7 @@ void vocab_scratch_wipe(struct vocab_scratch *s);
 /*
  * Text -> ids. parse_special also recognises control tokens in the text (what chat templates write), otherwise only
  * user-defined ones. add_special adds bos and eos where the model wants them. Returns the number of ids, -ENOBUFS when
- * that is more than n_id, -EINVAL for a text longer than the scratch allows. A byte that the vocabulary has no token for is
+ * that is more than n_id or the text grows past what the scratch is for, -EINVAL for a text longer than the scratch allows. A byte that the vocabulary has no token for is
  * the unknown token where the tokenizer has one, and else left out, as in training. No heap allocation. Time is n log n for every input.
  */
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,

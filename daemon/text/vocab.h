@@ -88,8 +88,8 @@ struct candidate {
 	uint32_t len;  /* bytes it spans: tells a stale candidate */
 };
 
-/* Bytes that merge at once: a whole text, grown, or with a space in front. */
-#define SCRATCH_PLACES(max_bytes) ((max_bytes)*NFC_GROWTH + 1)
+/* Bytes that merge at once: a whole text with a space in front. */
+#define SCRATCH_PLACES(max_bytes) ((max_bytes) + 1)
 /* Bytes of working memory per byte of text: the symbols and candidates of merging, or the rewritten text and its path. */
 #define SCRATCH_PER_BYTE (sizeof(struct symbol) + 2 * sizeof(struct candidate))
 /* Places whose best score is kept while a path is sought: longer tokens are refused. */
@@ -106,7 +106,7 @@ struct vocab_scratch {
 		double score[SCRATCH_RING];
 		int64_t weight[SCRATCH_RING];
 	} ring;
-	char *text; /* [max_bytes * NFC_GROWTH + 1] SPM: the text with its leading space; BPE: in form C */
+	char *text; /* [SCRATCH_PLACES] SPM: the text with its leading space; BPE: in form C */
 	struct pre_scratch pre;
 	size_t n_used;  /* bytes of the longest piece or text that the three above have held since they were wiped */
 	size_t n_place; /* places of the longest path, likewise */
@@ -115,7 +115,7 @@ struct vocab_scratch {
 /* Places of a rewritten text of at most max_bytes: the space in front, the grown text, and the end. */
 #define NORMAL_PLACES(max_bytes) ((max_bytes)*CHARSMAP_GROWTH + 2)
 
-_Static_assert(sizeof(struct symbol) >= NFC_ROOM_BYTES, "what form C needs is wiped with the symbols");
+_Static_assert(SCRATCH_PER_BYTE >= NFC_ROOM_BYTES + NFC_GROWTH, "form C and what it needs fit the arena");
 _Static_assert(SCRATCH_PER_BYTE >= CHARSMAP_GROWTH * (sizeof(uint32_t) + 1),
 	       "a rewritten text and its path fit the arena");
 

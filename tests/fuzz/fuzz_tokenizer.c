@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (!s) {
 		make_vocabs();
-		s = vocab_scratch_new(TEXT_MAX);
+		s = vocab_scratch_new(TEXT_MAX * VOCAB_GROWTH);
 	}
 	if (n < 3 || n > TEXT_MAX)
 		return 0;

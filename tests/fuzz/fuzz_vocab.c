@@ -76,7 +76,7 @@ static void read_text(const struct vocab *v, struct text_span text, bool lossles
 	size_t at = 0;
 	int n_id;
 
-	s = s ? s : vocab_scratch_new(TEXT_MAX);
+	s = s ? s : vocab_scratch_new(TEXT_MAX * VOCAB_GROWTH);
 	n_id = vocab_tokenize(v, s, text.p, text.n, flags & 2, flags & 4, id, ID_MAX);
 	if (n_id < 0 && n_id != -EINVAL)
 		abort();

@@ -33,7 +33,7 @@ static int setup(void **state)
 	(void)state;
 	vocab[0] = bytes_vocab(false);
 	vocab[1] = bytes_vocab(true);
-	scratch = vocab_scratch_new(TEXT_MAX);
+	scratch = vocab_scratch_new(TEXT_MAX * VOCAB_GROWTH);
 	return scratch ? 0 : -1;
 }
 

@@ -131,7 +131,8 @@ static void test_the_longest_text_grows_and_is_wiped(void **state)
 {
 	static uint32_t id[VOCAB_ID_MAX(4000)];
 	struct vocab *v = open_vocab();
-	struct vocab_scratch *s = vocab_scratch_new(4000);
+	struct vocab_scratch *s = vocab_scratch_new(4000 * VOCAB_GROWTH);
+	struct vocab_scratch *small = vocab_scratch_new(11999);
 	static char text[4000];
 
 	(void)state;
@@ -139,6 +140,9 @@ static void test_the_longest_text_grows_and_is_wiped(void **state)
 		memcpy(text + i, "\xf0\x9d\x85\xa0", 4);
 	assert_true(vocab_tokenize(v, s, text, sizeof(text), false, false, id, VOCAB_ID_MAX(sizeof(text))) > 0);
 	vocab_scratch_wipe(s);
+	assert_int_equal(vocab_tokenize(v, small, text, sizeof(text), false, false, id, VOCAB_ID_MAX(sizeof(text))),
+			 -ENOBUFS);
+	vocab_scratch_free(small);
 	for (size_t i = 0; i < 12000; i++)
 		assert_int_equal(s->text[i], 0);
 	for (size_t i = 0; i < 12000 * sizeof(*s->symbol); i++)
@@ -152,7 +156,7 @@ static void test_each_stretch_is_its_own(void **state)
 {
 	static uint32_t one[64], two[64];
 	struct vocab *v = open_vocab();
-	struct vocab_scratch *s = vocab_scratch_new(64);
+	struct vocab_scratch *s = vocab_scratch_new(64 * VOCAB_GROWTH);
 	int n = vocab_tokenize(v, s, "e\xcc\x81", 3, false, false, one, 64);
 
 	(void)state;

@@ -44,7 +44,7 @@ static int setup(void **state)
 	else if (chat_from_gguf(&chat, g, vocab, NULL, NULL, &e) != CHAT_MADE)
 		fprintf(stderr, "%s\n", e.text);
 	gguf_close(g);
-	scratch = vocab_scratch_new(TEXT_MAX);
+	scratch = vocab_scratch_new(TEXT_MAX * VOCAB_GROWTH);
 	return vocab && scratch ? 0 : -1;
 }
 
