@@ -14,14 +14,14 @@ static bool is_inside(uint32_t off, uint32_t len, uint32_t size)
 
 /* ---- an entry ---- */
 
-int validate_unused(const char *op, const char *field, uint64_t value, struct words *w)
+int validate_refuse_unused(const char *op, const char *field, uint64_t value, struct words *w)
 {
-	return value ? words_set(w, -EINVAL, "%s has no use for %s, which is %llu: leave it 0", op, field,
-				 (unsigned long long)value)
-		     : 0;
+	return words_set(w, -EINVAL, "%s has no use for %s, which is %llu: leave it 0", op, field,
+			 (unsigned long long)value);
 }
 
-int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w)
+/* The first that is not 0. */
+static int refuse_field(const char *op, const struct gyre_sqe *sqe, struct words *w)
 {
 	const struct {
 		const char *name;
@@ -36,6 +36,14 @@ int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w)
 	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]) && r == 0; i++)
 		r = validate_unused(op, field[i].name, field[i].value, w);
 	return r;
+}
+
+int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w)
+{
+	bool is_bare = !(sqe->flags | sqe->max_tokens | sqe->data_off | sqe->data_len | sqe->opts_off | sqe->opts_len |
+			 sqe->split);
+
+	return is_bare ? 0 : refuse_field(op, sqe, w);
 }
 
 /* What lies in the arena. */

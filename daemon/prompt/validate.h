@@ -21,8 +21,12 @@
 int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
 /* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. -EINVAL. */
 int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w);
-/* One such field. */
-int validate_unused(const char *op, const char *field, uint64_t value, struct words *w);
+/* One such field; the refusal of one that is not 0. */
+int validate_refuse_unused(const char *op, const char *field, uint64_t value, struct words *w);
+static inline int validate_unused(const char *op, const char *field, uint64_t value, struct words *w)
+{
+	return value ? validate_refuse_unused(op, field, value, w) : 0;
+}
 /* opts[len] -> s. len 0: the defaults. -EINVAL. */
 int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s, struct words *w);
 /* Token ids as a client gave them. -EINVAL. */
