@@ -7,15 +7,7 @@
 #include "daemon/model/dense.h"
 
 static const struct layer_tensor tensor[] = {
-	{ "attn_norm.weight", DENSE(heads.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "attn_q.weight", DENSE(heads.q), PLAN_HEAD, VECTOR_NONE },
-	{ "attn_k.weight", DENSE(heads.k), PLAN_HEAD_KV, VECTOR_NONE },
-	{ "attn_v.weight", DENSE(heads.v), PLAN_HEAD_KV, VECTOR_NONE },
-	{ "attn_output.weight", DENSE(output.w), PLAN_HEAD_K, VECTOR_NONE },
-	{ "ffn_norm.weight", DENSE(ffn.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "ffn_gate.weight", DENSE(ffn.gate), PLAN_FF, VECTOR_NONE },
-	{ "ffn_up.weight", DENSE(ffn.up), PLAN_FF, VECTOR_NONE },
-	{ "ffn_down.weight", DENSE(down.w), PLAN_FF_K, VECTOR_NONE },
+	DENSE_TENSORS,
 };
 
 const struct arch arch_llama = {

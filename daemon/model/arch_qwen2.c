@@ -5,18 +5,10 @@
 #include "daemon/model/dense.h"
 
 static const struct layer_tensor tensor[] = {
-	{ "attn_norm.weight", DENSE(heads.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "attn_q.weight", DENSE(heads.q), PLAN_HEAD, VECTOR_NONE },
-	{ "attn_k.weight", DENSE(heads.k), PLAN_HEAD_KV, VECTOR_NONE },
-	{ "attn_v.weight", DENSE(heads.v), PLAN_HEAD_KV, VECTOR_NONE },
+	DENSE_TENSORS,
 	{ "attn_q.bias", DENSE(heads.q_bias), PLAN_COPY, VECTOR_HEADS },
 	{ "attn_k.bias", DENSE(heads.k_bias), PLAN_COPY, VECTOR_HEADS_KV },
 	{ "attn_v.bias", DENSE(heads.v_bias), PLAN_COPY, VECTOR_HEADS_KV },
-	{ "attn_output.weight", DENSE(output.w), PLAN_HEAD_K, VECTOR_NONE },
-	{ "ffn_norm.weight", DENSE(ffn.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "ffn_gate.weight", DENSE(ffn.gate), PLAN_FF, VECTOR_NONE },
-	{ "ffn_up.weight", DENSE(ffn.up), PLAN_FF, VECTOR_NONE },
-	{ "ffn_down.weight", DENSE(down.w), PLAN_FF_K, VECTOR_NONE },
 };
 
 const struct arch arch_qwen2 = {
