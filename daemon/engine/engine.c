@@ -11,8 +11,8 @@
 
 #define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
 #define LOGIT_ROW_MIN   32u
+#define RECENT_NS       10000000000ull /* a person reads an answer and asks again */
 /* Addresses, most of them never touched, that the threads for texts will take: four times a stack, an arena, and work space. */
-#define RECENT_NS        10000000000ull /* a person reads an answer and asks again */
 #define TEXT_ADDRESS     ((size_t)192 << 20)
 #define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 

@@ -20,9 +20,9 @@ struct sched_options {
 	uint32_t n_draft;   /* guesses per stream and step at most */
 	uint32_t block_len; /* positions per KV block */
 	uint32_t share; /* rows of a user in a step that it shares; 0: as many as take as long as a step of one row */
-	uint64_t
-		recent_ns; /* a user served so lately is expected back: another's steps are as short as if they shared */
-	uint32_t window;   /* positions that a row sees in any layer, itself included; 0: all */
+	/* A user served so lately is expected back: another's steps are as short as if they shared. */
+	uint64_t recent_ns;
+	uint32_t window; /* positions that a row sees in any layer, itself included; 0: all */
 };
 
 /* What is sorted: live requests, users. */
