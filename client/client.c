@@ -95,6 +95,8 @@ static int send_hello(struct gyre *g, const struct gyre_params *p)
 		hello.sq_entries = p->sq_entries;
 		hello.cq_entries = p->cq_entries;
 		hello.arena_bytes = p->arena_bytes;
+		if (p->model)
+			snprintf(hello.model, sizeof(hello.model), "%s", p->model);
 	}
 	/* A daemon that refuses before reading has closed its end: its answer is still to be read. */
 	if (send(g->socket_fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
@@ -147,6 +149,7 @@ static int receive_welcome(struct gyre *g, int fds[N_FD])
 	n_fd = take_fds(&msg, fds);
 	if (n == sizeof(g->welcome) && g->welcome.magic == GYRE_ABI_MAGIC && (g->welcome.res < 0 || n_fd == N_FD)) {
 		g->welcome.model[sizeof(g->welcome.model) - 1] = 0;
+		g->welcome.title[sizeof(g->welcome.title) - 1] = 0;
 		g->welcome.text[sizeof(g->welcome.text) - 1] = 0;
 		if (g->welcome.res >= 0)
 			return 0;
@@ -222,7 +225,9 @@ void gyre_info(const struct gyre *g, struct gyre_info *info)
 		.cq_entries = g->region.layout.cq_entries,
 		.arena_bytes = g->region.layout.arena_bytes,
 	};
-	memcpy(info->model, g->welcome.model, sizeof(info->model));
+	memcpy(info->model, g->welcome.title, sizeof(info->model));
+	memcpy(info->name, g->welcome.model, sizeof(info->name));
+	info->limits = g->welcome.limits;
 }
 
 bool client_has_hung_up(struct gyre *g)
@@ -257,12 +262,12 @@ static ssize_t receive_answer(struct gyre *g, char *text, size_t size)
 
 ssize_t gyre_query_stats(struct gyre *g, char *text, size_t size)
 {
-	const struct abi_query query = { .magic = GYRE_ABI_MAGIC, .what = 1 };
+	const struct abi_query query = { .magic = ABI_QUERY_MAGIC, .what = ABI_QUERY_STATS };
 	ssize_t n;
 
 	if (size < 2)
 		return -ENOBUFS;
-	if (send(g->socket_fd, &query, sizeof(query), MSG_NOSIGNAL) < 0)
+	if (send(g->socket_fd, &query, offsetof(struct abi_query, name), MSG_NOSIGNAL) < 0)
 		return errno == EPIPE ? -ECONNRESET : errno == EAGAIN ? -ETIMEDOUT : -errno;
 	n = receive_answer(g, text, size - 1);
 	if (n < 0)

@@ -34,17 +34,20 @@ struct gyre_params {
 	uint32_t sq_entries, cq_entries; /* powers of two; 64 and 256 */
 	uint32_t arena_bytes;            /* enough for the longest prompt of the context, at least 1 MiB */
 	uint32_t connect_timeout_ms;     /* for the handshake; 5000 */
-	uint64_t spin_ns;                /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
-	char *error; /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
+	const char *model; /* a name that the daemon has for one (gyre ls); NULL: the first in its configuration */
+	uint64_t spin_ns;  /* spin in gyre_wait_cqe before parking; 20000. UINT64_MAX: never park */
+	char *error;       /* gyre_connect's refusal in words: what is wrong, and what to do; may be NULL */
 	size_t error_bytes;
 };
 
 struct gyre_info {
-	char model[128];
+	char model[128];          /* what its file calls itself */
+	char name[GYRE_NAME_MAX]; /* what the daemon calls it */
 	uint32_t n_ctx, n_vocab;
 	int32_t bos, eos;  /* -1: none */
 	uint32_t has_chat; /* GYRE_SQE_CHAT works */
 	uint32_t sq_entries, cq_entries, arena_bytes;
+	struct gyre_limits limits; /* of this user */
 };
 
 /* Builder of GYRE_SQE_CHAT data in the caller's memory. */

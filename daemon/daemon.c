@@ -38,9 +38,11 @@ static int open_layouts(struct daemon *d, struct error *e)
 
 static struct served_options served_options(struct daemon *d)
 {
-	return (struct served_options){
-		.config = &d->config, .layouts = &d->layouts, .kernels = &d->kernels, .intake = &d->intake
-	};
+	return (struct served_options){ .config = &d->config,
+					.own = &d->config.model[0],
+					.layouts = &d->layouts,
+					.kernels = &d->kernels,
+					.intake = &d->intake };
 }
 
 static int open_weights(struct daemon *d, struct error *e)
@@ -62,9 +64,10 @@ static int open_engines(struct daemon *d, struct error *e)
 static int open_intake(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
-	struct intake_options io = {
-		.served = &d->served, .n_draft = c->n_draft, .block_len = KV_BLOCK, .spin_ns = c->spin_us * 1000ull
-	};
+	struct intake_options io = { .served = &d->served,
+				     .n_draft = c->model[0].n_draft,
+				     .block_len = KV_BLOCK,
+				     .spin_ns = c->spin_us * 1000ull };
 	int r;
 
 	io.n_outrank = c->outrank.n;

@@ -104,6 +104,14 @@ static const uint32_t layout[] = {
 	PLACE(abi_hello, sq_entries),
 	PLACE(abi_hello, cq_entries),
 	PLACE(abi_hello, arena_bytes),
+	PLACE(abi_hello, model),
+	sizeof(struct gyre_limits),
+	PLACE(gyre_limits, arena_bytes),
+	PLACE(gyre_limits, n_session),
+	PLACE(gyre_limits, n_request),
+	PLACE(gyre_limits, n_position),
+	PLACE(gyre_limits, tokens_a_second),
+	PLACE(gyre_limits, priority),
 	sizeof(struct abi_welcome),
 	PLACE(abi_welcome, res),
 	PLACE(abi_welcome, client_bytes),
@@ -114,9 +122,12 @@ static const uint32_t layout[] = {
 	PLACE(abi_welcome, eos),
 	PLACE(abi_welcome, has_chat),
 	PLACE(abi_welcome, model),
+	PLACE(abi_welcome, title),
+	PLACE(abi_welcome, limits),
 	PLACE(abi_welcome, text),
 	sizeof(struct abi_query),
 	PLACE(abi_query, what),
+	PLACE(abi_query, name),
 };
 
 uint64_t abi_layout_hash(void)

@@ -20,7 +20,7 @@
 #define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
 #define GYRE_ABI_MAGIC   0x65727967u /* "gyre" */
-#define GYRE_ABI_VERSION 2u
+#define GYRE_ABI_VERSION 3u
 
 #define GYRE_SQ_ENTRIES_MAX      4096u
 #define GYRE_CQ_ENTRIES_MAX      8192u
@@ -38,6 +38,7 @@
 #define GYRE_STOP_BYTES_MAX      128u  /* bytes of one */
 #define GYRE_BIAS_MAX            256u  /* logit biases a request */
 #define GYRE_MESSAGE_MAX         1024u /* chat messages a request, variables included */
+#define GYRE_NAME_MAX            64u   /* bytes of a model's name, the final NUL included */
 
 enum gyre_op {
 	GYRE_OP_NOP = 0,
@@ -195,6 +196,17 @@ struct abi_daemon_page {
 	uint8_t pad[4096 - 4 * 64 - 40];
 };
 
+/* What a user may have, and what a session's user has been told in its welcome. 0: no limit but what all users share. */
+struct gyre_limits {
+	uint64_t arena_bytes;     /* rings and arenas of all its sessions */
+	uint32_t n_session;       /* sessions */
+	uint32_t n_request;       /* requests under way, of all its sessions */
+	uint32_t n_position;      /* positions of keys and values that these hold at once */
+	uint32_t tokens_a_second; /* read and generated, over ten seconds */
+	uint32_t priority;        /* no request may be before this one */
+	uint32_t reserved;
+};
+
 /* Handshake, on the socket. hello: client -> daemon; welcome: back, with SCM_RIGHTS { client region, daemon region, doorbell eventfd }. */
 struct abi_hello {
 	uint32_t magic, version;
@@ -202,6 +214,8 @@ struct abi_hello {
 	uint32_t sq_entries, cq_entries; /* powers of two; 0: default 64 / 256 */
 	uint32_t arena_bytes;            /* 0: enough for the longest prompt of the context, at least 1 MiB */
 	uint32_t reserved[5];
+	char model
+		[GYRE_NAME_MAX]; /* one of those that the daemon has, up to a NUL; "": the first in its configuration */
 };
 
 struct abi_welcome {
@@ -211,16 +225,30 @@ struct abi_welcome {
 	uint32_t client_bytes, daemon_bytes;
 	uint32_t n_vocab, n_ctx;
 	int32_t bos, eos;
-	uint32_t has_chat; /* 1: there is a chat template: the model's, or one that gyred was given */
-	char model[128];   /* general.name or the file's name */
+	uint32_t has_chat;         /* 1: there is a chat template: the model's, or one that gyred was given */
+	char model[GYRE_NAME_MAX]; /* the name that it has here */
+	char title[128];           /* general.name or the file's name */
+	struct gyre_limits limits;
 	char text[256];
 };
 
-/* A message of one byte on the socket means "look at your rings" (daemon -> client); the client sends nothing after hello but
- * struct abi_query, answered by one message of text (JSON) for `gyre stat`. */
+/* A message of one byte on the socket means "look at your rings" (daemon -> client); the client sends nothing but its hello and
+ * struct abi_query, before or after it, each answered by one message of text. */
+enum abi_query_kind {
+	ABI_QUERY_STATS = 1,  /* JSON, `gyre stat` */
+	ABI_QUERY_MODELS = 2, /* JSON, `gyre ls` and `gyre ps` */
+	ABI_QUERY_LOAD =
+		3, /* name: of a model, or the path of its file; "" when it is there, or the refusal in a line */
+	ABI_QUERY_UNLOAD = 4,  /* the same */
+	ABI_QUERY_METRICS = 5, /* Prometheus text 0.0.4 */
+	ABI_QUERY_HEALTH = 6,  /* "" when tokens move, or why not in a line */
+};
+#define ABI_QUERY_MAGIC    0x71727967u /* "gyrq": a hello begins with another */
+#define ABI_QUERY_NAME_MAX 1024u
 struct abi_query {
-	uint32_t magic;
-	uint32_t what; /* 1: statistics */
+	uint32_t magic;                /* ABI_QUERY_MAGIC */
+	uint32_t what;                 /* enum abi_query_kind */
+	char name[ABI_QUERY_NAME_MAX]; /* up to a NUL; the message may end behind that */
 };
 
 #ifdef __cplusplus
@@ -235,8 +263,8 @@ static_assert(sizeof(struct gyre_sqe) == 64, "one cache line");
 static_assert(sizeof(struct gyre_cqe) == 64, "one cache line");
 static_assert(sizeof(struct gyre_options) == 64, "options header");
 static_assert(sizeof(struct gyre_message) == 16, "message header");
-static_assert(sizeof(struct abi_hello) == 48, "hello");
-static_assert(sizeof(struct abi_welcome) == 432, "welcome");
+static_assert(sizeof(struct abi_hello) == 112, "hello");
+static_assert(sizeof(struct abi_welcome) == 528, "welcome");
 static_assert(sizeof(struct abi_client_page) == 4096, "one page");
 static_assert(sizeof(struct abi_daemon_page) == 4096, "one page");
 

@@ -33,18 +33,22 @@ static int check_kv_type(const char *type, struct error *e)
 	return error_set(e, -EINVAL, "kv-type: '%s' is none of %s", type, list);
 }
 
-/* All replicas' pools together, without the weights, which are not known yet: a pool refused here could not run. */
+/* All pools together, without the weights, which are not known yet: a pool refused here could not run. */
 static int check_memory(const struct config *c, const char *root, struct error *e)
 {
 	size_t available = placement_available(root, -1);
+	uint64_t bytes = 0;
 	char want[32], have[32];
 
-	if (c->kv_bytes <= available / c->n_replica)
+	for (uint32_t i = 0; i < c->n_model; i++)
+		bytes = bytes + c->model[i].kv_bytes < bytes ? UINT64_MAX : bytes + c->model[i].kv_bytes;
+	if (bytes <= available / c->n_replica)
 		return 0;
-	number_size(want, sizeof(want), c->kv_bytes);
+	number_size(want, sizeof(want), bytes);
 	number_size(have, sizeof(have), available / c->n_replica);
-	return error_set(e, -EINVAL, "kv-bytes: %s%s, but this machine has %s left%s; lower it", want,
-			 c->n_replica > 1 ? " a replica" : "", have, c->n_replica > 1 ? " for each" : "");
+	return error_set(e, -EINVAL, "kv-bytes: %s%s%s, but this machine has %s left%s; lower it", want,
+			 c->n_model > 1 ? " of all models" : "", c->n_replica > 1 ? " a replica" : "", have,
+			 c->n_replica > 1 ? " for each" : "");
 }
 
 /* Less than a client's rings take would refuse each of them, after "ready" was said. */
@@ -64,8 +68,8 @@ int check_config(const struct config *c, const char *root, struct error *e)
 {
 	int r = check_isa(c->isa, e);
 
-	if (r == 0)
-		r = check_kv_type(c->kv_type, e);
+	for (uint32_t i = 0; r == 0 && i < c->n_model; i++)
+		r = check_kv_type(c->model[i].kv_type, e);
 	if (r == 0)
 		r = check_sessions(c, e);
 	return r < 0 ? r : check_memory(c, root, e);

@@ -6,12 +6,12 @@
 #include <getopt.h>
 #include <string.h>
 
-#define OPTIOOPTION_COUNT 256 /* getopt's value for option_table[0] */
+#define OPTION_FIRST 256 /* getopt's value for option_table[0] */
 
 static void list_options(struct option *list)
 {
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		*list++ = (struct option){ option_table[i].key, required_argument, NULL, OPTIOOPTION_COUNT + (int)i };
+		*list++ = (struct option){ option_table[i].key, required_argument, NULL, OPTION_FIRST + (int)i };
 	*list++ = (struct option){ "config", required_argument, NULL, 'c' };
 	*list++ = (struct option){ "help", no_argument, NULL, 'h' };
 	*list++ = (struct option){ "version", no_argument, NULL, 'V' };
@@ -28,7 +28,7 @@ static int refuse_option(int o, const char *word, struct error *e)
 		return error_set(e, -EINVAL, "%s needs a value; gyred --help says which", word);
 	if (is_flag && is_long)
 		return error_set(e, -EINVAL, "--%.*s takes no value", (int)n, word + 2);
-	if (optopt && optopt < OPTIOOPTION_COUNT)
+	if (optopt && optopt < OPTION_FIRST)
 		return error_set(e, -EINVAL, "unknown option '-%c'; gyred --help lists them", optopt);
 	return option_refuse("", "option", word + 2, n, e);
 }
@@ -36,6 +36,7 @@ static int refuse_option(int o, const char *word, struct error *e)
 /* One pass over the options: of the files that --config names, or of all others. */
 static int parse_options(struct config *c, int argc, char **argv, bool is_file, struct error *e)
 {
+	struct option_section at = { .is_command_line = true };
 	struct option list[OPTION_COUNT + 4];
 	int o, r = 0;
 
@@ -51,10 +52,31 @@ static int parse_options(struct config *c, int argc, char **argv, bool is_file, 
 			return error_set(e, -EINVAL, "--config needs a value: FILE");
 		if (o == 'c' && is_file)
 			r = config_file_read(c, optarg, e);
-		else if (o >= OPTIOOPTION_COUNT && !is_file)
-			r = option_set(c, &option_table[o - OPTIOOPTION_COUNT], optarg, e);
+		else if (o >= OPTION_FIRST && !is_file)
+			r = option_set(c, &at, &option_table[o - OPTION_FIRST], optarg, e);
 	}
 	return r;
+}
+
+/* Without a name of its own a model has its file's. Two of one name could not be told apart. */
+static int name_models(struct config *c, struct error *e)
+{
+	for (uint32_t i = 0; i < c->n_model; i++) {
+		struct config_model *m = &c->model[i];
+		const char *slash = strrchr(m->file, '/'), *base = slash ? slash + 1 : m->file;
+		size_t n = strlen(base);
+
+		if (n > 5 && !strcmp(base + n - 5, ".gguf"))
+			n -= 5;
+		if (!*m->name)
+			snprintf(m->name, sizeof(m->name), "%.*s", (int)n, base);
+		for (uint32_t k = 0; k < i; k++)
+			if (!strcmp(c->model[k].name, m->name))
+				return error_set(e, -EINVAL,
+						 "name: two models are '%s'; give one of them a name of its own",
+						 m->name);
+	}
+	return CONFIG_RUN;
 }
 
 int config_parse(struct config *c, int argc, char **argv, struct error *e)
@@ -69,9 +91,10 @@ int config_parse(struct config *c, int argc, char **argv, struct error *e)
 		return r;
 	if (optind < argc)
 		return error_set(e, -EINVAL, "%s: gyred takes options only; gyred --help lists them", argv[optind]);
-	if (!*c->model)
+	if (!c->n_model)
 		return error_set(e, -EINVAL, "no model: say --model FILE.gguf");
-	return CONFIG_RUN;
+	option_inherit(c);
+	return name_models(c, e);
 }
 
 void config_print_help(FILE *f)

@@ -18,24 +18,58 @@ struct config_uids {
 	uint32_t n, uid[CONFIG_UID_MAX];
 };
 
-struct config {
-	char model[PATH_MAX];
-	char socket[PATH_MAX];
-	uint32_t socket_mode;         /* of its file; 0: the umask's */
-	char socket_group[64];        /* of its file; "": the process's */
-	char isa[32];                 /* "" or "auto": the best this CPU has */
+#define CONFIG_MODEL_MAX 8u  /* SERVED_MAX */
+#define CONFIG_NAME_MAX  64u /* of a model; ABI_NAME_MAX */
+#define CONFIG_QUOTA_MAX 64u
+
+/* A model, and what is its own. */
+struct config_model {
+	uint64_t set;                 /* of the rows of the table of options: those that were given for it */
+	char file[PATH_MAX];          /* of the first part */
+	char name[CONFIG_NAME_MAX];   /* what sessions ask for; "": the file's, without .gguf */
 	char kv_type[16];             /* "f16" or "q8_0" */
 	char chat_template[PATH_MAX]; /* a file, or the name of one of gyred's; "": the model's */
-	char chat_date[16];           /* YYYY-MM-DD */
-	uint32_t n_thread;            /* 0: one per core, within the cgroup's quota */
-	uint32_t n_node;              /* 0: one per NUMA node with cores and memory */
-	uint32_t n_replica;           /* 1..CONFIG_REPLICA_MAX */
 	uint32_t n_ctx;               /* 0: the model's, at most CONFIG_CTX_AUTO */
 	uint64_t kv_bytes;            /* 0: four full contexts, or as much as fits */
-	uint64_t session_bytes;       /* 0: half of the memory that is left */
-	uint32_t core_dumps;          /* 1: dumps hold everything, prompts too */
-	uint32_t batch_rows, chunk, share, n_draft, drain_seconds, spin_us;
+	uint32_t n_draft;
+	uint32_t idle_seconds; /* without a request, and its memory is given back; 0: never */
+};
+
+enum config_whom { CONFIG_EVERYBODY, CONFIG_UID, CONFIG_GID };
+
+/* What one user may have; 0: no limit but what all users share. */
+struct config_quota {
+	uint64_t set;
+	enum config_whom whom;
+	uint32_t id; /* uid or gid */
+	uint32_t n_session, n_request;
+	uint64_t arena_bytes;     /* rings and arenas of all its sessions */
+	uint32_t n_position;      /* positions of keys and values that its requests hold at once */
+	uint32_t tokens_a_second; /* read and generated */
+	uint32_t priority;        /* no request is before this one; 0: any */
+	char models[256];         /* names with commas between them; "": all */
+};
+
+struct config {
+	struct config_model model[CONFIG_MODEL_MAX],
+		any; /* [n_model], the first is the default; any: what they have unless they say more */
+	uint32_t n_model;
+	struct config_quota quota[CONFIG_QUOTA_MAX],
+		everybody; /* [n_quota]; a user's before its groups', these before everybody's */
+	uint32_t n_quota;
+	char socket[PATH_MAX];
+	uint32_t socket_mode;   /* of its file; 0: the umask's */
+	char socket_group[64];  /* of its file; "": the process's */
+	char isa[32];           /* "" or "auto": the best this CPU has */
+	char chat_date[16];     /* YYYY-MM-DD */
+	uint32_t n_thread;      /* 0: one per core, within the cgroup's quota */
+	uint32_t n_node;        /* 0: one per NUMA node with cores and memory */
+	uint32_t n_replica;     /* 1..CONFIG_REPLICA_MAX */
+	uint64_t session_bytes; /* 0: half of the memory that is left */
+	uint32_t core_dumps;    /* 1: dumps hold everything, prompts too */
+	uint32_t batch_rows, chunk, share, drain_seconds, spin_us;
 	struct config_uids outrank; /* users whose priorities count across users */
+	struct config_uids admin;   /* who may load and unload models, beside root and gyred's own user */
 };
 
 #define CONFIG_CTX_AUTO    8192u

@@ -32,17 +32,28 @@ static char *trim(char *s)
 struct place {
 	const char *path;
 	int line, set[OPTION_COUNT];
+	struct option_section section;
 };
+
+/* What may be set in each section, and has been in the one before. */
+static void begin_section(struct place *at)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (option_table[i].scope != SCOPE_DAEMON)
+			at->set[i] = 0;
+}
 
 static int set_key(struct config *c, size_t i, const char *value, struct place *at, struct error *e)
 {
 	struct error why;
 
+	if (option_table[i].kind >= KIND_MODEL)
+		begin_section(at);
 	if (at->set[i])
 		return error_set(e, -EINVAL, "%s:%d: %s has been set in line %d", at->path, at->line,
 				 option_table[i].key, at->set[i]);
 	at->set[i] = at->line;
-	return option_set(c, &option_table[i], value, &why) < 0
+	return option_set(c, &at->section, &option_table[i], value, &why) < 0
 		       ? error_set(e, -EINVAL, "%s:%d: %s", at->path, at->line, why.text)
 		       : 0;
 }

@@ -9,21 +9,49 @@
 
 #include <stddef.h>
 
-enum option_kind { KIND_STRING, KIND_U32, KIND_BYTES, KIND_MODE, KIND_UIDS, KIND_ISA };
+enum option_kind {
+	KIND_STRING,
+	KIND_U32,
+	KIND_BYTES,
+	KIND_MODE,
+	KIND_UIDS,
+	KIND_ISA,
+	KIND_MODEL,
+	KIND_USER,
+	KIND_GROUP
+};
+
+/* Whose field it is: the daemon's, or one of each model, or one of each quota. */
+enum option_scope { SCOPE_DAEMON, SCOPE_MODEL, SCOPE_QUOTA };
+
+/*
+ * The section that keys are in: below a line `model = FILE` they are that model's, below `user = NAME` or `group = NAME` that quota's, up
+ * to the next such line or the end of the file. Before the first, they are every model's and everybody's.
+ */
+struct option_section {
+	struct config_model *model; /* one of the two, or none */
+	struct config_quota *quota;
+	bool is_command_line; /* its models replace those of files, and what stands before them is for those that files have */
+	bool has_model;
+};
 
 struct option_row {
 	const char *key, *argument, *preset, *text;
 	enum option_kind kind;
+	enum option_scope scope;
 	size_t offset, size;
 	uint64_t min, max;
 };
 
-#define OPTION_COUNT 22
+#define OPTION_COUNT 34
 
 extern const struct option_row option_table[OPTION_COUNT];
 
 /* The value as it was written. 0, or -EINVAL with e, which says what to write. */
-int option_set(struct config *c, const struct option_row *row, const char *value, struct error *e);
+int option_set(struct config *c, struct option_section *at, const struct option_row *row, const char *value,
+	       struct error *e);
+/* What a section does not say is what all of them have. */
+void option_inherit(struct config *c);
 void option_set_defaults(struct config *c);
 /* -EINVAL: `where` (a file's line, or "") has an unknown `kind` of this word of n bytes; e names the nearest that there is. */
 int option_refuse(const char *where, const char *kind, const char *word, size_t n, struct error *e);

@@ -18,7 +18,9 @@ struct connection {
 	uint64_t since_ns;
 	union {
 		struct abi_hello hello;
-		uint8_t bytes[256]; /* a longer message is cut, and then none of ours by its length */
+		struct abi_query query;
+		uint8_t bytes[sizeof(struct abi_query) +
+			      8]; /* a longer message is cut, and then none of ours by its length */
 	} in;
 };
 

@@ -16,7 +16,7 @@ enum message_kind {
 	MESSAGE_ALIEN, /* nothing of ours: the connection ends */
 };
 
-/* n bytes as received; a client says hello once, and asks for statistics after that. */
+/* n bytes as received; a client says hello once, and may ask before and after it. */
 enum message_kind handshake_classify(const void *bytes, size_t n, bool has_session);
 /* 0, or -errno and in text[n] the reason in words for the client. */
 int handshake_check(const struct abi_hello *h, char *text, size_t n);

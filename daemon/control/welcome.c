@@ -18,7 +18,7 @@ static void fill_welcome(const struct served *s, struct abi_welcome *w)
 	w->bos = vocab_bos(s->vocab);
 	w->eos = vocab_eos(s->vocab);
 	w->has_chat = s->chat != NULL;
-	memcpy(w->model, s->name, sizeof(w->model));
+	memcpy(w->title, s->name, sizeof(w->title));
 }
 
 static int send_welcome(int fd, const struct abi_welcome *w, const struct session *s)

@@ -51,7 +51,7 @@ static uint32_t default_ctx(const struct gguf *g)
 
 static int open_forward(struct engine *e, const struct engine_options *o, struct error *why)
 {
-	const struct config *c = o->config;
+	const struct config_model *c = o->own;
 	struct model_options mo = { .n_thread = (uint32_t)e->layout.n_worker, .n_ctx = c->n_ctx };
 	int r;
 
@@ -67,7 +67,7 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	/* A row past the table would be read for a token past it. Tables padded beyond the vocabulary are common and harmless. */
 	if (vocab_size(o->vocab) > model_hparams(e->model)->n_vocab)
 		return error_set(why, -EINVAL, "%s: %u tokens but an embedding of %u rows; convert the model again",
-				 c->model, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
+				 c->file, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
 	e->n_ctx = model_n_ctx(e->model);
 	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_hparams(e->model)->n_vocab);
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
@@ -152,7 +152,7 @@ static int map_configured(struct engine *e, const struct engine_options *o, size
 	struct error cause = { "" };
 	int r;
 
-	*n_block = o->config->kv_bytes / bytes;
+	*n_block = o->own->kv_bytes / bytes;
 	if (!*n_block)
 		return error_set(why, -EINVAL, "kv-bytes: one block takes %zu bytes", bytes);
 	r = map_blocks(e, *n_block, &cause);
@@ -167,7 +167,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	size_t n_block;
 	int r;
 
-	r = o->config->kv_bytes ? map_configured(e, o, &n_block, why) : map_default(e, o, &n_block, why);
+	r = o->own->kv_bytes ? map_configured(e, o, &n_block, why) : map_default(e, o, &n_block, why);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < n_node; i++)
@@ -176,7 +176,7 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.book->n_block * KV_BLOCK,
-		 o->config->kv_type, e->kv.book->n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
+		 o->own->kv_type, e->kv.book->n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
 		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
 	return pool_check(e->kv_pool, n_node, "keys and values", why);
 }
@@ -186,12 +186,12 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 	const struct config *c = o->config;
 	struct sched_options so = { .n_row = c->batch_rows,
 				    .chunk = c->chunk,
-				    .n_draft = c->n_draft,
+				    .n_draft = o->own->n_draft,
 				    .block_len = KV_BLOCK,
 				    .share = c->share,
 				    .recent_ns = RECENT_NS,
 				    .window = model_window(e->model) };
-	struct spec_options spec = { c->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK };
+	struct spec_options spec = { o->own->n_draft, e->n_ctx, e->batch.n_row_max, KV_BLOCK };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 

@@ -43,7 +43,8 @@ struct engine {
 /* What the engine is made from, the daemon's. */
 struct engine_options {
 	const struct config *config;
-	const struct layout *layout; /* copied */
+	const struct config_model *own; /* of this model */
+	const struct layout *layout;    /* copied */
 	const struct kernels *kernels;
 	const struct vocab *vocab;
 	const struct weights *weights; /* where the layout says */

@@ -32,7 +32,7 @@ static void warn_keys(const struct served *s)
 static int open_chat(struct served *s, const struct served_options *o, struct error *e)
 {
 	struct error why;
-	int r = chat_from_gguf(&s->chat, s->weights[0]->gguf, s->vocab, o->config->chat_template, o->config->chat_date,
+	int r = chat_from_gguf(&s->chat, s->weights[0]->gguf, s->vocab, o->own->chat_template, o->config->chat_date,
 			       &why);
 
 	if (r < 0)
@@ -70,7 +70,7 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 	char files[24] = "";
 	int r;
 
-	while ((r = weights_load(&s->weights[i], o->config->model, &wo, e)) < 0 && i == 0 &&
+	while ((r = weights_load(&s->weights[i], o->own->file, &wo, e)) < 0 && i == 0 &&
 	       layouts_shrink(o->layouts, o->config, r, e)) {
 		v.vocab = vocab_free(v.vocab);
 		wo.n_thread = o->layouts->all.n_worker;
@@ -80,7 +80,7 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 	if (r < 0)
 		return r;
 	if (v.code < 0)
-		return error_set(e, v.code, "%s: %s", o->config->model, v.text);
+		return error_set(e, v.code, "%s: %s", o->own->file, v.text);
 	gguf_name(w->gguf, s->name, sizeof(s->name));
 	if (gguf_n_file(w->gguf) > 1)
 		snprintf(files, sizeof(files), " from %u files", gguf_n_file(w->gguf));
@@ -122,6 +122,7 @@ static int open_engine(struct served *s, const struct served_options *o, struct 
 {
 	uint32_t i = s->n_engine;
 	const struct engine_options eo = { .config = o->config,
+					   .own = o->own,
 					   .layout = &o->layouts->engine[i],
 					   .kernels = o->kernels,
 					   .vocab = s->vocab,

@@ -10,7 +10,8 @@
 
 struct served_options {
 	const struct config *config;
-	struct layouts *layouts; /* may be shrunk to what memory can be had for */
+	const struct config_model *own; /* of this model */
+	struct layouts *layouts;        /* may be shrunk to what memory can be had for */
 	const struct kernels *kernels;
 	struct intake *intake;
 };

@@ -82,8 +82,8 @@ static void a_right_one_is_taken_and_the_last_counts(void **state)
 
 	(void)state;
 	assert_int_equal(parse(words), CONFIG_RUN);
-	assert_string_equal(c.model, "m");
-	assert_true(c.kv_bytes == 4ull << 30);
+	assert_string_equal(c.model[0].file, "m");
+	assert_true(c.model[0].kv_bytes == 4ull << 30);
 	assert_int_equal(c.n_thread, 4);
 }
 
@@ -170,9 +170,9 @@ static void pieces_come_after_the_file(void **state)
 		write_text(piece[i], text[i]);
 	}
 	assert_int_equal(config_file_read(&c, path, &e), 0);
-	assert_int_equal(c.n_ctx, 3);
+	assert_int_equal(c.any.n_ctx, 3);
 	assert_int_equal(c.n_thread, 2);
-	assert_int_equal(c.n_draft, 1);
+	assert_int_equal(c.any.n_draft, 1);
 	write_text(piece[1], "\nctxx = 1\n");
 	assert_int_equal(config_file_read(&c, path, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "/c.d/10-a.conf:2: unknown key 'ctxx'; did you mean ctx?"));
