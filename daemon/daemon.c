@@ -36,36 +36,11 @@ static int open_layouts(struct daemon *d, struct error *e)
 	return layouts_make(&d->layouts, &d->config, e);
 }
 
-static struct served_options served_options(struct daemon *d)
-{
-	return (struct served_options){ .config = &d->config,
-					.own = &d->config.model[0],
-					.layouts = &d->layouts,
-					.kernels = &d->kernels,
-					.intake = &d->intake };
-}
-
-static int open_weights(struct daemon *d, struct error *e)
-{
-	const struct served_options o = served_options(d);
-
-	return served_load(&d->served, &o, e);
-}
-
-static int open_engines(struct daemon *d, struct error *e)
-{
-	const struct served_options o = served_options(d);
-	int r = served_open(&d->served, &o, e);
-
-	placement_prefer(d->layouts.engine[0].node[0].os_node); /* the rings that this thread will make */
-	return r;
-}
-
 static int open_intake(struct daemon *d, struct error *e)
 {
 	const struct config *c = &d->config;
-	struct intake_options io = { .served = &d->served,
-				     .n_draft = c->model[0].n_draft,
+	struct intake_options io = { .served = d->models.served,
+				     .n_engine = c->n_model * c->n_replica,
 				     .block_len = KV_BLOCK,
 				     .spin_ns = c->spin_us * 1000ull };
 	int r;
@@ -73,19 +48,30 @@ static int open_intake(struct daemon *d, struct error *e)
 	io.n_outrank = c->outrank.n;
 	memcpy(io.outrank, c->outrank.uid, sizeof(io.outrank));
 	r = intake_init(&d->intake, &io, d->control_fd);
-	if (r < 0 && r != -ENOMEM)
-		return error_call(e, r, "epoll, eventfd or thread of the intake");
-	return r < 0 ? error_set(e, r, "no memory for %u requests of %u positions; lower --ctx",
-				 INTAKE_SESSION_MAX + d->served.n_engine * BATCH_SEQ_MAX, d->served.geometry.n_ctx)
-		     : 0;
+	return r < 0 ? error_call(e, r, "epoll, eventfd or memory of the intake") : 0;
+}
+
+static int open_models(struct daemon *d, struct error *e)
+{
+	const struct registry_options o = { .config = &d->config,
+					    .layouts = &d->layouts,
+					    .kernels = &d->kernels,
+					    .intake = &d->intake,
+					    .control_fd = d->control_fd };
+	int r = registry_open(&d->models, &o, e);
+
+	placement_prefer(d->layouts.engine[0].node[0].os_node); /* the rings that this thread will make */
+	return r;
 }
 
 static const struct {
 	const char *name;
 	int (*open)(struct daemon *d, struct error *e);
 } parts[] = {
-	{ "kernels", open_kernels }, { "layout", open_layouts }, { "weights and vocabulary", open_weights },
-	{ "engines", open_engines }, { "intake", open_intake },
+	{ "kernels", open_kernels },
+	{ "layout", open_layouts },
+	{ "intake", open_intake },
+	{ "models", open_models },
 };
 
 #define N_PART (sizeof(parts) / sizeof(parts[0]))
@@ -128,8 +114,8 @@ int daemon_open(struct daemon *d, const struct config *c, struct error *e)
 
 void daemon_close(struct daemon *d)
 {
+	registry_close(&d->models);
 	intake_deinit(&d->intake);
-	served_close(&d->served);
 	if (d->control_fd >= 0)
 		close(d->control_fd);
 	d->control_fd = -1;
@@ -137,21 +123,22 @@ void daemon_close(struct daemon *d)
 
 int daemon_start(struct daemon *d)
 {
-	return served_start(&d->served);
+	return registry_start(&d->models);
 }
 
 void daemon_stop(struct daemon *d)
 {
-	served_stop(&d->served);
+	registry_stop(&d->models);
 }
 
 struct control_parts daemon_parts(struct daemon *d)
 {
-	return (struct control_parts){ .served = &d->served,
+	return (struct control_parts){ .models = &d->models,
 				       .intake = &d->intake,
 				       .leader_fd = d->control_fd,
 				       .isa = d->kernels.isa,
 				       .n_thread = (uint32_t)d->layouts.all.n_worker,
 				       .session_bytes = d->config.session_bytes,
+				       .admin = &d->config.admin,
 				       .drain_seconds = d->config.drain_seconds };
 }

@@ -9,7 +9,7 @@
 
 struct daemon {
 	struct intake intake;
-	struct served served;
+	struct registry models;
 	struct kernels kernels;
 	struct config config;
 	struct layouts layouts;

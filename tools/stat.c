@@ -24,7 +24,10 @@ static void print_replicas(const json_t *replicas)
 		printf("replica %-10zu ", i);
 		json_object_foreach(replica, key, value)
 		{
-			printf("%s%s %lld", comma, key, (long long)json_integer_value(value));
+			if (json_is_string(value))
+				printf("%s%s %s", comma, key, json_string_value(value));
+			else
+				printf("%s%s %lld", comma, key, (long long)json_integer_value(value));
 			comma = ", ";
 		}
 		putchar('\n');

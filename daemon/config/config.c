@@ -58,23 +58,27 @@ static int parse_options(struct config *c, int argc, char **argv, bool is_file, 
 	return r;
 }
 
-/* Without a name of its own a model has its file's. Two of one name could not be told apart. */
+void config_name_model(struct config_model *m)
+{
+	const char *slash = strrchr(m->file, '/'), *base = slash ? slash + 1 : m->file;
+	size_t n = strlen(base);
+
+	if (n > 5 && !strcmp(base + n - 5, ".gguf"))
+		n -= 5;
+	if (!*m->name)
+		snprintf(m->name, sizeof(m->name), "%.*s", (int)n, base);
+}
+
+/* Two of one name could not be told apart. */
 static int name_models(struct config *c, struct error *e)
 {
 	for (uint32_t i = 0; i < c->n_model; i++) {
-		struct config_model *m = &c->model[i];
-		const char *slash = strrchr(m->file, '/'), *base = slash ? slash + 1 : m->file;
-		size_t n = strlen(base);
-
-		if (n > 5 && !strcmp(base + n - 5, ".gguf"))
-			n -= 5;
-		if (!*m->name)
-			snprintf(m->name, sizeof(m->name), "%.*s", (int)n, base);
+		config_name_model(&c->model[i]);
 		for (uint32_t k = 0; k < i; k++)
-			if (!strcmp(c->model[k].name, m->name))
+			if (!strcmp(c->model[k].name, c->model[i].name))
 				return error_set(e, -EINVAL,
 						 "name: two models are '%s'; give one of them a name of its own",
-						 m->name);
+						 c->model[i].name);
 	}
 	return CONFIG_RUN;
 }

@@ -82,6 +82,8 @@ enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 int config_parse(struct config *c, int argc, char **argv, struct error *e);
 /* Lines of key = value over *c, then those of PATH.d/NAME.conf, by name. Empty lines and # comments are passed over. */
 int config_file_read(struct config *c, const char *path, struct error *e);
+/* A model without a name gets its file's, without folder and .gguf. */
+void config_name_model(struct config_model *m);
 void config_print_help(FILE *f);
 
 #endif

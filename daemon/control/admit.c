@@ -1,6 +1,8 @@
 #include "daemon/control/admit.h"
 #include "daemon/flow/grant.h"
 
+#include "shm/atomic.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -35,9 +37,9 @@ static int check_place(const struct admit *a, const struct connection *n, char *
 }
 
 /* The longest token of the vocabulary has to fit what a step may write: who asks for no size gets one that holds it. */
-static int fit_ring(const struct admit *a, struct abi_hello *h, char *text, size_t n)
+static int fit_ring(const struct served *s, struct abi_hello *h, char *text, size_t n)
 {
-	uint32_t least = grant_for(a->served->geometry.n_piece, 1), entries = GYRE_CQ_ENTRIES_DEFAULT;
+	uint32_t least = grant_for(s->geometry.n_piece, 1), entries = GYRE_CQ_ENTRIES_DEFAULT;
 
 	while (entries < least)
 		entries *= 2;
@@ -58,9 +60,9 @@ static int check_bytes(const struct admit *a, const struct connection *n, char *
 	struct region_layout l, ordinary;
 	uint64_t want;
 
-	(void)fit_ring(a, &usual, text, n_text);
+	(void)fit_ring(n->served, &usual, text, n_text);
 	if (region_layout_init(&l, h->sq_entries, h->cq_entries, h->arena_bytes) < 0 ||
-	    region_layout_init(&ordinary, 0, usual.cq_entries, a->served->geometry.arena_bytes) < 0)
+	    region_layout_init(&ordinary, 0, usual.cq_entries, n->served->geometry.arena_bytes) < 0)
 		return 0;
 	want = region_bytes(&l);
 	if (budget_has_room(a->session_bytes, use, want, region_bytes(&ordinary)))
@@ -74,14 +76,44 @@ static int check_bytes(const struct admit *a, const struct connection *n, char *
 	return -EDQUOT;
 }
 
+/* What sleeps is woken by the first request: its facts are known. */
+static int find_model(const struct admit *a, struct connection *n, char *text, size_t n_text)
+{
+	uint32_t state;
+	struct error e;
+
+	n->in.hello.model[sizeof(n->in.hello.model) - 1] = 0;
+	n->served = registry_find(a->models, n->in.hello.model, &e);
+	if (!n->served) {
+		snprintf(text, n_text, "%s", e.text);
+		return -ENOENT;
+	}
+	state = load_relaxed(&n->served->state);
+	if (state == SERVED_OFF) {
+		snprintf(text, n_text, "%s has been unloaded; gyre load %s brings it back", n->served->name,
+			 n->served->name);
+		return -ENOENT;
+	}
+	if (n->served->geometry.n_ctx && state != SERVED_LOADING)
+		return 0;
+	if (state == SERVED_LOADING)
+		snprintf(text, n_text, "%s is being loaded; try again when it is there (gyre ls)", n->served->name);
+	else
+		snprintf(text, n_text, "%.*s", (int)n->served->why.n, n->served->why.text);
+	return state == SERVED_LOADING ? -EAGAIN : -ENOENT;
+}
+
 int admit_session(const struct admit *a, struct connection *n, char *text, size_t n_text)
 {
-	int r = check_place(a, n, text, n_text);
+	int r = find_model(a, n, text, n_text);
 
-	if (!n->in.hello.arena_bytes)
-		n->in.hello.arena_bytes = a->served->geometry.arena_bytes;
 	if (r == 0)
-		r = fit_ring(a, &n->in.hello, text, n_text);
+		r = check_place(a, n, text, n_text);
+	if (r < 0)
+		return r;
+	if (!n->in.hello.arena_bytes)
+		n->in.hello.arena_bytes = n->served->geometry.arena_bytes;
+	r = fit_ring(n->served, &n->in.hello, text, n_text);
 	if (r == 0)
 		r = check_bytes(a, n, text, n_text);
 	return r;

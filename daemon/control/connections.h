@@ -15,6 +15,7 @@ struct connection {
 	int fd; /* -1: free; once a session exists, the session's */
 	uid_t uid;
 	struct session *session;
+	struct served *served; /* what it asked for, once it has said hello */
 	uint64_t since_ns;
 	union {
 		struct abi_hello hello;

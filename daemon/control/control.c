@@ -16,6 +16,7 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@
 
 #define TICK_NS          20000000 /* a draining daemon, a late hello, a failed accept: looked at this often */
 #define HELLO_TIMEOUT_NS 5000000000ull
-#define SIGNS_A_WATCH    8u /* of life, before the service manager's patience ends */
+#define SIGNS_A_WATCH    8u            /* of life, before the service manager's patience ends */
+#define MODELS_LOOK_NS   1000000000ull /* whether one has been idle for long enough */
 #define NOBODY           ((uid_t)-1)
 
 /* The loop's slots; a connection's is SLOT_CONNECTION + its index. */
@@ -42,6 +44,7 @@ struct control {
 	struct health_all health;
 	struct connections connections;
 	struct admit admit; /* is_draining: a signal has come */
+	uint32_t asker;     /* the connection that waits for a model; CONNECTION_MAX: none */
 };
 
 /* ---- operations ---- */
@@ -78,14 +81,91 @@ static void want_tick(struct control *c, uint64_t ns)
 	loop_timeout(c->loop, SLOT_TICK, ns);
 }
 
-/* ---- statistics ---- */
+/* ---- questions ---- */
 
-static void answer_query(struct control *c, int fd)
+static bool is_admin(const struct control *c, uid_t uid)
+{
+	if (uid == 0 || uid == geteuid())
+		return true;
+	for (uint32_t i = 0; i < c->parts.admin->n; i++)
+		if (c->parts.admin->uid[i] == uid)
+			return true;
+	return false;
+}
+
+static void answer(int fd, const char *text, size_t n)
+{
+	(void)!send(fd, n ? text : "\n", n ? n : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* false: the answer comes when the model is there, or has gone. */
+static bool change_models(struct control *c, const struct connection *n, const struct abi_query *q)
+{
+	bool is_load = q->what == ABI_QUERY_LOAD;
+	struct error e = { "" };
+	int r;
+
+	if (!is_admin(c, n->uid))
+		r = error_set(&e, -EPERM,
+			      "uid %u may not load or unload models: root, gyred's own user and admin-uids may",
+			      (unsigned)n->uid);
+	else if (!*q->name)
+		r = error_set(&e, -EINVAL, "which model? gyre ls shows those there are");
+	else
+		r = (is_load ? registry_load : registry_unload)(c->parts.models, q->name, &e);
+	if (r == 0)
+		return false;
+	answer(n->fd, e.text, strlen(e.text));
+	return true;
+}
+
+/* false: later. */
+static bool answer_query(struct control *c, const struct connection *n, const struct abi_query *q)
 {
 	static char text[STATS_BYTES_MAX]; /* the control thread's */
-	size_t n = stats_write(&c->parts, &c->health, text, sizeof(text));
+	size_t size = 0;
 
-	(void)!send(fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (q->what == ABI_QUERY_LOAD || q->what == ABI_QUERY_UNLOAD)
+		return change_models(c, n, q);
+	if (q->what == ABI_QUERY_STATS)
+		size = stats_write(&c->parts, &c->health, text, sizeof(text));
+	else if (q->what == ABI_QUERY_MODELS)
+		size = stats_write_models(&c->parts, clock_ns(), text, sizeof(text));
+	answer(n->fd, text, size);
+	return true;
+}
+
+static void on_query(struct control *c, uint32_t i, size_t n_byte)
+{
+	struct connection *n = &c->connections.at[i];
+	struct abi_query *q = &n->in.query;
+
+	n->in.bytes[n_byte < sizeof(*q) ? n_byte : sizeof(*q) - 1] = 0;
+	if (n_byte <= offsetof(struct abi_query, name))
+		*q->name = 0;
+	n->since_ns = clock_ns();
+	if (answer_query(c, n, q))
+		want_message(c, i);
+	else
+		c->asker = i;
+}
+
+/* Models come and go. */
+static void look_at_models(struct control *c)
+{
+	const struct registry_job *job = registry_end_job(c->parts.models);
+
+	if (job && c->asker < CONNECTION_MAX) {
+		const char *text = job->res < 0 ? job->e.text : "";
+
+		answer(c->connections.at[c->asker].fd, text, strlen(text));
+		c->connections.at[c->asker].since_ns = clock_ns();
+		want_message(c, c->asker);
+	}
+	if (job)
+		c->asker = CONNECTION_MAX;
+	if (registry_look(c->parts.models, clock_ns()))
+		want_tick(c, MODELS_LOOK_NS);
 }
 
 /* ---- events ---- */
@@ -189,8 +269,7 @@ static void on_message(struct control *c, uint32_t i, int res)
 		on_hello(c, i);
 		break;
 	case MESSAGE_QUERY:
-		answer_query(c, n->fd);
-		want_message(c, i);
+		on_query(c, i, (size_t)res);
 		break;
 	case MESSAGE_ALIEN: /* also the end: a hang-up reads as no bytes */
 		close_connection(c, i);
@@ -208,6 +287,8 @@ static void on_leader(struct control *c)
 		connections_forget(&c->connections, s);
 		session_free(s);
 	}
+	if (!c->admit.is_draining)
+		look_at_models(c);
 	want_leader(c);
 }
 
@@ -232,7 +313,7 @@ static void on_signal(struct control *c, int res)
 	c->admit.is_draining = true;
 	c->drain_end_ns = clock_ns() + c->parts.drain_seconds * 1000000000ull;
 	intake_close(c->parts.intake);
-	c->is_done = counter_read32(&c->parts.intake->pool.n_live) == 0; /* else the next tick looks */
+	c->is_done = registry_count_live(c->parts.models) == 0; /* else the next tick looks */
 	want_tick(c, TICK_NS);
 	want_signal(c);
 }
@@ -248,7 +329,7 @@ static bool look_for_hellos(struct control *c, uint64_t now)
 		if (n->fd < 0 || n->session)
 			continue;
 		is_waiting = true;
-		if (now - n->since_ns > HELLO_TIMEOUT_NS)
+		if (i != c->asker && now - n->since_ns > HELLO_TIMEOUT_NS)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	return is_waiting;
@@ -265,20 +346,22 @@ static void show_life(struct control *c, uint64_t now)
 static void on_tick(struct control *c)
 {
 	uint64_t now = clock_ns();
-	bool is_soon, is_later;
+	bool is_soon, is_later, is_models = false;
 
 	c->is_ticking = false;
 	if (!c->is_accepting)
 		want_accept(c);
 	is_soon = look_for_hellos(c, now) || c->admit.is_draining;
-	if (c->admit.is_draining && (now >= c->drain_end_ns || counter_read32(&c->parts.intake->pool.n_live) == 0))
+	if (c->admit.is_draining && (now >= c->drain_end_ns || registry_count_live(c->parts.models) == 0))
 		c->is_done = true;
-	if (health_look_at_all(&c->health, c->parts.served, c->parts.intake, connections_have_unread(&c->connections),
+	if (health_look_at_all(&c->health, c->parts.models, c->parts.intake, connections_have_unread(&c->connections),
 			       now))
 		show_life(c, now);
+	if (!c->admit.is_draining)
+		is_models = registry_look(c->parts.models, now);
 	is_later = log_limit_flush(&c->log_limit, now) || connections_count(&c->connections, 0, true).n > 0;
-	if (is_soon || is_later || c->sign_ns)
-		want_tick(c, is_soon ? TICK_NS : is_later ? HEALTH_LOOK_NS : c->sign_ns);
+	if (is_soon || is_later || c->sign_ns || is_models)
+		want_tick(c, is_soon ? TICK_NS : is_later ? HEALTH_LOOK_NS : c->sign_ns ? c->sign_ns : MODELS_LOOK_NS);
 }
 
 static void on_event(struct control *c, const struct loop_event *ev)
@@ -339,8 +422,9 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	int r = 0;
 
 	c->parts = *p;
+	c->asker = CONNECTION_MAX;
 	c->admit = (struct admit){ .connections = &c->connections,
-				   .served = p->served,
+				   .models = p->models,
 				   .session_bytes = budget_limit(p->session_bytes, placement_available("", -1)) };
 	want_accept(c);
 	want_signal(c);
@@ -348,6 +432,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	c->sign_ns = service_watchdog_ns() / SIGNS_A_WATCH;
 	if (c->sign_ns)
 		want_tick(c, c->sign_ns);
+	look_at_models(c); /* which may be put to sleep */
 	service_say_ready();
 	while (!c->is_done && r >= 0) {
 		r = loop_wait(c->loop, &ev);
@@ -355,7 +440,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 			on_event(c, &ev);
 	}
 	c->loop = loop_close(c->loop); /* nothing may come into what is freed next */
-	served_stop(p->served);
+	registry_stop(p->models);
 	log_limit_end(&c->log_limit, clock_ns());
 	connections_close(&c->connections);
 	return r < 0 ? error_set(e, r, "%s: %s", "control loop", strerror(-r)) : 0;

@@ -6,18 +6,19 @@
 #ifndef GYRE_DAEMON_CONTROL_CONTROL_H
 #define GYRE_DAEMON_CONTROL_CONTROL_H
 
-#include "daemon/engine/served.h"
+#include "daemon/engine/registry.h"
 #include "daemon/intake/intake.h"
 
 /* Of the daemon, what the control thread works on; it outlives the thread. */
 struct control_parts {
-	struct served *served;
+	struct registry *models;
 	struct intake *intake;
 	int leader_fd;   /* eventfd: a leader has let go of sessions */
 	const char *isa; /* for statistics, as the next */
 	uint32_t n_thread;
-	uint64_t session_bytes; /* what all regions may take; 0: half of the memory that is left */
-	uint32_t drain_seconds; /* for what runs when a signal comes */
+	uint64_t session_bytes;          /* what all regions may take; 0: half of the memory that is left */
+	const struct config_uids *admin; /* who may load and unload models, beside root and our own user */
+	uint32_t drain_seconds;          /* for what runs when a signal comes */
 };
 
 struct control;

@@ -10,7 +10,7 @@
 
 static uint64_t count_laps(const struct engine *e)
 {
-	uint64_t n = counter_read(&e->queue.n_step);
+	uint64_t n = counter_read(&e->queue->n_step);
 
 	for (int i = 0; i < team_size(e->team); i++)
 		n += profile_laps(team_profile(e->team, i));
@@ -29,13 +29,13 @@ static uint64_t leader_cpu_ns(const struct engine *e)
 
 static uint32_t n_waiting(const struct engine *e)
 {
-	return counter_read32(&e->queue.n_live) + load_relaxed(&e->queue.n_inbox);
+	return counter_read32(&e->queue->n_live) + load_relaxed(&e->queue->n_inbox);
 }
 
-/* Asleep, and nobody wants anything. */
+/* Asleep, and nobody wants anything; or another model has its cores, and is looked at itself. */
 static bool is_resting(const struct engine *e)
 {
-	return load_relaxed(&e->queue.is_waiting) && n_waiting(e) == 0;
+	return (load_relaxed(&e->queue->is_waiting) && n_waiting(e) == 0) || load_relaxed(&e->seat.is_waiting);
 }
 
 static void say_moving(struct health *h, uint32_t i, uint64_t now_ns)
@@ -76,19 +76,32 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 		 i, (double)still_ns * 1e-9, n_waiting(e));
 }
 
-bool health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread, uint64_t now_ns)
+/* A model that is not ready has no engine that could be looked at; its leaders only watch the rings. */
+static void look_at_model(struct health_all *h, struct served *s, bool is_called, uint64_t now_ns, bool *all_move)
+{
+	for (uint32_t k = 0; k < s->n_engine; k++) {
+		uint32_t i = s->index * s->n_engine + k;
+
+		if (!served_is_open(s)) {
+			h->engine[i] = (struct health){ .n_stall = h->engine[i].n_stall };
+			continue;
+		}
+		health_look(&h->engine[i], &s->engine[k], i, is_called, now_ns);
+		*all_move &= !h->engine[i].is_stalled;
+	}
+}
+
+bool health_look_at_all(struct health_all *h, struct registry *r, struct intake *i, bool is_unread, uint64_t now_ns)
 {
 	uint64_t n_step = 0;
 	bool all_move = true;
 
-	for (uint32_t k = 0; k < s->n_engine; k++)
-		n_step += counter_read(&s->engine[k].queue.n_step);
+	for (uint32_t k = 0; k < QUEUE_ENGINE_MAX; k++)
+		n_step += counter_read(&i->queue[k].n_step);
 	if (is_unread)
 		watch_call(&i->watch);
-	for (uint32_t k = 0; k < s->n_engine; k++) {
-		health_look(&h->engine[k], &s->engine[k], k, is_unread && n_step == h->n_step, now_ns);
-		all_move &= !h->engine[k].is_stalled;
-	}
+	for (uint32_t k = 0; k < SERVED_MAX; k++)
+		look_at_model(h, &r->served[k], is_unread && n_step == h->n_step, now_ns, &all_move);
 	h->n_step = n_step;
 	return all_move;
 }

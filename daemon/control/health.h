@@ -9,7 +9,7 @@
 #ifndef GYRE_DAEMON_CONTROL_HEALTH_H
 #define GYRE_DAEMON_CONTROL_HEALTH_H
 
-#include "daemon/engine/served.h"
+#include "daemon/engine/registry.h"
 
 #define HEALTH_LOOK_NS  200000000ull   /* how often to look */
 #define HEALTH_STALL_NS 700000000ull   /* with the look before and after it within a second */
@@ -25,16 +25,15 @@ struct health {
 };
 
 struct health_all {
-	struct health engine[QUEUE_ENGINE_MAX];
-	uint64_t n_step; /* of all engines, at the last look */
+	struct health engine[QUEUE_ENGINE_MAX]; /* by the number of its queue */
+	uint64_t n_step;                        /* of all engines, at the last look */
 };
 
 /*
  * Looks at all; whether all of them move. Entries that nobody reads (is_unread) may be those of a client that has not rung, so all leaders that wait are rung
  * for it: if none of them comes, one that should is stuck.
  */
-bool health_look_at_all(struct health_all *h, const struct served *s, struct intake *i, bool is_unread,
-			uint64_t now_ns);
+bool health_look_at_all(struct health_all *h, struct registry *r, struct intake *i, bool is_unread, uint64_t now_ns);
 /* Looks at the engine, number i, and logs when it stalls and when it goes on. is_called: it should be up, with nothing of its own to do. */
 void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns);
 

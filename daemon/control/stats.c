@@ -1,6 +1,7 @@
 #include "daemon/control/stats.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
+#include "shm/atomic.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,68 +27,82 @@ static void put_counter(struct writer *w, const char *name, const uint64_t *coun
 	put(w, "\"%s\":%llu,", name, (unsigned long long)counter_read(counter));
 }
 
+/* Those that are ready, with their engines. The control thread alone has them leave. */
+#define FOR_EACH_ENGINE(e, r)                                                            \
+	for (const struct served *s_ = (r)->served; s_ < (r)->served + SERVED_MAX; s_++) \
+		for (const struct engine *e = s_->engine; served_is_open(s_) && e < s_->engine + s_->n_engine; e++)
+
 /* A counter of each engine's, summed. */
-#define PUT_SUM(w, name, s, field)                                      \
+#define PUT_SUM(w, name, r, field)                                      \
 	do {                                                            \
 		uint64_t sum_ = 0;                                      \
-		for (uint32_t i_ = 0; i_ < (s)->n_engine; i_++)         \
-			sum_ += counter_read(&(s)->engine[i_].field);   \
+		FOR_EACH_ENGINE(e_, r)                                  \
+		sum_ += counter_read(&e_->field);                       \
 		put(w, "\"%s\":%llu,", name, (unsigned long long)sum_); \
 	} while (0)
 
-/* Where the leaders' time went since the start, in ns, and what each worker waited at barriers. */
-static void put_steps(struct writer *w, const struct served *s)
+/* Where the leaders' time went since the start, in ns, and what each worker waited at barriers. Parts are called as the first model's. */
+static void put_steps(struct writer *w, const struct registry *r)
 {
 	struct profile_sum sum = { 0 }, one;
+	const struct engine *first = NULL;
 	const char *comma = "";
 
-	for (uint32_t i = 0; i < s->n_engine; i++) {
-		profile_read(team_profile(s->engine[i].team, 0), &one);
+	FOR_EACH_ENGINE(e, r)
+	{
+		first = first ? first : e;
+		profile_read(team_profile(e->team, 0), &one);
 		profile_add_sum(&sum, &one);
 	}
 	put(w, "\"step\":{\"layers\":%u,\"passes\":%llu,\"rows\":%llu,\"barriers\":%llu,\"ns\":{",
-	    model_hparams(s->engine[0].model)->n_layer, (unsigned long long)sum.n[PROFILE_HEAD],
+	    first ? model_hparams(first->model)->n_layer : 0, (unsigned long long)sum.n[PROFILE_HEAD],
 	    (unsigned long long)sum.n_row, (unsigned long long)sum.n[PROFILE_BARRIER]);
-	for (int i = 0; i < PROFILE_PART_MAX; i++) {
-		const char *name = profile_part_name((enum profile_part)i, model_laps(s->engine[0].model));
+	for (int i = 0; first && i < PROFILE_PART_MAX; i++) {
+		const char *name = profile_part_name((enum profile_part)i, model_laps(first->model));
 
 		if (name)
 			put(w, "%s\"%s\":%.0f", i ? "," : "", name, sum.ns[i]);
 	}
 	put(w, "},\"barrier_ns\":[");
-	for (uint32_t i = 0; i < s->n_engine; i++)
-		for (int k = 0; k < team_size(s->engine[i].team); k++, comma = ",") {
-			profile_read(team_profile(s->engine[i].team, k), &one);
-			put(w, "%s%.0f", comma, one.ns[PROFILE_BARRIER]);
-		}
+	FOR_EACH_ENGINE(e, r)
+	for (int k = 0; k < team_size(e->team); k++, comma = ",") {
+		profile_read(team_profile(e->team, k), &one);
+		put(w, "%s%.0f", comma, one.ns[PROFILE_BARRIER]);
+	}
 	put(w, "]},");
 }
 
 /* Each engine's share: how even they are. */
-static void put_replicas(struct writer *w, const struct served *s, const struct health_all *health)
+static void put_replicas(struct writer *w, const struct registry *r, const struct intake *i,
+			 const struct health_all *health)
 {
+	const char *comma = "";
+
 	put(w, "\"replicas\":[");
-	for (uint32_t i = 0; i < s->n_engine; i++) {
-		const struct engine *e = &s->engine[i];
+	FOR_EACH_ENGINE(e, r)
+	{
+		const struct health *h = &health->engine[e->queue - i->queue];
 
 		put(w,
-		    "%s{\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,\"kv_blocks_free\":%u,"
-		    "\"stalled_ms\":%llu,\"stalls\":%llu}",
-		    i ? "," : "", e->layout.n_worker, counter_read32(&e->queue.n_live),
-		    (unsigned long long)queue_load(&e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    counter_read32(&e->kv.book->n_free), (unsigned long long)health->engine[i].stalled_ms,
-		    (unsigned long long)health->engine[i].n_stall);
+		    "%s{\"model\":\"%s\",\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,"
+		    "\"kv_blocks_free\":%u,\"stalled_ms\":%llu,\"stalls\":%llu}",
+		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
+		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
+		    counter_read32(&e->kv.book->n_free), (unsigned long long)h->stalled_ms,
+		    (unsigned long long)h->n_stall);
+		comma = ",";
 	}
 	put(w, "]");
 }
 
-static void put_kv(struct writer *w, const struct served *s)
+static void put_kv(struct writer *w, const struct registry *r)
 {
 	uint64_t n = 0, n_free = 0;
 
-	for (uint32_t i = 0; i < s->n_engine; i++) {
-		n += s->engine[i].kv.book->n_block;
-		n_free += counter_read32(&s->engine[i].kv.book->n_free);
+	FOR_EACH_ENGINE(e, r)
+	{
+		n += e->kv.book->n_block;
+		n_free += counter_read32(&e->kv.book->n_free);
 	}
 	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,", (unsigned long long)n, (unsigned long long)n_free);
 }
@@ -95,24 +110,85 @@ static void put_kv(struct writer *w, const struct served *s)
 size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n)
 {
 	const struct intake *i = p->intake;
-	const struct served *s = p->served;
+	const struct registry *r = p->models;
 	struct writer w = { text, 0, n };
 
 	put(&w, "{\"version\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"n_ctx\":%u,", GYRE_VERSION, p->isa, p->n_thread,
-	    s->geometry.n_ctx);
-	put(&w, "\"sessions\":%u,\"live\":%u,", counter_read32(&i->roster.n_session), counter_read32(&i->pool.n_live));
+	    r->served[0].geometry.n_ctx);
+	put(&w, "\"sessions\":%u,\"live\":%u,", counter_read32(&i->roster.n_session), registry_count_live(r));
 	put_counter(&w, "requests", &i->take.n_request);
 	put_counter(&w, "refused", &i->take.n_refused);
-	PUT_SUM(&w, "steps", s, queue.n_step);
-	PUT_SUM(&w, "parks", s, queue.n_park);
-	PUT_SUM(&w, "tokens_prompt", s, sched.n_token_prompt);
-	PUT_SUM(&w, "tokens_generated", s, emit.n_token);
-	PUT_SUM(&w, "preempted", s, sched.n_preempted);
-	PUT_SUM(&w, "draft_guessed", s, spec.n_guessed);
-	PUT_SUM(&w, "draft_hits", s, spec.n_hit);
-	put_steps(&w, s);
-	put_kv(&w, s);
-	put_replicas(&w, s, health);
+	PUT_SUM(&w, "steps", r, queue->n_step);
+	PUT_SUM(&w, "parks", r, queue->n_park);
+	PUT_SUM(&w, "tokens_prompt", r, sched.n_token_prompt);
+	PUT_SUM(&w, "tokens_generated", r, emit.n_token);
+	PUT_SUM(&w, "preempted", r, sched.n_preempted);
+	PUT_SUM(&w, "draft_guessed", r, spec.n_guessed);
+	PUT_SUM(&w, "draft_hits", r, spec.n_hit);
+	put_steps(&w, r);
+	put_kv(&w, r);
+	put_replicas(&w, r, i, health);
 	put(&w, "}\n");
+	return w.n;
+}
+
+/* A name is anybody's who may write the configuration: quotes and backslashes are spelled. */
+static void put_text(struct writer *w, const char *name, const char *text)
+{
+	put(w, "\"%s\":\"", name);
+	for (; *text; text++)
+		put(w, (unsigned char)*text < ' ' ? "\\u%04x" : *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+	put(w, "\",");
+}
+
+static uint64_t count_bytes(const struct served *s, uint64_t *kv)
+{
+	uint64_t n = 0;
+
+	*kv = 0;
+	for (uint32_t i = 0; i < s->n_engine; i++) {
+		const struct engine *e = &s->engine[i];
+		bool is_shared = false;
+
+		for (uint32_t k = 0; k < i; k++)
+			is_shared |= s->weights[k] == s->weights[i];
+		n += is_shared ? 0 : s->weights[i]->n_bytes;
+		*kv += e->kv.book->n_block * (uint64_t)model_kv_bytes(e->model);
+	}
+	return n;
+}
+
+size_t stats_write_models(const struct control_parts *p, uint64_t now_ns, char *text, size_t n)
+{
+	const struct registry *r = p->models;
+	struct writer w = { text, 0, n };
+	const char *comma = "";
+
+	put(&w, "[");
+	for (uint32_t i = 0; i < SERVED_MAX; i++) {
+		const struct served *s = &r->served[i];
+		uint32_t state = load_relaxed(&s->state);
+		bool is_open = served_is_open(s);
+		uint64_t kv = 0, bytes = is_open ? count_bytes(s, &kv) : 0;
+
+		if (state == SERVED_NONE)
+			continue;
+		put(&w, "%s{", comma);
+		comma = ",";
+		put_text(&w, "name", s->name);
+		put_text(&w, "state", served_state_name((enum served_state)state));
+		put_text(&w, "title", state == SERVED_LOADING ? "" : s->title);
+		put_text(&w, "file", r->model[i].file);
+		if (state == SERVED_FAILED)
+			put_text(&w, "why", s->why.text);
+		put(&w,
+		    "\"n_ctx\":%u,\"bytes\":%llu,\"kv_bytes\":%llu,\"live\":%u,\"requests\":%llu,\"idle_seconds\":%u,"
+		    "\"unused_ms\":%llu}",
+		    state == SERVED_LOADING ? 0 : s->geometry.n_ctx, (unsigned long long)bytes, (unsigned long long)kv,
+		    is_open ? counter_read32(&s->pool.n_live) : 0, (unsigned long long)counter_read(&s->n_request),
+		    r->model[i].idle_seconds,
+		    (unsigned long long)(r->used_ns[i] ? (now_ns - r->used_ns[i]) / 1000000 : 0));
+	}
+	put(&w, "]\n");
 	return w.n;
 }

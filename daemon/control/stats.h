@@ -9,5 +9,7 @@
 
 /* Returns the length; the text is cut at n - 1 bytes. */
 size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n);
+/* The models, an array of objects. */
+size_t stats_write_models(const struct control_parts *p, uint64_t now_ns, char *text, size_t n);
 
 #endif

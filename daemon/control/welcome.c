@@ -8,17 +8,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static void fill_welcome(const struct served *s, struct abi_welcome *w)
+static void fill_model(const struct served *s, struct abi_welcome *w)
 {
-	*w = (struct abi_welcome){ .magic = GYRE_ABI_MAGIC,
-				   .version = GYRE_ABI_VERSION,
-				   .layout_hash = abi_layout_hash() };
-	w->n_vocab = vocab_size(s->vocab);
+	w->n_vocab = s->geometry.n_vocab;
 	w->n_ctx = s->geometry.n_ctx;
-	w->bos = vocab_bos(s->vocab);
-	w->eos = vocab_eos(s->vocab);
-	w->has_chat = s->chat != NULL;
-	memcpy(w->title, s->name, sizeof(w->title));
+	w->bos = s->bos;
+	w->eos = s->eos;
+	w->has_chat = s->has_chat;
+	memcpy(w->model, s->name, sizeof(w->model));
+	memcpy(w->title, s->title, sizeof(w->title));
 }
 
 static int send_welcome(int fd, const struct abi_welcome *w, const struct session *s)
@@ -62,14 +60,16 @@ static void explain_session(int res, char *text, size_t n)
 
 int welcome(const struct admit *a, struct connection *n)
 {
-	struct abi_welcome w;
+	struct abi_welcome w = { .magic = GYRE_ABI_MAGIC,
+				 .version = GYRE_ABI_VERSION,
+				 .layout_hash = abi_layout_hash() };
 
-	fill_welcome(a->served, &w);
 	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0)
 		w.res = admit_session(a, n, w.text, sizeof(w.text));
 	if (w.res == 0) {
-		w.res = session_new(&n->session, a->served, n->fd, n->uid, &n->in.hello);
+		fill_model(n->served, &w);
+		w.res = session_new(&n->session, n->served, n->fd, n->uid, &n->in.hello);
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
 	}

@@ -7,7 +7,9 @@
 #include "shm/atomic.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #define LOGIT_BYTES_MAX (64u << 20) /* of the logit rows of one step */
 #define LOGIT_ROW_MIN   32u
@@ -195,20 +197,43 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 
-	e->intake = o->intake;
 	sched_init(&e->sched, &e->kv, &so);
 	spec_init(&e->spec, &spec);
 	emit_init(&e->emit, model_hparams(e->model)->n_layer);
-	queue_init(&e->queue, o->n_engine > 1);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);
 	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
+}
+
+void engine_init(struct engine *e, struct intake *intake, struct queue *q, struct cores *cores)
+{
+	*e = (struct engine){ .intake = intake, .queue = q, .seat.cores = cores };
+}
+
+/* The leader may use it. */
+static void let_in(struct engine *e)
+{
+	store_relaxed(&e->is_away, 0);
+	store_release(&e->is_open, 1); /* pairs with leader_main */
+}
+
+/* It may not any more, and has seen it. */
+static void keep_out(struct engine *e)
+{
+	const struct timespec look = { .tv_nsec = 1000000 };
+
+	store_release(&e->is_open, 0); /* pairs with leader_main */
+	/* Its step may take long, and nobody waits for this. Pairs with engine_start, and with keep_watch. */
+	while (load_acquire(&e->has_leader) && !load_acquire(&e->is_away)) {
+		queue_ring(e->queue);
+		watch_call(&e->intake->watch);
+		nanosleep(&look, NULL);
+	}
 }
 
 int engine_open(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	int r;
 
-	memset(e, 0, sizeof(*e));
 	r = open_team(e, o, why);
 	placement_prefer(o->layout->node[0].os_node); /* work space lies with the leader */
 	if (r == 0)
@@ -220,19 +245,22 @@ int engine_open(struct engine *e, const struct engine_options *o, struct error *
 	placement_prefer(-1);
 	if (r < 0)
 		engine_close(e);
+	else
+		let_in(e);
 	return r;
 }
 
 void engine_close(struct engine *e)
 {
+	keep_out(e);
 	sample_deinit(&e->sample);
-	queue_deinit(&e->queue);
 	batch_deinit(&e->batch);
 	e->model = model_close(e->model);
 	kv_deinit(&e->kv);
 	for (uint32_t i = 0; i < NODE_MAX; i++)
 		pool_unmap(&e->kv_pool[i]);
 	e->team = team_free(e->team);
+	memset(&e->sched, 0, sizeof(*e) - offsetof(struct engine, sched));
 }
 
 void engine_limit_ctx(struct engine *e, uint32_t n_ctx)
@@ -253,6 +281,15 @@ static void pin_leader(const struct engine *e)
 	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+/* Without a model: entries of others' sessions are taken as always. */
+static void keep_watch(struct engine *e)
+{
+	profile_attach(NULL);          /* it was the team's */
+	store_release(&e->is_away, 1); /* pairs with keep_out */
+	intake_drain(e->intake, e->queue);
+	intake_park(e->intake, e->queue);
+}
+
 static void *leader_main(void *arg)
 {
 	struct engine *e = arg;
@@ -261,7 +298,10 @@ static void *leader_main(void *arg)
 	placement_prefer(-1); /* do not inherit the memory policy of its creator */
 	pin_leader(e);
 	while (!load_acquire(&e->is_stopping)) /* pairs with engine_stop */
-		engine_step(e);
+		if (load_acquire(&e->is_open)) /* pairs with let_in and keep_out */
+			engine_step(e);
+		else
+			keep_watch(e);
 	return NULL;
 }
 
@@ -269,7 +309,7 @@ int engine_start(struct engine *e)
 {
 	int r = -pthread_create(&e->leader, NULL, leader_main, e);
 
-	store_release(&e->has_leader, r == 0); /* pairs with engine_stop and health_look */
+	store_release(&e->has_leader, r == 0); /* pairs with engine_stop, keep_out, served_start and health_look */
 	return r;
 }
 
@@ -279,7 +319,7 @@ void engine_stop(struct engine *e)
 		return;
 	store_release(&e->is_stopping, 1); /* pairs with leader_main */
 	/* Wake the leader, in its queue or at the watch. */
-	queue_ring(&e->queue);
+	queue_ring(e->queue);
 	watch_call(&e->intake->watch);
 	pthread_join(e->leader, NULL);
 	store_relaxed(&e->has_leader, 0);

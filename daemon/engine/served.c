@@ -6,6 +6,7 @@
 #include "daemon/util/log.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
+#include "shm/atomic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ static void make_vocab(void *arg, const struct gguf *g)
 }
 
 /* Replica i's copy. The vocabulary is made while the first one is read. */
-static int load_weights(struct served *s, const struct served_options *o, uint32_t i, struct error *e)
+static int load_copy(struct served *s, const struct served_options *o, uint32_t i, struct error *e)
 {
 	struct vocab_made v = { .text = "" };
 	struct weights_options wo = { .plan = model_plan,
@@ -81,12 +82,13 @@ static int load_weights(struct served *s, const struct served_options *o, uint32
 		return r;
 	if (v.code < 0)
 		return error_set(e, v.code, "%s: %s", o->own->file, v.text);
-	gguf_name(w->gguf, s->name, sizeof(s->name));
+	gguf_name(w->gguf, s->title, sizeof(s->title));
 	if (gguf_n_file(w->gguf) > 1)
 		snprintf(files, sizeof(files), " from %u files", gguf_n_file(w->gguf));
-	log_info("model: %s%s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name,
-		 files, (double)w->n_bytes / (1 << 20), pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)),
-		 w->pool_seconds * 1e3, w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
+	log_info("model %s: %s%s, %.1f MiB of weights in %s; taken in %.0f ms, read%s and packed in %.0f ms", s->name,
+		 s->title, files, (double)w->n_bytes / (1 << 20),
+		 pool_kind_name(pool_kind_least(w->pool, w->plan.n_node)), w->pool_seconds * 1e3,
+		 w->is_direct ? " from the disk" : "", (w->seconds - w->pool_seconds) * 1e3);
 	return pool_check(w->pool, w->plan.n_node, "weights", e);
 }
 
@@ -99,7 +101,7 @@ static bool is_same_memory(const struct layout *a, const struct layout *b)
 }
 
 /* Replicas whose memory is the same share a copy. */
-int served_load(struct served *s, const struct served_options *o, struct error *e)
+static int load_weights(struct served *s, const struct served_options *o, struct error *e)
 {
 	int r = 0;
 
@@ -108,7 +110,7 @@ int served_load(struct served *s, const struct served_options *o, struct error *
 			if (is_same_memory(&o->layouts->engine[k], &o->layouts->engine[i]))
 				s->weights[i] = s->weights[k];
 		if (!s->weights[i])
-			r = load_weights(s, o, i, e);
+			r = load_copy(s, o, i, e);
 	}
 	if (r < 0)
 		return r;
@@ -118,25 +120,18 @@ int served_load(struct served *s, const struct served_options *o, struct error *
 
 /* ---- its engines ---- */
 
-static int open_engine(struct served *s, const struct served_options *o, struct error *e)
+static int open_engine(struct served *s, const struct served_options *o, uint32_t i, struct error *e)
 {
-	uint32_t i = s->n_engine;
 	const struct engine_options eo = { .config = o->config,
 					   .own = o->own,
 					   .layout = &o->layouts->engine[i],
 					   .kernels = o->kernels,
 					   .vocab = s->vocab,
 					   .weights = s->weights[i],
-					   .intake = o->intake,
-					   .n_engine = o->config->n_replica,
+					   .n_engine = s->n_engine,
 					   .index = i };
-	int r = engine_open(&s->engine[i], &eo, e);
 
-	if (r < 0)
-		return r;
-	s->queue[i] = &s->engine[i].queue;
-	s->n_engine++;
-	return 0;
+	return engine_open(&s->engine[i], &eo, e);
 }
 
 /* A request may run on any of them: its context is the smallest. */
@@ -157,18 +152,69 @@ static void agree_on_context(struct served *s)
 	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;
 }
 
-int served_open(struct served *s, const struct served_options *o, struct error *e)
+static int open_engines(struct served *s, const struct served_options *o, struct error *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < s->n_engine; i++)
+		r = open_engine(s, o, i, e);
+	return r;
+}
+
+/* What is told of it while it sleeps, too. A session that began with another geometry has promises that do not hold any more. */
+static void note_facts(struct served *s, const struct geometry *before)
+{
+	s->bos = vocab_bos(s->vocab);
+	s->eos = vocab_eos(s->vocab);
+	s->has_chat = s->chat != NULL;
+	if (before->n_ctx && (before->n_ctx != s->geometry.n_ctx || before->n_vocab != s->geometry.n_vocab ||
+			      before->n_piece != s->geometry.n_piece))
+		s->generation++;
+}
+
+static int open_intake(struct served *s, const struct served_options *o, struct error *e)
+{
+	int r = intake_open(o->intake, s);
+
+	return r < 0 ? error_set(e, r,
+				 "no memory for %u requests of %u positions, or for the threads that read texts; "
+				 "lower --ctx",
+				 INTAKE_SESSION_MAX + s->n_engine * BATCH_SEQ_MAX, s->geometry.n_ctx)
+		     : 0;
+}
+
+int served_init(struct served *s, const struct served_options *o, uint32_t slot, struct error *e)
 {
 	uint32_t n = o->config->n_replica;
-	int r = 0;
 
 	s->engine = memory_array(n, sizeof(*s->engine));
 	if (!s->engine)
 		return error_set(e, -ENOMEM, "no memory for %u replicas; lower --replicas", n);
-	while (r == 0 && s->n_engine < n)
-		r = open_engine(s, o, e);
+	for (; s->n_engine < n; s->n_engine++) {
+		uint32_t i = s->n_engine;
+
+		s->queue[i] = intake_queue(o->intake, slot + i);
+		engine_init(&s->engine[i], o->intake, s->queue[i], &o->cores[i]);
+	}
+	return 0;
+}
+
+int served_open(struct served *s, const struct served_options *o, struct error *e)
+{
+	const struct geometry before = s->geometry;
+	int r;
+
+	s->n_draft = o->own->n_draft;
+	r = load_weights(s, o, e);
 	if (r == 0)
+		r = open_engines(s, o, e);
+	if (r == 0) {
 		agree_on_context(s);
+		note_facts(s, &before);
+		r = open_intake(s, o, e);
+	}
+	if (r < 0)
+		served_close(s);
 	return r;
 }
 
@@ -186,13 +232,19 @@ static void free_weights(struct served *s)
 
 void served_close(struct served *s)
 {
-	while (s->n_engine)
-		engine_close(&s->engine[--s->n_engine]);
-	free(s->engine);
-	s->engine = NULL;
+	for (uint32_t i = 0; i < s->n_engine; i++)
+		engine_close(&s->engine[i]);
+	intake_shut(s);
 	s->chat = chat_free(s->chat);
 	s->vocab = vocab_free(s->vocab);
 	free_weights(s);
+}
+
+void served_deinit(struct served *s)
+{
+	free(s->engine);
+	s->engine = NULL;
+	s->n_engine = 0;
 }
 
 int served_start(struct served *s)
@@ -200,7 +252,8 @@ int served_start(struct served *s)
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < s->n_engine; i++)
-		r = engine_start(&s->engine[i]);
+		if (!load_acquire(&s->engine[i].has_leader)) /* pairs with engine_start */
+			r = engine_start(&s->engine[i]);
 	return r;
 }
 

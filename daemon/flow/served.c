@@ -1,5 +1,6 @@
 #include "daemon/flow/served.h"
 #include "daemon/util/minmax.h"
+#include "shm/atomic.h"
 
 #define TEXT_BYTES_PER_TOKEN 16u /* a prompt of more bytes than this per position cannot fit the context */
 #define TEXT_BYTES_MIN       65536u
@@ -20,4 +21,19 @@ struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_pie
 	g.text_max = n_ctx > TEXT_BYTES_MIN / TEXT_BYTES_PER_TOKEN ? n_ctx * TEXT_BYTES_PER_TOKEN : TEXT_BYTES_MIN;
 	g.arena_bytes = arena_for(g.text_max);
 	return g;
+}
+
+const char *served_state_name(enum served_state state)
+{
+	static const char *const name[SERVED_STATE_MAX] = { "none",   "loading", "ready", "leaving",
+							    "asleep", "off",     "failed" };
+
+	return name[state];
+}
+
+bool served_is_open(const struct served *s)
+{
+	uint32_t state = load_acquire(&s->state); /* pairs with the stores of daemon/engine/registry.c */
+
+	return state == SERVED_READY || state == SERVED_LEAVING;
 }

@@ -34,7 +34,7 @@ struct user *user_get(struct user_table *t, uint32_t uid)
 	struct user *u = find_slot(t, uid);
 
 	if (!u->n_ref++) {
-		assert(!u->n_session && !u->n_extra);
+		assert(!u->n_session);
 		u->uid = uid;
 		u->may_outrank = may_outrank(t, uid);
 	}
@@ -47,11 +47,11 @@ void user_put(struct user *u)
 	u->n_ref--;
 }
 
-uint32_t user_count_extra(const struct user_table *t)
+uint32_t user_count_extra(const struct user_table *t, uint32_t model)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		n += load_relaxed(&t->user[i].n_extra);
+		n += load_relaxed(&t->user[i].n_extra[model]);
 	return n;
 }

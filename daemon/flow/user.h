@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define USER_MAX         512u /* as many as sessions: each may be another uid's */
+#define USER_MODEL_MAX   8u   /* SERVED_MAX */
 #define USER_OUTRANK_MAX 16u  /* uids that the configuration lets outrank others */
 
 struct session; /* daemon/session */
@@ -19,7 +20,8 @@ struct user {
 	uint32_t uid, index; /* index: in the table */
 	bool may_outrank;    /* its requests above the default priority go before everybody's */
 	uint32_t n_ref;      /* sessions that somebody still holds; 0: the slot is free */
-	uint32_t n_extra;    /* atomic: its requests in places of the pool that sessions share */
+	uint32_t n_extra
+		[USER_MODEL_MAX]; /* atomic: of each model, its requests in places of the pool that sessions share */
 
 	/* The watch's. */
 	uint32_t n_session;   /* in the roster */
@@ -35,7 +37,7 @@ struct user_table {
 /* The slot of uid, with one more session. There is always one: no more sessions than slots. */
 struct user *user_get(struct user_table *t, uint32_t uid);
 void user_put(struct user *u);
-/* Places that all users' requests share. */
-uint32_t user_count_extra(const struct user_table *t);
+/* Places of a model's pool that all users' requests share. */
+uint32_t user_count_extra(const struct user_table *t, uint32_t model);
 
 #endif

@@ -3,7 +3,7 @@
 #include "daemon/session/session.h"
 #include "shm/atomic.h"
 
-void grant_space(struct queue *q, uint32_t n_draft)
+void grant_space(struct queue *q)
 {
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
@@ -17,7 +17,8 @@ void grant_space(struct queue *q, uint32_t n_draft)
 		if (r->kept.state == REQUEST_DONE)
 			continue;
 		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, grant_for(n_piece, 1 + n_draft), grant_for(n_piece, 1));
+		r->grant = session_promise(r->session, grant_for(n_piece, 1 + r->session->served->n_draft),
+					   grant_for(n_piece, 1));
 		lock_drop(&r->session->lock);
 		r->n_room = grant_tokens(n_piece, r->grant);
 	}

@@ -7,8 +7,8 @@
 
 #include "daemon/flow/queue.h"
 
-/* For a token and up to n_draft more of each request, oldest first. Those of a client that has gone are done. */
-void grant_space(struct queue *q, uint32_t n_draft);
+/* For a token and as many guesses as its model makes, of each request, oldest first. Those of a client that has gone are done. */
+void grant_space(struct queue *q);
 void grant_take_back(struct queue *q);
 
 #endif

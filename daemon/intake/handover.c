@@ -7,6 +7,7 @@ void handover_init(struct handover *h, int control_fd, int wake_fd, bool is_shar
 {
 	*h = (struct handover){ .control_fd = control_fd, .wake_fd = wake_fd, .is_shared = is_shared };
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->seen, NULL);
 }
 
 static void ring(int fd)
@@ -36,7 +37,7 @@ static void post(struct handover *h, struct session **list, struct session *s)
 
 void handover_attach(struct handover *h, struct session *s)
 {
-	lock_init(&s->lock, h->is_shared);
+	lock_init(&s->lock, false); /* until it is in the roster nobody else takes it */
 	post(h, &h->attaching, s);
 }
 
@@ -111,7 +112,30 @@ void handover_let_go(struct handover *h, struct session *s)
 void handover_end(struct handover *h)
 {
 	store_relaxed(&h->has_mail, 0);
+	if (h->n_seen != h->n_call) {
+		h->n_seen = h->n_call;
+		pthread_cond_broadcast(&h->seen);
+	}
 	pthread_mutex_unlock(&h->lock);
+}
+
+void handover_await(struct handover *h, bool want_shared)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&h->lock);
+	h->wants_shared |= want_shared;
+	n = ++h->n_call;
+	store_relaxed(&h->has_mail, 1);
+	ring(h->wake_fd);
+	while ((int32_t)(h->n_seen - n) < 0)
+		pthread_cond_wait(&h->seen, &h->lock);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void handover_call_control(struct handover *h)
+{
+	ring(h->control_fd);
 }
 
 void handover_put(struct handover *h, struct session *s)

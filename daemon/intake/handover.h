@@ -15,7 +15,12 @@ struct handover {
 	uint32_t has_mail; /* atomic: there is something for the watch; a hint, the lock orders */
 	struct session *attaching, *detaching, *detached; /* under the lock, linked by next */
 	int control_fd, wake_fd; /* eventfds of the control thread and of the watch; not owned */
-	bool is_shared;          /* sessions are used by several leaders */
+	bool is_shared;          /* there are several leaders, or will be: the watch's, as is every lock's */
+
+	/* Under the lock. */
+	bool wants_shared;       /* the loader's: there will be another leader */
+	uint32_t n_call, n_seen; /* calls of the loader's, and those that whoever has the watch has seen */
+	pthread_cond_t seen;
 };
 
 void handover_init(struct handover *h, int control_fd, int wake_fd, bool is_shared);
@@ -36,8 +41,16 @@ struct session *handover_next_detached(struct handover *h);
 void handover_let_go(struct handover *h, struct session *s);
 void handover_end(struct handover *h);
 
+/* The watch: the control thread looks around. */
+void handover_call_control(struct handover *h);
 /* A leader: one request of s less. */
 void handover_put(struct handover *h, struct session *s);
+
+/*
+ * The loader: waits until whoever has the watch, or comes to it next, has seen what this thread has stored so far, and has done with what
+ * it read before. want_shared: and has had every lock shared. There is a leader.
+ */
+void handover_await(struct handover *h, bool want_shared);
 
 static inline bool handover_has_mail(const struct handover *h)
 {

@@ -60,7 +60,7 @@ static void finish_job(struct helper *h, struct helper_job *job)
 
 	pthread_mutex_lock(&h->lock);
 	store_release(&job->state, HELPER_JOB_DONE); /* pairs with helper_finished */
-	fetch_add(&h->n_done, 1);
+	fetch_add(h->n_done, 1);
 	pthread_cond_broadcast(&h->cond); /* its user's next */
 	pthread_mutex_unlock(&h->lock);
 	(void)!write(h->wake_fd, &one, sizeof(one));
@@ -109,12 +109,13 @@ static int start_thread(struct helper *h, uint32_t i, const struct served *serve
 	return r;
 }
 
-int helper_init(struct helper *h, const struct served *served, int wake_fd)
+int helper_init(struct helper *h, const struct served *served, uint32_t *n_done, int wake_fd)
 {
 	int r = 0;
 
 	memset(h, 0, sizeof(*h));
 	h->wake_fd = wake_fd;
+	h->n_done = n_done;
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->cond, NULL);
 	for (uint32_t i = 0; i < HELPER_JOB_MAX && r == 0; i++)
@@ -175,7 +176,7 @@ void helper_submit(struct helper *h, struct helper_job *job)
 
 struct helper_job *helper_finished(struct helper *h)
 {
-	if (!load_relaxed(&h->n_done)) /* a hint; the job's state orders */
+	if (!load_relaxed(h->n_done)) /* a hint; the job's state orders */
 		return NULL;
 	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
 		if (load_acquire(&h->job[i].state) == HELPER_JOB_DONE) /* pairs with finish_job */
@@ -183,10 +184,18 @@ struct helper_job *helper_finished(struct helper *h)
 	return NULL;
 }
 
+bool helper_is_idle(const struct helper *h)
+{
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		if (load_relaxed(&h->job[i].state) != HELPER_JOB_FREE)
+			return false;
+	return true;
+}
+
 void helper_put(struct helper *h, struct helper_job *job)
 {
 	if (load_relaxed(&job->state) == HELPER_JOB_DONE)
-		fetch_add(&h->n_done, -1u);
+		fetch_add(h->n_done, -1u);
 	explicit_bzero(job->data, job->n);
 	explicit_bzero(job->sampling.stop, job->sampling.n_stop * sizeof(job->sampling.stop[0]));
 	store_relaxed(&job->state, HELPER_JOB_FREE);

@@ -1,5 +1,5 @@
 /*
- * Long prompts and chats are read by helper threads, because that would take longer than a step may wait. A job is a prompt with a
+ * Long prompts and chats are read by helper threads, a model's own, because that would take longer than a step may wait. A job is a prompt with a
  * private copy of the client's bytes. Users take turns, and one has one job read at a time: with a thread more than users that
  * send long text, nobody waits for another's text. Slots are shared as sessions are: a user has another one while it
  * leaves more to others than it holds.
@@ -50,11 +50,12 @@ struct helper {
 	bool is_stopping;        /* under the lock, as the next three */
 	uint64_t n_turn, n_job;  /* begun; submitted */
 	uint64_t turn[USER_MAX]; /* when a user's last one was */
-	uint32_t n_done;         /* atomic: jobs for helper_finished */
+	uint32_t *n_done;        /* atomic, intake's: jobs for helper_finished, of all models */
 	int wake_fd;             /* intake's own eventfd */
 };
 
-int helper_init(struct helper *h, const struct served *served, int wake_fd);
+/* n_done and wake_fd are intake's. 0 or -errno, and nothing is left. */
+int helper_init(struct helper *h, const struct served *served, uint32_t *n_done, int wake_fd);
 void helper_deinit(struct helper *h);
 
 /* A job for u, to be filled; NULL: it has its share, or all are in use. */
@@ -62,6 +63,8 @@ struct helper_job *helper_get(struct helper *h, struct user *u);
 void helper_submit(struct helper *h, struct helper_job *job);
 /* A finished job, or NULL. */
 struct helper_job *helper_finished(struct helper *h);
+/* Nobody has a job. At a moment when none can be had. */
+bool helper_is_idle(const struct helper *h);
 /* One that is finished, or has not been submitted. */
 void helper_put(struct helper *h, struct helper_job *job);
 

@@ -10,8 +10,8 @@
 #include "daemon/intake/watch.h"
 
 struct intake_options {
-	const struct served *served;
-	uint32_t n_draft, block_len;
+	struct served *served;        /* [SERVED_MAX] */
+	uint32_t n_engine, block_len; /* n_engine: at first; there may be more later */
 	uint64_t spin_ns;
 	uint32_t n_outrank, outrank[USER_OUTRANK_MAX]; /* uids that may go before others */
 };
@@ -19,18 +19,30 @@ struct intake_options {
 struct intake {
 	/* What each drain touches lies side by side. */
 	_Alignas(64) struct watch watch;
-	uint32_t n_draft;
+	uint32_t n_text; /* atomic: texts that have been read */
+	uint32_t block_len;
 	struct handover handover;
 	struct roster roster;
 	struct taker take;
-	struct helper helper;
-	struct request_pool pool;
+	struct queue queue[QUEUE_ENGINE_MAX]; /* of each engine, for as long as the daemon lives */
 };
 
 /* control_fd: an eventfd of the control thread's, written when a session is given back. 0 or -errno, and nothing is left. */
 int intake_init(struct intake *i, const struct intake_options *o, int control_fd);
 /* A zero-filled struct does nothing. */
 void intake_deinit(struct intake *i);
+
+/*
+ * What requests of a model need here: places, and threads for its texts. Before it is said to be ready: its geometry, vocabulary, template
+ * and queues are there. 0 or -errno, and nothing is left.
+ */
+int intake_open(struct intake *i, struct served *s);
+/* Once nobody can reach it; a zero-filled model does nothing. */
+void intake_shut(struct served *s);
+/* The queue of one more engine; slot < QUEUE_ENGINE_MAX. */
+struct queue *intake_queue(struct intake *i, uint32_t slot);
+/* The loader: it is another thread's leader that will be made next: from now on locks are taken. There is a leader. */
+void intake_share(struct intake *i);
 
 /* The leader whose engine has q. */
 void intake_drain(struct intake *i, struct queue *q);

@@ -1,22 +1,22 @@
 #include "daemon/intake/place.h"
 #include "shm/atomic.h"
 
-uint8_t place_find(const struct request_pool *p, const struct roster *r, const struct session *s)
+uint8_t place_find(const struct roster *r, const struct session *s)
 {
-	uint32_t n_shared = p->n - INTAKE_SESSION_MAX, n_used;
+	uint32_t model = s->served->index, n_shared = s->served->pool.n - INTAKE_SESSION_MAX, n_used;
 
 	if (!load_relaxed(&s->has_own))
 		return REQUEST_OWN_PLACE;
-	n_used = user_count_extra(&r->users);
-	return n_used < n_shared && n_shared - n_used > load_relaxed(&s->user->n_extra) ? REQUEST_SHARED_PLACE
-											: REQUEST_NOWHERE;
+	n_used = user_count_extra(&r->users, model);
+	return n_used < n_shared && n_shared - n_used > load_relaxed(&s->user->n_extra[model]) ? REQUEST_SHARED_PLACE
+											       : REQUEST_NOWHERE;
 }
 
 void place_take(struct session *s, struct request *r, uint8_t place)
 {
 	r->place = place;
 	if (place == REQUEST_SHARED_PLACE)
-		fetch_add(&s->user->n_extra, 1);
+		fetch_add(&s->user->n_extra[s->served->index], 1);
 	else
 		store_relaxed(&s->has_own, 1);
 	fetch_add(&s->n_ref, 1);
@@ -26,7 +26,7 @@ void place_take(struct session *s, struct request *r, uint8_t place)
 	lock_drop(&s->lock);
 }
 
-void place_leave(struct request_pool *p, struct handover *h, struct request *r)
+void place_leave(struct handover *h, struct request *r)
 {
 	struct session *s = r->session;
 
@@ -34,6 +34,6 @@ void place_leave(struct request_pool *p, struct handover *h, struct request *r)
 	session_leave_place(s, r);
 	session_unlink(s, r);
 	lock_drop(&s->lock);
-	request_pool_put(p, r);
+	request_pool_put(&s->served->pool, r);
 	handover_put(h, s);
 }

@@ -29,13 +29,13 @@ void take_close(struct taker *t)
 
 /* ---- on the way to an engine ---- */
 
-/* The engine with the least to do, on a tie the one whose leader is here: it is awake. */
+/* Of the model's engines the one with the least to do, on a tie the one whose leader is here: it is awake. */
 static struct queue *route_request(const struct served *served, struct queue *own)
 {
-	struct queue *best = own;
+	struct queue *best = served->queue[0];
 
-	for (uint32_t i = 0; i < served->n_engine; i++)
-		if (queue_load(served->queue[i]) < queue_load(best))
+	for (uint32_t i = 1; i < served->n_engine; i++)
+		if (queue_load(served->queue[i]) < queue_load(best) + (served->queue[i] == own))
 			best = served->queue[i];
 	return best;
 }
@@ -44,7 +44,7 @@ static struct queue *route_request(const struct served *served, struct queue *ow
 static void send_request(struct taker *t, struct queue *own, struct request *r, int res)
 {
 	if (load_relaxed(&r->session->is_gone)) { /* that was seen here */
-		place_leave(t->pool, t->handover, r);
+		place_leave(t->handover, r);
 		return;
 	}
 	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
@@ -58,9 +58,15 @@ void take_texts(struct taker *t, struct queue *own)
 {
 	struct helper_job *job;
 
-	while ((job = helper_finished(t->helper))) {
-		send_request(t, own, job->request, job->res);
-		helper_put(t->helper, job);
+	if (!load_relaxed(t->n_text))
+		return;
+	for (uint32_t i = 0; i < SERVED_MAX; i++) {
+		struct served *s = &t->served[i];
+
+		while (served_is_open(s) && (job = helper_finished(s->helper))) {
+			send_request(t, own, job->request, job->res);
+			helper_put(s->helper, job);
+		}
 	}
 }
 
@@ -98,10 +104,13 @@ static int refuse_closed(struct taker *t)
 /* What is told of others is what statistics tell anybody: how many there are. */
 static int refuse_busy(struct taker *t, const struct session *s)
 {
+	const struct served *m = s->served;
+
 	return words_set(&t->words, -EBUSY,
 			 "gyred has %u of %u requests; uid %u has %u beside one for each session, and may have more "
 			 "while it has fewer than are left: wait until one ends, or use a session that has none",
-			 counter_read32(&t->pool->n_live), t->pool->n, s->user->uid, load_relaxed(&s->user->n_extra));
+			 counter_read32(&m->pool.n_live), m->pool.n, s->user->uid,
+			 load_relaxed(&s->user->n_extra[m->index]));
 }
 
 /* ---- of an entry a request ---- */
@@ -122,18 +131,19 @@ static int read_arena(struct taker *t, const struct session *s, uint32_t off, vo
 static enum take_fate make_request(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				   const struct sampling *sampling, struct request **out, int *res)
 {
-	uint8_t place = place_find(t->pool, t->roster, s);
+	uint8_t place = place_find(t->roster, s);
 
 	if (place == REQUEST_NOWHERE) {
 		*res = refuse_busy(t, s);
 		return TAKE_ANSWERED;
 	}
-	*out = request_pool_get(t->pool);
+	*out = request_pool_get(&s->served->pool);
 	if (!*out) /* one that is done has its place until its engine's next plan */
 		return TAKE_WAITS;
 	fill_request(*out, s, sqe, sampling);
 	place_take(s, *out, place);
 	counter_add(&t->n_request, 1);
+	counter_add(&s->served->n_request, 1);
 	return TAKE_MADE;
 }
 
@@ -172,7 +182,7 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 	*res = load_relaxed(&t->is_closed) ? refuse_closed(t)
 					   : read_arena(t, s, job->sqe.data_off + job->n, job->data + job->n, n);
 	if (*res < 0) {
-		helper_put(t->helper, job);
+		helper_put(s->served->helper, job);
 		s->job = NULL;
 		return TAKE_ANSWERED;
 	}
@@ -185,9 +195,9 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 	s->job = NULL;
 	if (fate == TAKE_MADE) {
 		job->request->kept.state = REQUEST_TEXT;
-		helper_submit(t->helper, job);
+		helper_submit(s->served->helper, job);
 	} else {
-		helper_put(t->helper, job);
+		helper_put(s->served->helper, job);
 	}
 	return fate;
 }
@@ -195,11 +205,11 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 static enum take_fate take_long(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				const struct sampling *sampling, int *res)
 {
-	if (place_find(t->pool, t->roster, s) == REQUEST_NOWHERE) {
+	if (place_find(t->roster, s) == REQUEST_NOWHERE) {
 		*res = refuse_busy(t, s);
 		return TAKE_ANSWERED;
 	}
-	s->job = helper_get(t->helper, s->user);
+	s->job = helper_get(s->served->helper, s->user);
 	if (!s->job)
 		return TAKE_WAITS;
 	s->job->sqe = *sqe;
@@ -207,17 +217,37 @@ static enum take_fate take_long(struct taker *t, struct session *s, const struct
 	return copy_piece(t, s, res);
 }
 
+/* Its model is not there. What sleeps is woken, and the entry waits for it; a failure is told, and tried again for a later one. */
+static enum take_fate without_model(struct taker *t, struct session *s, int *res)
+{
+	struct served *m = s->served;
+	uint32_t state = load_acquire(&m->state); /* pairs with the stores of daemon/engine/registry.c */
+
+	if ((state == SERVED_ASLEEP || state == SERVED_FAILED) && !swap(&m->is_wanted, 1))
+		handover_call_control(t->handover);
+	if (state == SERVED_OFF || state == SERVED_NONE)
+		*res = words_set(&t->words, -ENOENT, "%s has been unloaded; gyre load %s brings it back", m->name,
+				 m->name);
+	else if (state == SERVED_FAILED)
+		*res = words_set(&t->words, -ENOENT, "%.*s", (int)m->why.n, m->why.text);
+	else if (state == SERVED_READY)
+		*res = words_set(&t->words, -ESTALE,
+				 "the file of %s has changed since this session began: connect again", m->name);
+	else
+		return TAKE_WAITS;
+	return TAKE_ANSWERED;
+}
+
 static enum take_fate read_entry(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
 				 int *res)
 {
-	struct geometry g = s->served->geometry;
+	const struct geometry *g = &s->geometry;
 	int (*answer)(struct session *, const struct gyre_sqe *, uint32_t *);
 	uint32_t n_looked = 0;
 	enum take_fate fate;
 	struct sampling sampling;
 
-	g.arena_bytes = s->region.layout.arena_bytes;
-	*res = op_check(sqe, &g, &t->words);
+	*res = op_check(sqe, g, &t->words);
 	if (*res < 0)
 		return TAKE_ANSWERED;
 	answer = op_find(sqe->opcode)->answer;
@@ -230,11 +260,13 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 		*res = refuse_closed(t);
 		return TAKE_ANSWERED;
 	}
+	if (load_acquire(&s->served->state) != SERVED_READY || s->generation != s->served->generation)
+		return without_model(t, s, res);
 	/* The one read of the options. */
 	t->left -= (int)(sqe->opts_len / DRAIN_CHECK);
 	*res = read_arena(t, s, sqe->opts_off, t->opts, sqe->opts_len);
 	if (*res == 0)
-		*res = validate_options(t->opts, sqe->opts_len, &g, &sampling, &t->words);
+		*res = validate_options(t->opts, sqe->opts_len, g, &sampling, &t->words);
 	explicit_bzero(t->opts, sqe->opts_len);
 	if (*res < 0)
 		return TAKE_ANSWERED;

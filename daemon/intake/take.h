@@ -25,10 +25,10 @@ struct taker {
 	uint64_t n_request, n_refused; /* counters */
 
 	/* Not owned. */
-	struct request_pool *pool;
 	struct roster *roster;
 	struct handover *handover;
-	struct helper *helper;
+	struct served *served;  /* [SERVED_MAX] */
+	const uint32_t *n_text; /* atomic: texts that have been read */
 
 	struct prompt_reader reader;
 	struct words words;              /* why the entry in hand is refused */

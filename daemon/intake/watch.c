@@ -66,12 +66,12 @@ bool watch_enter(struct watch *w)
 void watch_leave(struct watch *w, const struct queue *q)
 {
 	lock_drop(&w->lock);
-	if (w->n_queue == 1 || (!q->n_live && !load_relaxed(&q->n_inbox)))
+	if (!w->lock.is_shared || (!q->n_live && !load_relaxed(&q->n_inbox)))
 		return; /* back in a moment */
 	fence();        /* the watch is free before we look who is idle; pairs with the fence in watch_wait */
-	for (uint32_t k = 0; k < w->n_queue; k++)
-		if (w->queue[k] != q && load_relaxed(&w->queue[k]->is_idle)) {
-			queue_ring(w->queue[k]);
+	for (uint32_t k = 0; k < counter_read32(&w->n_queue); k++)
+		if (&w->queue[k] != q && load_relaxed(&w->queue[k].is_idle)) {
+			queue_ring(&w->queue[k]);
 			return;
 		}
 }
@@ -79,7 +79,7 @@ void watch_leave(struct watch *w, const struct queue *q)
 /* A session that can be served: it has entries, and they are not waiting for CQ space. */
 static bool has_work(struct watch *w)
 {
-	if (handover_has_mail(w->handover) || helper_finished(w->helper))
+	if (handover_has_mail(w->handover) || load_relaxed(w->n_text))
 		return true;
 	for (uint32_t k = 0; k < w->roster->n_session; k++) {
 		struct session *s = w->roster->session[k];

@@ -8,12 +8,11 @@
 #define GYRE_DAEMON_INTAKE_WATCH_H
 
 #include "daemon/intake/handover.h"
-#include "daemon/intake/helper.h"
 #include "daemon/intake/roster.h"
 
 struct watch {
 	struct lock lock;
-	uint32_t n_queue;
+	uint32_t n_queue; /* counter: engines there have ever been */
 	uint64_t spin_ns; /* before it sleeps */
 	int epoll_fd;     /* all doorbells, and: */
 	int wake_fd;      /* eventfd: whoever has the watch looks around */
@@ -21,8 +20,8 @@ struct watch {
 	/* What may bring work; not owned. */
 	struct roster *roster;
 	struct handover *handover;
-	struct helper *helper;
-	struct queue *queue[QUEUE_ENGINE_MAX]; /* [n_queue] of each engine */
+	const uint32_t *n_text; /* atomic: texts that have been read (helper.h) */
+	struct queue *queue;    /* [n_queue] of each engine */
 };
 
 /* The rest is the caller's to set. 0 or -errno. */

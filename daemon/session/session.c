@@ -14,8 +14,7 @@
 /* One request's outcome in a step takes up to four entries (a token in two pieces, held-back bytes, the last). */
 #define CQ_ENTRIES_MIN 8u
 
-int session_new(struct session **sp, const struct served *served, int socket_fd, uid_t uid,
-		const struct abi_hello *hello)
+int session_new(struct session **sp, struct served *served, int socket_fd, uid_t uid, const struct abi_hello *hello)
 {
 	struct region_layout layout;
 	struct session *s;
@@ -31,6 +30,9 @@ int session_new(struct session **sp, const struct served *served, int socket_fd,
 		return -ENOMEM;
 	s->served = served;
 	s->n_piece = served ? served->geometry.n_piece : 0;
+	s->generation = served ? served->generation : 0;
+	s->geometry = served ? served->geometry : (struct geometry){ 0 };
+	s->geometry.arena_bytes = layout.arena_bytes;
 	s->socket_fd = -1;
 	s->doorbell_fd = -1;
 	s->n_ref = 1;
@@ -162,7 +164,7 @@ void session_leave_place(struct session *s, struct request *r)
 	if (r->place == REQUEST_OWN_PLACE)
 		store_relaxed(&s->has_own, 0);
 	else if (r->place == REQUEST_SHARED_PLACE)
-		fetch_add(&r->user->n_extra, -1u);
+		fetch_add(&r->user->n_extra[s->served->index], -1u);
 	r->place = REQUEST_NOWHERE;
 }
 

@@ -28,7 +28,10 @@ struct session_kept {
 struct session {
 	struct session_kept kept;
 	struct session *next; /* in a hand-off list */
-	const struct served *served;
+	struct served *served;
+	/* Of what it is served, when it was welcomed; arena_bytes is its own. */
+	struct geometry geometry;
+	uint32_t generation;
 	uint32_t slot; /* in the roster */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
@@ -54,8 +57,7 @@ struct session {
 };
 
 /* Makes regions and doorbell. socket_fd is taken over on success only. -errno. */
-int session_new(struct session **sp, const struct served *served, int socket_fd, uid_t uid,
-		const struct abi_hello *hello);
+int session_new(struct session **sp, struct served *served, int socket_fd, uid_t uid, const struct abi_hello *hello);
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
 

@@ -61,6 +61,7 @@ struct team {
 	void (*fn)(void *arg, int worker); /* NULL: the workers end */
 	void *arg;
 	uint32_t n_run;
+	uint32_t is_resting; /* atomic: workers park at once, because others want their CPUs between two runs */
 	int n_node;
 	struct team_node node[NODE_MAX];
 	struct worker worker[];
@@ -162,7 +163,7 @@ static void *worker_main(void *arg)
 
 	profile_attach(&w->profile);
 	for (uint32_t run = 1;; run++) {
-		gate_wait(t, &t->run, run, SPIN_RUN);
+		gate_wait(t, &t->run, run, load_relaxed(&t->is_resting) ? 0 : SPIN_RUN);
 		if (!t->fn)
 			return NULL;
 		profile_lap(PROFILE_IDLE);
@@ -274,6 +275,11 @@ struct team *team_free(struct team *t)
 		pthread_join(t->worker[i].thread, NULL);
 	free(t);
 	return NULL;
+}
+
+void team_set_spin(struct team *t, bool is_spinning)
+{
+	store_relaxed(&t->is_resting, !is_spinning);
 }
 
 int team_size(const struct team *t)

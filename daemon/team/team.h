@@ -13,6 +13,7 @@
 #include "daemon/machine/layout.h"
 #include "daemon/util/profile.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TEAM_MAX 1024 /* as many as a cpu_set_t names */
@@ -28,6 +29,8 @@ struct team *team_free(struct team *t);
 void team_run(struct team *t, void (*fn)(void *arg, int worker), void *arg);
 /* Inside a run: returns when every worker has come here. All workers pass the same barriers. */
 void team_barrier(struct team *t, int worker);
+/* The caller, between runs: whether workers spin before they park, when this run is over. At first they do. */
+void team_set_spin(struct team *t, bool is_spinning);
 int team_size(const struct team *t);
 /* A node's workers are first, first + 1, ... first + n - 1. */
 struct team_node {

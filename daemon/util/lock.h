@@ -1,5 +1,6 @@
 /*
- * A mutex that costs nothing with one engine, whose leader is then the only thread that takes it.
+ * A mutex that costs nothing with one engine, whose leader is then the only thread that takes it. From some moment on that leader may
+ * have it shared, before the first thread of another engine is made.
  */
 #ifndef GYRE_DAEMON_UTIL_LOCK_H
 #define GYRE_DAEMON_UTIL_LOCK_H
@@ -8,7 +9,7 @@
 #include <stdbool.h>
 
 struct lock {
-	bool is_shared; /* set before the first thread that takes it is made */
+	bool is_shared; /* set before a second thread takes it */
 	pthread_mutex_t mutex;
 };
 
@@ -33,6 +34,14 @@ static inline void lock_drop(struct lock *l)
 {
 	if (l->is_shared)
 		pthread_mutex_unlock(&l->mutex);
+}
+
+/* By the only thread that has ever taken it, which has it now, or not: others will take it. */
+static inline void lock_share(struct lock *l, bool is_held)
+{
+	if (is_held && !l->is_shared)
+		pthread_mutex_lock(&l->mutex);
+	l->is_shared = true;
 }
 
 #endif

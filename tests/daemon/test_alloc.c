@@ -198,7 +198,7 @@ static void step_allocates_nothing(void **state)
 	assert_int_equal(pthread_create(&client, NULL, client_main, NULL), 0);
 	for (; !__atomic_load_n(&is_over, __ATOMIC_ACQUIRE); n_step++) {
 		before = *allocated;
-		engine_step(&a.d.served.engine[0]);
+		engine_step(&a.d.models.served[0].engine[0]);
 		if (*allocated != before)
 			fail_msg("step %llu allocated %llu bytes", (unsigned long long)n_step,
 				 (unsigned long long)(*allocated - before));
@@ -209,9 +209,9 @@ static void step_allocates_nothing(void **state)
 	waste = malloc(100);
 	free(waste);
 	assert_true(*allocated > before);
-	assert_true(a.d.served.engine[0].spec.n_guessed > 0);
-	assert_true(a.d.served.engine[0].sched.n_preempted > 0);
-	assert_true(a.d.served.engine[0].emit.n_token > 200);
+	assert_true(a.d.models.served[0].engine[0].spec.n_guessed > 0);
+	assert_true(a.d.models.served[0].engine[0].sched.n_preempted > 0);
+	assert_true(a.d.models.served[0].engine[0].emit.n_token > 200);
 	appliance_close(&a);
 }
 

@@ -183,7 +183,7 @@ static void tools_calls_and_variables_reach_the_template(void **state)
 	tokenize(g, &c, 0, &r);
 	assert_string_equal(r.why, "");
 	for (size_t i = 0; i < r.n; i++) {
-		struct text_span t = vocab_token_bytes(a.d.served.vocab, r.id[i], false, true);
+		struct text_span t = vocab_token_bytes(a.d.models.served[0].vocab, r.id[i], false, true);
 
 		strncat(got, t.p, t.n);
 	}

@@ -134,8 +134,8 @@ static void run(struct stream *s, const struct way *w)
 	snprintf(draft, sizeof(draft), "%d", w->n_draft);
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
-	for (uint32_t i = 0; i < a.d.served.n_engine; i++)
-		n_hit += counter_read(&a.d.served.engine[i].spec.n_hit);
+	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++)
+		n_hit += counter_read(&a.d.models.served[0].engine[i].spec.n_hit);
 	assert_true(!w->n_draft || n_hit > 0);
 	appliance_close(&a);
 }

@@ -43,7 +43,7 @@ static void collect(struct gyre *g, struct said *said, uint32_t n)
 
 	gyre_submit(g);
 	while (n) {
-		engine_step(a.d.served.engine);
+		engine_step(a.d.models.served[0].engine);
 		while (gyre_peek_cqe(g, &cqe) == 0) {
 			struct said *s = &said[cqe->user_data];
 
@@ -78,7 +78,7 @@ static void bad_row_case(const char *kv_type)
 	assert_int_equal(said[2].res, -EDOM);
 	assert_int_equal(said[1].res, 0);
 	assert_memory_equal(said[1].token, alone.token, sizeof(alone.token));
-	assert_int_equal(a.d.served.engine->emit.n_fault, 2);
+	assert_int_equal(a.d.models.served[0].engine->emit.n_fault, 2);
 	gyre_close(g);
 	appliance_close(&a);
 }
@@ -129,8 +129,9 @@ static void layer_case(const char *tensor, const char *kv_type, int32_t layer)
 	for (int i = 0; i < 2; i++)
 		if (said[i].res != -EDOM || said[i].n)
 			fail_msg("%s, KV %s: %d after %u tokens", tensor, kv_type, said[i].res, said[i].n);
-	if (layer >= 0 && layer != a.d.served.engine->batch.fault_layer)
-		fail_msg("%s: first seen in layer %d, not %d", tensor, a.d.served.engine->batch.fault_layer, layer);
+	if (layer >= 0 && layer != a.d.models.served[0].engine->batch.fault_layer)
+		fail_msg("%s: first seen in layer %d, not %d", tensor, a.d.models.served[0].engine->batch.fault_layer,
+			 layer);
 	gyre_close(g);
 	appliance_close(&a);
 }

@@ -328,7 +328,7 @@ static struct gyre *be_greedy(void)
 static void the_greedy_keep_nobody_out(void **state)
 {
 	struct gyre *g = appliance_connect(&a, NULL), *greedy[N_GREEDY];
-	const uint32_t n_shared = BATCH_SEQ_MAX * a.d.served.n_engine;
+	const uint32_t n_shared = BATCH_SEQ_MAX * a.d.models.served[0].n_engine;
 	const struct gyre_cqe *cqe;
 	struct gyre_sqe *sqe;
 	struct stream want, got;

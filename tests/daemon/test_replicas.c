@@ -32,7 +32,7 @@ static void open_replicas(uint32_t n, bool has_leader)
 
 	snprintf(number, sizeof(number), "%u", n);
 	appliance_open(&a, &tiny_served, extra, has_leader);
-	assert_int_equal(a.d.served.n_engine, n);
+	assert_int_equal(a.d.models.served[0].n_engine, n);
 }
 
 /* Not yet for the daemon to see. */
@@ -84,7 +84,7 @@ static void collect(struct gyre *g, struct stream *stream, uint32_t n)
 static void wait_until_quiet(uint32_t n_session)
 {
 	for (int i = 0; i < 3000; i++) {
-		bool is_quiet = counter_read32(&a.d.intake.pool.n_live) == 0 &&
+		bool is_quiet = counter_read32(&a.d.models.served[0].pool.n_live) == 0 &&
 				counter_read32(&a.d.intake.roster.n_session) == n_session;
 
 		if (is_quiet)
@@ -92,20 +92,20 @@ static void wait_until_quiet(uint32_t n_session)
 		usleep(10000);
 	}
 	assert_int_equal(counter_read32(&a.d.intake.roster.n_session), n_session);
-	assert_int_equal(counter_read32(&a.d.intake.pool.n_live), 0);
-	for (uint32_t i = 0; i < a.d.served.n_engine; i++) {
-		assert_int_equal(counter_read32(&a.d.served.engine[i].kv.book->n_free),
-				 a.d.served.engine[i].kv.book->n_block);
-		assert_int_equal(queue_load(&a.d.served.engine[i].queue), 0);
+	assert_int_equal(counter_read32(&a.d.models.served[0].pool.n_live), 0);
+	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++) {
+		assert_int_equal(counter_read32(&a.d.models.served[0].engine[i].kv.book->n_free),
+				 a.d.models.served[0].engine[i].kv.book->n_block);
+		assert_int_equal(queue_load(a.d.models.served[0].engine[i].queue), 0);
 	}
 }
 
 /* Each engine has made at least this share of n tokens. */
 static void expect_spread(uint64_t n, uint32_t percent)
 {
-	for (uint32_t i = 0; i < a.d.served.n_engine; i++)
-		assert_true(counter_read(&a.d.served.engine[i].emit.n_token) * 100 >=
-			    n * percent / a.d.served.n_engine);
+	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++)
+		assert_true(counter_read(&a.d.models.served[0].engine[i].emit.n_token) * 100 >=
+			    n * percent / a.d.models.served[0].n_engine);
 }
 
 static void read_alone(struct stream *want)
@@ -198,14 +198,15 @@ static void load_is_in_rows(void **state)
 	for (uint64_t k = 1; k < 4; k++)
 		prepare(g, k, 0, 5);
 	gyre_submit(g);
-	while (counter_read32(&a.d.intake.pool.n_live) < 4) /* the test is the first engine's leader */
-		intake_drain(&a.d.intake, &a.d.served.engine[0].queue);
+	while (counter_read32(&a.d.models.served[0].pool.n_live) < 4) /* the test is the first engine's leader */
+		intake_drain(&a.d.intake, a.d.models.served[0].engine[0].queue);
 	for (int i = 0; i < 2; i++)
-		n[i] = queue_load(&a.d.served.engine[i].queue);
+		n[i] = queue_load(a.d.models.served[0].engine[i].queue);
 	assert_int_equal(n[0], sizeof(id) / sizeof(id[0]) + 1);
 	assert_in_range(n[1], 3 * 5 + 3 * 20, 3 * 5 + 3 * 40);
 	assert_int_equal(read(a.d.intake.watch.wake_fd, &n[0], sizeof(n[0])), sizeof(n[0])); /* of the session's mail */
-	intake_park(&a.d.intake, &a.d.served.engine[1].queue); /* there is something in its inbox: it does not sleep */
+	intake_park(&a.d.intake,
+		    a.d.models.served[0].engine[1].queue); /* there is something in its inbox: it does not sleep */
 	assert_int_equal(daemon_start(&a.d), 0);
 	memset(got, 0, sizeof(got));
 	collect(g, got, 4);
@@ -344,7 +345,7 @@ static void a_long_step_holds_no_intake_up(void **state)
 		struct gyre *g;
 
 		open_replicas(2, false);
-		assert_int_equal(engine_start(&a.d.served.engine[1 - stuck]), 0);
+		assert_int_equal(engine_start(&a.d.models.served[0].engine[1 - stuck]), 0);
 		g = appliance_connect(&a, NULL);
 		for (uint32_t kind = 0; kind < N_STREAM; kind++) {
 			nop(g);

@@ -225,14 +225,15 @@ static void the_pool_is_told_beside_what_it_would_take(void **state)
 
 	(void)state;
 	open_on(&tiny_served, "20K"); /* blocks of a few KiB */
-	assert_in_range(a.d.served.geometry.n_kv, 32, 160);
+	assert_in_range(a.d.models.served[0].geometry.n_kv, 32, 160);
 	memset(text, 'a', sizeof(text));
-	snprintf(words, sizeof(words), "(%u positions)", a.d.served.geometry.n_kv);
+	snprintf(words, sizeof(words), "(%u positions)", a.d.models.served[0].geometry.n_kv);
 	ask(text, sizeof(text), 1);
 	expect(-ENOSPC, words);
 	assert_non_null(strstr(got.why, "the prompt's 200 tokens take"));
 	assert_non_null(strstr(got.why, "larger --kv-bytes"));
-	snprintf(words, sizeof(words), "fill gyred's whole KV pool of %u positions", a.d.served.geometry.n_kv);
+	snprintf(words, sizeof(words), "fill gyred's whole KV pool of %u positions",
+		 a.d.models.served[0].geometry.n_kv);
 	ask(text, 8, 0)->flags = GYRE_SQE_IGNORE_EOS;
 	expect(-ENOSPC, words);
 	assert_non_null(strstr(got.why, "the prompt's 8 tokens and"));
@@ -278,8 +279,8 @@ static void who_has_too_many_is_told_how_many(void **state)
 	char words[64];
 
 	(void)state;
-	snprintf(words, sizeof(words), "of %u requests; uid %u has 128 beside one for each session", a.d.intake.pool.n,
-		 (unsigned)getuid());
+	snprintf(words, sizeof(words), "of %u requests; uid %u has 128 beside one for each session",
+		 a.d.models.served[0].pool.n, (unsigned)getuid());
 	for (int i = 0; i < 200; i++) {
 		struct gyre_sqe *sqe = gyre_get_sqe(greedy);
 

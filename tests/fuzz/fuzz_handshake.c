@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static struct intake intake;
 static struct queue queue;
 static struct vocab *vocab;
-static struct served served;
+static struct served table[SERVED_MAX];
 
 static void require(int ok)
 {
@@ -30,18 +30,20 @@ static void require(int ok)
 
 static void set_up(void)
 {
-	const struct intake_options o = { .served = &served, .block_len = KV_BLOCK };
+	const struct intake_options o = { .served = table, .block_len = KV_BLOCK };
 
 	if (vocab)
 		return;
 	vocab = bytes_vocab(false);
-	served = (struct served){ .geometry = served_geometry(vocab_size(vocab), N_CTX, 0),
-				  .vocab = vocab,
-				  .chat = bytes_chat("chatml"),
-				  .n_engine = 1,
-				  .queue = { &queue } };
+	table[0] = (struct served){ .geometry = served_geometry(vocab_size(vocab), N_CTX, 0),
+				    .vocab = vocab,
+				    .chat = bytes_chat("chatml"),
+				    .state = SERVED_READY,
+				    .n_engine = 1,
+				    .queue = { &queue } };
 	queue_init(&queue, false);
 	require(intake_init(&intake, &o, eventfd(0, EFD_NONBLOCK)) == 0);
+	require(intake_open(&intake, table) == 0);
 }
 
 /* What sched and sample rely on. */
@@ -72,7 +74,7 @@ static void drain(void)
 			session_leave_place(r->session, r); /* as emit does */
 		}
 		queue_reap(&queue);
-	} while (queue.done || intake.pool.n_live);
+	} while (queue.done || table[0].pool.n_live);
 }
 
 static void write_region(struct region *mine, const uint8_t *data, size_t n)
@@ -129,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (handshake_check(&hello, text, sizeof(text)) < 0 || hello.arena_bytes > ARENA_MAX)
 		return 0;
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-	if (session_new(&s, &served, pair[0], 1, &hello) == 0)
+	if (session_new(&s, table, pair[0], 1, &hello) == 0)
 		serve(s, data + sizeof(hello), n - sizeof(hello));
 	else
 		close(pair[0]);

@@ -43,7 +43,7 @@ static void the_longest_prompt_fits_whatever_the_context(void **state)
 		open_served(&a, n_ctx[i]);
 		g = appliance_connect(&a, NULL);
 		gyre_info(g, &info);
-		n = a.d.served.geometry.text_max;
+		n = a.d.models.served[0].geometry.text_max;
 		assert_true(n >= info.n_ctx);
 		text = malloc(n);
 		memset(text, 'a', n);

@@ -17,26 +17,29 @@
 static struct intake intake;
 static struct queue queue;
 static struct vocab *vocab;
-static struct served served;
+static struct served table[SERVED_MAX];
 
 static int setup(void **state)
 {
-	const struct intake_options o = { .served = &served, .block_len = 32 };
+	const struct intake_options o = { .served = table, .block_len = 32 };
 
 	(void)state;
 	vocab = bytes_vocab(false);
-	served = (struct served){ .geometry = served_geometry(vocab_size(vocab), 512, 0),
-				  .vocab = vocab,
-				  .n_engine = 1,
-				  .queue = { &queue } };
+	table[0] = (struct served){ .geometry = served_geometry(vocab_size(vocab), 512, 0),
+				    .vocab = vocab,
+				    .state = SERVED_READY,
+				    .n_engine = 1,
+				    .queue = { &queue } };
 	queue_init(&queue, false);
 	assert_int_equal(intake_init(&intake, &o, eventfd(0, EFD_NONBLOCK)), 0);
+	assert_int_equal(intake_open(&intake, table), 0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
+	intake_shut(table);
 	intake_deinit(&intake);
 	queue_deinit(&queue);
 	vocab_free(vocab);
@@ -55,7 +58,7 @@ static void attach(struct client *c, uid_t uid, uint32_t sq_entries)
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(session_new(&c->s, &served, pair[0], uid, &hello), 0);
+	assert_int_equal(session_new(&c->s, table, pair[0], uid, &hello), 0);
 	assert_int_equal(region_attach(&c->mine, dup(c->s->region.client_fd), dup(c->s->region.daemon_fd)), 0);
 	c->peer = pair[1];
 	handover_attach(&intake.handover, c->s);
@@ -76,7 +79,7 @@ static void detach(struct client *c)
 		for (uint32_t k = 0; k < queue.n_live; k++)
 			queue.live[k]->kept.state = REQUEST_DONE;
 		queue_reap(&queue);
-		usleep(intake.pool.n_live ? 1000 : 0);
+		usleep(table[0].pool.n_live ? 1000 : 0);
 	}
 	assert_ptr_equal(handover_take_detached(&intake.handover), c->s);
 	session_free(c->s);
@@ -133,7 +136,7 @@ static void cancel_walks_its_own_session(void **state)
 	fill(&many, (struct gyre_sqe){ .opcode = GYRE_OP_GENERATE, .data_len = 1 }, 100);
 	for (int i = 0; i < 50; i++)
 		intake_drain(&intake, &queue);
-	assert_int_equal(intake.pool.n_live, 100);
+	assert_int_equal(table[0].pool.n_live, 100);
 	fill(&other, (struct gyre_sqe){ .opcode = GYRE_OP_CANCEL }, 1000);
 	intake_drain(&intake, &queue);
 	assert_in_range(other.s->sq.head, DRAIN_UNITS / DRAIN_ENTRY - 1, DRAIN_UNITS / DRAIN_ENTRY + 1);
@@ -162,7 +165,7 @@ static void wait_for_threads(struct helper *h)
 static void text_is_read_in_turn(void **state)
 {
 	struct user u[3] = { { .index = 0 }, { .index = 1 }, { .index = 2 } };
-	struct helper *h = &intake.helper;
+	struct helper *h = table[0].helper;
 	struct helper_job *job[HELPER_JOB_MAX];
 	uint32_t n = 0;
 
@@ -212,10 +215,10 @@ static void a_long_text_is_copied_in_pieces(void **state)
 			intake_drain(&intake, &queue);
 		if (round)
 			assert_int_equal(queue.live[0]->kept.res, -E2BIG);
-		wait_for_threads(&intake.helper);
+		wait_for_threads(table[0].helper);
 		detach(&c);
 		for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
-			assert_int_equal(intake.helper.job[i].state, HELPER_JOB_FREE);
+			assert_int_equal((*table[0].helper).job[i].state, HELPER_JOB_FREE);
 	}
 }
 
