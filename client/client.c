@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_MS 5000u
-#define QUERY_TIMEOUT_MS   5000
 #define SPIN_NS \
 	20000u /* a token of a small model takes longer than this, a wake-up from a futex is shorter than three */
 #define N_FD 3 /* client region, daemon region, doorbell */
@@ -63,7 +62,7 @@ static int refuse_connect(const struct gyre_params *p, int err, const char *path
 	return refuse(p, -err, "%s: %s", path, strerror(err));
 }
 
-static int open_socket(struct gyre *g, const char *path, const struct gyre_params *p)
+int client_open_socket(struct gyre *g, const char *path, const struct gyre_params *p)
 {
 	uint32_t timeout_ms = p && p->connect_timeout_ms ? p->connect_timeout_ms : CONNECT_TIMEOUT_MS;
 	struct timeval tv = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
@@ -189,7 +188,7 @@ int gyre_connect(struct gyre **out, const char *path, const struct gyre_params *
 		return refuse(p, -ENOMEM, "out of memory");
 	g->region.client_fd = g->region.daemon_fd = g->socket_fd = g->event_fd = -1;
 	g->spin_ns = p && p->spin_ns ? p->spin_ns : SPIN_NS;
-	res = open_socket(g, path, p);
+	res = client_open_socket(g, path, p);
 	if (!res)
 		res = shake_hands(g, p);
 	if (res) {
@@ -237,43 +236,4 @@ bool client_has_hung_up(struct gyre *g)
 	if (!g->has_hung_up && poll(&p, 1, 0) > 0)
 		g->has_hung_up = p.revents & (POLLRDHUP | POLLHUP | POLLERR);
 	return g->has_hung_up;
-}
-
-/* One message, wake-ups (one byte) aside. */
-static ssize_t receive_answer(struct gyre *g, char *text, size_t size)
-{
-	uint64_t end_ns = clock_ns() + QUERY_TIMEOUT_MS * 1000000ull;
-	struct pollfd p = { .fd = g->socket_fd, .events = POLLIN };
-	ssize_t n;
-
-	do {
-		uint64_t now_ns = clock_ns();
-
-		if (now_ns >= end_ns || poll(&p, 1, (int)((end_ns - now_ns) / 1000000 + 1)) == 0)
-			return -ETIMEDOUT;
-		n = recv(g->socket_fd, text, size, MSG_DONTWAIT | MSG_TRUNC);
-		if (n == 0 || (n < 0 && errno == ECONNRESET))
-			return -ECONNRESET;
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-	} while (n <= 1);
-	return n;
-}
-
-ssize_t gyre_query_stats(struct gyre *g, char *text, size_t size)
-{
-	const struct abi_query query = { .magic = ABI_QUERY_MAGIC, .what = ABI_QUERY_STATS };
-	ssize_t n;
-
-	if (size < 2)
-		return -ENOBUFS;
-	if (send(g->socket_fd, &query, offsetof(struct abi_query, name), MSG_NOSIGNAL) < 0)
-		return errno == EPIPE ? -ECONNRESET : errno == EAGAIN ? -ETIMEDOUT : -errno;
-	n = receive_answer(g, text, size - 1);
-	if (n < 0)
-		return n;
-	if ((size_t)n >= size)
-		return -ENOBUFS;
-	text[n] = 0;
-	return n;
 }

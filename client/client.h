@@ -30,6 +30,8 @@ struct gyre {
 	struct abi_welcome welcome;
 };
 
+/* Connects g->socket_fd, where gyre_connect would. 0, or -errno with the words of p->error. */
+int client_open_socket(struct gyre *g, const char *path, const struct gyre_params *p);
 /* Has the peer closed its end? Takes no message. Remembers a yes. */
 bool client_has_hung_up(struct gyre *g);
 

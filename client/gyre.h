@@ -60,7 +60,7 @@ struct gyre_chat {
 
 /*
  * Connect and shake hands. path NULL: $GYRE_SOCKET, else $XDG_RUNTIME_DIR/gyre.sock if it exists, else /run/gyre/gyre.sock.
- * p NULL: defaults. -ENOENT, -ECONNREFUSED: no daemon; -EACCES: not allowed; -EPROTO: not a gyred of this ABI; -ETIMEDOUT;
+ * p NULL: defaults. -ENOENT, -ECONNREFUSED: no daemon; -EACCES: not allowed; -ENXIO: it has no such model, or has unloaded it; -EPROTO: not a gyred of this ABI; -ETIMEDOUT;
  * else the daemon's own refusal. p->error then says what to do.
  */
 int gyre_connect(struct gyre **g, const char *path, const struct gyre_params *p);
@@ -70,6 +70,14 @@ void gyre_close(struct gyre *g);
 void gyre_info(const struct gyre *g, struct gyre_info *info);
 /* The daemon's statistics as JSON text with a final NUL: its length. -ENOBUFS: size is too small. -ECONNRESET. -ETIMEDOUT. */
 ssize_t gyre_query_stats(struct gyre *g, char *text, size_t size);
+
+/*
+ * Ask a daemon without a session (ABI_QUERY_…): statistics, models, whether it is well; to load a model or to unload it. The answer as
+ * text with a final NUL, its length without the last newline; "" is yes. timeout_ms 0: 5000. Loading takes as long as reading the file.
+ * name may be NULL. As gyre_connect, then text has the words; -ENOBUFS, -ETIMEDOUT, -ENAMETOOLONG.
+ */
+ssize_t gyre_query(const char *path, enum abi_query_kind what, const char *name, uint32_t timeout_ms, char *text,
+		   size_t size);
 
 /* ---- submission ---- */
 

@@ -78,6 +78,17 @@ static const struct verb verbs[] = {
 	{ "bench ring", "",
 	  "Time that the rings add.\nBeside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
+	{ "ls", "", "The models of a daemon, with their files.", OPT_SOCKET | OPT_JSON, 0, 0, ls_main },
+	{ "ps", "", "The models that a daemon has in memory, and what runs.", OPT_SOCKET | OPT_JSON, 0, 0, ps_main },
+	{ "load", "NAME|FILE.gguf",
+	  "Have a daemon load a model, and wait until it is there.\nOne of its own by the name that gyre ls shows, or "
+	  "a "
+	  "file, which gyred opens. For root, gyred's own user, and those of admin-uids.",
+	  OPT_SOCKET | OPT_JSON, 1, 1, load_main },
+	{ "unload", "NAME",
+	  "Have a daemon give a model's memory back.\nRefused while a request of it runs. Requests for it are refused "
+	  "until it is loaded again.",
+	  OPT_SOCKET | OPT_JSON, 1, 1, unload_main },
 	{ "stat", "",
 	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
 	  "every "

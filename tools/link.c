@@ -26,26 +26,41 @@ static int refuse_absent(const struct args *a)
 		    runtime && *runtime ? runtime : "", runtime && *runtime ? "/gyre.sock or " : "");
 }
 
+int link_refuse(const struct args *a, int r, const char *why)
+{
+	if (is_absent(r))
+		return refuse_absent(a);
+	return fail(TOOL_FAILED, "%s", *why ? why : strerror(-r)); /* it is there, and refuses */
+}
+
+/* --model is the name of one that the daemon has, or a file for a daemon of our own. */
+static bool is_file(const char *model)
+{
+	size_t n = strlen(model);
+
+	return strchr(model, '/') || (n > 5 && !strcmp(model + n - 5, ".gguf"));
+}
+
 int link_open(struct link *l, const struct args *a)
 {
 	char why[512] = "";
 	struct gyre_params p = { .error = why, .error_bytes = sizeof(why) };
+	bool is_named = a->model && !is_file(a->model);
 	int r;
 
 	memset(l, 0, sizeof(*l));
+	p.model = is_named ? a->model : NULL;
 	r = gyre_connect(&l->g, a->socket, &p);
-	if (is_absent(r) && a->model) {
+	if (is_absent(r) && a->model && !is_named) {
 		int code = private_start(&l->daemon, &l->g, a);
 
 		if (code != TOOL_OK)
 			return code;
-	} else if (is_absent(r)) {
-		return refuse_absent(a);
 	} else if (r < 0) {
-		return fail(TOOL_FAILED, "%s", *why ? why : strerror(-r)); /* it is there, and refuses */
+		return link_refuse(a, r, why);
 	}
 	gyre_info(l->g, &l->info);
-	if (a->model && !l->daemon.pid)
+	if (a->model && !is_named && !l->daemon.pid)
 		fprintf(stderr, "gyre: a gyred is listening and serves %s; --model is not used\n", l->info.model);
 	return TOOL_OK;
 }

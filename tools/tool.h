@@ -122,6 +122,8 @@ struct link {
 /* To the daemon of --socket or the usual one; else a private one on --model. An exit code; an error was printed. */
 int link_open(struct link *l, const struct args *a);
 void link_close(struct link *l);
+/* gyre_connect or gyre_query has returned r < 0, with these words or none: says it. An exit code. */
+int link_refuse(const struct args *a, int r, const char *why);
 /* The meaning of a request's negative errno, and the remedy, where gyred has not said it (answer_take_why), or nobody asked it; valid
  * until the next call. */
 const char *link_explain(const struct link *l, int res);
@@ -197,5 +199,9 @@ int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int stat_main(const struct args *a);
 int plan_main(const struct args *a);
+int ls_main(const struct args *a);
+int ps_main(const struct args *a);
+int load_main(const struct args *a);
+int unload_main(const struct args *a);
 
 #endif

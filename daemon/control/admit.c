@@ -86,13 +86,13 @@ static int find_model(const struct admit *a, struct connection *n, char *text, s
 	n->served = registry_find(a->models, n->in.hello.model, &e);
 	if (!n->served) {
 		snprintf(text, n_text, "%s", e.text);
-		return -ENOENT;
+		return -ENXIO;
 	}
 	state = load_relaxed(&n->served->state);
 	if (state == SERVED_OFF) {
 		snprintf(text, n_text, "%s has been unloaded; gyre load %s brings it back", n->served->name,
 			 n->served->name);
-		return -ENOENT;
+		return -ENXIO;
 	}
 	if (n->served->geometry.n_ctx && state != SERVED_LOADING)
 		return 0;
@@ -100,7 +100,7 @@ static int find_model(const struct admit *a, struct connection *n, char *text, s
 		snprintf(text, n_text, "%s is being loaded; try again when it is there (gyre ls)", n->served->name);
 	else
 		snprintf(text, n_text, "%.*s", (int)n->served->why.n, n->served->why.text);
-	return state == SERVED_LOADING ? -EAGAIN : -ENOENT;
+	return state == SERVED_LOADING ? -EAGAIN : -ENXIO;
 }
 
 int admit_session(const struct admit *a, struct connection *n, char *text, size_t n_text)

@@ -226,10 +226,10 @@ static enum take_fate without_model(struct taker *t, struct session *s, int *res
 	if ((state == SERVED_ASLEEP || state == SERVED_FAILED) && !swap(&m->is_wanted, 1))
 		handover_call_control(t->handover);
 	if (state == SERVED_OFF || state == SERVED_NONE)
-		*res = words_set(&t->words, -ENOENT, "%s has been unloaded; gyre load %s brings it back", m->name,
+		*res = words_set(&t->words, -ENXIO, "%s has been unloaded; gyre load %s brings it back", m->name,
 				 m->name);
 	else if (state == SERVED_FAILED)
-		*res = words_set(&t->words, -ENOENT, "%.*s", (int)m->why.n, m->why.text);
+		*res = words_set(&t->words, -ENXIO, "%.*s", (int)m->why.n, m->why.text);
 	else if (state == SERVED_READY)
 		*res = words_set(&t->words, -ESTALE,
 				 "the file of %s has changed since this session began: connect again", m->name);
