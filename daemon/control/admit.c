@@ -94,13 +94,12 @@ static int find_model(const struct admit *a, struct connection *n, char *text, s
 			 n->served->name);
 		return -ENXIO;
 	}
-	if (n->served->geometry.n_ctx && state != SERVED_LOADING)
-		return 0;
 	if (state == SERVED_LOADING)
-		snprintf(text, n_text, "%s is being loaded; try again when it is there (gyre ls)", n->served->name);
-	else
-		snprintf(text, n_text, "%.*s", (int)n->served->why.n, n->served->why.text);
-	return state == SERVED_LOADING ? -EAGAIN : -ENXIO;
+		return 1;
+	if (n->served->geometry.n_ctx)
+		return 0;
+	snprintf(text, n_text, "%.*s", (int)n->served->why.n, n->served->why.text);
+	return -ENXIO;
 }
 
 int admit_session(const struct admit *a, struct connection *n, char *text, size_t n_text)
@@ -109,7 +108,7 @@ int admit_session(const struct admit *a, struct connection *n, char *text, size_
 
 	if (r == 0)
 		r = check_place(a, n, text, n_text);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (!n->in.hello.arena_bytes)
 		n->in.hello.arena_bytes = n->served->geometry.arena_bytes;

@@ -18,7 +18,8 @@ struct admit {
 /* A connection of uid; *now: how many there are. */
 bool admit_connection(const struct connections *t, uid_t uid, struct connection_count *now);
 /*
- * n has said hello: the model that it wants, and its session, with sizes for what it has left open. 0, or -errno and in text[n_text] why and what to do. Sizes that
+ * n has said hello: the model that it wants, and its session, with sizes for what it has left open. 0; 1: its model is
+ * being loaded, and nothing is known of it yet; or -errno and in text[n_text] why and what to do. Sizes that
  * there are none of are session_new's to refuse.
  */
 int admit_session(const struct admit *a, struct connection *n, char *text, size_t n_text);

@@ -16,6 +16,7 @@ struct connection {
 	uid_t uid;
 	struct session *session;
 	struct served *served; /* what it asked for, once it has said hello */
+	bool is_waiting;       /* its hello is answered when a model has been loaded */
 	uint64_t since_ns;
 	union {
 		struct abi_hello hello;

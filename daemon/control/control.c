@@ -150,24 +150,6 @@ static void on_query(struct control *c, uint32_t i, size_t n_byte)
 		c->asker = i;
 }
 
-/* Models come and go. */
-static void look_at_models(struct control *c)
-{
-	const struct registry_job *job = registry_end_job(c->parts.models);
-
-	if (job && c->asker < CONNECTION_MAX) {
-		const char *text = job->res < 0 ? job->e.text : "";
-
-		answer(c->connections.at[c->asker].fd, text, strlen(text));
-		c->connections.at[c->asker].since_ns = clock_ns();
-		want_message(c, c->asker);
-	}
-	if (job)
-		c->asker = CONNECTION_MAX;
-	if (registry_look(c->parts.models, clock_ns()))
-		want_tick(c, MODELS_LOOK_NS);
-}
-
 /* ---- events ---- */
 
 static void close_connection(struct control *c, uint32_t i)
@@ -243,7 +225,12 @@ static void on_hello(struct control *c, uint32_t i)
 {
 	struct connection *n = &c->connections.at[i];
 
-	if (welcome(&c->admit, n) == 0) {
+	int r = welcome(&c->admit, n);
+
+	n->is_waiting = r > 0;
+	if (n->is_waiting)
+		return;
+	if (r == 0) {
 		handover_attach(&c->parts.intake->handover, n->session);
 		want_message(c, i);
 		return;
@@ -275,6 +262,39 @@ static void on_message(struct control *c, uint32_t i, int res)
 		close_connection(c, i);
 		break;
 	}
+}
+
+/* Those that waited for the model that has been loaded, or not. */
+static void answer_hellos(struct control *c)
+{
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {
+		struct connection *n = &c->connections.at[i];
+
+		if (n->fd < 0 || !n->is_waiting)
+			continue;
+		n->is_waiting = false;
+		n->since_ns = clock_ns();
+		on_hello(c, i);
+	}
+}
+
+/* Models come and go. */
+static void look_at_models(struct control *c)
+{
+	const struct registry_job *job = registry_end_job(c->parts.models);
+
+	if (job && c->asker < CONNECTION_MAX) {
+		const char *text = job->res < 0 ? job->e.text : "";
+
+		answer(c->connections.at[c->asker].fd, text, strlen(text));
+		c->connections.at[c->asker].since_ns = clock_ns();
+		want_message(c, c->asker);
+		c->asker = CONNECTION_MAX;
+	}
+	if (job)
+		answer_hellos(c);
+	if (registry_look(c->parts.models, clock_ns()))
+		want_tick(c, MODELS_LOOK_NS);
 }
 
 static void on_leader(struct control *c)
@@ -329,7 +349,7 @@ static bool look_for_hellos(struct control *c, uint64_t now)
 		if (n->fd < 0 || n->session)
 			continue;
 		is_waiting = true;
-		if (i != c->asker && now - n->since_ns > HELLO_TIMEOUT_NS)
+		if (i != c->asker && !n->is_waiting && now - n->since_ns > HELLO_TIMEOUT_NS)
 			shutdown(n->fd, SHUT_RDWR);
 	}
 	return is_waiting;

@@ -67,6 +67,8 @@ int welcome(const struct admit *a, struct connection *n)
 	w.res = handshake_check(&n->in.hello, w.text, sizeof(w.text));
 	if (w.res == 0)
 		w.res = admit_session(a, n, w.text, sizeof(w.text));
+	if (w.res > 0)
+		return 1;
 	if (w.res == 0) {
 		fill_model(n->served, &w);
 		w.res = session_new(&n->session, n->served, n->fd, n->uid, &n->in.hello);
