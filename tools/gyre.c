@@ -39,13 +39,15 @@ static const struct verb verbs[] = {
 	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
 	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
 	  0, 0, doctor_main },
-	{ "plan", "",
+	{ "plan", "[FILE.gguf...]",
 	  "What gyred would do on this host.\nWith --topology: the NUMA nodes with their cores, memory and huge pages, "
 	  "and which "
 	  "threads and nodes gyred would take, with the reasons. --threads and --nodes are gyred's.\n"
 	  "With -m FILE: how that model is divided between them, and what 1 to 8 such nodes would bring, from figures "
-	  "measured in this run.",
-	  OPT_TOPOLOGY | OPT_MODEL | OPT_HOP | OPT_THREADS | OPT_NODES | OPT_ROOT | OPT_JSON, 0, 0, plan_main },
+	  "measured in this run.\n"
+	  "With --memory FILE...: what those models take together, and whether there is as much.",
+	  OPT_TOPOLOGY | OPT_MODEL | OPT_MEMORY | OPT_HOP | OPT_THREADS | OPT_NODES | OPT_KV_TYPE | OPT_ROOT | OPT_JSON,
+	  0, -1, plan_main },
 	{ "bench model", "",
 	  "Speed of a model in this process.\nPrefill, decode, their share of what the machine can read and multiply "
 	  "in "

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CONNECT_TIMEOUT_MS 600000u /* a daemon that the socket has started loads its models first */
+
 static bool is_absent(int r)
 {
 	return r == -ENOENT || r == -ECONNREFUSED;
@@ -49,6 +51,7 @@ int link_open(struct link *l, const struct args *a)
 	int r;
 
 	memset(l, 0, sizeof(*l));
+	p.connect_timeout_ms = CONNECT_TIMEOUT_MS;
 	p.model = is_named ? a->model : NULL;
 	r = gyre_connect(&l->g, a->socket, &p);
 	if (is_absent(r) && a->model && !is_named) {

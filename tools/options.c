@@ -30,8 +30,8 @@ struct row {
 
 static const struct row rows[] = {
 	{ OPT_MODEL, "model", 'm', "FILE",
-	  "GGUF file; a verb that talks to a daemon starts a private one where none listens", KIND_TEXT, AT(model), 0,
-	  0 },
+	  "GGUF file, for a private daemon where none listens; or the name of one that a daemon has (gyre ls)",
+	  KIND_TEXT, AT(model), 0, 0 },
 	{ OPT_SOCKET, "socket", 's', "PATH",
 	  "daemon's socket ($GYRE_SOCKET, $XDG_RUNTIME_DIR/gyre.sock, /run/gyre/gyre.sock)", KIND_TEXT, AT(socket), 0,
 	  0 },
@@ -91,6 +91,7 @@ static const struct row rows[] = {
 	  256 },
 	{ OPT_TOPOLOGY, "topology", 0, NULL, "NUMA nodes, cores and memory, and the threads and nodes that follow",
 	  KIND_FLAG, AT(topology), 0, 0 },
+	{ OPT_MEMORY, "memory", 0, NULL, "what the files that follow take together", KIND_FLAG, AT(memory), 0, 0 },
 	{ OPT_NODES, "nodes", 0, "N", "nodes that share a model, as gyred's", KIND_U32, AT(n_node), 1, NODE_MAX },
 	{ OPT_HOP, "hop-ns", 0, "NS",
 	  "a cache line there and back between two nodes (default: as between two cores here)", KIND_FLOAT, AT(hop_ns),

@@ -77,8 +77,12 @@ int plan_main(const struct args *a)
 	struct error e;
 	int r;
 
+	if (a->memory)
+		return plan_memory(a);
 	if (!a->topology == !a->model)
-		return fail(TOOL_USAGE, "say what to plan: --topology, or -m FILE.gguf");
+		return fail(TOOL_USAGE, "say what to plan: --topology, -m FILE.gguf, or --memory FILE.gguf...");
+	if (a->n_word)
+		return fail(TOOL_USAGE, "%s: files stand behind --memory", a->word[0]);
 	r = topology_read(&t, root, NULL);
 	if (r == -ENOENT)
 		return fail(TOOL_FAILED, "%s/sys/devices/system/cpu is missing: --root takes a copy of /proc and /sys",

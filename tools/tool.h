@@ -58,6 +58,7 @@ enum option_bit {
 #define OPT_CHAT          (1ull << 37)
 #define OPT_TOOLS         (1ull << 38)
 #define OPT_MESSAGES      (1ull << 39)
+#define OPT_MEMORY        (1ull << 40)
 
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
@@ -82,7 +83,7 @@ struct args {
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat;
+	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory;
 	int n_word;
 	char **word; /* the operands */
 };
