@@ -82,7 +82,7 @@ static void look_at_model(struct health_all *h, struct served *s, bool is_called
 	for (uint32_t k = 0; k < s->n_engine; k++) {
 		uint32_t i = s->index * s->n_engine + k;
 
-		if (!served_is_open(s)) {
+		if (!served_is_ready(s)) {
 			h->engine[i] = (struct health){ .n_stall = h->engine[i].n_stall };
 			continue;
 		}

@@ -30,7 +30,7 @@ static void put_counter(struct writer *w, const char *name, const uint64_t *coun
 /* Those that are ready, with their engines. The control thread alone has them leave. */
 #define FOR_EACH_ENGINE(e, r)                                                            \
 	for (const struct served *s_ = (r)->served; s_ < (r)->served + SERVED_MAX; s_++) \
-		for (const struct engine *e = s_->engine; served_is_open(s_) && e < s_->engine + s_->n_engine; e++)
+		for (const struct engine *e = s_->engine; served_is_ready(s_) && e < s_->engine + s_->n_engine; e++)
 
 /* A counter of each engine's, summed. */
 #define PUT_SUM(w, name, r, field)                                      \
@@ -168,7 +168,7 @@ size_t stats_write_models(const struct control_parts *p, uint64_t now_ns, char *
 	for (uint32_t i = 0; i < SERVED_MAX; i++) {
 		const struct served *s = &r->served[i];
 		uint32_t state = load_relaxed(&s->state);
-		bool is_open = served_is_open(s);
+		bool is_open = served_is_ready(s);
 		uint64_t kv = 0, bytes = is_open ? count_bytes(s, &kv) : 0;
 
 		if (state == SERVED_NONE)

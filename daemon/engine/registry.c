@@ -10,12 +10,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert(SERVED_MAX == CONFIG_MODEL_MAX && SERVED_MAX == USER_MODEL_MAX, "a place for each");
 _Static_assert(GYRE_NAME_MAX == CONFIG_NAME_MAX, "a name fits a hello");
 
 #define SECOND_NS 1000000000ull
+#define END_NS    SECOND_NS       /* a request that runs for longer keeps its model */
 #define RETRY_NS  (5 * SECOND_NS) /* a model that could not be loaded is tried again no sooner */
 
 static struct served_options options(struct registry *r, uint32_t i)
@@ -94,9 +96,14 @@ uint32_t registry_count_live(const struct registry *r)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < SERVED_MAX; i++)
-		if (served_is_open(&r->served[i]))
-			n += counter_read32(&r->served[i].pool.n_live);
+	for (uint32_t i = 0; i < SERVED_MAX; i++) {
+		const struct served *s = &r->served[i];
+
+		if (served_is_ready(s))
+			n += counter_read32(&s->pool.n_live);
+		else if (served_is_open(s)) /* leaving, or about to stay: the job knows */
+			n++;
+	}
 	return n;
 }
 
@@ -150,7 +157,7 @@ int registry_start(struct registry *r)
 	int res = 0;
 
 	for (uint32_t i = 0; res == 0 && i < SERVED_MAX; i++)
-		if (served_is_open(&r->served[i]))
+		if (served_is_ready(&r->served[i]))
 			res = served_start(&r->served[i]);
 	return res;
 }
@@ -208,6 +215,18 @@ static int do_load(struct registry_job *job)
 	return res;
 }
 
+/* Requests of s that stay: what has ended leaves its place with its engine's next step. */
+static uint32_t wait_for_end(const struct served *s)
+{
+	const struct timespec look = { .tv_nsec = 1000000 };
+	uint64_t end_ns = clock_ns() + END_NS;
+	uint32_t n;
+
+	while ((n = counter_read32(&s->pool.n_live) + !helper_is_idle(s->helper)) && clock_ns() < end_ns)
+		nanosleep(&look, NULL);
+	return n;
+}
+
 static int do_unload(struct registry_job *job)
 {
 	struct registry *r = job->registry;
@@ -215,8 +234,8 @@ static int do_unload(struct registry_job *job)
 	uint32_t n_live;
 
 	handover_await(&r->o.intake->handover, false); /* LEAVING has been seen */
-	n_live = counter_read32(&s->pool.n_live);
-	if (n_live || !helper_is_idle(s->helper)) {
+	n_live = wait_for_end(s);
+	if (n_live) {
 		set_state(s, SERVED_READY);
 		watch_call(&r->o.intake->watch);
 		return error_set(&job->e, -EBUSY, "%s has %u request%s under way: wait for %s, or cancel %s", s->name,
@@ -311,7 +330,7 @@ int registry_load(struct registry *r, const char *name, struct error *e)
 
 	if (res < 0)
 		return res;
-	if (s && served_is_open(s))
+	if (s && served_is_ready(s))
 		return 1;
 	if (!s && *name != '/')
 		return refuse_name(r, name, e);
@@ -329,7 +348,7 @@ int registry_unload(struct registry *r, const char *name, struct error *e)
 		return res;
 	if (!s)
 		return refuse_name(r, name, e);
-	if (served_is_open(s))
+	if (served_is_ready(s))
 		return begin_job(r, s, SERVED_LEAVING, SERVED_OFF, e);
 	set_state(s, SERVED_OFF); /* asleep, or failed */
 	return 1;

@@ -31,6 +31,11 @@ const char *served_state_name(enum served_state state)
 	return name[state];
 }
 
+bool served_is_ready(const struct served *s)
+{
+	return load_acquire(&s->state) == SERVED_READY; /* pairs with the stores of daemon/engine/registry.c */
+}
+
 bool served_is_open(const struct served *s)
 {
 	uint32_t state = load_acquire(&s->state); /* pairs with the stores of daemon/engine/registry.c */

@@ -70,8 +70,10 @@ struct served {
 };
 
 const char *served_state_name(enum served_state state); /* "loading" */
-/* What it has to serve with is there. Any thread; what follows is ordered after it. */
+/* What it has to serve with is there. Whoever has the watch; what follows is ordered after it. */
 bool served_is_open(const struct served *s);
+/* The control thread, which alone has it leave: the same, until it next does something. */
+bool served_is_ready(const struct served *s);
 
 /* n_piece 0: of an ordinary vocabulary. */
 struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece);

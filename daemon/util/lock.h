@@ -40,7 +40,7 @@ static inline void lock_drop(struct lock *l)
 static inline void lock_share(struct lock *l, bool is_held)
 {
 	if (is_held && !l->is_shared)
-		pthread_mutex_lock(&l->mutex);
+		(void)pthread_mutex_trylock(&l->mutex); /* nobody has it */
 	l->is_shared = true;
 }
 
