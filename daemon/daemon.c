@@ -51,13 +51,19 @@ static int open_intake(struct daemon *d, struct error *e)
 	return r < 0 ? error_call(e, r, "epoll, eventfd or memory of the intake") : 0;
 }
 
+static void say_model(const char *name)
+{
+	service_say("loading: model %s", name);
+}
+
 static int open_models(struct daemon *d, struct error *e)
 {
 	const struct registry_options o = { .config = &d->config,
 					    .layouts = &d->layouts,
 					    .kernels = &d->kernels,
 					    .intake = &d->intake,
-					    .control_fd = d->control_fd };
+					    .control_fd = d->control_fd,
+					    .say = say_model };
 	int r = registry_open(&d->models, &o, e);
 
 	placement_prefer(d->layouts.engine[0].node[0].os_node); /* the rings that this thread will make */

@@ -222,7 +222,7 @@ static void keep_out(struct engine *e)
 	const struct timespec look = { .tv_nsec = 1000000 };
 
 	store_release(&e->is_open, 0); /* pairs with leader_main */
-	/* Its step may take long, and nobody waits for this. Pairs with engine_start, and with keep_watch. */
+	/* Its step may take long, and nobody waits for this. Pairs with engine_start and keep_watch. */
 	while (load_acquire(&e->has_leader) && !load_acquire(&e->is_away)) {
 		queue_ring(e->queue);
 		watch_call(&e->intake->watch);

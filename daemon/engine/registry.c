@@ -32,7 +32,7 @@ static struct served_options options(struct registry *r, uint32_t i)
 
 static void set_state(struct served *s, enum served_state state)
 {
-	store_release(&s->state, state); /* pairs with served_is_open, and with take_entry's looks */
+	store_release(&s->state, state); /* pairs with served_is_open, served_is_ready, without_model and read_entry */
 }
 
 /* ---- places ---- */
@@ -113,6 +113,8 @@ static int open_first(struct registry *r, uint32_t i, const struct config_model 
 {
 	int res = fill_place(r, i, m, e);
 
+	if (r->o.say)
+		r->o.say(m->name);
 	if (res == 0) {
 		const struct served_options o = options(r, i);
 

@@ -16,8 +16,9 @@ struct registry_options {
 	const struct config *config;
 	const struct layouts *layouts; /* of the machine */
 	const struct kernels *kernels;
-	struct intake *intake; /* initialized; it has `served` as its table */
-	int control_fd;        /* eventfd of the control thread's: a job has ended */
+	struct intake *intake;         /* initialized; it has `served` as its table */
+	int control_fd;                /* eventfd of the control thread's: a job has ended */
+	void (*say)(const char *name); /* at start-up, before each model; NULL: nobody listens */
 };
 
 struct registry_job {

@@ -33,12 +33,12 @@ const char *served_state_name(enum served_state state)
 
 bool served_is_ready(const struct served *s)
 {
-	return load_acquire(&s->state) == SERVED_READY; /* pairs with the stores of daemon/engine/registry.c */
+	return load_acquire(&s->state) == SERVED_READY; /* pairs with set_state */
 }
 
 bool served_is_open(const struct served *s)
 {
-	uint32_t state = load_acquire(&s->state); /* pairs with the stores of daemon/engine/registry.c */
+	uint32_t state = load_acquire(&s->state); /* pairs with set_state */
 
 	return state == SERVED_READY || state == SERVED_LEAVING;
 }

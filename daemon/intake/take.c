@@ -221,10 +221,13 @@ static enum take_fate take_long(struct taker *t, struct session *s, const struct
 static enum take_fate without_model(struct taker *t, struct session *s, int *res)
 {
 	struct served *m = s->served;
-	uint32_t state = load_acquire(&m->state); /* pairs with the stores of daemon/engine/registry.c */
+	uint32_t state = load_acquire(&m->state); /* pairs with set_state */
+	bool is_wanted = state == SERVED_ASLEEP || state == SERVED_FAILED;
 
-	if ((state == SERVED_ASLEEP || state == SERVED_FAILED) && !swap(&m->is_wanted, 1))
+	if (is_wanted && !load_relaxed(&m->is_wanted)) {
+		store_relaxed(&m->is_wanted, 1); /* who has the watch sets it, the control thread clears it */
 		handover_call_control(t->handover);
+	}
 	if (state == SERVED_OFF || state == SERVED_NONE)
 		*res = words_set(&t->words, -ENXIO, "%s has been unloaded; gyre load %s brings it back", m->name,
 				 m->name);
@@ -260,6 +263,7 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 		*res = refuse_closed(t);
 		return TAKE_ANSWERED;
 	}
+	/* Pairs with set_state. */
 	if (load_acquire(&s->served->state) != SERVED_READY || s->generation != s->served->generation)
 		return without_model(t, s, res);
 	/* The one read of the options. */

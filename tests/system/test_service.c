@@ -101,7 +101,7 @@ static void ready_means_that_a_request_is_served(void **state)
 	(void)state;
 	start();
 	hear_until("READY=1");
-	assert_non_null(strstr(m.said, "STATUS=loading: weights"));
+	assert_non_null(strstr(m.said, "STATUS=loading: model "));
 	assert_true(strstr(m.said, "STATUS=loading: weights") < strstr(m.said, "READY=1"));
 	g = tinyd_connect(&d, NULL);
 	assert_int_equal(tinyd_generate(g, "hello", 3), 0);
