@@ -35,6 +35,9 @@ struct config_model {
 	uint32_t idle_seconds; /* without a request, and its memory is given back; 0: never */
 };
 
+/* What is logged: nothing, what fails, each request too, everything. */
+enum config_log_level { CONFIG_LOG_OFF, CONFIG_LOG_ERRORS, CONFIG_LOG_REQUESTS, CONFIG_LOG_DEBUG };
+
 enum config_whom { CONFIG_EVERYBODY, CONFIG_UID, CONFIG_GID };
 
 /* What one user may have; 0: no limit but what all users share. */
@@ -68,6 +71,11 @@ struct config {
 	uint64_t session_bytes; /* 0: half of the memory that is left */
 	uint32_t core_dumps;    /* 1: dumps hold everything, prompts too */
 	uint32_t batch_rows, chunk, share, drain_seconds, spin_us;
+	char metrics_socket[PATH_MAX]; /* "": none */
+	enum config_log_level log_level;
+	uint32_t slow_ms;           /* to the first token, and a request is logged as slow; 0: none is */
+	uint64_t memory;            /* of all models and pools; 0: what the machine or the cgroup has */
+	uint32_t seccomp;           /* 1: system calls that serving does not need are denied */
 	struct config_uids outrank; /* users whose priorities count across users */
 	struct config_uids admin;   /* who may load and unload models, beside root and gyred's own user */
 };

@@ -50,6 +50,16 @@ const struct option_row option_table[OPTION_COUNT] = {
 	{ "core-dumps", "0|1", "0", "1: core dumps and debuggers see all of the daemon's memory, prompts too", KIND_U32,
 	  FIELD(core_dumps), 0, 1 },
 	{ "spin-us", "N", "50", "spin this long before sleeping", KIND_U32, FIELD(spin_us), 0, 1000000 },
+	{ "metrics-socket", "PATH", "", "figures for Prometheus can be read here (default: nowhere)", KIND_STRING,
+	  FIELD(metrics_socket), 0, 0 },
+	{ "log-level", "off|errors|requests|debug", "errors", "what is logged of requests", KIND_WORD, FIELD(log_level),
+	  0, 0 },
+	{ "slow-ms", "N", "0", "a request that waits longer for its first token is logged; 0: none", KIND_U32,
+	  FIELD(slow_ms), 0, 86400000 },
+	{ "memory", "BYTES", "0", "weights and pools of all models together; 0: what the machine or the cgroup has",
+	  KIND_BYTES, FIELD(memory), 0, UINT64_MAX },
+	{ "seccomp", "0|1", "1", "1: system calls that serving does not need are denied from \"ready\" on", KIND_U32,
+	  FIELD(seccomp), 0, 1 },
 
 	{ "model", "FILE", "", "GGUF model (needed); the keys below are its own, or before any model, all models'",
 	  KIND_MODEL, MODEL_FIELD(file), 0, 0 },
@@ -118,6 +128,23 @@ static int set_number(char *field, const struct option_row *row, const char *val
 	else
 		*(uint32_t *)field = (uint32_t)v;
 	return 0;
+}
+
+/* The number of a word among those of the argument. */
+static int set_word(uint32_t *field, const struct option_row *row, const char *value, struct error *e)
+{
+	const char *at = row->argument;
+
+	for (uint32_t i = 0; *at; i++) {
+		size_t n = strcspn(at, "|");
+
+		if (strlen(value) == n && !strncmp(at, value, n)) {
+			*field = i;
+			return 0;
+		}
+		at += n + (at[n] == '|');
+	}
+	return error_set(e, -EINVAL, "%s: '%s' is none of %s", row->key, value, row->argument);
 }
 
 /* Octal, as chmod has it. */
@@ -227,6 +254,8 @@ static int set_field(void *base, const struct option_row *row, const char *value
 	switch (row->kind) {
 	case KIND_MODE:
 		return set_mode((uint32_t *)field, row, value, e);
+	case KIND_WORD:
+		return set_word((uint32_t *)field, row, value, e);
 	case KIND_UIDS:
 		return set_uids((struct config_uids *)field, row->key, value, e);
 	case KIND_U32:

@@ -16,6 +16,7 @@ enum option_kind {
 	KIND_MODE,
 	KIND_UIDS,
 	KIND_ISA,
+	KIND_WORD, /* one of those in the argument, which have | between them: its number */
 	KIND_MODEL,
 	KIND_USER,
 	KIND_GROUP
@@ -43,7 +44,7 @@ struct option_row {
 	uint64_t min, max;
 };
 
-#define OPTION_COUNT 34
+#define OPTION_COUNT 39
 
 extern const struct option_row option_table[OPTION_COUNT];
 

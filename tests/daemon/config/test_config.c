@@ -63,6 +63,9 @@ static void a_wrong_option_says_what_to_write(void **state)
 		{ { "--priority-uids", "0,1000," },
 		  "priority-uids: '1000,': write numbers with commas between them, as in 0,1000 (id -u NAME)" },
 		{ { "--priority-uids", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17" }, "priority-uids: more than 16" },
+		{ { "--log-level", "error" }, "log-level: 'error' is none of off|errors|requests|debug" },
+		{ { "--log-level", "" }, "log-level: '' is none of off|errors|requests|debug" },
+		{ { "--seccomp", "2" }, "seccomp: '2' is not a whole number from 0 to 1" },
 		{ { "model.gguf" }, "model.gguf: gyred takes options only; gyred --help lists them" },
 		{ { NULL }, "no model: say --model FILE.gguf" },
 	};
@@ -85,6 +88,18 @@ static void a_right_one_is_taken_and_the_last_counts(void **state)
 	assert_string_equal(c.model[0].file, "m");
 	assert_true(c.model[0].kv_bytes == 4ull << 30);
 	assert_int_equal(c.n_thread, 4);
+}
+
+static void a_word_is_its_number(void **state)
+{
+	static const char *const words[] = { "--model", "m", NULL }, *const debug[] = { "--model", "m", "--log-level",
+											"debug", NULL };
+
+	(void)state;
+	assert_int_equal(parse(words), CONFIG_RUN);
+	assert_int_equal(c.log_level, CONFIG_LOG_ERRORS);
+	assert_int_equal(parse(debug), CONFIG_RUN);
+	assert_int_equal(c.log_level, CONFIG_LOG_DEBUG);
 }
 
 /* Reads `text` (of n bytes) as a file. */
@@ -209,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_wrong_option_says_what_to_write),
 					    cmocka_unit_test(a_right_one_is_taken_and_the_last_counts),
+					    cmocka_unit_test(a_word_is_its_number),
 					    cmocka_unit_test(a_wrong_line_is_named),
 					    cmocka_unit_test(pieces_come_after_the_file),
 					    cmocka_unit_test(memory_for_no_client_is_refused),
