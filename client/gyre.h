@@ -81,7 +81,7 @@ ssize_t gyre_query(const char *path, enum abi_query_kind what, const char *name,
 
 /* ---- submission ---- */
 
-/* The next entry, as a NOP of priority 128; NULL when the SQ is full (the daemon has not taken the oldest). */
+/* The next entry, as a NOP of priority 128, or of the highest that this user may have; NULL when the SQ is full (the daemon has not taken the oldest). */
 struct gyre_sqe *gyre_get_sqe(struct gyre *g);
 /*
  * Give back the entry got last, before it is submitted: after a prep failed, say. With the last prepared entry, all arena bytes

@@ -44,6 +44,8 @@ struct gyre_sqe *gyre_get_sqe(struct gyre *g)
 		return NULL;
 	sqe = &region_sqe(&g->region)[g->sq_tail++ & (entries - 1)];
 	*sqe = (struct gyre_sqe){ .opcode = GYRE_OP_NOP, .priority = PRIORITY_DEFAULT };
+	if (g->welcome.limits.priority > PRIORITY_DEFAULT)
+		sqe->priority = (uint16_t)g->welcome.limits.priority;
 	return sqe;
 }
 

@@ -139,7 +139,8 @@ void daemon_stop(struct daemon *d)
 
 struct control_parts daemon_parts(struct daemon *d)
 {
-	return (struct control_parts){ .models = &d->models,
+	return (struct control_parts){ .config = &d->config,
+				       .models = &d->models,
 				       .intake = &d->intake,
 				       .leader_fd = d->control_fd,
 				       .isa = d->kernels.isa,

@@ -196,14 +196,18 @@ struct abi_daemon_page {
 	uint8_t pad[4096 - 4 * 64 - 40];
 };
 
-/* What a user may have, and what a session's user has been told in its welcome. 0: no limit but what all users share. */
+/*
+ * What a user may have, and what a session's user has been told in its welcome. 0: no limit but what all users share. Each is refused
+ * with an errno of its own, beside it; so is a model that the user may not have: with -EACCES.
+ */
 struct gyre_limits {
-	uint64_t arena_bytes;     /* rings and arenas of all its sessions */
-	uint32_t n_session;       /* sessions */
-	uint32_t n_request;       /* requests under way, of all its sessions */
-	uint32_t n_position;      /* positions of keys and values that these hold at once */
-	uint32_t tokens_a_second; /* read and generated, over ten seconds */
-	uint32_t priority;        /* no request may be before this one */
+	uint64_t arena_bytes; /* rings and arenas of all its sessions; welcome: -EDQUOT */
+	uint32_t n_session;   /* sessions; welcome: -EUSERS */
+	uint32_t
+		n_request; /* requests under way, of all its sessions: -EMLINK; without a quota, how many it gets alone */
+	uint32_t n_position;      /* positions of keys and values that these hold at once; more for one alone: -EFBIG */
+	uint32_t tokens_a_second; /* read and generated, over ten seconds: -EAGAIN, and the words say until when */
+	uint32_t priority;        /* no request may be before this one: -EPERM */
 	uint32_t reserved;
 };
 

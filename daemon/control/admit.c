@@ -26,6 +26,11 @@ static int check_place(const struct admit *a, const struct connection *n, char *
 		snprintf(text, n_text, "gyred is shutting down");
 		return -ESHUTDOWN;
 	}
+	if (n->quota->n_session && now.n_own >= n->quota->n_session) {
+		snprintf(text, n_text, "uid %u has %u sessions, and may have %u (max-sessions); close one",
+			 (unsigned)n->uid, now.n_own, n->quota->n_session);
+		return -EUSERS;
+	}
 	if (has_place(now, INTAKE_SESSION_MAX))
 		return 0;
 	if (now.n == INTAKE_SESSION_MAX)
@@ -51,6 +56,19 @@ static int fit_ring(const struct served *s, struct abi_hello *h, char *text, siz
 	return -EINVAL;
 }
 
+/* By the user's quota, whatever else there is room for. */
+static int check_quota_bytes(const struct connection *n, uint64_t own, uint64_t want, char *text, size_t n_text)
+{
+	if (!n->quota->arena_bytes || own + want <= n->quota->arena_bytes)
+		return 0;
+	snprintf(text, n_text,
+		 "%.1f MiB of rings and arena wanted, uid %u has %.1f MiB and may have %.1f (max-arena-bytes); ask for "
+		 "a smaller arena, or close a session",
+		 (double)want / (1 << 20), (unsigned)n->uid, (double)own / (1 << 20),
+		 (double)n->quota->arena_bytes / (1 << 20));
+	return -EDQUOT;
+}
+
 /* Room for the regions that the hello asks for. Sizes that there are none of are session_new's to refuse. */
 static int check_bytes(const struct admit *a, const struct connection *n, char *text, size_t n_text)
 {
@@ -65,6 +83,8 @@ static int check_bytes(const struct admit *a, const struct connection *n, char *
 	    region_layout_init(&ordinary, 0, usual.cq_entries, n->served->geometry.arena_bytes) < 0)
 		return 0;
 	want = region_bytes(&l);
+	if (check_quota_bytes(n, use.own, want, text, n_text) < 0)
+		return -EDQUOT;
 	if (budget_has_room(a->session_bytes, use, want, region_bytes(&ordinary)))
 		return 0;
 	snprintf(text, n_text,
@@ -74,6 +94,13 @@ static int check_bytes(const struct admit *a, const struct connection *n, char *
 		 (double)want / (1 << 20), (unsigned)n->uid, (double)use.own / (1 << 20), (double)use.all / (1 << 20),
 		 (double)a->session_bytes / (1 << 20));
 	return -EDQUOT;
+}
+
+static int refuse_model(const struct connection *n, char *text, size_t n_text)
+{
+	snprintf(text, n_text, "uid %u may not use the model %s; it may use %.100s (models): ask for one of these",
+		 (unsigned)n->uid, n->served->name, n->quota->models);
+	return -EACCES;
 }
 
 /* What sleeps is woken by the first request: its facts are known. */
@@ -88,6 +115,8 @@ static int find_model(const struct admit *a, struct connection *n, char *text, s
 		snprintf(text, n_text, "%s", e.text);
 		return -ENXIO;
 	}
+	if (!quota_has_model(n->quota, n->served->name))
+		return refuse_model(n, text, n_text);
 	state = load_relaxed(&n->served->state);
 	if (state == SERVED_OFF) {
 		snprintf(text, n_text, "%s has been unloaded; gyre load %s brings it back", n->served->name,

@@ -1,6 +1,6 @@
 /*
  * Who may come in. Connections, sessions and the memory of their regions are divided alike: what a uid takes first it takes from
- * nobody; more it has as long as it leaves at least as much to others. What is refused is explained to the client.
+ * nobody; more it has as long as it leaves at least as much to others, and its quota (quota.h) lets it. What is refused is explained to the client.
  */
 #ifndef GYRE_DAEMON_CONTROL_ADMIT_H
 #define GYRE_DAEMON_CONTROL_ADMIT_H
@@ -11,6 +11,7 @@
 struct admit {
 	const struct connections *connections;
 	struct registry *models;
+	uint32_t n_request;     /* that a user gets who is alone: told where no quota says less */
 	uint64_t session_bytes; /* what all regions may take */
 	bool is_draining;       /* nobody may any more */
 };

@@ -6,6 +6,7 @@
 #define GYRE_DAEMON_CONTROL_CONNECTIONS_H
 
 #include "daemon/control/budget.h"
+#include "daemon/control/quota.h"
 #include "daemon/intake/intake.h"
 
 #define CONNECTION_MAX \
@@ -14,6 +15,8 @@
 struct connection {
 	int fd; /* -1: free; once a session exists, the session's */
 	uid_t uid;
+	gid_t gid;
+	const struct config_quota *quota; /* its user's, in the configuration */
 	struct session *session;
 	struct served *served; /* what it asked for, once it has said hello */
 	bool is_waiting;       /* its hello is answered when a model has been loaded */

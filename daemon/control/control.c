@@ -182,8 +182,9 @@ static void on_accept_failed(struct control *c, int res)
 }
 
 /* false: refused. */
-static bool take_connection(struct control *c, int fd, uid_t uid)
+static bool take_connection(struct control *c, int fd, const struct ucred *peer)
 {
+	uid_t uid = peer->uid;
 	struct connection_count now;
 	struct connection *n;
 
@@ -194,7 +195,8 @@ static bool take_connection(struct control *c, int fd, uid_t uid)
 		return false;
 	}
 	n = connections_find_free(&c->connections);
-	*n = (struct connection){ .fd = fd, .uid = uid, .since_ns = clock_ns() };
+	*n = (struct connection){ .fd = fd, .uid = uid, .gid = peer->gid, .since_ns = clock_ns() };
+	n->quota = quota_find(c->parts.config, fd, peer);
 	want_message(c, (uint32_t)(n - c->connections.at));
 	want_tick(c, TICK_NS);
 	return true;
@@ -215,7 +217,7 @@ static void on_accept(struct control *c, int fd)
 		if (may_log(c, nameless, NOBODY))
 			log_warn("%s: the kernel does not tell whose: %s", nameless, strerror(errno));
 		close(fd);
-	} else if (!take_connection(c, fd, peer.uid)) {
+	} else if (!take_connection(c, fd, &peer)) {
 		close(fd);
 	}
 }
@@ -445,6 +447,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	c->asker = CONNECTION_MAX;
 	c->admit = (struct admit){ .connections = &c->connections,
 				   .models = p->models,
+				   .n_request = place_most(p->config->n_replica),
 				   .session_bytes = budget_limit(p->session_bytes, placement_available("", -1)) };
 	want_accept(c);
 	want_signal(c);

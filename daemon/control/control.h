@@ -6,11 +6,13 @@
 #ifndef GYRE_DAEMON_CONTROL_CONTROL_H
 #define GYRE_DAEMON_CONTROL_CONTROL_H
 
+#include "daemon/config/config.h"
 #include "daemon/engine/registry.h"
 #include "daemon/intake/intake.h"
 
 /* Of the daemon, what the control thread works on; it outlives the thread. */
 struct control_parts {
+	struct config *config; /* what it was started with, and has been told since */
 	struct registry *models;
 	struct intake *intake;
 	int leader_fd;   /* eventfd: a leader has let go of sessions */

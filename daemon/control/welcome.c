@@ -75,6 +75,11 @@ int welcome(const struct admit *a, struct connection *n)
 		if (w.res < 0)
 			explain_session(w.res, w.text, sizeof(w.text));
 	}
+	w.limits = quota_limits(n->quota);
+	if (n->session)
+		session_set_limits(n->session, &w.limits);
+	if (!w.limits.n_request)
+		w.limits.n_request = a->n_request;
 	if (n->session) {
 		w.client_bytes = n->session->region.layout.client_bytes;
 		w.daemon_bytes = n->session->region.layout.daemon_bytes;

@@ -64,6 +64,7 @@ static bool take_token(struct emit *e, struct request *r, const struct batch_tok
 	r->op->take_token(r, t, time_ns);
 	n = r->op->is_drawn ? r->kept.n_emitted - n : 0; /* not a token that ends the stream */
 	counter_add(&e->n_token, n);
+	user_charge(r->user, load_relaxed(&r->session->limits.tokens_a_second), n, time_ns);
 	r->session->region.daemon->n_token_generated += n;
 	return true;
 }

@@ -91,9 +91,12 @@ struct request {
 	uint32_t outcome;  /* atomic: enum request_outcome */
 	uint32_t load;     /* what its queue counts for it */
 	bool is_above;     /* it goes before other users' requests */
+	bool has_claim;    /* sched: its positions are counted as its user's */
 	uint8_t place;     /* enum request_place */
-	uint32_t grant;    /* completions that its CQ keeps room for, in this step; 0: paused */
-	uint32_t n_room;   /* tokens that these are enough for */
+	/* Positions that it may come to hold, and of how many in all its user's requests may; 0: of any number. */
+	uint32_t n_claim, n_claim_max;
+	uint32_t grant;  /* completions that its CQ keeps room for, in this step; 0: paused */
+	uint32_t n_room; /* tokens that these are enough for */
 	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
 	uint64_t arrival, ticket;
 	uint32_t n_turn;  /* sched: rows of its prompt since then */

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#define SECOND_NS 1000000000ull
+
 static bool may_outrank(const struct user_table *t, uint32_t uid)
 {
 	for (uint32_t i = 0; i < t->n_outrank; i++)
@@ -17,12 +19,14 @@ static struct user *find_slot(struct user_table *t, uint32_t uid)
 	struct user *empty = NULL;
 
 	for (uint32_t i = t->n; i-- > 0;) {
-		if (t->user[i].n_ref && t->user[i].uid == uid)
-			return &t->user[i];
-		if (!t->user[i].n_ref)
-			empty = &t->user[i];
+		struct user *u = &t->user[i];
+
+		if (u->uid == uid)
+			return u;
+		if (!u->n_ref && (!empty || load_relaxed64(&u->paid_ns) <= load_relaxed64(&empty->paid_ns)))
+			empty = u;
 	}
-	if (empty)
+	if (empty && (!load_relaxed64(&empty->paid_ns) || t->n == USER_MAX))
 		return empty;
 	assert(t->n < USER_MAX);
 	t->user[t->n].index = t->n;
@@ -34,7 +38,9 @@ struct user *user_get(struct user_table *t, uint32_t uid)
 	struct user *u = find_slot(t, uid);
 
 	if (!u->n_ref++) {
-		assert(!u->n_session);
+		assert(!u->n_session && !u->n_request && !u->n_position);
+		if (u->uid != uid)
+			store_relaxed64(&u->paid_ns, 0);
 		u->uid = uid;
 		u->may_outrank = may_outrank(t, uid);
 	}
@@ -45,6 +51,25 @@ void user_put(struct user *u)
 {
 	assert(u->n_ref);
 	u->n_ref--;
+}
+
+void user_charge(struct user *u, uint32_t rate, uint32_t n, uint64_t now_ns)
+{
+	uint64_t old, paid;
+
+	if (!rate || !n)
+		return;
+	old = load_relaxed64(&u->paid_ns);
+	do
+		paid = (old > now_ns ? old : now_ns) + n * SECOND_NS / rate;
+	while (!compare_swap64(&u->paid_ns, &old, paid));
+}
+
+uint64_t user_wait_ns(const struct user *u, uint64_t now_ns)
+{
+	uint64_t paid = load_relaxed64(&u->paid_ns), saved = now_ns + USER_RATE_SECONDS * SECOND_NS;
+
+	return paid > saved ? paid - saved : 0;
 }
 
 uint32_t user_count_extra(const struct user_table *t, uint32_t model)

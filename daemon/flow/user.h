@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define USER_MAX         512u /* as many as sessions: each may be another uid's */
-#define USER_MODEL_MAX   8u   /* SERVED_MAX */
-#define USER_OUTRANK_MAX 16u  /* uids that the configuration lets outrank others */
+#define USER_MAX          512u /* as many as sessions: each may be another uid's */
+#define USER_MODEL_MAX    8u   /* SERVED_MAX */
+#define USER_RATE_SECONDS 10u  /* what a user saves up of its tokens a second, at most */
+#define USER_OUTRANK_MAX  16u  /* uids that the configuration lets outrank others */
 
 struct session; /* daemon/session */
 
@@ -22,6 +23,10 @@ struct user {
 	uint32_t n_ref;      /* sessions that somebody still holds; 0: the slot is free */
 	uint32_t n_extra
 		[USER_MODEL_MAX]; /* atomic: of each model, its requests in places of the pool that sessions share */
+	uint32_t n_request;  /* atomic: all of its requests, until each one's end has been told */
+	uint32_t n_position; /* atomic: of keys and values, that these may come to hold */
+	/* Atomic: its tokens were worth the time up to here, at so many a second; kept when it has gone. */
+	uint64_t paid_ns;
 
 	/* The watch's. */
 	uint32_t n_session;   /* in the roster */
@@ -34,9 +39,16 @@ struct user_table {
 	struct user user[USER_MAX];
 };
 
-/* The slot of uid, with one more session. There is always one: no more sessions than slots. */
+/*
+ * The slot of uid, with one more session. There is always one: no more sessions than slots. What it has been charged is known as long as
+ * none of the other slots has less.
+ */
 struct user *user_get(struct user_table *t, uint32_t uid);
 void user_put(struct user *u);
+/* n tokens of a user that may have `rate` a second (0: any number). */
+void user_charge(struct user *u, uint32_t rate, uint32_t n, uint64_t now_ns);
+/* How long until it is owed tokens again; 0: it is. */
+uint64_t user_wait_ns(const struct user *u, uint64_t now_ns);
 /* Places of a model's pool that all users' requests share. */
 uint32_t user_count_extra(const struct user_table *t, uint32_t model);
 

@@ -12,6 +12,11 @@ uint8_t place_find(const struct roster *r, const struct session *s)
 											       : REQUEST_NOWHERE;
 }
 
+uint32_t place_most(uint32_t n_engine)
+{
+	return 1 + (n_engine * BATCH_SEQ_MAX + 1) / 2;
+}
+
 void place_take(struct session *s, struct request *r, uint8_t place)
 {
 	r->place = place;
@@ -19,6 +24,7 @@ void place_take(struct session *s, struct request *r, uint8_t place)
 		fetch_add(&s->user->n_extra[s->served->index], 1);
 	else
 		store_relaxed(&s->has_own, 1);
+	fetch_add(&s->user->n_request, 1);
 	fetch_add(&s->n_ref, 1);
 	lock_take(&s->lock);
 	session_link(s, r);

@@ -10,6 +10,8 @@
 
 /* An enum request_place for one more request of s, or REQUEST_NOWHERE. */
 uint8_t place_find(const struct roster *r, const struct session *s);
+/* How many a user gets of a model with so many engines who is alone, with one session. */
+uint32_t place_most(uint32_t n_engine);
 /* From now on s has the request, in the place that was found for it. */
 void place_take(struct session *s, struct request *r, uint8_t place);
 /* A leader whose engine has let go of r: back into the pool, and the session is given back if that was the last of it. */

@@ -1,4 +1,5 @@
 #include "daemon/intake/take.h"
+#include "daemon/intake/quota.h"
 #include "daemon/intake/units.h"
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
@@ -47,6 +48,8 @@ static void send_request(struct taker *t, struct queue *own, struct request *r, 
 		place_leave(t->handover, r);
 		return;
 	}
+	if (res == 0 && r->op->wants_logits)
+		res = quota_claim(r);
 	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
 	else
@@ -127,16 +130,25 @@ static int read_arena(struct taker *t, const struct session *s, uint32_t off, vo
 	return r < 0 ? words_set(&t->words, r, "the arena cannot be read at %u (errno %d): connect again", off, -r) : 0;
 }
 
+/* Where a request for sqe would be, or in *res why nowhere. */
+static uint8_t find_place(struct taker *t, const struct session *s, const struct gyre_sqe *sqe, int *res)
+{
+	uint8_t place = place_find(t->roster, s);
+
+	*res = quota_check(s, sqe->priority, op_find(sqe->opcode)->wants_logits, &t->words);
+	if (*res == 0 && place == REQUEST_NOWHERE)
+		*res = refuse_busy(t, s);
+	return place;
+}
+
 /* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
 static enum take_fate make_request(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				   const struct sampling *sampling, struct request **out, int *res)
 {
-	uint8_t place = place_find(t->roster, s);
+	uint8_t place = find_place(t, s, sqe, res);
 
-	if (place == REQUEST_NOWHERE) {
-		*res = refuse_busy(t, s);
+	if (*res < 0)
 		return TAKE_ANSWERED;
-	}
 	*out = request_pool_get(&s->served->pool);
 	if (!*out) /* one that is done has its place until its engine's next plan */
 		return TAKE_WAITS;
@@ -205,10 +217,9 @@ static enum take_fate copy_piece(struct taker *t, struct session *s, int *res)
 static enum take_fate take_long(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				const struct sampling *sampling, int *res)
 {
-	if (place_find(t->roster, s) == REQUEST_NOWHERE) {
-		*res = refuse_busy(t, s);
+	(void)find_place(t, s, sqe, res);
+	if (*res < 0)
 		return TAKE_ANSWERED;
-	}
 	s->job = helper_get(s->served->helper, s->user);
 	if (!s->job)
 		return TAKE_WAITS;

@@ -1,4 +1,5 @@
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/claim.h"
 #include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
@@ -39,8 +40,12 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 			request_end(r, -ETIME);
 		else if (is_eligible(r) && blocks_need(s, r) > s->kv->book->n_block)
 			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
-		if (r->kept.state == REQUEST_ENDED || r->kept.state == REQUEST_DONE)
+		else if (is_eligible(r) && claim_is_used_up(s, r))
+			request_end(r, -EFBIG);
+		if (r->kept.state == REQUEST_ENDED || r->kept.state == REQUEST_DONE) {
 			blocks_release(s, r);
+			claim_drop(r);
+		}
 		blocks_forget(s, r);
 		if (r->kept.state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
 		    s->user[r->user->index].n_ended++ < most) /* else in the next step */
@@ -194,6 +199,7 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 		profile_lap(PROFILE_PLAN);
 		return false;
 	}
+	claim_take_all(s, q);
 	turn_take_census(s, q);
 	blocks_choose_grower(s, q);
 	turn_sort(s, q);

@@ -46,6 +46,7 @@ struct sched_user {
 	uint32_t n_prompt;               /* of these, how many have more than one row to run */
 	uint32_t oldest;                 /* in live: its first request by priority and arrival */
 	uint32_t n_row, n_seat, n_logit; /* what is left of its share in this step */
+	struct request *claimant;        /* who claims positions next, of those that wait to */
 	bool is_above;
 };
 

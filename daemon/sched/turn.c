@@ -83,7 +83,7 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	struct sched_user *u = &s->user[r->user->index];
 
 	u->n_block += blocks_held(r);
-	if (!is_eligible(r) || !r->grant)
+	if (!is_eligible(r) || !r->has_claim || !r->grant)
 		return;
 	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)
 		u->oldest = i;

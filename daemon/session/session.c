@@ -68,6 +68,16 @@ struct session *session_free(struct session *s)
 	return NULL;
 }
 
+void session_set_limits(struct session *s, const struct gyre_limits *l)
+{
+	store_relaxed64(&s->limits.arena_bytes, l->arena_bytes);
+	store_relaxed(&s->limits.n_session, l->n_session);
+	store_relaxed(&s->limits.n_request, l->n_request);
+	store_relaxed(&s->limits.n_position, l->n_position);
+	store_relaxed(&s->limits.tokens_a_second, l->tokens_a_second);
+	store_relaxed(&s->limits.priority, l->priority);
+}
+
 void session_break(struct session *s)
 {
 	s->kept.is_broken = true;
@@ -161,6 +171,8 @@ void session_unlink(struct session *s, struct request *r)
 
 void session_leave_place(struct session *s, struct request *r)
 {
+	if (r->place != REQUEST_NOWHERE)
+		fetch_add(&r->user->n_request, -1u);
 	if (r->place == REQUEST_OWN_PLACE)
 		store_relaxed(&s->has_own, 0);
 	else if (r->place == REQUEST_SHARED_PLACE)

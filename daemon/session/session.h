@@ -39,6 +39,8 @@ struct session {
 	struct sq_consumer sq;
 	bool is_paused; /* intake's: it has entries that wait for CQ space */
 
+	struct gyre_limits limits; /* of its user: each field atomic, written by the control thread */
+
 	/* Intake's, once it is in the roster. */
 	struct user *user;
 	struct session *before, *after; /* of the same user, in a circle */
@@ -60,6 +62,9 @@ struct session {
 int session_new(struct session **sp, struct served *served, int socket_fd, uid_t uid, const struct abi_hello *hello);
 /* Closes and unmaps what there is. NULL does nothing. Returns NULL. */
 struct session *session_free(struct session *s);
+
+/* What its user may have from now on. Control thread. */
+void session_set_limits(struct session *s, const struct gyre_limits *l);
 
 /* Its counters lied: nothing more is read from it. The control thread sees the hang-up and detaches it. */
 void session_break(struct session *s);
