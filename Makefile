@@ -57,11 +57,22 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so ## build everything
+COMPLETIONS := $(foreach c,gyred gyre,$(foreach s,bash zsh fish,$(BUILD)/completions/$(c).$(s)))
+all: $(BUILD)/gyred $(BUILD)/gyre $(BUILD)/libgyre.a $(BUILD)/libgyre.so $(COMPLETIONS) ## build everything
+
+# What a program's own tables say; the option parts of its man pages, which are committed, come from there, too.
+$(BUILD)/completions/gyred.%: $(BUILD)/gyred
+	@mkdir -p $(@D)
+	$(Q)$< --print $* > $@
+$(BUILD)/completions/gyre.%: $(BUILD)/gyre
+	@mkdir -p $(@D)
+	$(Q)$< completion $* > $@
+man: $(BUILD)/gyred ## write the option parts of gyred(8) and gyred.conf(5) again from the table of options
+	tools/fill-man $(BUILD)/gyred
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)

@@ -11,7 +11,13 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define HELP_MIN 80u /* columns of --help */
+#define HELP_MAX 100u
 
 /* Whatever may say a word, and so wait for whoever reads it, does it here: the control loop of a host without io_uring does. */
 static int load(struct daemon *d, struct control **control, const struct config *c, struct early *w, struct error *e)
@@ -97,11 +103,30 @@ static int fail(const struct error *e, int code)
 	return code;
 }
 
+/* Of --help: what a person can read at once. */
+static uint32_t terminal_width(void)
+{
+	struct winsize w;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col < HELP_MIN)
+		return HELP_MIN;
+	return w.ws_col < HELP_MAX ? w.ws_col : HELP_MAX;
+}
+
+static int print(const struct config *c, struct error *e)
+{
+	if (config_print(stdout, c->print) == 0)
+		return 0;
+	error_set(e, -EINVAL, "print: '%s' is none of bash, zsh, fish, keys, options", c->print);
+	return fail(e, 2);
+}
+
 int main(int argc, char **argv)
 {
 	struct error e = { "" };
 	struct early early;
 	struct config c;
+	bool is_check;
 	int r;
 
 	streams_open();
@@ -109,17 +134,26 @@ int main(int argc, char **argv)
 		return fail(&e, 1);
 	r = config_parse(&c, argc, argv, &e);
 	if (r == CONFIG_HELP) {
-		config_print_help(stdout);
+		config_print_help(stdout, terminal_width());
 		return 0;
 	}
+	if (r == CONFIG_PRINT)
+		return print(&c, &e);
 	if (r == CONFIG_VERSION) {
 		puts("gyred " GYRE_VERSION);
 		return 0;
 	}
-	if (r == CONFIG_RUN)
-		r = check_config(&c, "", &e);
+	is_check = r == CONFIG_CHECK;
+	if (r >= 0)
+		r = check_config(&c, &e);
+	if (r == 0)
+		r = check_memory(&c, "", &e);
 	if (r < 0)
 		return fail(&e, 2);
+	if (check_files(&c, getenv("LISTEN_FDS"), &e) < 0)
+		return fail(&e, 1);
+	if (is_check)
+		return 0;
 	host_limits(c.core_dumps);
 	return serve(&c, &early, &e) < 0 ? fail(&e, 1) : 0;
 }

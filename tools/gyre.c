@@ -91,6 +91,10 @@ static const struct verb verbs[] = {
 	  "Have a daemon give a model's memory back.\nRefused while a request of it runs. Requests for it are refused "
 	  "until it is loaded again.",
 	  OPT_SOCKET | OPT_JSON, 1, 1, unload_main },
+	{ "completion", "bash|zsh|fish",
+	  "What a shell needs to complete gyre's words.\nIn bash: source <(gyre completion bash). The package installs "
+	  "it for all three.",
+	  0, 1, 1, completion_main },
 	{ "stat", "",
 	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
 	  "every "
@@ -99,6 +103,12 @@ static const struct verb verbs[] = {
 };
 
 #define N_VERB (sizeof(verbs) / sizeof(verbs[0]))
+
+const struct verb *tool_verbs(uint32_t *n)
+{
+	*n = N_VERB;
+	return verbs;
+}
 
 /* The verbs that begin with `first`, "" for all. */
 static int print_usage(FILE *f, const char *first, int code)

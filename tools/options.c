@@ -4,6 +4,7 @@
 #include "daemon/machine/layout.h"
 #include "daemon/util/nearest.h"
 #include "daemon/util/number.h"
+#include "daemon/util/shell.h"
 #include "kernels/kernels.h"
 
 #include <ctype.h>
@@ -288,6 +289,48 @@ static int check_words(const struct args *a, const struct verb *v)
 		return fail(TOOL_USAGE, "'%s' is one operand too many; usage: gyre %s [option...] %s",
 			    a->word[v->n_word_max], v->name, v->operands);
 	return TOOL_OK;
+}
+
+/* What completes its value; words: for those that are a list. */
+static enum shell_value value_of(const struct row *r, const char **words)
+{
+	static char isas[KERNELS_LIST_BYTES];
+	char *end;
+
+	*words = "";
+	if (r->kind == KIND_ISA) {
+		kernels_isa_names(isas, sizeof(isas), false);
+		while ((end = strchr(isas, ',')))
+			memmove(end, end + 1, strlen(end));
+		*words = isas;
+		return SHELL_WORDS;
+	}
+	if (r->bit == OPT_KV_TYPE) {
+		*words = "f16 q8_0";
+		return SHELL_WORDS;
+	}
+	if (!r->argument)
+		return SHELL_NOTHING;
+	if (!strcmp(r->argument, "FILE") || !strcmp(r->argument, "PATH"))
+		return SHELL_FILE;
+	return !strcmp(r->argument, "DIR") ? SHELL_FOLDER : SHELL_ANYTHING;
+}
+
+uint32_t options_list(struct shell_option *list, uint32_t max, const struct verb *verbs, uint32_t n_verb)
+{
+	uint32_t n = 0;
+
+	for (; n < N_ROW && n < max; n++) {
+		const struct row *r = &rows[n];
+
+		list[n] = (struct shell_option){
+			.name = r->name, .letter = r->letter, .argument = r->argument, .text = r->text
+		};
+		list[n].value = value_of(r, &list[n].words);
+		for (uint32_t i = 0; i < n_verb; i++)
+			list[n].verbs |= (uint64_t) !!((verbs[i].options | OPT_HELP) & r->bit) << i;
+	}
+	return n;
 }
 
 int args_parse(struct args *a, const struct verb *v, int argc, char **argv)

@@ -98,6 +98,16 @@ struct verb {
 /* TOOL_OK: *a is filled in. -1: --help was printed. TOOL_USAGE: an error was printed. */
 int args_parse(struct args *a, const struct verb *v, int argc, char **argv);
 
+struct shell_option; /* daemon/util/shell.h */
+
+/* For completions: the options of verbs[n_verb], each with the verbs that take it; how many, at most max. */
+uint32_t options_list(struct shell_option *list, uint32_t max, const struct verb *verbs, uint32_t n_verb);
+
+/* ---- gyre.c ---- */
+
+/* All of them. */
+const struct verb *tool_verbs(uint32_t *n);
+
 /* ---- private.c ---- */
 
 /* A gyred of our own, on a socket in a 0700 directory; it ends with this process whatever happens. */
@@ -198,6 +208,7 @@ int bench_team_main(const struct args *a);
 int bench_load_main(const struct args *a);
 int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
+int completion_main(const struct args *a);
 int stat_main(const struct args *a);
 int plan_main(const struct args *a);
 int ls_main(const struct args *a);

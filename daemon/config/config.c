@@ -1,18 +1,19 @@
 #include "daemon/config/option.h"
 
-#include "kernels/kernels.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
 
 #define OPTION_FIRST 256 /* getopt's value for option_table[0] */
+#define EXTRA        5   /* options that are no keys */
 
 static void list_options(struct option *list)
 {
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		*list++ = (struct option){ option_table[i].key, required_argument, NULL, OPTION_FIRST + (int)i };
 	*list++ = (struct option){ "config", required_argument, NULL, 'c' };
+	*list++ = (struct option){ "check", no_argument, NULL, 'C' };
+	*list++ = (struct option){ "print", required_argument, NULL, 'P' };
 	*list++ = (struct option){ "help", no_argument, NULL, 'h' };
 	*list++ = (struct option){ "version", no_argument, NULL, 'V' };
 	*list = (struct option){ 0 };
@@ -21,7 +22,7 @@ static void list_options(struct option *list)
 /* An option that getopt did not take. word: the argument that getopt has just stepped over, unless that is a cluster of letters. */
 static int refuse_option(int o, const char *word, struct error *e)
 {
-	bool is_flag = optopt == 'h' || optopt == 'V', is_long = !strncmp(word, "--", 2);
+	bool is_flag = optopt == 'h' || optopt == 'V' || optopt == 'C', is_long = !strncmp(word, "--", 2);
 	size_t n = is_long ? strcspn(word + 2, "=") : 0;
 
 	if (o == ':')
@@ -33,11 +34,25 @@ static int refuse_option(int o, const char *word, struct error *e)
 	return option_refuse("", "option", word + 2, n, e);
 }
 
+bool config_has_file(int argc, char **argv)
+{
+	struct option list[OPTION_COUNT + EXTRA + 1];
+	bool has = false;
+	int o;
+
+	list_options(list);
+	optind = 0;
+	opterr = 0;
+	while ((o = getopt_long(argc, argv, "+:c:hV", list, NULL)) != -1)
+		has |= o == 'c';
+	return has;
+}
+
 /* One pass over the options: of the files that --config names, or of all others. */
 static int parse_options(struct config *c, int argc, char **argv, bool is_file, struct error *e)
 {
 	struct option_section at = { .is_command_line = true };
-	struct option list[OPTION_COUNT + 4];
+	struct option list[OPTION_COUNT + EXTRA + 1];
 	int o, r = 0;
 
 	list_options(list);
@@ -46,6 +61,11 @@ static int parse_options(struct config *c, int argc, char **argv, bool is_file, 
 	while (r == 0 && (o = getopt_long(argc, argv, "+:c:hV", list, NULL)) != -1) {
 		if (o == 'h' || o == 'V')
 			return o == 'h' ? CONFIG_HELP : CONFIG_VERSION;
+		c->is_check |= o == 'C';
+		if (o == 'P') {
+			c->print = optarg;
+			return CONFIG_PRINT;
+		}
 		if (o == '?' || o == ':')
 			return refuse_option(o, argv[optind - 1], e);
 		if (o == 'c' && !*optarg)
@@ -72,15 +92,19 @@ void config_name_model(struct config_model *m)
 /* Two of one name could not be told apart. */
 static int name_models(struct config *c, struct error *e)
 {
+	uint32_t key = option_index(option_find("name"));
+	char where[PATH_MAX + 16];
+
 	for (uint32_t i = 0; i < c->n_model; i++) {
 		config_name_model(&c->model[i]);
 		for (uint32_t k = 0; k < i; k++)
 			if (!strcmp(c->model[k].name, c->model[i].name))
 				return error_set(e, -EINVAL,
-						 "name: two models are '%s'; give one of them a name of its own",
+						 "%sname: two models are '%s'; give one of them a name of its own",
+						 config_where(c, &c->model[i].origin[key], where, sizeof(where)),
 						 c->model[i].name);
 	}
-	return CONFIG_RUN;
+	return 0;
 }
 
 int config_parse(struct config *c, int argc, char **argv, struct error *e)
@@ -98,24 +122,6 @@ int config_parse(struct config *c, int argc, char **argv, struct error *e)
 	if (!c->n_model)
 		return error_set(e, -EINVAL, "no model: say --model FILE.gguf");
 	option_inherit(c);
-	return name_models(c, e);
-}
-
-void config_print_help(FILE *f)
-{
-	fputs("usage: gyred --model FILE [option...]\n\nServes a GGUF model to processes of this host through shared "
-	      "memory.\n\n",
-	      f);
-	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		char left[64], isas[KERNELS_LIST_BYTES];
-
-		snprintf(left, sizeof(left), "--%s %s", option_table[i].key, option_table[i].argument);
-		fprintf(f, "  %-22s %s", left, option_table[i].text);
-		if (option_table[i].kind == KIND_ISA)
-			fprintf(f, " %s", kernels_isa_names(isas, sizeof(isas), false));
-		fprintf(f, *option_table[i].preset ? " (default %s)\n" : "\n", option_table[i].preset);
-	}
-	fputs("  --config FILE          read options from lines of `key = value` first\n"
-	      "  --help, --version\n",
-	      f);
+	r = name_models(c, e);
+	return r < 0 ? r : c->is_check ? CONFIG_CHECK : CONFIG_RUN;
 }

@@ -1,6 +1,6 @@
 /*
  * The daemon's options: a file of `key = value` lines, then the command line over it, with the same keys. One table holds
- * key, default and explanation of each; --help prints it.
+ * key, default and explanation of each; --help, the man pages and the completions are printed from it.
  */
 #ifndef GYRE_DAEMON_CONFIG_CONFIG_H
 #define GYRE_DAEMON_CONFIG_CONFIG_H
@@ -21,10 +21,19 @@ struct config_uids {
 #define CONFIG_MODEL_MAX 8u  /* SERVED_MAX */
 #define CONFIG_NAME_MAX  64u /* of a model; ABI_NAME_MAX */
 #define CONFIG_QUOTA_MAX 64u
+#define CONFIG_KEY_MAX   64u /* a bit of `set` each */
+
+/* Where a key was set. */
+struct config_origin {
+	uint32_t
+		path; /* of the file: behind so many bytes of config.paths, plus 1; 0: on the command line, or nowhere */
+	uint32_t line;
+};
 
 /* A model, and what is its own. */
 struct config_model {
-	uint64_t set;                 /* of the rows of the table of options: those that were given for it */
+	uint64_t set; /* of the rows of the table of options: those that were given for it */
+	struct config_origin origin[CONFIG_KEY_MAX];
 	char file[PATH_MAX];          /* of the first part */
 	char name[CONFIG_NAME_MAX];   /* what sessions ask for; "": the file's, without .gguf */
 	char kv_type[16];             /* "f16" or "q8_0" */
@@ -43,6 +52,7 @@ enum config_whom { CONFIG_EVERYBODY, CONFIG_UID, CONFIG_GID };
 /* What one user may have; 0: no limit but what all users share. */
 struct config_quota {
 	uint64_t set;
+	struct config_origin origin[CONFIG_KEY_MAX];
 	enum config_whom whom;
 	uint32_t id; /* uid or gid */
 	uint32_t n_session, n_request;
@@ -54,6 +64,11 @@ struct config_quota {
 };
 
 struct config {
+	struct config_origin origin[CONFIG_KEY_MAX];
+	char paths[8192];  /* of the files that were read, each with its NUL; those that do not fit are in no message */
+	uint32_t n_paths;  /* bytes */
+	const char *print; /* of --print */
+	bool is_check;     /* of --check */
 	struct config_model model[CONFIG_MODEL_MAX],
 		any; /* [n_model], the first is the default; any: what they have unless they say more */
 	uint32_t n_model;
@@ -84,14 +99,24 @@ struct config {
 #define CONFIG_SESSION_MIN (2u << 20) /* an ordinary session takes 1.3 MiB */
 #define CONFIG_REPLICA_MAX 8u         /* QUEUE_ENGINE_MAX */
 
-enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+enum config_outcome { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION, CONFIG_PRINT };
 
-/* The defaults, then --config FILE, then the other options. An enum config_outcome, or -EINVAL with e saying what to write. */
+/*
+ * The defaults, then --config FILE, then the other options. An enum config_outcome, or -EINVAL with e saying what to write. CONFIG_PRINT:
+ * what config_print writes of it has been asked for, and c->print says what.
+ */
 int config_parse(struct config *c, int argc, char **argv, struct error *e);
+/* Is a file named at all? */
+bool config_has_file(int argc, char **argv);
+/* The file and line of an origin, "PATH:LINE: ", or "". Returns text. */
+const char *config_where(const struct config *c, const struct config_origin *o, char *text, size_t n);
 /* Lines of key = value over *c, then those of PATH.d/NAME.conf, by name. Empty lines and # comments are passed over. */
 int config_file_read(struct config *c, const char *path, struct error *e);
 /* A model without a name gets its file's, without folder and .gguf. */
 void config_name_model(struct config_model *m);
-void config_print_help(FILE *f);
+/* In lines of `width` characters. */
+void config_print_help(FILE *f, uint32_t width);
+/* For bash, zsh, fish; `keys` for gyred.conf(5), `options` for gyred(8). -EINVAL: it is none of these. */
+int config_print(FILE *f, const char *what);
 
 #endif

@@ -31,7 +31,7 @@ static char *trim(char *s)
 /* Where a file's line is, and where each key was set in it (0: nowhere): the same key twice is a mistake in one of the two. */
 struct place {
 	const char *path;
-	int line, set[OPTION_COUNT];
+	uint32_t line, set[OPTION_COUNT];
 	struct option_section section;
 };
 
@@ -50,28 +50,29 @@ static int set_key(struct config *c, size_t i, const char *value, struct place *
 	if (option_table[i].kind >= KIND_MODEL)
 		begin_section(at);
 	if (at->set[i])
-		return error_set(e, -EINVAL, "%s:%d: %s has been set in line %d", at->path, at->line,
+		return error_set(e, -EINVAL, "%s:%u: %s has been set in line %d", at->path, at->line,
 				 option_table[i].key, at->set[i]);
-	at->set[i] = at->line;
+	at->set[i] = at->section.at.line = at->line;
 	return option_set(c, &at->section, &option_table[i], value, &why) < 0
-		       ? error_set(e, -EINVAL, "%s:%d: %s", at->path, at->line, why.text)
+		       ? error_set(e, -EINVAL, "%s:%u: %s", at->path, at->line, why.text)
 		       : 0;
 }
 
 static int set_line(struct config *c, char *line, struct place *at, struct error *e)
 {
 	char *key = trim(line), *value = strchr(key, '='), where[PATH_MAX + 16];
+	const struct option_row *row;
 
 	if (!*key || *key == '#')
 		return 0;
 	if (!value)
-		return error_set(e, -EINVAL, "%s:%d: write key = value", at->path, at->line);
+		return error_set(e, -EINVAL, "%s:%u: write key = value", at->path, at->line);
 	*value++ = 0;
 	key = trim(key);
-	for (size_t i = 0; i < OPTION_COUNT; i++)
-		if (!strcmp(option_table[i].key, key))
-			return set_key(c, i, trim(value), at, e);
-	snprintf(where, sizeof(where), "%s:%d: ", at->path, at->line);
+	row = option_find(key);
+	if (row)
+		return set_key(c, option_index(row), trim(value), at, e);
+	snprintf(where, sizeof(where), "%s:%u: ", at->path, at->line);
 	return option_refuse(where, "key", key, strlen(key), e);
 }
 
@@ -88,17 +89,37 @@ static int set_lines(struct config *c, char *text, size_t n, struct place *at, s
 		*(newline ? newline : end) = 0;
 		at->line++;
 		if (strlen(line) != (size_t)((newline ? newline : end) - line))
-			return error_set(e, -EINVAL, "%s:%d: holds a byte 0; this is no text", at->path, at->line);
+			return error_set(e, -EINVAL, "%s:%u: holds a byte 0; this is no text", at->path, at->line);
 		r = set_line(c, line, at, e);
 	}
 	return r;
+}
+
+static uint32_t note_path(struct config *c, const char *path)
+{
+	uint32_t at = c->n_paths;
+	size_t n = strlen(path) + 1;
+
+	if (n > sizeof(c->paths) - at)
+		return 0;
+	memcpy(c->paths + at, path, n);
+	c->n_paths += (uint32_t)n;
+	return at + 1;
+}
+
+const char *config_where(const struct config *c, const struct config_origin *o, char *text, size_t n)
+{
+	*text = 0;
+	if (o->path)
+		snprintf(text, n, "%s:%u: ", c->paths + o->path - 1, o->line);
+	return text;
 }
 
 static int read_one(struct config *c, const char *path, struct error *e)
 {
 	_cleanup_(fclosep) FILE *f = fopen(path, "re");
 	_cleanup_free_ char *text = malloc(FILE_MAX + 1);
-	struct place at = { .path = path };
+	struct place at = { .path = path, .section.at.path = note_path(c, path) };
 	size_t n;
 
 	if (!f)

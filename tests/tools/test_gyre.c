@@ -248,7 +248,7 @@ static void every_isa_is_in_help_and_man_page(void **state)
 {
 	static char page[65536];
 	char all[KERNELS_LIST_BYTES];
-	FILE *f = fopen("tools/man/gyred.8", "r");
+	FILE *f = fopen("tools/man/gyred.conf.5", "r");
 
 	(void)state;
 	assert_non_null(f);
@@ -261,7 +261,7 @@ static void every_isa_is_in_help_and_man_page(void **state)
 	assert_non_null(strstr(output, all));
 	for (int i = ISA_REF; kernels_isa_name((enum kernels_isa)i); i++)
 		if (!strstr(page, kernels_isa_name((enum kernels_isa)i)))
-			fail_msg("gyred(8) does not name %s", kernels_isa_name((enum kernels_isa)i));
+			fail_msg("gyred.conf(5) does not name %s", kernels_isa_name((enum kernels_isa)i));
 }
 
 static void golden_model_is_inspected(void **state)

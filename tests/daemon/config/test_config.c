@@ -65,6 +65,28 @@ static void a_wrong_option_says_what_to_write(void **state)
 		{ { "--priority-uids", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17" }, "priority-uids: more than 16" },
 		{ { "--log-level", "error" }, "log-level: 'error' is none of off|errors|requests|debug" },
 		{ { "--log-level", "" }, "log-level: '' is none of off|errors|requests|debug" },
+		{ { "--kv-type", "q4" }, "kv-type: 'q4' is none of f16, q8_0" },
+		{ { "--isa", "avx3" }, NULL },
+		{ { "--chat-date", "2023-02-29" }, "chat-date: '2023-02-29' is no day; write YYYY-MM-DD: 2024-07-26" },
+		{ { "--chat-date", "today" }, "chat-date: 'today' is no day; write YYYY-MM-DD: 2024-07-26" },
+		{ { "--socket-group", "nobody-has-it" },
+		  "socket-group: there is no group 'nobody-has-it' (getent group)" },
+		{ { "--user", "nobody-has-it" }, "user: there is no user 'nobody-has-it' (getent passwd)" },
+		{ { "--group", "nobody-has-it" }, "group: there is no group 'nobody-has-it' (getent group)" },
+		{ { "--user", "" }, "user needs a value: NAME" },
+		{ { "--model", "" }, "model needs a value: FILE" },
+		{ { "--user", "0", "--ctx", "5" },
+		  "ctx is a model's: write it below a line model = FILE, or above all sections" },
+		{ { "--model", "m", "--max-sessions", "5" },
+		  "max-sessions is a user's: write it below a line user = NAME, or above all sections" },
+		{ { "--name", "a b" }, "name: 'a b': write up to 63 bytes without blanks, commas, quotes and slashes" },
+		{ { "--models", "a,,b" }, "models: 'a,,b': write names of models with commas between them: a,b" },
+		{ { "--models", "" }, "models: '': write names of models with commas between them: a,b" },
+		{ { "--max-sessions", "513" }, "max-sessions: '513' is not a whole number from 0 to 512" },
+		{ { "--max-priority", "256" }, "max-priority: '256' is not a whole number from 0 to 255" },
+		{ { "--max-tokens-per-second", "1.5" },
+		  "max-tokens-per-second: '1.5' is not a whole number from 0 to 10000000" },
+		{ { "--check=1" }, "--check takes no value" },
 		{ { "--seccomp", "2" }, "seccomp: '2' is not a whole number from 0 to 1" },
 		{ { "model.gguf" }, "model.gguf: gyred takes options only; gyred --help lists them" },
 		{ { NULL }, "no model: say --model FILE.gguf" },
@@ -74,7 +96,10 @@ static void a_wrong_option_says_what_to_write(void **state)
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		if (parse(row[i].word) >= 0)
 			fail_msg("taken, not refused with: %s", row[i].text);
-		assert_string_equal(e.text, row[i].text);
+		if (row[i].text)
+			assert_string_equal(e.text, row[i].text);
+		else
+			assert_non_null(strstr(e.text, "--isa auto takes the best"));
 	}
 }
 
@@ -166,6 +191,222 @@ static void write_text(const char *path, const char *text)
 	fclose(f);
 }
 
+/* ---- sections ---- */
+
+static char conf_dir[64], conf[80];
+
+/* The file, and pieces a.conf and b.conf of its folder; NULL: none. */
+static void write_conf(const char *main, const char *a, const char *b)
+{
+	char path[128];
+
+	strcpy(conf_dir, "/tmp/gyre-test-conf-XXXXXX");
+	assert_non_null(mkdtemp(conf_dir));
+	snprintf(conf, sizeof(conf), "%s/c", conf_dir);
+	write_text(conf, main);
+	snprintf(path, sizeof(path), "%s.d", conf);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (int i = 0; i < 2; i++)
+		if (i ? b : a) {
+			snprintf(path, sizeof(path), "%s.d/%s.conf", conf, i ? "b" : "a");
+			write_text(path, i ? b : a);
+		}
+}
+
+static void remove_conf(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", conf_dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void a_model_has_its_own_and_what_all_have(void **state)
+{
+	const char *words[] = { "--config", conf, NULL };
+
+	(void)state;
+	write_conf("ctx = 100\nkv-type = q8_0\nmodel = /x/small.gguf\nctx = 200\n"
+		   "model = large.gguf\nname = big\ndraft = 3\n",
+		   "model = /x/small.gguf\nidle-seconds = 9\n", "draft = 1\nmodel = third\n");
+	assert_int_equal(parse(words), CONFIG_RUN);
+	assert_int_equal(c.n_model, 3);
+	assert_string_equal(c.model[0].name, "small");
+	assert_int_equal(c.model[0].n_ctx, 200);
+	assert_int_equal(c.model[0].idle_seconds, 9); /* a piece goes on with its section */
+	assert_int_equal(c.model[0].n_draft, 1);
+	assert_string_equal(c.model[1].name, "big");
+	assert_int_equal(c.model[1].n_ctx, 100);
+	assert_int_equal(c.model[1].n_draft, 3);
+	assert_string_equal(c.model[2].name, "third");
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(c.model[i].kv_type, "q8_0");
+	remove_conf();
+}
+
+/* Without a --model its keys are for all that files have; a --model stands in the place of those. */
+static void the_command_line_goes_before_files(void **state)
+{
+	const char *all[] = { "--config", conf, "--ctx", "7", NULL },
+		   *other[] = { "--ctx", "7", "--model", "b", "--ctx", "8", "--model", "c", "--config", conf, NULL };
+
+	(void)state;
+	write_conf("ctx = 1\nmodel = a\nctx = 2\ndraft = 5\nmodel = b\nuser = 5\nmax-sessions = 3\n", NULL, NULL);
+	assert_int_equal(parse(all), CONFIG_RUN);
+	assert_int_equal(c.n_model, 2);
+	assert_int_equal(c.model[0].n_ctx, 7);
+	assert_int_equal(c.model[0].n_draft, 5);
+	assert_int_equal(c.model[1].n_ctx, 7);
+	assert_int_equal(parse(other), CONFIG_RUN);
+	assert_int_equal(c.n_model, 2);
+	assert_string_equal(c.model[0].file, "b");
+	assert_int_equal(c.model[0].n_ctx, 8);
+	assert_string_equal(c.model[1].file, "c");
+	assert_int_equal(c.model[1].n_ctx, 7);
+	assert_int_equal(c.n_quota, 1);
+	assert_int_equal(c.quota[0].n_session, 3);
+	remove_conf();
+}
+
+static void users_and_groups_have_quotas(void **state)
+{
+	const char *words[] = { "--config", conf, NULL };
+
+	(void)state;
+	write_conf(
+		"model = a\nuser = 1000\nmax-sessions = 4\nmodels = a , b\ngroup = root\nmax-requests = 5\n"
+		"user = root\nmax-positions = 6\nmodel = b\n",
+		"max-sessions = 2\nmax-tokens-per-second = 9\nuser = 1000\nmax-priority = 200\nmax-arena-bytes = 3M\n",
+		NULL);
+	assert_int_equal(parse(words), CONFIG_RUN);
+	assert_int_equal(check_config(&c, &e), 0);
+	assert_int_equal(c.n_quota, 3);
+	assert_true(c.quota[0].whom == CONFIG_UID && c.quota[0].id == 1000);
+	assert_int_equal(c.quota[0].n_session, 4);
+	assert_int_equal(c.quota[0].priority, 200);
+	assert_true(c.quota[0].arena_bytes == 3u << 20);
+	assert_string_equal(c.quota[0].models, "a,b");
+	assert_true(c.quota[1].whom == CONFIG_GID && c.quota[1].id == 0);
+	assert_int_equal(c.quota[1].n_session, 2);
+	assert_int_equal(c.quota[1].n_request, 5);
+	assert_true(c.quota[2].whom == CONFIG_UID && c.quota[2].id == 0);
+	assert_int_equal(c.quota[2].n_position, 6);
+	assert_int_equal(c.everybody.n_session, 2);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c.quota[i].tokens_a_second, 9);
+	remove_conf();
+}
+
+/* What only all of it together shows to be wrong is said with the file and line that it stands in. */
+static void contradictions_are_named_with_their_line(void **state)
+{
+	static const struct {
+		const char *main, *piece, *text;
+	} row[] = {
+		{ "model = a/m.gguf\nmodel = b/m.gguf\n", NULL,
+		  "name: two models are 'm'; give one of them a name of its own" },
+		{ "model = a\nname = x\n", "model = b\nname = x\n", "/c.d/a.conf:2: name: two models are 'x'" },
+		{ "model = small\nmodel = large\nuser = 5\nmax-sessions = 1\n", "user = 5\nmodels = small,lrage\n",
+		  "/c.d/a.conf:2: models: there is no model 'lrage'; did you mean large? There are: small, large" },
+		{ "models = none\nmodel = small\n", NULL, "/c:1: models: there is no model 'none'; there are: small" },
+		{ "model = a\nsession-bytes = 1M\n", NULL, "/c:2: session-bytes: 1.0 MiB hold no client's rings" },
+		{ "model = a\ngroup = 0\n\nmax-arena-bytes = 1M\n", NULL,
+		  "/c:4: max-arena-bytes: 1.0 MiB hold no client's rings; write 2M or more, or 0 for no limit" },
+		{ "model = a\nsocket = /tmp/s\nmetrics-socket = /tmp/s\n", NULL,
+		  "/c:3: metrics-socket: /tmp/s is the socket of clients; choose another" },
+		{ "model = a\nsocket-group = root\nsocket-mode = 0700\n", NULL,
+		  "/c:2: socket-group: socket-mode 0700 does not let the group write, so none of it could connect; "
+		  "write "
+		  "socket-mode = 0760" },
+		{ "model = a\nthreads = 2\nnodes = 3\n", NULL,
+		  "/c:3: nodes: 3 nodes, but threads = 2: each has one at least; lower nodes or raise threads" },
+		{ "model = a\npriority-uids = 5\nuser = 5\nmax-priority = 128\n", NULL,
+		  "/c:4: max-priority: uid 5 is one of priority-uids, which is about priorities below 128, and with "
+		  "128" },
+		{ "model = a\nmemory = 1G\nkv-bytes = 2G\n", NULL,
+		  "/c:3: kv-bytes: 2.0 GiB, but memory = 1.0 GiB for all" },
+		{ "kv-bytes = 2G\nmodel = a\nmemory = 1G\n", NULL, "/c:1: kv-bytes: 2.0 GiB, but memory = 1.0 GiB" },
+		{ "memory = 3G\nreplicas = 2\nmodel = a\nkv-bytes = 1G\nmodel = b\nkv-bytes = 1G\n", NULL,
+		  "/c:6: kv-bytes: 2.0 GiB of all models a replica, but memory = 3.0 GiB for all" },
+	};
+	const char *words[] = { "--config", conf, NULL };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		int r;
+
+		write_conf(row[i].main, row[i].piece, NULL);
+		r = parse(words);
+		r = r < 0 ? r : check_config(&c, &e);
+		r = r < 0 ? r : check_memory(&c, "", &e);
+		assert_int_equal(r, -EINVAL);
+		if (!strstr(e.text, row[i].text))
+			fail_msg("'%s' does not say '%s'", e.text, row[i].text);
+		remove_conf();
+	}
+}
+
+static void files_are_looked_at_before_loading(void **state)
+{
+	static const struct {
+		const char *text, *words;
+		int code;
+	} row[] = {
+		{ "model = /nonexistent.gguf\n",
+		  "/c:1: model: /nonexistent.gguf: No such file or directory; name a GGUF file", -ENOENT },
+		{ "model = /tmp\n", "/c:1: model: /tmp: Is a directory; name a GGUF file", -EISDIR },
+		{ "model = /dev/null\n", "/c:1: model: /dev/null: is no file; name a GGUF file", -EINVAL },
+		{ "model = /etc/passwd\nchat-template = /nonexistent\n",
+		  "/c:2: chat-template: /nonexistent: No such file or directory; name a file, or one of gyred's own: "
+		  "alpaca, ",
+		  -ENOENT },
+		{ "model = /etc/passwd\nsocket = /nonexistent/s\n",
+		  "/c:2: socket: /nonexistent: No such file or directory; make that folder, or choose a --socket in "
+		  "one you may "
+		  "write",
+		  -ENOENT },
+		{ "model = /etc/passwd\nmetrics-socket = /nonexistent/s\n",
+		  "/c:2: metrics-socket: /nonexistent: No such", -ENOENT },
+	};
+	const char *words[] = { "--config", conf, NULL };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		write_conf(row[i].text, "chunk = 0\n", NULL);
+		assert_int_equal(parse(words), CONFIG_RUN);
+		if (!strstr(row[i].text, "\nsocket"))
+			strcpy(c.socket, "/tmp/s");
+		assert_int_equal(check_files(&c, false, &e), row[i].code);
+		if (!strstr(e.text, row[i].words))
+			fail_msg("'%s' does not say '%s'", e.text, row[i].words);
+		remove_conf();
+	}
+	write_conf("model = /etc/passwd\nchat-template = chatml\nsocket = /nonexistent/s\n", NULL, NULL);
+	assert_int_equal(parse(words), CONFIG_RUN);
+	assert_int_equal(check_files(&c, true, &e), 0); /* the service manager has made the socket */
+	remove_conf();
+}
+
+/* No more sections than there is room for, whoever writes the file. */
+static void too_many_sections_are_refused(void **state)
+{
+	static char text[8192];
+
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	for (int i = 0; i < 9; i++)
+		sprintf(text + strlen(text), "model = m%d\n", i);
+	assert_true(read_text(text, strlen(text)) < 0);
+	assert_string_equal(e.text, ":9: model: more than 8");
+	memset(&c, 0, sizeof(c));
+	*text = 0;
+	for (int i = 0; i < 65; i++)
+		sprintf(text + strlen(text), "user = %d\n", i);
+	assert_true(read_text(text, strlen(text)) < 0);
+	assert_string_equal(e.text, ":65: user: more than 64 users and groups");
+	memset(&c, 0, sizeof(c));
+}
+
 /* A host's own pieces stand over the file, in the order of their names; a key may be in several. */
 static void pieces_come_after_the_file(void **state)
 {
@@ -205,7 +446,7 @@ static void memory_for_no_client_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(parse(words), CONFIG_RUN);
-	assert_int_equal(check_config(&c, "", &e), -EINVAL);
+	assert_int_equal(check_config(&c, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "session-bytes: 1 "));
 	assert_non_null(strstr(e.text, "write 2M or more"));
 }
@@ -227,6 +468,12 @@ int main(void)
 					    cmocka_unit_test(a_word_is_its_number),
 					    cmocka_unit_test(a_wrong_line_is_named),
 					    cmocka_unit_test(pieces_come_after_the_file),
+					    cmocka_unit_test(a_model_has_its_own_and_what_all_have),
+					    cmocka_unit_test(the_command_line_goes_before_files),
+					    cmocka_unit_test(users_and_groups_have_quotas),
+					    cmocka_unit_test(contradictions_are_named_with_their_line),
+					    cmocka_unit_test(files_are_looked_at_before_loading),
+					    cmocka_unit_test(too_many_sections_are_refused),
 					    cmocka_unit_test(memory_for_no_client_is_refused),
 					    cmocka_unit_test(what_is_no_configuration_is_refused) };
 
