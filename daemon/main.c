@@ -1,11 +1,13 @@
 #include "daemon/config/check.h"
 #include "daemon/control/early.h"
 #include "daemon/control/host.h"
+#include "daemon/control/reload.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/streams.h"
+#include "shm/atomic.h"
 #include "shm/clock.h"
 #include "shm/doorbell.h"
 
@@ -31,7 +33,7 @@ static int load(struct daemon *d, struct control **control, const struct config 
 }
 
 /* Loads, and serves until a signal; "ready" is said when nothing is left that could keep a request from being served. */
-static int run(const struct config *c, struct early *w, struct error *e)
+static int run(const struct config *c, struct early *w, struct reload *reload, struct error *e)
 {
 	static struct daemon d;
 	uint64_t begin = clock_ns();
@@ -46,8 +48,10 @@ static int run(const struct config *c, struct early *w, struct error *e)
 			error_set(e, r, "cannot start a leader thread: %s; raise ulimit -u or lower --replicas",
 				  strerror(-r));
 		} else {
-			const struct control_parts parts = daemon_parts(&d);
+			struct control_parts parts = daemon_parts(&d);
 
+			reload->is_asked = w->was_hup;
+			parts.reload = c->n_paths ? reload : NULL;
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
 				 w->listener->at.sun_path);
 			r = control_run(control, &parts, e);
@@ -78,12 +82,12 @@ static int open_listener(struct listener *l, const struct config *c, struct erro
 	return listen_open(l, c->socket, &access, e);
 }
 
-static int serve(const struct config *c, struct early *w, struct error *e)
+static int serve(const struct config *c, struct early *w, struct reload *reload, struct error *e)
 {
 	int r = open_listener(w->listener, c, e); /* first: it fails fast */
 
 	if (r == 0)
-		r = run(c, w, e);
+		r = run(c, w, reload, e);
 	listen_close(w->listener);
 	return r;
 }
@@ -125,6 +129,7 @@ int main(int argc, char **argv)
 {
 	struct error e = { "" };
 	struct early early;
+	struct reload reload = { .argc = argc, .argv = argv };
 	struct config c;
 	bool is_check;
 	int r;
@@ -150,10 +155,12 @@ int main(int argc, char **argv)
 		r = check_memory(&c, "", &e);
 	if (r < 0)
 		return fail(&e, 2);
+	store_release(&early.keeps_hup, c.n_paths > 0); /* pairs with keep_hup */
 	if (check_files(&c, getenv("LISTEN_FDS"), &e) < 0)
 		return fail(&e, 1);
 	if (is_check)
 		return 0;
 	host_limits(c.core_dumps);
-	return serve(&c, &early, &e) < 0 ? fail(&e, 1) : 0;
+	reload.listener = early.listener;
+	return serve(&c, &early, &reload, &e) < 0 ? fail(&e, 1) : 0;
 }

@@ -34,20 +34,6 @@ static int refuse_option(int o, const char *word, struct error *e)
 	return option_refuse("", "option", word + 2, n, e);
 }
 
-bool config_has_file(int argc, char **argv)
-{
-	struct option list[OPTION_COUNT + EXTRA + 1];
-	bool has = false;
-	int o;
-
-	list_options(list);
-	optind = 0;
-	opterr = 0;
-	while ((o = getopt_long(argc, argv, "+:c:hV", list, NULL)) != -1)
-		has |= o == 'c';
-	return has;
-}
-
 /* One pass over the options: of the files that --config names, or of all others. */
 static int parse_options(struct config *c, int argc, char **argv, bool is_file, struct error *e)
 {

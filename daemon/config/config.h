@@ -66,7 +66,7 @@ struct config_quota {
 struct config {
 	struct config_origin origin[CONFIG_KEY_MAX];
 	char paths[8192];  /* of the files that were read, each with its NUL; those that do not fit are in no message */
-	uint32_t n_paths;  /* bytes */
+	uint32_t n_paths;  /* bytes; 0: no file was read */
 	const char *print; /* of --print */
 	bool is_check;     /* of --check */
 	struct config_model model[CONFIG_MODEL_MAX],
@@ -106,10 +106,17 @@ enum config_outcome { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION, CON
  * what config_print writes of it has been asked for, and c->print says what.
  */
 int config_parse(struct config *c, int argc, char **argv, struct error *e);
-/* Is a file named at all? */
-bool config_has_file(int argc, char **argv);
 /* The file and line of an origin, "PATH:LINE: ", or "". Returns text. */
 const char *config_where(const struct config *c, const struct config_origin *o, char *text, size_t n);
+/* What config_take has done, a line of the log for each difference. */
+struct config_change {
+	void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+	void (*warn)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+	uint32_t n_taken, n_left;   /* keys that count from now on, and that need a restart */
+	bool session_bytes, access; /* these have changed: session-bytes; socket-mode or socket-group */
+};
+/* Of `new`, which has been read again and checked, what can change while *live is served. Fields that other threads read are atomic. */
+void config_take(struct config *live, struct config *new, struct config_change *change);
 /* Lines of key = value over *c, then those of PATH.d/NAME.conf, by name. Empty lines and # comments are passed over. */
 int config_file_read(struct config *c, const char *path, struct error *e);
 /* A model without a name gets its file's, without folder and .gguf. */

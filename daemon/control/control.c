@@ -2,6 +2,7 @@
 #include "daemon/control/budget.h"
 #include "daemon/control/handshake.h"
 #include "daemon/control/health.h"
+#include "daemon/control/reload.h"
 #include "daemon/loop/loop.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
@@ -16,6 +17,7 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,6 +328,11 @@ static void on_signal(struct control *c, int res)
 		signals_surrender();
 		return;
 	}
+	if (c->signal.ssi_signo == SIGHUP && c->parts.reload) {
+		reload_config(&c->parts, &c->connections, &c->admit);
+		want_signal(c);
+		return;
+	}
 	if (c->admit.is_draining) {
 		c->is_done = true; /* asked twice: at once */
 		return;
@@ -457,6 +464,8 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 		want_tick(c, c->sign_ns);
 	look_at_models(c); /* which may be put to sleep */
 	service_say_ready();
+	if (p->reload && p->reload->is_asked)
+		reload_config(&c->parts, &c->connections, &c->admit);
 	while (!c->is_done && r >= 0) {
 		r = loop_wait(c->loop, &ev);
 		if (r > 0)

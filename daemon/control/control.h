@@ -10,6 +10,8 @@
 #include "daemon/engine/registry.h"
 #include "daemon/intake/intake.h"
 
+struct reload;
+
 /* Of the daemon, what the control thread works on; it outlives the thread. */
 struct control_parts {
 	struct config *config; /* what it was started with, and has been told since */
@@ -20,6 +22,7 @@ struct control_parts {
 	uint32_t n_thread;
 	uint64_t session_bytes;          /* what all regions may take; 0: half of the memory that is left */
 	const struct config_uids *admin; /* who may load and unload models, beside root and our own user */
+	const struct reload *reload;     /* reload.h; NULL: SIGHUP ends it, as SIGTERM does */
 	uint32_t drain_seconds;          /* for what runs when a signal comes */
 };
 

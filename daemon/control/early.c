@@ -1,20 +1,38 @@
 #include "daemon/control/early.h"
+#include "shm/atomic.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
+
+/* false: the signal that has come is to end us. */
+static bool keep_hup(struct early *w)
+{
+	struct signalfd_siginfo s;
+
+	if (!load_acquire(&w->keeps_hup)) /* pairs with main */
+		return false;
+	if (read(w->signal_fd, &s, sizeof(s)) != (ssize_t)sizeof(s) || s.ssi_signo != SIGHUP)
+		return false;
+	w->was_hup = true;
+	return true;
+}
 
 static void *early_main(void *arg)
 {
-	const struct early *w = arg;
+	struct early *w = arg;
 	struct pollfd p[2] = { { .fd = w->ready_fd, .events = POLLIN }, { .fd = w->signal_fd, .events = POLLIN } };
 
-	while (poll(p, 2, -1) < 0)
-		;
-	if (p[0].revents)
-		return NULL;
+	do {
+		while (poll(p, 2, -1) < 0)
+			;
+		if (p[0].revents)
+			return NULL;
+	} while (keep_hup(w));
 	listen_abandon(w->listener);
 	_exit(0);
 }

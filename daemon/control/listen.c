@@ -241,11 +241,21 @@ int listen_adopt(struct listener *l, int fd, struct error *e)
 	return 0;
 }
 
-static void remove_socket(const struct listener *l)
+static bool is_ours(const struct listener *l)
 {
 	struct stat st;
 
-	if (l->fd >= 0 && l->ino && lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+	return l->fd >= 0 && l->ino && lstat(l->at.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+int listen_change(const struct listener *l, const struct listen_access *access)
+{
+	return is_ours(l) ? set_access(l->at.sun_path, access) : -ENOENT;
+}
+
+static void remove_socket(const struct listener *l)
+{
+	if (is_ours(l))
 		unlink(l->at.sun_path);
 }
 

@@ -32,6 +32,8 @@ struct listen_access {
 int listen_open(struct listener *l, const char *path, const struct listen_access *access, struct error *e);
 /* One that a service manager has made and keeps: fd is the listener's then. 0, or -EPROTOTYPE: it is none. */
 int listen_adopt(struct listener *l, int fd, struct error *e);
+/* The mode and group of the file that was made. -ENOENT: it is another's, or another stands in its place. */
+int listen_change(const struct listener *l, const struct listen_access *access);
 /* Removes the file, unless another stands in its place by now, and closes the socket. Once more does nothing. */
 void listen_close(struct listener *l);
 /* Before the process ends, by another thread, at any moment of listen_open or later: what it has made is removed, and nothing more is

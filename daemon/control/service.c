@@ -1,4 +1,5 @@
 #include "daemon/control/service.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,6 +29,12 @@ void service_say(const char *fmt, ...)
 void service_say_ready(void)
 {
 	sd_notify(0, "READY=1\nSTATUS=serving");
+}
+
+void service_say_reloading(void)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reading the configuration",
+		   (unsigned long long)clock_ns() / 1000);
 }
 
 void service_say_stopping(void)

@@ -16,6 +16,8 @@ int service_take_socket(struct error *e);
 void service_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A request would be served from now on. */
 void service_say_ready(void);
+/* The configuration is read again; service_say_ready follows. */
+void service_say_reloading(void);
 /* No new requests are taken. */
 void service_say_stopping(void);
 

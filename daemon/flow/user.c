@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #define SECOND_NS 1000000000ull
 
@@ -42,9 +43,18 @@ struct user *user_get(struct user_table *t, uint32_t uid)
 		if (u->uid != uid)
 			store_relaxed64(&u->paid_ns, 0);
 		u->uid = uid;
-		u->may_outrank = may_outrank(t, uid);
+		store_relaxed(&u->may_outrank, may_outrank(t, uid));
 	}
 	return u;
+}
+
+void user_set_outrank(struct user_table *t, uint32_t n, const uint32_t *uid)
+{
+	assert(n <= USER_OUTRANK_MAX);
+	t->n_outrank = n;
+	memcpy(t->outrank, uid, n * sizeof(*uid));
+	for (uint32_t i = 0; i < t->n; i++)
+		store_relaxed(&t->user[i].may_outrank, may_outrank(t, t->user[i].uid));
 }
 
 void user_put(struct user *u)

@@ -18,13 +18,13 @@
 struct session; /* daemon/session */
 
 struct user {
-	uint32_t uid, index; /* index: in the table */
-	bool may_outrank;    /* its requests above the default priority go before everybody's */
-	uint32_t n_ref;      /* sessions that somebody still holds; 0: the slot is free */
+	uint32_t uid, index;  /* index: in the table */
+	uint32_t may_outrank; /* atomic: its requests above the default priority go before everybody's */
+	uint32_t n_ref;       /* sessions that somebody still holds; 0: the slot is free */
 	uint32_t n_extra
 		[USER_MODEL_MAX]; /* atomic: of each model, its requests in places of the pool that sessions share */
-	uint32_t n_request;  /* atomic: all of its requests, until each one's end has been told */
-	uint32_t n_position; /* atomic: of keys and values, that these may come to hold */
+	uint32_t n_request;       /* atomic: all of its requests, until each one's end has been told */
+	uint32_t n_position;      /* atomic: of keys and values, that these may come to hold */
 	/* Atomic: its tokens were worth the time up to here, at so many a second; kept when it has gone. */
 	uint64_t paid_ns;
 
@@ -45,6 +45,8 @@ struct user_table {
  */
 struct user *user_get(struct user_table *t, uint32_t uid);
 void user_put(struct user *u);
+/* Who may outrank others from now on: n uids, USER_OUTRANK_MAX at most. */
+void user_set_outrank(struct user_table *t, uint32_t n, const uint32_t *uid);
 /* n tokens of a user that may have `rate` a second (0: any number). */
 void user_charge(struct user *u, uint32_t rate, uint32_t n, uint64_t now_ns);
 /* How long until it is owed tokens again; 0: it is. */

@@ -53,6 +53,13 @@ void intake_deinit(struct intake *i)
 	i->watch.roster = NULL;
 }
 
+void intake_set_outrank(struct intake *i, uint32_t n, const uint32_t *uid)
+{
+	pthread_mutex_lock(&i->handover.lock); /* under which the table is changed */
+	user_set_outrank(&i->roster.users, n, uid);
+	pthread_mutex_unlock(&i->handover.lock);
+}
+
 int intake_open(struct intake *i, struct served *s)
 {
 	int r = request_pool_init(&s->pool, INTAKE_SESSION_MAX + s->n_engine * BATCH_SEQ_MAX, s->geometry.n_ctx,

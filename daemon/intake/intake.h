@@ -49,6 +49,8 @@ void intake_drain(struct intake *i, struct queue *q);
 /* Nothing to do: spins for a bounded time, then sleeps until a doorbell or mail, or something in q. */
 void intake_park(struct intake *i, struct queue *q);
 
+/* Any thread but a leader. Whose requests may go before others' from now on. */
+void intake_set_outrank(struct intake *i, uint32_t n, const uint32_t *uid);
 /* Any thread. New requests get -ESHUTDOWN from now on. */
 void intake_close(struct intake *i);
 
