@@ -74,6 +74,7 @@ static void take_models(struct config *live, struct config *new, struct config_c
 		change->warn("reload: model %s is new: a restart has it, or gyre load %s", new->model[i].name,
 			     new->model[i].file);
 	}
+	live->any = new->any; /* for a file that is loaded later */
 	for (uint32_t i = 0; i < live->n_model; i++)
 		if (!find_model(new, live->model[i].file)) {
 			change->n_left++;

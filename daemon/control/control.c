@@ -316,6 +316,12 @@ static void on_leader(struct control *c)
 	want_leader(c);
 }
 
+static void on_reload(struct control *c)
+{
+	reload_config(&c->parts, &c->connections, &c->admit);
+	look_at_models(c); /* idle-seconds may be another */
+}
+
 static void on_signal(struct control *c, int res)
 {
 	if (res == -EINTR || res == -EAGAIN) {
@@ -329,7 +335,7 @@ static void on_signal(struct control *c, int res)
 		return;
 	}
 	if (c->signal.ssi_signo == SIGHUP && c->parts.reload) {
-		reload_config(&c->parts, &c->connections, &c->admit);
+		on_reload(c);
 		want_signal(c);
 		return;
 	}
@@ -465,7 +471,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	look_at_models(c); /* which may be put to sleep */
 	service_say_ready();
 	if (p->reload && p->reload->is_asked)
-		reload_config(&c->parts, &c->connections, &c->admit);
+		on_reload(c);
 	while (!c->is_done && r >= 0) {
 		r = loop_wait(c->loop, &ev);
 		if (r > 0)

@@ -56,6 +56,8 @@ static void apply(struct control_parts *p, struct connections *t, struct admit *
 	const struct config *c = p->config;
 
 	p->drain_seconds = c->drain_seconds;
+	for (uint32_t i = 0; i < c->n_model; i++) /* the configuration's have the first places */
+		p->models->model[i].idle_seconds = c->model[i].idle_seconds;
 	if (change->session_bytes)
 		a->session_bytes = budget_limit(c->session_bytes, placement_available("", -1));
 	if (change->access)

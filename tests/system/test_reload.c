@@ -197,6 +197,9 @@ static void what_needs_a_restart_is_named(void **state)
 	reload("model = /etc/passwd\nidle-seconds = 7\nlog-level = debug\nslow-ms = 5\n",
 	       "reload: log-level has changed\n");
 	assert_non_null(strstr(d.said, "reload: slow-ms has changed\n"));
+	assert_null(strstr(d.said, "unloaded"));
+	reload("idle-seconds = 1\ndrain-seconds = 3\n", "reload: drain-seconds has changed\n");
+	assert_true(tinyd_wait_for(&d, "model m: unloaded, until a request wants it"));
 	assert_int_equal(tinyd_stop(&d), 0);
 }
 
