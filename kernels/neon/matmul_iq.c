@@ -1,6 +1,7 @@
 /* The types whose nibbles index a table: IQ4_NL, IQ4_XS, MXFP4; lane = output row, 4 rows a vector, the table in a register. */
 #include "kernels/neon/k.h"
 #include "kernels/neon/neon.h"
+#include "kernels/neon/unpack.h"
 #include "kernels/codes.h"
 #include "kernels/matmul.h"
 
@@ -8,29 +9,11 @@ struct form {
 	enum quant_type type;
 };
 
-/* Where the fields of an IQ4_XS panel block lie (quant.h). */
-#define SH_AT 32
-#define SL_AT 64
-#define QS_AT 128
-
 /* The eight k-groups of 32 values of four rows; qs steps by 64 bytes. */
-INLINE void look_up(int8x16_t v[8], int8x16_t table, const uint8_t *qs)
+INLINE void unpack(int8x16_t v[8], int8x16_t table, const uint8_t *qs)
 {
-	for (int j = 0; j < 4; j++) {
-		uint8x16_t b = vld1q_u8(qs + 64 * j);
-
-		v[j] = vqtbl1q_s8(table, vandq_u8(b, vdupq_n_u8(15)));
-		v[j + 4] = vqtbl1q_s8(table, vshrq_n_u8(b, 4));
-	}
-}
-
-/* Halves of four E8M0 scales: 2^(e - 128), subnormal for 0 and 1. */
-INLINE float32x4_t load_e8m0(const uint8_t *p)
-{
-	int32x4_t e = load_u8(p), normal = vshlq_n_s32(vsubq_s32(e, vdupq_n_s32(1)), 23),
-		  tiny = vshlq_s32(vdupq_n_s32(0x00200000), e);
-
-	return vreinterpretq_f32_s32(vbslq_s32(vcltq_s32(e, vdupq_n_s32(2)), tiny, normal));
+	for (int j = 0; j < 4; j++)
+		look_up(&v[j], &v[j + 4], table, vld1q_u8(qs + 64 * j));
 }
 
 /* A block of 32 of quarter r. */
@@ -39,7 +22,7 @@ INLINE void quarter_block(const int n, float32x4_t *acc, float32x4_t dw, int8x16
 {
 	int8x16_t v[8];
 
-	look_up(v, table, qs);
+	unpack(v, table, qs);
 #pragma GCC unroll 3
 	for (int t0 = 0; t0 < n; t0 += 4) {
 		const int n_here = four_of(n, t0);
@@ -64,16 +47,6 @@ INLINE void block_32(const int n, const struct form *f, panel_sums acc, const ui
 			      qs + 16 * r, x);
 }
 
-/* Scale s of four rows; sh[2][16] and sl[4][16] at the first one's bytes. */
-INLINE int32x4_t scale_xs(const uint8_t *sh, const uint8_t *sl, const int s)
-{
-	int32x4_t low = load_u8(sl + 16 * (s / 2)), high = load_u8(sh + 16 * (s / 4));
-
-	low = vandq_s32(vshlq_s32(low, vdupq_n_s32(s % 2 * -4)), vdupq_n_s32(15));
-	high = vandq_s32(vshlq_s32(high, vdupq_n_s32(s % 4 * -2)), vdupq_n_s32(3));
-	return vsubq_s32(vorrq_s32(low, vshlq_n_s32(high, 4)), vdupq_n_s32(32));
-}
-
 /* The products of n_r quarters from r0 on of a block of IQ4_XS. */
 INLINE void dot_xs(const int n, panel_sums acc, const uint8_t *panel, const uint8_t *x, const int n_r, int r0)
 {
@@ -91,7 +64,7 @@ INLINE void dot_xs(const int n, panel_sums acc, const uint8_t *panel, const uint
 			int32x4_t scale = scale_xs(panel + SH_AT + 4 * r, panel + SL_AT + 4 * r, s);
 			int8x16_t v[8];
 
-			look_up(v, table, panel + QS_AT + 256 * s + 16 * r);
+			unpack(v, table, panel + QSXS_AT + 256 * s + 16 * r);
 			dot_scaled(n, isum[r - r0], v, 8, q + 32 * s * n, scale, NULL);
 		}
 	}

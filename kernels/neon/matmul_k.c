@@ -5,52 +5,20 @@
  */
 #include "kernels/neon/neon.h"
 #include "kernels/neon/k.h"
+#include "kernels/neon/unpack.h"
 #include "kernels/matmul.h"
 
 struct form {
 	int bits;
 };
 
-/* Where the fields of a Q4_K or Q5_K panel block lie, and of Q6_K (quant.h). */
-#define DMIN_AT  32
-#define SC_AT    64
-#define QH_AT    256
-#define SC6_AT   32
-#define SUB6_AT  288
-#define SUB6_LEN 192
-
-/* The six-bit scales and minima of a panel block as bytes: [sub-block][row]. */
-struct six {
-	uint8_t scale[8][PANEL_ROWS], min[8][PANEL_ROWS];
-};
-
-INLINE void load_six(struct six *six, const uint8_t *sc)
-{
-	const uint8x16_t low = vdupq_n_u8(15), six_bits = vdupq_n_u8(63), high = vdupq_n_u8(48);
-
-	for (int s = 0; s < 4; s++) {
-		uint8x16_t a = vld1q_u8(sc + 16 * s), b = vld1q_u8(sc + 16 * (s + 4)), c = vld1q_u8(sc + 16 * (s + 8));
-
-		vst1q_u8(six->scale[s], vandq_u8(a, six_bits));
-		vst1q_u8(six->min[s], vandq_u8(b, six_bits));
-		vst1q_u8(six->scale[s + 4], vorrq_u8(vandq_u8(c, low), vandq_u8(vshrq_n_u8(a, 2), high)));
-		vst1q_u8(six->min[s + 4], vorrq_u8(vshrq_n_u8(c, 4), vandq_u8(vshrq_n_u8(b, 2), high)));
-	}
-}
-
 /* Sub-block s of four rows: eight k-groups; qs where the two that share its bytes begin. */
-INLINE void unpack_k45(int8x16_t v[8], const uint8_t *qh, const uint8_t *qs, int s, const bool is_odd, const bool five)
+INLINE void unpack(int8x16_t v[8], const uint8_t *qh, const uint8_t *qs, int s, const bool is_odd, const bool five)
 {
 	for (int j = 0; j < 8; j++) {
 		uint8x16_t b = vld1q_u8(qs + 64 * j);
 
-		b = is_odd ? vshrq_n_u8(b, 4) : vandq_u8(b, vdupq_n_u8(15));
-		if (five) {
-			uint8x16_t set = vtstq_u8(vld1q_u8(qh + 64 * j), vdupq_n_u8((uint8_t)(1 << s)));
-
-			b = vorrq_u8(b, vandq_u8(set, vdupq_n_u8(16)));
-		}
-		v[j] = vreinterpretq_s8_u8(b);
+		v[j] = unpack_k45(b, five ? vld1q_u8(qh + 64 * j) : b, s, is_odd, five);
 	}
 }
 
@@ -73,9 +41,9 @@ INLINE void dot_k45(const int n, const bool five, panel_sums acc, const uint8_t 
 			const uint8_t *qh = panel + QH_AT + 16 * r, *qs = qh + (five ? 512 : 0) + 512 * p;
 			int8x16_t v[8];
 
-			unpack_k45(v, qh, qs, 2 * p, false, five);
+			unpack(v, qh, qs, 2 * p, false, five);
 			dot_scaled(n, isum[r - r0], v, 8, q + 64 * p * n, load_u8(six->scale[2 * p] + 4 * r), NULL);
-			unpack_k45(v, qh, qs, 2 * p + 1, true, five);
+			unpack(v, qh, qs, 2 * p + 1, true, five);
 			dot_scaled(n, isum[r - r0], v, 8, q + (64 * p + 32) * n, load_u8(six->scale[2 * p + 1] + 4 * r),
 				   NULL);
 		}
@@ -96,18 +64,6 @@ INLINE void block_k45(const int n, const bool five, panel_sums acc, const uint8_
 		for (int r = 0; r < QUARTERS; r++)
 			dot_k45(n, five, acc, panel, x, &six, 1, r);
 	subtract_mins(n, acc, panel + DMIN_AT, six.min[0], 8, (const int16_t *)(x + ACT_Q8_K_SUM32(n)), x);
-}
-
-/* A sub-block of four rows of Q6_K: four k-groups of 0..63. */
-INLINE void unpack_q6(int8x16_t v[4], const uint8_t *sub)
-{
-	const uint8x16_t low = vdupq_n_u8(15), high = vdupq_n_u8(48);
-	uint8x16_t h = vld1q_u8(sub), a = vld1q_u8(sub + 64), b = vld1q_u8(sub + 128);
-
-	v[0] = vreinterpretq_s8_u8(vorrq_u8(vandq_u8(a, low), vandq_u8(vshlq_n_u8(h, 4), high)));
-	v[1] = vreinterpretq_s8_u8(vsriq_n_u8(vandq_u8(vshlq_n_u8(h, 2), high), a, 4));
-	v[2] = vreinterpretq_s8_u8(vorrq_u8(vandq_u8(b, low), vandq_u8(h, high)));
-	v[3] = vreinterpretq_s8_u8(vsriq_n_u8(vandq_u8(vshrq_n_u8(h, 2), high), b, 4));
 }
 
 /* The products of n_r quarters from r0 on. */

@@ -4,57 +4,18 @@
  */
 #include "kernels/neon/k.h"
 #include "kernels/neon/neon.h"
+#include "kernels/neon/unpack.h"
 #include "kernels/matmul.h"
 
 struct form {
 	int bits;
 };
 
-/* Where the fields of a panel block of `bits` lie (quant.h). */
-#define DMIN_AT     32
-#define SC_AT(bits) ((bits) == 3 ? 32 : 64)
-#define HM_AT       224
-#define QS_AT(bits) ((bits) == 3 ? 736 : 320)
-
-/* The scales of the sub-blocks, and Q2_K's minima: [sub-block][row]. */
-struct scales {
-	int8_t scale[16][PANEL_ROWS];
-	uint8_t min[16][PANEL_ROWS];
-};
-
-INLINE void load_scales(struct scales *to, const int bits, const uint8_t *sc)
-{
-	for (int s = 0; s < 16; s++) {
-		uint8x16_t v = vld1q_u8(sc + (bits == 2 ? s : s % 8) * PANEL_ROWS);
-
-		if (bits == 2) {
-			vst1q_u8(to->min[s], vshrq_n_u8(v, 4));
-			vst1q_s8(to->scale[s], vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))));
-			continue;
-		}
-		uint8x16_t high = vshlq_u8(vld1q_u8(sc + (8 + s % 4) * PANEL_ROWS), vdupq_n_s8((int8_t)(s / 4 * -2)));
-
-		v = s < 8 ? vandq_u8(v, vdupq_n_u8(15)) : vshrq_n_u8(v, 4);
-		v = vorrq_u8(v, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4));
-		vst1q_s8(to->scale[s], vsubq_s8(vreinterpretq_s8_u8(v), vdupq_n_s8(32)));
-	}
-}
-
-/* The k-group of sub-blocks 8h + 2c (or + 1) of four rows, from the one that holds all c, and the third bits. */
-INLINE int8x16_t field(const int bits, uint8x16_t b, uint8x16_t hm, int h, const int c)
-{
-	uint8x16_t v = vandq_u8(vshlq_u8(b, vdupq_n_s8((int8_t)(-2 * c))), vdupq_n_u8(3));
-
-	if (bits == 3)
-		v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xfc), vtstq_u8(hm, vdupq_n_u8((uint8_t)(1 << (4 * h + c))))));
-	return vreinterpretq_s8_u8(v);
-}
-
 /* isum[n] += the products of the sub-blocks 8h + m, 8h + 2 + m ... of quarter r. */
 INLINE void dot_half(const int n, const int bits, int32x4_t *isum, const struct scales *sc, const uint8_t *panel,
 		     const int8_t *q, int h, int m, const int r)
 {
-	const uint8_t *qs = panel + QS_AT(bits) + 512 * h + 256 * m + 16 * r, *hm = panel + HM_AT + 256 * m + 16 * r;
+	const uint8_t *qs = panel + QS23_AT(bits) + 512 * h + 256 * m + 16 * r, *hm = panel + HM3_AT + 256 * m + 16 * r;
 	uint8x16_t b[4], high[4];
 
 	for (int i = 0; i < 4; i++) {
@@ -67,7 +28,7 @@ INLINE void dot_half(const int n, const int bits, int32x4_t *isum, const struct 
 		int8x16_t v[4];
 
 		for (int i = 0; i < 4; i++)
-			v[i] = field(bits, b[i], high[i], h, c);
+			v[i] = unpack_k23(bits, b[i], high[i], h, c);
 		dot_scaled(n, isum, v, 4, q + 16 * s * n, load_i8((const uint8_t *)sc->scale[s] + 4 * r), NULL);
 	}
 }
@@ -99,7 +60,7 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 	const int bits = f->bits;
 	struct scales sc;
 
-	load_scales(&sc, bits, panel + SC_AT(bits));
+	load_scales(&sc, bits, panel + SC23_AT(bits));
 	if (n <= SMALL)
 		dot_quarters(n, bits, acc, &sc, panel, x, QUARTERS, 0);
 	else
@@ -107,7 +68,7 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 		for (int r = 0; r < QUARTERS; r++)
 			dot_quarters(n, bits, acc, &sc, panel, x, 1, r);
 	if (bits == 2)
-		subtract_mins(n, acc, panel + DMIN_AT, sc.min[0], 16, (const int16_t *)(x + ACT_Q8_K_SUM16(n)), x);
+		subtract_mins(n, acc, panel + DMIN2_AT, sc.min[0], 16, (const int16_t *)(x + ACT_Q8_K_SUM16(n)), x);
 }
 
 MATMUL(neon_matmul_q2_k, block, 256, 84, .bits = 2)

@@ -5,6 +5,7 @@
  */
 #include "kernels/neon/neon.h"
 #include "kernels/neon/sums.h"
+#include "kernels/neon/unpack.h"
 #include "kernels/matmul.h"
 
 struct form {
@@ -23,20 +24,7 @@ INLINE bool is_scaled(const struct form *f)
 	return f->offset == 8;
 }
 
-/* Two k-groups from a vector of nibbles. */
-INLINE void unpack_nibbles(const struct form *f, int8x16_t *low, int8x16_t *high, uint8x16_t b)
-{
-	if (is_scaled(f)) {
-		b = veorq_u8(b, vdupq_n_u8(0x88));
-		*low = vreinterpretq_s8_u8(vshlq_n_u8(b, 4));
-		*high = vreinterpretq_s8_u8(vandq_u8(b, vdupq_n_u8(0xf0)));
-	} else {
-		*low = vreinterpretq_s8_u8(vandq_u8(b, vdupq_n_u8(15)));
-		*high = vreinterpretq_s8_u8(vshrq_n_u8(b, 4));
-	}
-}
-
-/* The eight k-groups of a quarter panel. With a fifth bit: 16 where it is set, or what takes 16 off where it is not. */
+/* The eight k-groups of a quarter panel. */
 INLINE void unpack(const struct form *f, int8x16_t v[8], const uint8_t *panel, int quarter)
 {
 	const uint8_t *qs = panel + head_bytes(f) + 16 * quarter;
@@ -47,17 +35,13 @@ INLINE void unpack(const struct form *f, int8x16_t v[8], const uint8_t *panel, i
 		if (f->eight_bits)
 			v[j] = vreinterpretq_s8_u8(b);
 		else
-			unpack_nibbles(f, &v[j], &v[j + 4], b);
+			unpack_nibbles(&v[j], &v[j + 4], b, is_scaled(f));
 	}
 	if (!f->has_high)
 		return;
 	uint8x16_t qh = vld1q_u8(qs - 64);
-	for (int g = 0; g < 8; g++) {
-		uint8x16_t set = vtstq_u8(qh, vdupq_n_u8((uint8_t)(1 << g)));
-
-		set = f->offset ? vbicq_u8(vdupq_n_u8(0xf0), set) : vandq_u8(vdupq_n_u8(16), set);
-		v[g] = vorrq_s8(v[g], vreinterpretq_s8_u8(set));
-	}
+	for (int g = 0; g < 8; g++)
+		v[g] = add_fifth(v[g], vtstq_u8(qh, vdupq_n_u8((uint8_t)(1 << g))), f->offset);
 }
 
 INLINE void quarter_block(const int n, const struct form *f, float32x4_t *acc, const uint8_t *panel, const uint8_t *x,
