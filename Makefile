@@ -18,7 +18,7 @@ LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
 
 # The levels of a machine: kernels/cpu_<machine>.c is their table.
 ISAS_x86_64  := avx2 avxvnni avx512vnni zen4 amx
-ISAS_aarch64 := neon
+ISAS_aarch64 := neon i8mm
 # Those with a model (tests/kernels/models/).
 MODELS_x86_64 := avxvnni amx
 # Kernels are the product: they get the full optimizer. No flag here may change a rounding. Lines suffice for debugging them: to follow
@@ -35,6 +35,7 @@ flags_kernels/avx512vnni := $(flags_kernels/avx2) -mavx512f -mavx512bw -mavx512v
 flags_kernels/zen4       := $(flags_kernels/avx512vnni)
 flags_kernels/amx        := $(flags_kernels/avx512vnni)
 flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
+flags_kernels/i8mm       := $(flags_kernels/neon)+i8mm
 
 LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lsystemd -lm
 LIBS_TOOLS  := -ledit

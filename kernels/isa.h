@@ -35,6 +35,7 @@ void kernels_avx512vnni_override(struct kernels *k);
 void kernels_zen4_override(struct kernels *k);
 void kernels_amx_override(struct kernels *k);
 void kernels_neon_override(struct kernels *k);
+void kernels_i8mm_override(struct kernels *k);
 
 void limits_ref_fill(struct limits *l);
 void limits_avx2_override(struct limits *l);

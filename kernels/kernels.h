@@ -37,6 +37,7 @@
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
  *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]; i32 off[16][n]
  *   ACT_Q8_ROWS, ACT_Q8_K_ROWS  the same, but each token's quants side by side, i8 q[n][32], i8 q[n][256], from ACT_ROWS_MIN tokens on
+ *   ACT_Q8_EIGHTS, ACT_Q8_K_EIGHTS  the same, but interleaved by eight columns, i8 q[4][n][8], i8 q[32][n][8]   q[o][t][i]: k = 8o+i
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
  * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).
@@ -46,7 +47,7 @@
  * A NaN or infinity makes the block's q unspecified but in range, never undefined behaviour, and d a NaN or infinity, so that what is
  * multiplied with the block is none either and the fault shows in the logits.
  */
-enum act_kind { ACT_F32, ACT_Q8, ACT_Q8_K, ACT_Q8_ROWS, ACT_Q8_K_ROWS, ACT_KIND_MAX };
+enum act_kind { ACT_F32, ACT_Q8, ACT_Q8_K, ACT_Q8_ROWS, ACT_Q8_K_ROWS, ACT_Q8_EIGHTS, ACT_Q8_K_EIGHTS, ACT_KIND_MAX };
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col);
 /* Columns of a block: 1, 32 or 256. */
 size_t act_block_len(enum act_kind kind);

@@ -7,7 +7,7 @@ size_t act_block_len(enum act_kind kind)
 {
 	if (kind == ACT_F32)
 		return 1;
-	return kind == ACT_Q8 || kind == ACT_Q8_ROWS ? 32 : 256;
+	return kind == ACT_Q8 || kind == ACT_Q8_ROWS || kind == ACT_Q8_EIGHTS ? 32 : 256;
 }
 
 size_t act_tile_bytes(enum act_kind kind, int n_tok, size_t n_col)

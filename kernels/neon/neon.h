@@ -12,6 +12,10 @@ void neon_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, s
 /* matmul_float.c, matmul_q8.c, ...: each its own */
 extern const struct matmul_row neon_matmul_float[], neon_matmul_q8[], neon_matmul_k[], neon_matmul_k23[],
 	neon_matmul_iq[];
+/* For levels above, which do no better with few tokens. */
+matmul_fn neon_matmul_q4_0, neon_matmul_q4_1, neon_matmul_q5_0, neon_matmul_q5_1, neon_matmul_q8_0, neon_matmul_q2_k,
+	neon_matmul_q3_k, neon_matmul_q4_k, neon_matmul_q5_k, neon_matmul_q6_k, neon_matmul_iq4_nl, neon_matmul_mxfp4,
+	neon_matmul_iq4_xs;
 
 /* vector.c */
 void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);

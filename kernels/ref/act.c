@@ -55,16 +55,14 @@ static int32_t sum_of_products(const int8_t *q, int add)
 	return s;
 }
 
-/* Token t's quants of a block: in fours among those of n tokens, or side by side. */
-static void place(uint8_t *to, const int8_t *q, size_t len, size_t n, size_t t, bool is_rows)
+/* Token t's quants of a block: `each` of them at a time, interleaved with those of n tokens. */
+static void place(uint8_t *to, const int8_t *q, size_t len, size_t n, size_t t, size_t each)
 {
-	if (is_rows)
-		memcpy(to + t * len, q, len);
-	for (size_t j = 0; !is_rows && j < len / 4; j++)
-		memcpy(to + (j * n + t) * 4, q + 4 * j, 4);
+	for (size_t j = 0; j < len / each; j++)
+		memcpy(to + (j * n + t) * each, q + each * j, each);
 }
 
-static void pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, bool is_rows)
+static void pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, size_t each)
 {
 	size_t n = (size_t)n_tok;
 
@@ -79,13 +77,13 @@ static void pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_
 			d[t] = ref_quantize(q, x + t * x_stride + b * 32, 32, ACT_Q_MAX);
 			nsum[t] = -sum(q, 32);
 			s[t] = d[t] * (float)-nsum[t];
-			place(qt, q, 32, n, t, is_rows);
+			place(qt, q, 32, n, t, each);
 			cross[t] = -sum_of_products(q, 128);
 		}
 	}
 }
 
-static void pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, bool is_rows)
+static void pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col, size_t each)
 {
 	size_t n = (size_t)n_tok;
 
@@ -106,7 +104,7 @@ static void pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, siz
 				sum16[(j / 2 * n + t) * 2 + j % 2] = (int16_t)sum(q + 16 * j, 16);
 				off[j * n + t] = -32 * sum(q + 16 * j, 16);
 			}
-			place(qt, q, 256, n, t, is_rows);
+			place(qt, q, 256, n, t, each);
 			for (size_t j = 0; j < 8; j++)
 				cross[j * n + t] = 8 * sum(q + 32 * j + 16, 16) - sum_of_products(q + 32 * j, 120);
 		}
@@ -115,20 +113,30 @@ static void pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, siz
 
 void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8(dst, x, x_stride, n_tok, n_col, false);
+	pack_q8(dst, x, x_stride, n_tok, n_col, 4);
 }
 
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8_k(dst, x, x_stride, n_tok, n_col, false);
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, 4);
 }
 
 void ref_act_pack_q8_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN);
+	pack_q8(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN ? 32 : 4);
 }
 
 void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8_k(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN);
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_ROWS_MIN ? 256 : 4);
+}
+
+void ref_act_pack_q8_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8(dst, x, x_stride, n_tok, n_col, 8);
+}
+
+void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
+{
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, 8);
 }

@@ -29,6 +29,8 @@ void ref_act_pack_q8(void *dst, const float *x, size_t x_stride, int n_tok, size
 void ref_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void ref_act_pack_q8_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
+void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col);
 
 /* vector.c */
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);

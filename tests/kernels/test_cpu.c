@@ -89,6 +89,9 @@ static const struct {
 	{ "Cascade Lake", AVX512 "avx512_vnni", "avx512vnni" },
 	{ "Sapphire Rapids", AVX512 "avx512_vnni avx_vnni amx_tile amx_int8 5.16", "avx512vnni" },
 	{ "Zen 4", AVX512 "avx512_vnni by AMD", "zen4" },
+	{ "Cortex-A72", "", "ref" },
+	{ "Neoverse N1", "asimddp", "neon" },
+	{ "Neoverse V1", "asimddp i8mm", "i8mm" },
 };
 
 /* As the words of a list, each of which begins or ends a flag's name. */

@@ -17,21 +17,23 @@
 #define VBMI   "vperm(b|i2b|t2b)|vpmultishiftqb|vpcompress[bw]|vpexpand[bw]|vpsh[lr]d(v?[wdq])"
 #define AVX512 "%zmm|%k[0-7]|[xy]mm(1[6-9]|2[0-9]|3[01])"
 
-/* Armv8.2's dot products; and i8mm, bf16, arithmetic on f16, SVE. */
+/* Armv8.2's dot products; i8mm; and bf16, arithmetic on f16, SVE. */
 #define DOTPROD   "\\b[su]dot\\b"
-#define ARM_LATER "\\b([su]mmla|us(dot|mmla)|bf(dot|mmla|cvt))\\b|\\bfm(la|ul)\tv[0-9]+\\.[48]h|\\bz[0-9]+\\.[bhsd]\\b"
+#define I8MM      "\\b([su]mmla|us(dot|mmla)|sudot)\\b"
+#define ARM_LATER "\\bbf(dot|mmla|cvt)\\b|\\bfm(la|ul)\tv[0-9]+\\.[48]h|\\bz[0-9]+\\.[bhsd]\\b"
 
 /* What a folder's instructions, as objdump writes them, do not match, and one of it that they do. */
 static const struct folder {
 	const char *name, *never, *some;
 } folders[] = {
-	{ "ref", "%ymm|" AVX512 "|" DOTPROD "|" ARM_LATER, "mulss|fmul" },
+	{ "ref", "%ymm|" AVX512 "|" DOTPROD "|" I8MM "|" ARM_LATER, "mulss|fmul" },
 	{ "avx2", AVX512 "|vpdpbusd|vpdpwssd", "vpmaddubsw .*%ymm" },
 	{ "avxvnni", AVX512, "vpdpbusd .*%ymm" },
 	{ "avx512vnni", "\\b(" VBMI "|vdpbf16ps|vpopcnt[bw]|vcvtne2ps2bf16)\\b", "vpdpbusd .*%zmm" },
 	{ "amx", "\\b(" VBMI ")\\b", "tdpbssd" },
 	{ "zen4", "\\b(" VBMI ")\\b", "vpdpbusd .*%zmm" },
-	{ "neon", ARM_LATER, DOTPROD },
+	{ "neon", I8MM "|" ARM_LATER, DOTPROD },
+	{ "i8mm", ARM_LATER, I8MM },
 };
 
 static bool is_listed(const char *name)
