@@ -22,6 +22,7 @@
 #define CONTROL_MAX 64
 
 static const char *const ROLE[] = { "system", "user", "assistant", "tool", "developer" };
+static json_t *head; /* the golden file's first line */
 static const char *control[CONTROL_MAX];
 static size_t n_control;
 
@@ -195,7 +196,6 @@ static void templates_are_rendered_and_tokenized_as_jinja2_has_it(void **state)
 {
 	struct golden g = { .tokens = vocab_scratch_new(CHAT_OUTPUT_BYTES(TEXT_MAX)) };
 	FILE *f = fopen("tests/golden/chat.txt", "r");
-	json_t *head = NULL;
 	char *line = NULL;
 	size_t size = 0;
 
@@ -205,17 +205,10 @@ static void templates_are_rendered_and_tokenized_as_jinja2_has_it(void **state)
 		json_t *j = json_loads(line, 0, NULL);
 
 		assert_non_null(j);
-		if (!head) {
-			json_t *list = json_object_get(j, "control");
-
-			head = json_incref(j);
-			for (n_control = 0; n_control < json_array_size(list); n_control++)
-				control[n_control] = json_string_value(json_array_get(list, n_control));
-		} else if (json_object_get(j, "messages")) {
+		if (json_object_get(j, "messages"))
 			compare(&g, j, line);
-		} else {
+		else if (!json_object_get(j, "control"))
 			open_template(&g, j);
-		}
 		json_decref(j);
 	}
 	fclose(f);
@@ -223,7 +216,6 @@ static void templates_are_rendered_and_tokenized_as_jinja2_has_it(void **state)
 	close_template(&g);
 	vocab_scratch_free(g.tokens);
 	free(line);
-	json_decref(head);
 }
 
 /* ---- what the file cannot say ---- */
@@ -425,6 +417,29 @@ static void a_template_that_cannot_be_parsed_says_where(void **state)
 	assert_non_null(strstr(err, "nosuch"));
 }
 
+/* The control tokens that the golden file's first line names, for all cases. */
+static int setup(void **state)
+{
+	FILE *f = fopen("tests/golden/chat.txt", "r");
+	json_t *list;
+
+	(void)state;
+	assert_non_null(f);
+	head = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+	fclose(f);
+	list = json_object_get(head, "control");
+	for (n_control = 0; n_control < json_array_size(list); n_control++)
+		control[n_control] = json_string_value(json_array_get(list, n_control));
+	return n_control ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	json_decref(head);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,5 +453,5 @@ int main(void)
 		cmocka_unit_test(a_template_that_cannot_be_parsed_says_where),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
