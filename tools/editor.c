@@ -266,7 +266,8 @@ static void set_keys(struct editor *e)
 	el_set(e->el, EL_GETCFN, get_char);
 	el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	el_source(e->el, NULL);
-	el_set(e->el, EL_ADDFN, "gyre-paste", "insert a paste", take_paste);
+	/* In wide characters, for of narrow ones libedit makes copies that it never frees. */
+	el_wset(e->el, EL_ADDFN, L"gyre-paste", L"insert a paste", take_paste);
 	el_set(e->el, EL_BIND, PASTE_BEGIN, "gyre-paste", NULL);
 }
 
