@@ -3,6 +3,7 @@
  * examples, are built against that by pkg-config alone, with the shared library and the static one, and one of them is run.
  */
 #include "tests/daemon/appliance.h"
+#include "tests/util/sanitized.h"
 
 #include <sys/wait.h>
 
@@ -19,20 +20,10 @@ static void run(const char *command)
 		fail_msg("exit %d: %s", WIFEXITED(status) ? WEXITSTATUS(status) : -1, command);
 }
 
-static bool is_with_sanitizer(void)
-{
-#ifdef GYRE_SANITIZED
-	puts("skip: a library with sanitizers is not for installing");
-	return true;
-#else
-	return false;
-#endif
-}
-
 static int setup(void **state)
 {
 	(void)state;
-	if (is_with_sanitizer())
+	if (is_sanitized("a library with sanitizers is not for installing"))
 		return 0;
 	strcpy(root, "/tmp/gyre-install-XXXXXX");
 	assert_non_null(mkdtemp(root));

@@ -5,6 +5,7 @@
  */
 #include "daemon/model/arch.h"
 #include "tests/daemon/model/harness.h"
+#include "tests/util/sanitized.h"
 #include "tests/util/tiny.h"
 
 #include <errno.h>
@@ -128,11 +129,7 @@ static uint32_t nodes_max(const struct tiny *o)
 }
 
 /* Under a sanitizer a way takes ten times as long, and finds what it finds in any of them: every fourth is taken. */
-#ifdef GYRE_SANITIZED
-#define WAY_STEP 4
-#else
-#define WAY_STEP 1
-#endif
+#define WAY_STEP (IS_SANITIZED ? 4 : 1)
 
 static void check(const struct tiny *o, enum kvq_type kv_type, const struct way *way, size_t n)
 {
