@@ -83,7 +83,8 @@ const struct option_row option_table[OPTION_COUNT] = {
 	{ "isa", "NAME", "auto", "kernels: auto or",
 	  "auto takes the best that this CPU has. Others: ref, or, on x86-64, avx2, avxvnni, avx512vnni, zen4 or amx, "
 	  "or, on arm64, "
-	  "neon. Every one gives the same bits. One that the CPU cannot run is refused, with what the CPU lacks and "
+	  "neon or i8mm. Every one gives the same bits. One that the CPU cannot run is refused, with what the CPU "
+	  "lacks and "
 	  "what it can run.",
 	  KIND_ISA, FIELD(isa), 0, 0, WHEN_RESTARTED },
 	{ "batch-rows", "N", "512", "rows of one step", "", KIND_U32, FIELD(batch_rows), 1, 65536, WHEN_RESTARTED },

@@ -65,8 +65,9 @@ static void send_welcome(struct fake *f)
 	w.n_ctx = 2048;
 	w.n_vocab = 1000;
 	w.has_chat = 1;
-	strcpy(w.model, "name");
-	strcpy(w.title, "fake");
+	strcpy(w.model, "fake");
+	strcpy(w.title, "a fake model");
+	w.limits.n_session = 7;
 	strcpy(w.text, f->refuse ? "too many sessions: raise max_sessions" : "");
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -110,7 +111,7 @@ static bool answer_query(struct fake *f)
 	struct abi_query q;
 	ssize_t n = recv(f->conn_fd, &q, sizeof(q), MSG_DONTWAIT);
 
-	if (n >= (ssize_t)offsetof(struct abi_query, name))
+	if (n >= (ssize_t)offsetof(struct abi_query, name) && q.magic == ABI_QUERY_MAGIC) /* its name may be missing */
 		send(f->conn_fd, STATS, strlen(STATS), MSG_NOSIGNAL);
 	return n != 0;
 }
@@ -238,8 +239,9 @@ static void test_info_and_generate(void **state)
 
 	(void)state;
 	gyre_info(g, &info);
-	assert_string_equal(info.model, "fake");
-	assert_string_equal(info.name, "name");
+	assert_string_equal(info.name, "fake");
+	assert_string_equal(info.model, "a fake model");
+	assert_int_equal(info.limits.n_session, 7);
 	assert_int_equal(info.n_ctx, 2048);
 	assert_int_equal(info.sq_entries, 64);
 	assert_int_equal(gyre_generate(g, "hello", NULL, 0, out, sizeof(out)), 5);
