@@ -37,7 +37,7 @@ flags_kernels/amx        := $(flags_kernels/avx512vnni)
 flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 flags_kernels/i8mm       := $(flags_kernels/neon)+i8mm
 
-LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lsystemd -lm
+LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lsystemd -lseccomp -lm
 LIBS_TOOLS  := -ledit
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 

@@ -2,6 +2,7 @@
 #include "daemon/control/early.h"
 #include "daemon/control/host.h"
 #include "daemon/control/reload.h"
+#include "daemon/control/sandbox.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
@@ -52,6 +53,7 @@ static int run(const struct config *c, struct early *w, struct reload *reload, s
 
 			reload->is_asked = w->was_hup;
 			parts.reload = c->n_paths ? reload : NULL;
+			sandbox_try(c->seccomp, w->listener->ino ? w->listener->at.sun_path : NULL);
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
 				 w->listener->at.sun_path);
 			r = control_run(control, &parts, e);

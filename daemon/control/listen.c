@@ -256,7 +256,7 @@ int listen_change(const struct listener *l, const struct listen_access *access)
 static void remove_socket(const struct listener *l)
 {
 	if (is_ours(l))
-		unlink(l->at.sun_path);
+		unlinkat(AT_FDCWD, l->at.sun_path, 0); /* the call and the address that the sandbox knows */
 }
 
 void listen_close(struct listener *l)

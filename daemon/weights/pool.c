@@ -70,26 +70,28 @@ static bool thp_is_any(const char *file, const char *const *words)
 }
 
 /* Since Linux 6.10 the switch per size rules, and "inherit" there points to the old one. */
+static bool thp_has(const char *per_size, const char *general, const char *const *on)
+{
+	static const char *const inherit[] = { "[inherit]", NULL };
+	char ignored[128];
+
+	if (readfile_str(ignored, sizeof(ignored), "", per_size) || thp_is_any(per_size, inherit))
+		return thp_is_any(general, on);
+	return thp_is_any(per_size, on);
+}
+
 static bool has_thp_memfd(void)
 {
 	static const char *const on[] = { "[always]", "[within_size]", "[advise]", "[force]", NULL };
-	static const char *const inherit[] = { "[inherit]", NULL };
-	const char *per_size = THP_DIR "hugepages-2048kB/shmem_enabled";
 
-	if (access(per_size, F_OK) || thp_is_any(per_size, inherit))
-		return thp_is_any(THP_DIR "shmem_enabled", on);
-	return thp_is_any(per_size, on);
+	return thp_has(THP_DIR "hugepages-2048kB/shmem_enabled", THP_DIR "shmem_enabled", on);
 }
 
 static bool has_thp_anon(void)
 {
 	static const char *const on[] = { "[always]", "[madvise]", NULL };
-	static const char *const inherit[] = { "[inherit]", NULL };
-	const char *per_size = THP_DIR "hugepages-2048kB/enabled";
 
-	if (access(per_size, F_OK) || thp_is_any(per_size, inherit))
-		return thp_is_any(THP_DIR "enabled", on);
-	return thp_is_any(per_size, on);
+	return thp_has(THP_DIR "hugepages-2048kB/enabled", THP_DIR "enabled", on);
 }
 
 static bool kind_is_worth_trying(enum pool_kind kind, size_t bytes)
