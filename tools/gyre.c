@@ -95,6 +95,11 @@ static const struct verb verbs[] = {
 	  "What a shell needs to complete gyre's words.\nIn bash: source <(gyre completion bash). The package installs "
 	  "it for all three.",
 	  0, 1, 1, completion_main },
+	{ "health", "",
+	  "Whether tokens move.\nExit status 0 when a request would be served, 1 when something stands or gyred does "
+	  "not "
+	  "answer within a second, with the reason in one line, 3 when there is no gyred. Takes no session.",
+	  OPT_SOCKET | OPT_WAIT | OPT_JSON, 0, 0, health_main },
 	{ "stat", "",
 	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
 	  "every "

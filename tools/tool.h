@@ -60,6 +60,8 @@ enum option_bit {
 #define OPT_MESSAGES      (1ull << 39)
 #define OPT_MEMORY        (1ull << 40)
 
+#define OPT_WAIT          (1ull << 50)
+
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
 #define OPT_TALK     (OPT_SYSTEM | OPT_TOOLS | OPT_TEMPLATE_ARG | OPT_THINK | OPT_NO_THINK)
@@ -81,7 +83,7 @@ struct args {
 	uint32_t n_template_arg;
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
-	float hop_ns;
+	float hop_ns, wait_s;
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory;
 	int n_word;
@@ -202,6 +204,7 @@ int score_main(const struct args *a);
 int tokenize_main(const struct args *a);
 int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
+int health_main(const struct args *a);
 int bench_model_main(const struct args *a);
 int bench_layouts_main(const struct args *a);
 int bench_team_main(const struct args *a);

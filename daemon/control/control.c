@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -40,7 +41,7 @@ struct control {
 	int listen_fd, signal_fd;
 	uint64_t leader_count, drain_end_ns;
 	uint64_t sign_ns, next_sign_ns; /* between two signs of life (0: nobody watches), and when the next is due */
-	bool is_done, is_ticking, is_accepting;
+	bool is_done, is_ticking, is_accepting, is_unhealthy;
 	struct signalfd_siginfo signal;
 	struct log_limit log_limit;
 	struct health_all health;
@@ -87,7 +88,7 @@ static void want_tick(struct control *c, uint64_t ns)
 
 static bool is_admin(const struct control *c, uid_t uid)
 {
-	if (uid == 0 || uid == geteuid())
+	if (uid == 0 || uid == getauxval(AT_EUID))
 		return true;
 	for (uint32_t i = 0; i < c->parts.admin->n; i++)
 		if (c->parts.admin->uid[i] == uid)
@@ -133,6 +134,8 @@ static bool answer_query(struct control *c, const struct connection *n, const st
 		size = stats_write(&c->parts, &c->health, text, sizeof(text));
 	else if (q->what == ABI_QUERY_MODELS)
 		size = stats_write_models(&c->parts, clock_ns(), text, sizeof(text));
+	else if (q->what == ABI_QUERY_HEALTH)
+		size = health_explain(&c->health, text, sizeof(text));
 	answer(n->fd, text, size);
 	return true;
 }
@@ -378,6 +381,20 @@ static void show_life(struct control *c, uint64_t now)
 	service_say_alive();
 }
 
+/* The service manager hears of a change at once; what it does not hear while something stands is a sign of life. */
+static void tell_health(struct control *c, bool all_move, uint64_t now)
+{
+	char text[160];
+
+	if (all_move)
+		show_life(c, now);
+	if (all_move == !c->is_unhealthy)
+		return;
+	c->is_unhealthy = !all_move;
+	health_explain(&c->health, text, sizeof(text));
+	service_say("%s%s", all_move ? "serving" : "not ready: ", text);
+}
+
 static void on_tick(struct control *c)
 {
 	uint64_t now = clock_ns();
@@ -389,9 +406,10 @@ static void on_tick(struct control *c)
 	is_soon = look_for_hellos(c, now) || c->admit.is_draining;
 	if (c->admit.is_draining && (now >= c->drain_end_ns || registry_count_live(c->parts.models) == 0))
 		c->is_done = true;
-	if (health_look_at_all(&c->health, c->parts.models, c->parts.intake, connections_have_unread(&c->connections),
-			       now))
-		show_life(c, now);
+	tell_health(c,
+		    health_look_at_all(&c->health, c->parts.models, c->parts.intake,
+				       connections_have_unread(&c->connections), now),
+		    now);
 	if (!c->admit.is_draining)
 		is_models = registry_look(c->parts.models, now);
 	is_later = log_limit_flush(&c->log_limit, now) || connections_count(&c->connections, 0, true).n > 0;

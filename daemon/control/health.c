@@ -2,8 +2,10 @@
 
 #include "daemon/util/counter.h"
 #include "daemon/util/log.h"
+#include "daemon/util/minmax.h"
 #include "shm/atomic.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #define BUSY_SHARE 4 /* a quarter of the time on a CPU: in an operation rather than waiting for one */
@@ -76,9 +78,55 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 		 i, (double)still_ns * 1e-9, n_waiting(e));
 }
 
-/* A model that is not ready has no engine that could be looked at; its leaders only watch the rings. */
-static void look_at_model(struct health_all *h, struct served *s, bool is_called, uint64_t now_ns, bool *all_move)
+/* Of a thread: since when it has a text and uses no CPU time. */
+static uint64_t text_still_ns(struct health_texts *t, const struct helper *h, uint32_t i, uint64_t now_ns,
+			      bool *is_reading)
 {
+	uint64_t cpu_ns;
+
+	if (helper_is_reading(h, i, &cpu_ns) && cpu_ns == t->cpu_ns[i] && t->moved_ns[i]) {
+		*is_reading = true;
+		return now_ns - t->moved_ns[i];
+	}
+	*is_reading |= cpu_ns != t->cpu_ns[i];
+	t->cpu_ns[i] = cpu_ns;
+	t->moved_ns[i] = now_ns;
+	return 0;
+}
+
+/* A text that waits while no thread reads has nobody to take it. */
+static void look_at_texts(struct health_texts *t, const struct helper *h, uint64_t now_ns)
+{
+	bool is_reading = false, was_stalled = t->is_stalled;
+
+	t->still_ns = 0;
+	for (uint32_t i = 0; i < HELPER_THREAD_MAX; i++)
+		t->still_ns = max_u64(t->still_ns, text_still_ns(t, h, i, now_ns, &is_reading));
+	if (is_reading || !helper_has_queued(h))
+		t->queued_ns = 0;
+	else if (!t->queued_ns)
+		t->queued_ns = now_ns;
+	if (t->queued_ns)
+		t->still_ns = max_u64(t->still_ns, now_ns - t->queued_ns);
+	t->is_stalled = t->still_ns >= HEALTH_STALL_NS;
+	if (t->is_stalled && !was_stalled)
+		log_warn("long texts are not read for %.1f s: a thread that reads them is stopped, starved of CPU or "
+			 "waits for memory; /proc/PID/task/*/stack shows more",
+			 (double)t->still_ns * 1e-9);
+	else if (was_stalled && !t->is_stalled)
+		log_warn("long texts are read again");
+}
+
+/* A model that is not ready has no engine and no texts that could be looked at; its leaders only watch the rings. */
+static void look_at_model(struct health_all *h, struct served *s, struct health_texts *t, bool is_called,
+			  uint64_t now_ns, bool *all_move)
+{
+
+	if (served_is_open(s))
+		look_at_texts(t, s->helper, now_ns);
+	else
+		*t = (struct health_texts){ 0 };
+	*all_move &= !t->is_stalled;
 	for (uint32_t k = 0; k < s->n_engine; k++) {
 		uint32_t i = s->index * s->n_engine + k;
 
@@ -91,6 +139,20 @@ static void look_at_model(struct health_all *h, struct served *s, bool is_called
 	}
 }
 
+size_t health_explain(const struct health_all *h, char *text, size_t n)
+{
+	for (uint32_t i = 0; i < QUEUE_ENGINE_MAX; i++)
+		if (h->engine[i].is_stalled)
+			return (size_t)snprintf(text, n, "engine %u makes no progress for %.1f s", i,
+						(double)counter_read(&h->engine[i].stalled_ms) * 1e-3);
+	for (uint32_t i = 0; i < SERVED_MAX; i++)
+		if (h->texts[i].is_stalled)
+			return (size_t)snprintf(text, n, "long texts are not read for %.1f s",
+						(double)h->texts[i].still_ns * 1e-9);
+	*text = 0;
+	return 0;
+}
+
 bool health_look_at_all(struct health_all *h, struct registry *r, struct intake *i, bool is_unread, uint64_t now_ns)
 {
 	uint64_t n_step = 0;
@@ -101,7 +163,7 @@ bool health_look_at_all(struct health_all *h, struct registry *r, struct intake 
 	if (is_unread)
 		watch_call(&i->watch);
 	for (uint32_t k = 0; k < SERVED_MAX; k++)
-		look_at_model(h, &r->served[k], is_unread && n_step == h->n_step, now_ns, &all_move);
+		look_at_model(h, &r->served[k], &h->texts[k], is_unread && n_step == h->n_step, now_ns, &all_move);
 	h->n_step = n_step;
 	return all_move;
 }

@@ -10,9 +10,10 @@
 #define GYRE_DAEMON_CONTROL_HEALTH_H
 
 #include "daemon/engine/registry.h"
+#include "daemon/intake/helper.h"
 
 #define HEALTH_LOOK_NS  200000000ull   /* how often to look */
-#define HEALTH_STALL_NS 700000000ull   /* with the look before and after it within a second */
+#define HEALTH_STALL_NS 550000000ull   /* three looks; with the one before it within a second */
 #define HEALTH_BUSY_NS  30000000000ull /* of one operation that does use the CPU */
 
 struct health {
@@ -24,9 +25,19 @@ struct health {
 	uint64_t n_stall;    /* counter: how often since the start */
 };
 
+/* Of the threads that read long texts. */
+struct health_texts {
+	uint64_t cpu_ns[HELPER_THREAD_MAX];   /* that a thread had used when it was last seen to move, */
+	uint64_t moved_ns[HELPER_THREAD_MAX]; /* and when that was */
+	uint64_t queued_ns;                   /* since when a text waits and no thread reads any; 0: none does */
+	uint64_t still_ns;                    /* of the one that has stood longest */
+	bool is_stalled;
+};
+
 struct health_all {
 	struct health engine[QUEUE_ENGINE_MAX]; /* by the number of its queue */
-	uint64_t n_step;                        /* of all engines, at the last look */
+	struct health_texts texts[SERVED_MAX];
+	uint64_t n_step; /* of all engines, at the last look */
 };
 
 /*
@@ -34,6 +45,8 @@ struct health_all {
  * for it: if none of them comes, one that should is stuck.
  */
 bool health_look_at_all(struct health_all *h, struct registry *r, struct intake *i, bool is_unread, uint64_t now_ns);
+/* Since the last look: "" when all move, else one line of text[n] that says what stands. Returns its length. */
+size_t health_explain(const struct health_all *h, char *text, size_t n);
 /* Looks at the engine, number i, and logs when it stalls and when it goes on. is_called: it should be up, with nothing of its own to do. */
 void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_called, uint64_t now_ns);
 

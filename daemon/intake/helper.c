@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool is_in_hand(const struct helper *h, const struct user *u)
@@ -84,7 +85,9 @@ static void *helper_main(void *arg)
 	if (!t->is_short)
 		setpriority(PRIO_PROCESS, (id_t)gettid(), HELPER_NICE);
 	while ((job = wait_for_job(t->helper, t->is_short))) {
+		store_relaxed(&t->is_reading, 1);
 		job->res = read_job(t, job);
+		store_relaxed(&t->is_reading, 0);
 		job->n = 0; /* it has been wiped */
 		finish_job(t->helper, job);
 	}
@@ -190,6 +193,27 @@ bool helper_is_idle(const struct helper *h)
 		if (load_relaxed(&h->job[i].state) != HELPER_JOB_FREE)
 			return false;
 	return true;
+}
+
+bool helper_is_reading(const struct helper *h, uint32_t i, uint64_t *cpu_ns)
+{
+	const struct helper_thread *t = &h->thread[i];
+	struct timespec used;
+	clockid_t clock;
+
+	*cpu_ns = 0;
+	if (!t->is_running || pthread_getcpuclockid(t->thread, &clock) || clock_gettime(clock, &used))
+		return false;
+	*cpu_ns = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+	return load_relaxed(&t->is_reading);
+}
+
+bool helper_has_queued(const struct helper *h)
+{
+	for (uint32_t i = 0; i < HELPER_JOB_MAX; i++)
+		if (load_relaxed(&h->job[i].state) == HELPER_JOB_QUEUED)
+			return true;
+	return false;
 }
 
 void helper_put(struct helper *h, struct helper_job *job)

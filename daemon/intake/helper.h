@@ -40,6 +40,7 @@ struct helper_thread {
 	struct chat_reader chat;
 	pthread_t thread;
 	bool is_running, is_short;
+	uint32_t is_reading; /* atomic: it has a job */
 };
 
 struct helper {
@@ -67,6 +68,11 @@ struct helper_job *helper_finished(struct helper *h);
 bool helper_is_idle(const struct helper *h);
 /* One that is finished, or has not been submitted. */
 void helper_put(struct helper *h, struct helper_job *job);
+
+/* Any thread, and without the lock, which a thread that stands may have. Whether thread i has a job, and the CPU time it has used. */
+bool helper_is_reading(const struct helper *h, uint32_t i, uint64_t *cpu_ns);
+/* Whether a job waits for a thread. */
+bool helper_has_queued(const struct helper *h);
 
 /* Pure, under the lock: the job to read next by a thread for short texts, or any; NULL: none. */
 struct helper_job *helper_choose(struct helper *h, bool is_short);

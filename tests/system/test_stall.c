@@ -84,7 +84,7 @@ static void stall(const char *thread)
 	}
 	/* Before anything fails: nobody can wait for a process of which a thread is traced. */
 	assert_int_equal(ptrace(PTRACE_DETACH, tid, NULL, NULL), 0);
-	if (ms < 700 || !is_logged)
+	if (ms < 550 || !is_logged)
 		fail_msg("%s stopped, and stat says %llu ms, the log: %s", thread, (unsigned long long)ms, d.said);
 	assert_true(n_stall > n_before); /* on a busy host a thread may have been starved as well */
 	assert_true(counts_on);
