@@ -7,6 +7,7 @@
 #include "shm/atomic.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
@@ -99,7 +100,7 @@ static uint32_t find_room(const struct engine *e, const struct engine_options *o
 /* 0: it has them; else nothing is left. */
 static int map_blocks(struct engine *e, size_t n, struct error *why)
 {
-	int r = model_map_kv(e->model, &e->layout, n, e->kv_pool, why);
+	int r = model_reserve_kv(e->model, &e->layout, n, e->kv_pool, why);
 
 	for (uint32_t i = 0; r < 0 && i < NODE_MAX; i++)
 		pool_unmap(&e->kv_pool[i]);
@@ -177,6 +178,9 @@ static int open_kv(struct engine *e, const struct engine_options *o, struct erro
 	r = kv_init(&e->kv, mem, n_node, n_block);
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
+	r = fill_start(&e->fill, &e->kv, e->model, e->kv_pool, (uint32_t)count_blocks(e->n_ctx), why);
+	if (r < 0)
+		return r;
 	log_info("kv: %u positions of %s in %u blocks, %.1f MiB in %s; context %u", e->kv.book->n_block * KV_BLOCK,
 		 o->own->kv_type, e->kv.book->n_block, (double)(n_block * model_kv_bytes(e->model)) / (1 << 20),
 		 pool_kind_name(pool_kind_least(e->kv_pool, n_node)), e->n_ctx);
@@ -219,14 +223,12 @@ static void let_in(struct engine *e)
 /* It may not any more, and has seen it. */
 static void keep_out(struct engine *e)
 {
-	const struct timespec look = { .tv_nsec = 1000000 };
-
 	store_release(&e->is_open, 0); /* pairs with leader_main */
 	/* Its step may take long, and nobody waits for this. Pairs with engine_start and keep_watch. */
 	while (load_acquire(&e->has_leader) && !load_acquire(&e->is_away)) {
 		queue_ring(e->queue);
 		watch_call(&e->intake->watch);
-		nanosleep(&look, NULL);
+		(void)poll(NULL, 0, 1); /* not nanosleep, which the sandbox has no place for */
 	}
 }
 
@@ -253,6 +255,7 @@ int engine_open(struct engine *e, const struct engine_options *o, struct error *
 void engine_close(struct engine *e)
 {
 	keep_out(e);
+	fill_stop(&e->fill);
 	sample_deinit(&e->sample);
 	batch_deinit(&e->batch);
 	e->model = model_close(e->model);

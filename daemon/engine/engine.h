@@ -11,6 +11,7 @@
 #include "daemon/flow/batch.h"
 #include "daemon/config/config.h"
 #include "daemon/emit/emit.h"
+#include "daemon/engine/fill.h"
 #include "daemon/intake/intake.h"
 #include "daemon/kv/kv.h"
 #include "daemon/model/model.h"
@@ -43,6 +44,7 @@ struct engine {
 	struct kv kv;
 
 	struct pool kv_pool[NODE_MAX];
+	struct fill fill;
 	struct layout layout;
 	uint32_t n_ctx;
 };

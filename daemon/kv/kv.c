@@ -1,5 +1,6 @@
 #include "daemon/kv/kv.h"
 #include "daemon/util/counter.h"
+#include "shm/atomic.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -50,6 +51,11 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
 	return 0;
 }
 
+void kv_set_present(struct kv *kv, uint32_t n)
+{
+	store_release(&kv->n_absent, n < kv->book->n_block ? kv->book->n_block - n : 0); /* pairs with kv_alloc */
+}
+
 void kv_deinit(struct kv *kv)
 {
 	free(kv->book);
@@ -60,7 +66,8 @@ int kv_alloc(struct kv *kv, uint32_t *block)
 {
 	uint32_t b;
 
-	if (kv->book->n_free == 0)
+	/* Low blocks come out first and go back on top, so those without memory stay at the bottom. Pairs with kv_set_present. */
+	if (kv->book->n_free <= load_acquire(&kv->n_absent))
 		return -ENOSPC;
 	b = stack(kv)[kv->book->n_free - 1];
 	counter_set32(&kv->book->n_free, kv->book->n_free - 1);

@@ -58,6 +58,8 @@ struct kv_book {
 struct kv {
 	struct kv_mem mem[NODE_MAX];
 	struct kv_book *book;
+	uint32_t
+		n_absent; /* atomic: of the highest blocks, those without memory yet, which nobody is given; whoever makes it there lowers it */
 };
 
 /* Blocks of so many positions that a window lies in at most: one more than it would fill, but for one position. */
@@ -71,7 +73,10 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_bl
 /* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */
 void kv_deinit(struct kv *kv);
 
-/* A block with one reference; its content is undefined. -ENOSPC: none is free. */
+/* The first n blocks have memory: at first, before anybody is given one, and by any one thread as more do. */
+void kv_set_present(struct kv *kv, uint32_t n);
+
+/* A block with one reference; its content is undefined. -ENOSPC: none that has memory is free. */
 int kv_alloc(struct kv *kv, uint32_t *block);
 /* One more holder. */
 void kv_get(struct kv *kv, uint32_t block);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KV_PAGE   ((size_t)2 << 20) /* of transparent huge pages */
 #define ROW_MAX   65536u
 #define LOGIT_MAX 65536u
 
@@ -211,7 +212,9 @@ void model_set_kv(struct model *m, void *mem, size_t n_block)
 	}
 }
 
-int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e)
+static int take_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX],
+		   int (*take)(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e),
+		   struct error *e)
 {
 	m->n_kv_block = n_block;
 	for (uint32_t i = 0; i < m->plan->n_node; i++) {
@@ -219,12 +222,60 @@ int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct
 		int r;
 
 		snprintf(name, sizeof(name), m->plan->n_node > 1 ? "gyre-kv.%u" : "gyre-kv", i);
-		r = pool_map(&pool[i], n_block * model_kv_block_bytes(m, i), l->node[i].os_node, name, e);
+		r = take(&pool[i], n_block * model_kv_block_bytes(m, i), l->node[i].os_node, name, e);
 		if (r < 0)
 			return r;
 		m->node[i].memory.base = pool[i].base;
 	}
 	return 0;
+}
+
+int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e)
+{
+	return take_kv(m, l, n_block, pool, pool_map, e);
+}
+
+int model_reserve_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX],
+		     struct error *e)
+{
+	int r = take_kv(m, l, n_block, pool, pool_reserve, e);
+
+	return r < 0 ? r : pool_suffice(pool, m->plan->n_node, "gyre-kv", e);
+}
+
+size_t model_n_kv_part(const struct model *m)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		n += m->node[i].memory.n_part;
+	return n;
+}
+
+uint32_t model_kv_page_blocks(const struct model *m)
+{
+	size_t least = KV_PAGE;
+
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		for (size_t k = 0; k < m->node[i].memory.n_part; k++)
+			least = min_size(least, m->node[i].memory.part[k].bytes);
+	return (uint32_t)((KV_PAGE + least - 1) / least);
+}
+
+int model_populate_kv(const struct model *m, const struct pool pool[NODE_MAX], size_t part, uint32_t first,
+		      uint32_t end)
+{
+	uint32_t i = 0;
+	const uint8_t *base;
+	const struct kv_part *p;
+
+	for (; part >= m->node[i].memory.n_part; i++)
+		part -= m->node[i].memory.n_part;
+	if (pool[i].is_present)
+		return 0;
+	p = &m->node[i].memory.part[part];
+	base = m->node[i].memory.base + p->before * m->n_kv_block;
+	return pool_populate(&pool[i], base + first * p->bytes, base + end * p->bytes);
 }
 
 static void forward(void *arg, int worker)

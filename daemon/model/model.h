@@ -70,6 +70,16 @@ size_t model_kv_bytes(const struct model *m);
 /* Memory for n_block blocks of all nodes, one node's behind the other's (kv/kv.h says how a node's lie); 64-byte aligned. */
 void model_set_kv(struct model *m, void *mem, size_t n_block);
 /* The same from a pool for each node, bound to where the layout says. The caller unmaps pool[]. */
+/* As the next, but pages are left out where they are not of hugetlb: model_populate_kv takes them. */
+int model_reserve_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX],
+		     struct error *e);
+/* The parts that a block has a piece of, on all nodes: what model_populate_kv counts in. */
+size_t model_n_kv_part(const struct model *m);
+/* Blocks whose pieces of a part fill a page of the largest kind that is populated by use. */
+uint32_t model_kv_page_blocks(const struct model *m);
+/* Makes the pages of blocks [first, end) of one part present. Any number of threads. 0 or -errno. */
+int model_populate_kv(const struct model *m, const struct pool pool[NODE_MAX], size_t part, uint32_t first,
+		      uint32_t end);
 int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e);
 
 /*
