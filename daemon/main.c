@@ -6,6 +6,7 @@
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
+#include "daemon/machine/busy.h"
 #include "daemon/util/log.h"
 #include "daemon/util/streams.h"
 #include "shm/atomic.h"
@@ -33,14 +34,28 @@ static int load(struct daemon *d, struct control **control, const struct config 
 	return r;
 }
 
+/* What the host did beside us while we loaded. */
+static void say_busy(const struct busy *from)
+{
+	struct busy to;
+	char text[256];
+
+	if (from->all && busy_read(&to, "") && busy_explain(from, &to, text, sizeof(text)))
+		log_warn("busy host: %s; leave gyred cores of its own (AllowedCPUs=, docker --cpuset-cpus) or lower "
+			 "--threads",
+			 text);
+}
+
 /* Loads, and serves until a signal; "ready" is said when nothing is left that could keep a request from being served. */
 static int run(const struct config *c, struct early *w, struct reload *reload, struct error *e)
 {
 	static struct daemon d;
+	struct busy before;
 	uint64_t begin = clock_ns();
 	struct control *control = NULL;
 	int r = host_check(e);
 
+	(void)busy_read(&before, "");
 	if (r == 0)
 		r = load(&d, &control, c, w, e);
 	if (r == 0) {
@@ -53,6 +68,7 @@ static int run(const struct config *c, struct early *w, struct reload *reload, s
 
 			reload->is_asked = w->was_hup;
 			parts.reload = c->n_paths ? reload : NULL;
+			say_busy(&before);
 			sandbox_try(c->seccomp, w->listener->ino ? w->listener->at.sun_path : NULL);
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
 				 w->listener->at.sun_path);

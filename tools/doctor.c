@@ -1,7 +1,10 @@
 /* Finds the settings of this host that slow gyre down, and names the command that mends each. Reads /proc and /sys; changes nothing. */
 #include "tools/tool.h"
 
+#include "daemon/machine/busy.h"
+#include "daemon/machine/cgroup.h"
 #include "daemon/machine/layout_text.h"
+#include "daemon/machine/placement.h"
 #include "kernels/kernels.h"
 
 #include <errno.h>
@@ -239,6 +242,77 @@ static void look_governor(struct finding *f)
 		found(f, STATE_OK, "", "%s", line);
 }
 
+static void look_cgroup_cpu(struct finding *f)
+{
+	uint32_t n = cgroup_quota("");
+	long n_cpu = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n && n < (uint32_t)n_cpu)
+		found(f, STATE_HINT, "systemctl set-property gyred.service CPUQuota= (none), or docker without --cpus",
+		      "CPU time of %u of %ld CPUs: gyred takes as many threads", n, n_cpu);
+	else
+		found(f, STATE_OK, "", "no quota of CPU time");
+}
+
+static void look_memory(struct finding *f)
+{
+	size_t group = cgroup_memory(""), left = placement_available("", -1);
+
+	if (left < ((size_t)1 << 30))
+		found(f, STATE_HINT,
+		      group == left ? "systemctl set-property gyred.service MemoryMax=infinity, or docker --memory"
+				    : "free memory: ps -eo rss,comm --sort=-rss | head",
+		      "%zu MiB left%s: weights and KV pool must fit in", left >> 20,
+		      group == left ? " within the cgroup's limit" : "");
+	else
+		found(f, STATE_OK, "", "%zu MiB left%s", left >> 20, group == left ? ", the cgroup's limit" : "");
+}
+
+static void look_balancing(struct finding *f)
+{
+	char line[32];
+
+	if (read_line("/proc/sys/kernel/numa_balancing", line, sizeof(line)) && strcmp(line, "0"))
+		found(f, STATE_HINT, "sysctl kernel.numa_balancing=0",
+		      "on: pages are unmapped to see who uses them, and each costs a step a fault");
+	else
+		found(f, STATE_OK, "", *line ? "off" : "this kernel has none");
+}
+
+#define BUSY_LOOK_US 300000
+
+static void look_busy(struct finding *f)
+{
+	struct busy from, to;
+	char text[256];
+
+	if (!busy_read(&from, "")) {
+		found(f, STATE_OK, "", "/proc/stat says nothing");
+		return;
+	}
+	usleep(BUSY_LOOK_US);
+	if (busy_read(&to, "") && busy_explain(&from, &to, text, sizeof(text)))
+		found(f, STATE_HINT,
+		      "systemctl set-property gyred.service AllowedCPUs=LIST, cores that others leave alone; top -b -n "
+		      "1 "
+		      "| head -15 shows who",
+		      "%s", text);
+	else
+		found(f, STATE_OK, "", "others leave the CPUs alone");
+}
+
+static void look_seccomp(struct finding *f)
+{
+	char line[256] = "";
+
+	if (read_line("/proc/sys/kernel/seccomp/actions_avail", line, sizeof(line)) && strstr(line, "trap"))
+		found(f, STATE_OK, "", "gyred serves behind a filter of system calls");
+	else
+		found(f, STATE_HINT,
+		      "a kernel with CONFIG_SECCOMP_FILTER=y; gyred --seccomp 0 says that it is wanted so",
+		      "this kernel has no filters: gyred serves without");
+}
+
 static const struct check {
 	const char *name;
 	void (*look)(struct finding *f);
@@ -252,6 +326,11 @@ static const struct check {
 	{ "kernels", look_isa },
 	{ "io_uring", look_uring },
 	{ "CPU governor", look_governor },
+	{ "CPU quota", look_cgroup_cpu },
+	{ "memory", look_memory },
+	{ "NUMA balancing", look_balancing },
+	{ "seccomp", look_seccomp },
+	{ "busy host", look_busy },
 };
 
 int doctor_main(const struct args *a)

@@ -16,7 +16,7 @@ int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32
 	b->n_logit_max = n_logit_max;
 	b->logit_stride = (n_vocab + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
 	b->n_range = logit_n_range(n_vocab);
-	b->token = calloc(n_row_max, sizeof(*b->token));
+	b->token = memory_undumped(n_row_max, sizeof(*b->token));
 	b->pos = calloc(n_row_max, sizeof(*b->pos));
 	b->row_seq = calloc(n_row_max, sizeof(*b->row_seq));
 	b->logit_row = calloc(n_logit_max, sizeof(*b->logit_row));
@@ -32,7 +32,7 @@ int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32
 
 void batch_deinit(struct batch *b)
 {
-	free(b->token);
+	memory_undumped_free(b->token, b->n_row_max, sizeof(*b->token));
 	free(b->pos);
 	free(b->row_seq);
 	free(b->logit_row);

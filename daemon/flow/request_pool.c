@@ -1,5 +1,6 @@
 #include "daemon/flow/request_pool.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/memory.h"
 #include "shm/atomic.h"
 
 #include <errno.h>
@@ -15,8 +16,8 @@ int request_pool_init(struct request_pool *p, uint32_t n, uint32_t n_ctx, uint32
 	lock_init(&p->lock, is_shared);
 	p->n = n;
 	p->n_ctx = n_ctx;
-	p->request = calloc(n, sizeof(*p->request));
-	p->token = calloc((size_t)n * n_ctx, sizeof(*p->token));
+	p->request = memory_undumped(n, sizeof(*p->request)); /* stop strings, what is held back */
+	p->token = memory_undumped((size_t)n * n_ctx, sizeof(*p->token));
 	p->block = calloc(n * n_block, sizeof(*p->block));
 	if (!p->request || !p->token || !p->block) {
 		request_pool_deinit(p);
@@ -37,8 +38,8 @@ int request_pool_init(struct request_pool *p, uint32_t n, uint32_t n_ctx, uint32
 
 void request_pool_deinit(struct request_pool *p)
 {
-	free(p->request);
-	free(p->token);
+	memory_undumped_free(p->request, p->n, sizeof(*p->request));
+	memory_undumped_free(p->token, (size_t)p->n * p->n_ctx, sizeof(*p->token));
 	free(p->block);
 	memset(p, 0, sizeof(*p));
 }

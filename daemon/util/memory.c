@@ -31,6 +31,26 @@ void *memory_array(size_t n, size_t bytes)
 	return memset(p, 0, all);
 }
 
+void *memory_undumped(size_t n, size_t bytes)
+{
+	size_t all;
+	void *p;
+
+	if (__builtin_mul_overflow(n, bytes, &all))
+		return NULL;
+	p = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, all, MADV_DONTDUMP);
+	return p;
+}
+
+void memory_undumped_free(void *p, size_t n, size_t bytes)
+{
+	if (p)
+		munmap(p, n * bytes);
+}
+
 /* The bytes that a limit leaves, `used` pages of it being taken. */
 static size_t limit_room(__rlimit_resource_t resource, size_t used)
 {

@@ -10,4 +10,9 @@ void *memory_array(size_t n, size_t bytes);
 /* Bytes that RLIMIT_AS and RLIMIT_DATA leave this process to map; SIZE_MAX: no limit. */
 size_t memory_address_room(void);
 
+/* Zero-filled pages for n elements of what users say, which no core dump has. NULL: no memory. */
+void *memory_undumped(size_t n, size_t bytes);
+/* NULL does nothing. */
+void memory_undumped_free(void *p, size_t n, size_t bytes);
+
 #endif

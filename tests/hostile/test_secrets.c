@@ -8,6 +8,7 @@
 #include "tests/util/hostile.h"
 #include "tests/util/sanitized.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -308,6 +309,102 @@ static void dumps_hold_no_text_and_are_off(void **state)
 	assert_int_equal(owner_in_proc("1"), 65534);
 }
 
+/* ---- a core ---- */
+
+static void want_core(void *arg)
+{
+	const struct rlimit l = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)arg;
+	if (chdir(d.dir) || setrlimit(RLIMIT_CORE, &l))
+		_exit(126);
+}
+
+static bool cores_are_files(void)
+{
+	char pattern[256] = "|";
+	FILE *f = fopen("/proc/sys/kernel/core_pattern", "r");
+
+	if (f) {
+		(void)!fgets(pattern, sizeof(pattern), f);
+		fclose(f);
+	}
+	if (strncmp(pattern, "core", 4) == 0)
+		return true;
+	printf("skip: kernel.core_pattern is %s: a core does not come here\n", pattern);
+	return false;
+}
+
+/* The path of a core in the daemon's directory, "": there is none. */
+static void find_core(char path[PATH_MAX])
+{
+	struct dirent *e;
+	DIR *dir = opendir(d.dir);
+
+	assert_non_null(dir);
+	*path = 0;
+	while ((e = readdir(dir)))
+		if (!strncmp(e->d_name, "core", 4))
+			snprintf(path, PATH_MAX, "%s/%.200s", d.dir, e->d_name);
+	closedir(dir);
+}
+
+/* It is killed in the middle of a request with the secret in its prompt, its stop string and its arena. `what` is in its core, if it leaves one. */
+static bool dies_with_core(const char *dumps, struct found *what)
+{
+	char path[PATH_MAX], build[PATH_MAX], *text = text_of(600);
+	char *argv[] = { (char *)"--threads", (char *)"1", (char *)"--core-dumps", (char *)dumps, NULL };
+	const char *stop = SECRET;
+	const struct gyre_options o = { .n_stop = 1 };
+	const struct gyre_cqe *cqe;
+	struct gyre_sqe *sqe;
+	struct stat st;
+	struct gyre *g;
+	int fd;
+
+	assert_non_null(realpath(getenv("BUILD") ? getenv("BUILD") : "build", build));
+	setenv("BUILD", build, 1); /* it is started elsewhere */
+	tinyd_start(&d, argv, want_core, NULL);
+	tinyd_wait_ready(&d);
+	g = tinyd_connect(&d, NULL);
+	learn_ids(g);
+	sqe = gyre_get_sqe(g);
+	assert_int_equal(gyre_prep_generate(g, sqe, text, 600, 0), 0);
+	assert_int_equal(gyre_sqe_set_options(g, sqe, &o, NULL, &stop), 0);
+	free(text);
+	assert_int_equal(gyre_submit(g), 1);
+	assert_int_equal(gyre_wait_cqe(g, &cqe, TINYD_WAIT_NS), 0);
+	kill(d.pid, SIGABRT);
+	assert_int_equal(tinyd_wait(&d), -SIGABRT);
+	gyre_close(g);
+	find_core(path);
+	if (!*path)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 100000);
+	look_at(what, fd, 0, (uint64_t)st.st_size, "core");
+	close(fd);
+	unlink(path);
+	return true;
+}
+
+static void a_core_holds_no_text(void **state)
+{
+	struct found f = { 0 };
+
+	(void)state;
+#ifdef GYRE_SANITIZED
+	puts("skip: a sanitizer's cores hold terabytes of shadow");
+	skip();
+#endif
+	if (is_emulated("a core is") || !cores_are_files())
+		skip();
+	assert_false(dies_with_core("0", &f));
+	assert_true(dies_with_core("1", &f));
+	if (f.text || f.tokens)
+		fail_msg("the core has %u times the text and %u times its tokens", f.text, f.tokens);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -328,6 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_of_a_session_is_left_behind),
 		cmocka_unit_test(dumps_hold_no_text_and_are_off),
+		cmocka_unit_test(a_core_holds_no_text),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

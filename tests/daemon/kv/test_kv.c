@@ -44,6 +44,32 @@ static void each_block_is_given_once(void **state)
 	kv_deinit(&kv);
 }
 
+static void a_block_without_memory_is_given_to_nobody(void **state)
+{
+	struct kv kv;
+	uint32_t b;
+
+	(void)state;
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	kv_set_present(&kv, 5);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(kv_alloc(&kv, &b), 0);
+		assert_true(b < 5);
+	}
+	assert_int_equal(kv_alloc(&kv, &b), -ENOSPC);
+	kv_put(&kv, 3);
+	kv_put(&kv, 0); /* whatever the order in which they come back */
+	assert_int_equal(kv_alloc(&kv, &b), 0);
+	assert_int_equal(kv_alloc(&kv, &b), 0);
+	assert_int_equal(kv_alloc(&kv, &b), -ENOSPC);
+	kv_set_present(&kv, N_BLOCK);
+	for (int i = 5; i < N_BLOCK; i++)
+		assert_int_equal(kv_alloc(&kv, &b), 0);
+	assert_int_equal(kv_alloc(&kv, &b), -ENOSPC);
+	assert_int_equal(kv_check(&kv, N_BLOCK), 0);
+	kv_deinit(&kv);
+}
+
 static void a_block_is_free_when_its_last_holder_is_gone(void **state)
 {
 	struct kv kv;
@@ -151,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_block_is_given_once),
+		cmocka_unit_test(a_block_without_memory_is_given_to_nobody),
 		cmocka_unit_test(a_block_is_free_when_its_last_holder_is_gone),
 		cmocka_unit_test(random_use_stays_consistent),
 		cmocka_unit_test(pieces_fill_the_pool),
