@@ -143,8 +143,8 @@ static int receive_welcome(struct gyre *g, int fds[N_FD])
 	do {
 		n = recvmsg(g->socket_fd, &msg, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (n <= 0)
+		return n == 0 ? -ECONNRESET : errno == EAGAIN ? -ETIMEDOUT : -errno;
 	n_fd = take_fds(&msg, fds);
 	if (n == sizeof(g->welcome) && g->welcome.magic == GYRE_ABI_MAGIC && (g->welcome.res < 0 || n_fd == N_FD)) {
 		g->welcome.model[sizeof(g->welcome.model) - 1] = 0;
@@ -178,6 +178,21 @@ static int shake_hands(struct gyre *g, const struct gyre_params *p)
 	return g->arena_mark ? 0 : refuse(p, -ENOMEM, "out of memory");
 }
 
+static int open_and_shake_hands(struct gyre *g, const char *path, const struct gyre_params *p)
+{
+	int res = client_open_socket(g, path, p);
+
+	return res ? res : shake_hands(g, p);
+}
+
+/* A daemon that ends may have taken the connection a moment before; its successor has the same socket. */
+static int connect_once_more(struct gyre *g, const char *path, const struct gyre_params *p)
+{
+	close(g->socket_fd);
+	g->socket_fd = -1;
+	return open_and_shake_hands(g, path, p);
+}
+
 int gyre_connect(struct gyre **out, const char *path, const struct gyre_params *p)
 {
 	struct gyre *g = calloc(1, sizeof(*g));
@@ -188,9 +203,9 @@ int gyre_connect(struct gyre **out, const char *path, const struct gyre_params *
 		return refuse(p, -ENOMEM, "out of memory");
 	g->region.client_fd = g->region.daemon_fd = g->socket_fd = g->event_fd = -1;
 	g->spin_ns = p && p->spin_ns ? p->spin_ns : SPIN_NS;
-	res = client_open_socket(g, path, p);
-	if (!res)
-		res = shake_hands(g, p);
+	res = open_and_shake_hands(g, path, p);
+	if (res == -ECONNRESET)
+		res = connect_once_more(g, path, p);
 	if (res) {
 		gyre_close(g);
 		return res;

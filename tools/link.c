@@ -43,6 +43,20 @@ static bool is_file(const char *model)
 	return strchr(model, '/') || (n > 5 && !strcmp(model + n - 5, ".gguf"));
 }
 
+/* A daemon that its first client starts is there before its model is. */
+#define LOADING_MS 600000u
+
+static int connect_patiently(struct gyre **g, const char *socket, struct gyre_params *p)
+{
+	int r = gyre_connect(g, socket, p);
+
+	if (r != -ETIMEDOUT)
+		return r;
+	fputs("gyre: gyred does not answer yet; it may be loading its model. Waiting; Ctrl-C ends this\n", stderr);
+	p->connect_timeout_ms = LOADING_MS;
+	return gyre_connect(g, socket, p);
+}
+
 int link_open(struct link *l, const struct args *a)
 {
 	char why[512] = "";
@@ -53,7 +67,7 @@ int link_open(struct link *l, const struct args *a)
 	memset(l, 0, sizeof(*l));
 	p.connect_timeout_ms = CONNECT_TIMEOUT_MS;
 	p.model = is_named ? a->model : NULL;
-	r = gyre_connect(&l->g, a->socket, &p);
+	r = connect_patiently(&l->g, a->socket, &p);
 	if (is_absent(r) && a->model && !is_named) {
 		int code = private_start(&l->daemon, &l->g, a);
 

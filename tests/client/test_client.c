@@ -40,6 +40,7 @@ struct fake {
 	uint32_t n_slept;
 	int32_t refuse; /* answer hello with this */
 	bool is_mute;   /* never answer */
+	int n_hang_up;  /* hellos that are not answered before one is: by a predecessor that ends */
 	struct region region;
 	struct sq_consumer sq;
 	struct cq_producer cq;
@@ -165,6 +166,10 @@ static void *fake_main(void *arg)
 	struct abi_hello hello;
 
 	f->conn_fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	for (; f->conn_fd >= 0 && f->n_hang_up; f->n_hang_up--) {
+		close(f->conn_fd);
+		f->conn_fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	}
 	if (f->conn_fd < 0 || recv(f->conn_fd, &hello, sizeof(hello), 0) != sizeof(hello))
 		return NULL;
 	if (f->is_mute) {
@@ -283,6 +288,25 @@ static void test_mute_daemon_times_out(void **state)
 	(void)state;
 	fake_start(&f);
 	assert_int_equal(gyre_connect(&g, f.path, &p), -ETIMEDOUT);
+	fake_stop(&f);
+}
+
+/* A daemon that is replaced behind its socket may have taken a connection that it does not answer. */
+static void test_successor_is_asked_once(void **state)
+{
+	struct fake f = { .n_hang_up = 1 };
+	struct gyre *g;
+
+	(void)state;
+	fake_start(&f);
+	assert_int_equal(gyre_connect(&g, f.path, NULL), 0);
+	gyre_close(g);
+	fake_stop(&f);
+	f = (struct fake){ .n_hang_up = 3 };
+	fake_start(&f);
+	assert_int_equal(gyre_connect(&g, f.path, NULL), -ECONNRESET);
+	assert_int_equal(gyre_connect(&g, f.path, NULL), 0); /* the third, and then one that answers */
+	gyre_close(g);
 	fake_stop(&f);
 }
 
@@ -600,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_info_and_generate),
 		cmocka_unit_test(test_refusal_has_words),
 		cmocka_unit_test(test_mute_daemon_times_out),
+		cmocka_unit_test(test_successor_is_asked_once),
 		cmocka_unit_test(test_full_sq),
 		cmocka_unit_test(test_arena_wrap),
 		cmocka_unit_test(test_prep_errors),
