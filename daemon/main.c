@@ -1,6 +1,7 @@
 #include "daemon/config/check.h"
 #include "daemon/control/early.h"
 #include "daemon/control/host.h"
+#include "daemon/control/refuse.h"
 #include "daemon/control/reload.h"
 #include "daemon/control/sandbox.h"
 #include "daemon/control/service.h"
@@ -106,6 +107,8 @@ static int serve(const struct config *c, struct early *w, struct reload *reload,
 
 	if (r == 0)
 		r = run(c, w, reload, e);
+	if (r < 0 && w->listener->fd >= 0)
+		refuse_waiting(w->listener->fd, e->text);
 	listen_close(w->listener);
 	return r;
 }
@@ -143,6 +146,17 @@ static int print(const struct config *c, struct error *e)
 	return fail(e, 2);
 }
 
+/* A mistake that is found before anybody listens: who waits at the service manager's socket is told. */
+static int fail_early(const struct error *e, int code)
+{
+	struct error none;
+	int fd = service_take_socket(&none);
+
+	if (fd >= 0)
+		refuse_waiting(fd, e->text);
+	return fail(e, code);
+}
+
 int main(int argc, char **argv)
 {
 	struct error e = { "" };
@@ -172,10 +186,10 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = check_memory(&c, "", &e);
 	if (r < 0)
-		return fail(&e, 2);
+		return fail_early(&e, 2);
 	store_release(&early.keeps_hup, c.n_paths > 0); /* pairs with keep_hup */
 	if (check_files(&c, getenv("LISTEN_FDS"), &e) < 0)
-		return fail(&e, 1);
+		return fail_early(&e, 1);
 	if (is_check)
 		return 0;
 	host_limits(c.core_dumps);

@@ -148,6 +148,47 @@ static void the_managers_socket_is_served_and_left(void **state)
 	unlink(d.socket);
 }
 
+static void *ask_and_be_refused(void *arg)
+{
+	char why[300] = "";
+	const struct gyre_params p = { .connect_timeout_ms = PATIENCE_MS, .error = why, .error_bytes = sizeof(why) };
+	struct early *e = arg;
+	struct gyre *g;
+
+	e->result = gyre_connect(&g, d.socket, &p);
+	if (!strstr(why, "gyred cannot start"))
+		e->result = 1;
+	return NULL;
+}
+
+/* Who waits is told why nothing comes, or the manager would start gyred for him over and over, and give up the socket. */
+static void who_waits_for_one_that_cannot_start_is_told(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		int status;
+	} wrong[] = { { "--ctx", "many", 2 }, { "--chat-template", "/none", 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		char *argv[] = { (char *)wrong[i].key, (char *)wrong[i].value, NULL };
+		struct early early = { .result = -1 };
+		struct pollfd listening = { .events = POLLIN };
+
+		m.listen_fd = listening.fd = make_socket(SOCK_SEQPACKET, d.socket);
+		assert_int_equal(pthread_create(&early.thread, NULL, ask_and_be_refused, &early), 0);
+		assert_int_equal(poll(&listening, 1, PATIENCE_MS), 1);
+		tinyd_start(&d, argv, give, &m);
+		assert_int_equal(tinyd_wait(&d), wrong[i].status);
+		pthread_join(early.thread, NULL);
+		assert_int_equal(early.result, -ENODEV);
+		assert_int_equal(poll(&listening, 1, 0), 0);
+		close(m.listen_fd);
+		m.listen_fd = -1;
+		unlink(d.socket);
+	}
+}
+
 static void another_kind_of_socket_is_refused(void **state)
 {
 	(void)state;
@@ -223,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ready_means_that_a_request_is_served),
 		cmocka_unit_test(the_managers_socket_is_served_and_left),
+		cmocka_unit_test(who_waits_for_one_that_cannot_start_is_told),
 		cmocka_unit_test(another_kind_of_socket_is_refused),
 		cmocka_unit_test(signs_of_life_are_of_tokens_that_move),
 	};
