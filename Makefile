@@ -58,7 +58,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall dist distcheck run help clean
+.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall deb system-boot dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -211,39 +211,67 @@ coverage: ## line coverage of the tests (gcov)
 	$(MAKE) BUILD=build/coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage NO_FUZZ=1 test
 	gcov -r -n $$(find build/coverage/obj -name '*.gcda') | grep -A1 "^File '\(daemon\|shm\|kernels\|client\)" | grep -v '^--'
 
-UNITS = $(PREFIX)/lib/systemd/system
+# Where a distribution wants libraries and units elsewhere, it says so (systemd/debian/rules).
+LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 FILL_UNIT = sed -e 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|'
 # An instance is the service with another configuration and socket.
 INSTANCE := -e 's|gyred\.conf$$|%i.conf|; s|gyred\.socket|gyred@%i.socket|; s|gyre\.sock|%i.sock|; s|daemon$$|daemon %i|'
+# From 253 on systemd waits for the end of a reload; one that does not know the word warns of it at each start.
+HAS_NOTIFY_RELOAD = $(shell v=$$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p'); [ "$${v:-0}" -lt 253 ] || echo yes)
+PAGES = $(wildcard client/man/*.[1-8] tools/man/*.[1-8])
+# Where a shell looks for a program's completion.
+COMPLETIONS_bash = bash-completion/completions/
+COMPLETIONS_zsh = zsh/site-functions/_
+COMPLETIONS_fish = fish/vendor_completions.d/
+completion = $(DESTDIR)$(PREFIX)/share/$(COMPLETIONS_$(patsubst .%,%,$(suffix $(1))))$(basename $(notdir $(1)))$(if $(filter %.fish,$(1)),.fish)
 install: all ## install under PREFIX (/usr/local), with units for systemd
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/gyre
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/gyred
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/libgyre.a
-	install -Dm755 $(BUILD)/libgyre.so $(DESTDIR)$(PREFIX)/lib/libgyre.so.$(VERSION)
-	ln -sf libgyre.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libgyre.so.$(SOVERSION)
-	ln -sf libgyre.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgyre.so
+	install -Dm644 -t $(DESTDIR)$(LIBDIR) $(BUILD)/libgyre.a
+	install -Dm755 $(BUILD)/libgyre.so $(DESTDIR)$(LIBDIR)/libgyre.so.$(VERSION)
+	ln -sf libgyre.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgyre.so.$(SOVERSION)
+	ln -sf libgyre.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgyre.so
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/include client/gyre.h
 	install -Dm644 shm/abi.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/gyre.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
-	for m in $(wildcard client/man/*.[1-8] tools/man/*.[1-8]); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
-	install -Dm644 -t $(DESTDIR)$(UNITS) systemd/gyre.slice
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|; s|@VERSION@|$(VERSION)|' \
+		client/gyre.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/gyre.pc
+	for m in $(PAGES); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
+	$(foreach c,$(COMPLETIONS),install -Dm644 $(c) $(call completion,$(c)) &&) true
+	install -Dm644 -t $(DESTDIR)$(UNITDIR) systemd/gyre.slice
 	for k in service socket; do \
-		$(FILL_UNIT) systemd/gyred.$$k.in > $(DESTDIR)$(UNITS)/gyred.$$k && \
-		$(FILL_UNIT) $(INSTANCE) systemd/gyred.$$k.in > $(DESTDIR)$(UNITS)/gyred@.$$k || exit 1; \
+		$(FILL_UNIT) systemd/gyred.$$k.in > $(DESTDIR)$(UNITDIR)/gyred.$$k && \
+		$(FILL_UNIT) $(INSTANCE) systemd/gyred.$$k.in > $(DESTDIR)$(UNITDIR)/gyred@.$$k || exit 1; \
 	done
+	for d in $(if $(HAS_NOTIFY_RELOAD),gyred.service gyred@.service); do \
+		install -Dm644 -t $(DESTDIR)$(UNITDIR)/$$d.d systemd/notify-reload.conf; done
 	install -Dm644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf
 	install -Dm644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf
 	install -Dm644 systemd/preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
+	for c in $(wildcard systemd/*.catalog); do install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog $$c; done
+	for g in $(wildcard systemd/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/grafana $$g; done
 	[ -e $(DESTDIR)$(SYSCONFDIR)/gyre/gyred.conf ] || install -Dm644 -t $(DESTDIR)$(SYSCONFDIR)/gyre systemd/gyred.conf
-	[ -n "$(DESTDIR)" ] || ldconfig $(PREFIX)/lib
+	[ -n "$(DESTDIR)" ] || ldconfig $(LIBDIR)
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { systemd-sysusers; systemd-tmpfiles --create gyre.conf; \
+		journalctl --update-catalog; systemctl daemon-reload; } # what a package's scripts do
 uninstall: ## remove what install put there, but for the configuration
-	rm -f $(DESTDIR)$(UNITS)/gyred.service $(DESTDIR)$(UNITS)/gyred.socket $(DESTDIR)$(UNITS)/gyred@.service \
-		$(DESTDIR)$(UNITS)/gyred@.socket $(DESTDIR)$(UNITS)/gyre.slice $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf \
-		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
-	rm -f $(DESTDIR)$(PREFIX)/bin/gyre $(DESTDIR)$(PREFIX)/sbin/gyred $(DESTDIR)$(PREFIX)/lib/libgyre.* \
-		$(DESTDIR)$(PREFIX)/include/gyre.h $(DESTDIR)$(PREFIX)/include/gyre/abi.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/gyre.pc
-	for m in $(notdir $(wildcard client/man/*.[1-8] tools/man/*.[1-8])); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,gyred.service gyred.socket gyred@.service gyred@.socket gyre.slice)
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset $(DESTDIR)$(PREFIX)/lib/systemd/catalog/gyre*.catalog
+	rm -rf $(DESTDIR)$(UNITDIR)/gyred.service.d $(DESTDIR)$(UNITDIR)/gyred@.service.d $(DESTDIR)$(PREFIX)/share/gyre $(DESTDIR)$(PREFIX)/include/gyre
+	rm -f $(DESTDIR)$(PREFIX)/bin/gyre $(DESTDIR)$(PREFIX)/sbin/gyred $(DESTDIR)$(LIBDIR)/libgyre.* \
+		$(DESTDIR)$(PREFIX)/include/gyre.h $(DESTDIR)$(LIBDIR)/pkgconfig/gyre.pc
+	for m in $(notdir $(PAGES)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+	$(foreach c,$(COMPLETIONS),rm -f $(call completion,$(c)) &&) true
+	[ -n "$(DESTDIR)" ] || ldconfig
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { journalctl --update-catalog; systemctl daemon-reload; }
+
+deb: ## Debian packages, in build/deb; installs what it takes to make them
+	tools/setup --deb
+	+@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL tools/make-deb
+system-boot: deb $(BUILD)/tests/system/systemd/model ## the packages in a Debian that has booted: used, broken, upgraded, purged; skipped with a word where it can't be had
+	@BUILD=$(BUILD) tools/run-tests tests/system/systemd/boot
 
 dist: ## source tarball
 	git archive --prefix=gyre-$(VERSION)/ -o gyre-$(VERSION).tar.gz HEAD
