@@ -214,9 +214,9 @@ coverage: ## line coverage of the tests (gcov)
 # Where a distribution wants libraries and units elsewhere, it says so (systemd/debian/rules).
 LIBDIR ?= $(PREFIX)/lib
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-FILL_UNIT = sed -e 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|'
+FILL_UNIT = sed -e 's|@SBINDIR@|$(PREFIX)/sbin|; s|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|'
 # An instance is the service with another configuration and socket.
-INSTANCE := -e 's|gyred\.conf$$|%i.conf|; s|gyred\.socket|gyred@%i.socket|; s|gyre\.sock|%i.sock|; s|daemon$$|daemon %i|'
+INSTANCE := -e 's|gyred\.conf$$|%i.conf|; s|gyred\.socket|gyred@%i.socket|; s|gyre\.sock|%i.sock|; s|daemon$$|daemon %i|; s|^RuntimeDirectory=gyred$$|&-%i|'
 # From 253 on systemd waits for the end of a reload; one that does not know the word warns of it at each start.
 HAS_NOTIFY_RELOAD = $(shell v=$$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p'); [ "$${v:-0}" -lt 253 ] || echo yes)
 PAGES = $(wildcard client/man/*.[1-8] tools/man/*.[1-8])
@@ -246,17 +246,18 @@ install: all ## install under PREFIX (/usr/local), with units for systemd
 	done
 	for d in $(if $(HAS_NOTIFY_RELOAD),gyred.service gyred@.service); do \
 		install -Dm644 -t $(DESTDIR)$(UNITDIR)/$$d.d systemd/notify-reload.conf; done
+	$(FILL_UNIT) systemd/gyred-hugepages.service.in > $(DESTDIR)$(UNITDIR)/gyred-hugepages.service
 	install -Dm644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf
 	install -Dm644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf
 	install -Dm644 systemd/preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
 	for c in $(wildcard systemd/*.catalog); do install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog $$c; done
-	for g in $(wildcard systemd/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/grafana $$g; done
+	for g in $(wildcard tools/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/grafana $$g; done
 	[ -e $(DESTDIR)$(SYSCONFDIR)/gyre/gyred.conf ] || install -Dm644 -t $(DESTDIR)$(SYSCONFDIR)/gyre systemd/gyred.conf
 	[ -n "$(DESTDIR)" ] || ldconfig $(LIBDIR)
 	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { systemd-sysusers; systemd-tmpfiles --create gyre.conf; \
 		journalctl --update-catalog; systemctl daemon-reload; } # what a package's scripts do
 uninstall: ## remove what install put there, but for the configuration
-	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,gyred.service gyred.socket gyred@.service gyred@.socket gyre.slice)
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,gyred.service gyred.socket gyred@.service gyred@.socket gyre.slice gyred-hugepages.service)
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset $(DESTDIR)$(PREFIX)/lib/systemd/catalog/gyre*.catalog
 	rm -rf $(DESTDIR)$(UNITDIR)/gyred.service.d $(DESTDIR)$(UNITDIR)/gyred@.service.d $(DESTDIR)$(PREFIX)/share/gyre $(DESTDIR)$(PREFIX)/include/gyre

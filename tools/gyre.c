@@ -48,6 +48,11 @@ static const struct verb verbs[] = {
 	  "With --memory FILE...: what those models take together, and whether there is as much.",
 	  OPT_TOPOLOGY | OPT_MODEL | OPT_MEMORY | OPT_HOP | OPT_THREADS | OPT_NODES | OPT_KV_TYPE | OPT_ROOT | OPT_JSON,
 	  0, -1, plan_main },
+	{ "reserve", "[CONFIG]",
+	  "Reserve huge pages for the models of a configuration.\nOn each node as many as its weights and KV pools "
+	  "take and are not free there already; as root, best right after boot and before gyred "
+	  "(gyred-hugepages.service). CONFIG is /etc/gyre/gyred.conf unless given.",
+	  OPT_DRY_RUN | OPT_ROOT, 0, 1, reserve_main },
 	{ "bench model", "",
 	  "Speed of a model in this process.\nPrefill, decode, their share of what the machine can read and multiply "
 	  "in "

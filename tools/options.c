@@ -99,6 +99,7 @@ static const struct row rows[] = {
 	  1, 1e6 },
 	{ OPT_ROOT, "root", 0, "DIR", "another machine's /proc and /sys, below DIR", KIND_TEXT, AT(root), 0, 0 },
 	{ OPT_WAIT, "wait", 0, "SECONDS", "until it is so, or so many have gone by", KIND_FLOAT, AT(wait_s), 0, 1e6 },
+	{ OPT_DRY_RUN, "dry-run", 0, NULL, "only say what would be done", KIND_FLAG, AT(dry_run), 0, 0 },
 	{ OPT_STEPS, "steps", 0, NULL, "where the time of steps goes, part by part", KIND_FLAG, AT(steps), 0, 0 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
 	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },

@@ -59,6 +59,7 @@ enum option_bit {
 #define OPT_TOOLS         (1ull << 38)
 #define OPT_MESSAGES      (1ull << 39)
 #define OPT_MEMORY        (1ull << 40)
+#define OPT_DRY_RUN       (1ull << 41)
 
 #define OPT_WAIT          (1ull << 50)
 
@@ -85,7 +86,7 @@ struct args {
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns, wait_s;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory;
+	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run;
 	int n_word;
 	char **word; /* the operands */
 };
@@ -214,6 +215,7 @@ int bench_ring_main(const struct args *a);
 int completion_main(const struct args *a);
 int stat_main(const struct args *a);
 int plan_main(const struct args *a);
+int reserve_main(const struct args *a);
 int ls_main(const struct args *a);
 int ps_main(const struct args *a);
 int load_main(const struct args *a);

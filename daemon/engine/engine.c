@@ -34,8 +34,7 @@ static void size_step(const struct engine_options *o, uint32_t *n_row, uint32_t 
 	*n_logit = min_u32(BATCH_SEQ_MAX, max_u32(fit, LOGIT_ROW_MIN));
 }
 
-/* What the model was trained on and its window has room for, as far as nobody has asked for more. */
-static uint32_t default_ctx(const struct gguf *g)
+uint32_t engine_default_ctx(const struct gguf *g)
 {
 	uint32_t n_train = 0, n_window = 0;
 	struct gguf_str arch;
@@ -63,7 +62,7 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0", c->kv_type);
 	size_step(o, &mo.n_row_max, &mo.n_logit_max);
 	if (!mo.n_ctx)
-		mo.n_ctx = default_ctx(o->weights->gguf);
+		mo.n_ctx = engine_default_ctx(o->weights->gguf);
 	r = model_open(&e->model, o->weights, o->kernels, &mo, why);
 	if (r < 0)
 		return r;
@@ -79,6 +78,11 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 static size_t count_blocks(uint32_t n_position)
 {
 	return (n_position + KV_BLOCK - 1) / KV_BLOCK;
+}
+
+size_t engine_blocks_wanted(uint32_t n_ctx)
+{
+	return KV_CONTEXTS_AUTO * count_blocks(n_ctx);
 }
 
 /* What memory there is for blocks: on each node, on all, in the address space. Engines yet to come have their share of it. */
@@ -125,7 +129,7 @@ static int refuse_least(const struct engine *e, size_t bytes, size_t n_least, si
 static int map_default(struct engine *e, const struct engine_options *o, size_t *n_block, struct error *why)
 {
 	size_t bytes = model_kv_bytes(e->model), n_context = count_blocks(e->n_ctx), available;
-	size_t n_wanted = KV_CONTEXTS_AUTO * n_context, n_least = min_size(n_context, count_blocks(KV_FIT_LEAST));
+	size_t n_wanted = engine_blocks_wanted(e->n_ctx), n_least = min_size(n_context, count_blocks(KV_FIT_LEAST));
 	struct kv_room room[NODE_MAX + 2];
 	uint32_t n_room = find_room(e, o, room);
 	struct error cause;

@@ -76,4 +76,9 @@ void engine_stop(struct engine *e);
 /* One step: step.c. */
 void engine_step(struct engine *e);
 
+/* The context that nobody has asked for: what the model was trained on and its window has room for, within CONFIG_CTX_AUTO. */
+uint32_t engine_default_ctx(const struct gguf *g);
+/* Blocks of the pool that nobody has given a size, where memory is no object. */
+size_t engine_blocks_wanted(uint32_t n_ctx);
+
 #endif

@@ -40,6 +40,15 @@ static void relax_pinning(struct layout *l)
 	l->is_pinned = false;
 }
 
+int layouts_divide(struct layouts *l, const struct topology *t, const struct config *c, struct error *e)
+{
+	int r = make_layout(&l->all, t, c, e), n = l->all.n_node / (int)c->n_replica;
+
+	for (int i = 0; r == 0 && i < (int)c->n_replica; i++)
+		l->engine[i] = layout_part(&l->all, i * n, n);
+	return r;
+}
+
 /* Each engine's part. */
 static void divide(struct layouts *l, const struct config *c)
 {

@@ -13,6 +13,8 @@ struct layouts {
 	struct layout engine[QUEUE_ENGINE_MAX]; /* each engine's part */
 };
 
+/* On a machine of that topology, which may be another; nothing is tried or said. */
+int layouts_divide(struct layouts *l, const struct topology *t, const struct config *c, struct error *e);
 int layouts_make(struct layouts *l, const struct config *c, struct error *e);
 /*
  * Memory for the nodes there are cannot be had, for `code` and `why`: the model is too small for them, or memory cannot be bound here

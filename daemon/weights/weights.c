@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 CLEANUP_FUNC(struct weights *, weights_free)
@@ -47,6 +48,17 @@ static int n_threads(const struct weights_options *o)
 	return n < PARALLEL_MAX ? n : PARALLEL_MAX;
 }
 
+/* What were offsets become addresses. */
+static void give_places(struct weights *w)
+{
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++)
+		for (uint32_t k = 0; k < w->tensor[i].n_part; k++) {
+			struct tensor_part *p = &w->tensor[i].part[k];
+
+			p->data = w->pool[p->node].base + (uintptr_t)p->data;
+		}
+}
+
 static int take_memory(struct weights *w, const struct weights_options *o, const uint64_t bytes[NODE_MAX],
 		       struct error *e)
 {
@@ -63,13 +75,25 @@ static int take_memory(struct weights *w, const struct weights_options *o, const
 	if (!r)
 		r = pool_suffice(w->pool, w->plan.n_node, "gyre-weights", e);
 	w->pool_seconds = (double)clock_ns() * 1e-9 - start;
-	for (size_t i = 0; i < gguf_n_tensor(w->gguf) && !r; i++)
-		for (uint32_t k = 0; k < w->tensor[i].n_part; k++) {
-			struct tensor_part *p = &w->tensor[i].part[k];
-
-			p->data = w->pool[p->node].base + (uintptr_t)p->data;
-		}
+	if (!r)
+		give_places(w);
 	return r;
+}
+
+/* Addresses alone, in place of memory. */
+static int take_addresses(struct weights *w, const uint64_t bytes[NODE_MAX], struct error *e)
+{
+	for (uint32_t i = 0; i < w->plan.n_node; i++) {
+		size_t n = bytes[i] ? bytes[i] : 1;
+		void *base = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (base == MAP_FAILED)
+			return error_set(e, -errno, "%zu bytes of addresses cannot be had: %s; raise ulimit -v", n,
+					 strerror(errno));
+		w->pool[i] = (struct pool){ .base = base, .bytes = n, .fd = -1, .kind = POOL_4K, .os_node = -1 };
+	}
+	give_places(w);
+	return 0;
 }
 
 static int read_all(struct weights *w, const struct weights_options *o, struct loader *l, struct error *e)
@@ -165,12 +189,10 @@ static void beside_join(struct beside *b)
 		pthread_join(b->thread, NULL);
 }
 
-int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)
+/* Its files are open, and it has tensors. */
+static int open_file(struct weights **wp, const char *path, struct error *e)
 {
 	_cleanup_(weights_freep) struct weights *w = calloc(1, sizeof(*w));
-	struct beside beside = { .o = o };
-	double start = (double)clock_ns() * 1e-9;
-	struct error inner;
 	int r;
 
 	if (!w)
@@ -181,6 +203,20 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 	if (!gguf_n_tensor(w->gguf))
 		return error_set(e, -EINVAL, "model '%s' holds no tensors (a vocabulary only); give a full model",
 				 path);
+	*wp = steal_ptr(w);
+	return 0;
+}
+
+int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)
+{
+	_cleanup_(weights_freep) struct weights *w = NULL;
+	struct beside beside = { .o = o };
+	double start = (double)clock_ns() * 1e-9;
+	struct error inner;
+	int r = open_file(&w, path, e);
+
+	if (r)
+		return r;
 	beside.gguf = w->gguf;
 	r = make_plan(w, o, &inner);
 	if (r == 0) {
@@ -192,6 +228,27 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);
 	w->seconds = (double)clock_ns() * 1e-9 - start;
+	*wp = steal_ptr(w);
+	return 0;
+}
+
+int weights_outline(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)
+{
+	_cleanup_(weights_freep) struct weights *w = NULL;
+	uint64_t bytes[NODE_MAX] = { 0 };
+	struct error inner;
+	int r = open_file(&w, path, e);
+
+	if (r)
+		return r;
+	r = make_plan(w, o, &inner);
+	if (r == 0)
+		r = weights_lay_out(w, bytes, &inner);
+	if (r == 0)
+		r = take_addresses(w, bytes, &inner);
+	gguf_close_files(w->gguf);
+	if (r)
+		return error_set(e, r, "model '%s': %s", path, inner.text);
 	*wp = steal_ptr(w);
 	return 0;
 }

@@ -65,6 +65,8 @@ struct weights_options {
 
 /* o may be NULL. e says which tensor or which limit, and what to do about it. */
 int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e);
+/* The same without reading a tensor: data are addresses that have no memory and read as zeroes. */
+int weights_outline(struct weights **wp, const char *path, const struct weights_options *o, struct error *e);
 /* NULL: absent. A model that uses a tensor twice (tied embeddings) finds the same one twice: there is one copy. */
 const struct tensor *weights_find(const struct weights *w, const char *name);
 /* An expert's matrix, [p->n_row][p->n_col] in panels; one that the part has. */

@@ -118,8 +118,13 @@ static void units_are_sound(void **state)
 		    "verify --man=no ./$NAME.service "
 		    "./$NAME.socket >$R/said 2>&1; ! grep gyre $R/said");
 	}
+	run("sed -i \"s|/usr/bin/gyre|$R/usr/bin/gyre|\" $R/usr/lib/systemd/system/gyred-hugepages.service");
+	run("cd $R/usr/lib/systemd/system && SYSTEMD_UNIT_PATH=$R/usr/lib/systemd/system: systemd-analyze "
+	    "verify --man=no ./gyred-hugepages.service ./gyre.slice >$R/said 2>&1; ! grep gyre $R/said");
 	run("cd $R/usr/lib/systemd/system && systemd-analyze security --offline=yes --threshold=7 ./gyred.service "
 	    ">$R/said");
+	run("cd $R/usr/lib/systemd/system && systemd-analyze security --offline=yes --threshold=20 "
+	    "./gyred-hugepages.service >$R/said");
 	run("$R/usr/sbin/gyred --config $R/etc/gyre/gyred.conf 2>$R/said; test $? = 1 && "
 	    "grep -q /var/lib/gyre/model.gguf $R/said");
 }
