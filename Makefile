@@ -251,7 +251,8 @@ install: all ## install under PREFIX (/usr/local), with units for systemd
 	install -Dm644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf
 	install -Dm644 systemd/preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
 	for c in $(wildcard systemd/*.catalog); do install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog $$c; done
-	for g in $(wildcard tools/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/grafana $$g; done
+	for g in $(wildcard tools/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre $$g; done
+	for b in $(wildcard tools/bpftrace/*.bt); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/bpftrace $$b; done
 	[ -e $(DESTDIR)$(SYSCONFDIR)/gyre/gyred.conf ] || install -Dm644 -t $(DESTDIR)$(SYSCONFDIR)/gyre systemd/gyred.conf
 	[ -n "$(DESTDIR)" ] || ldconfig $(LIBDIR)
 	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { systemd-sysusers; systemd-tmpfiles --create gyre.conf; \
