@@ -61,7 +61,7 @@ enum option_bit {
 #define OPT_MEMORY        (1ull << 40)
 #define OPT_DRY_RUN       (1ull << 41)
 
-#define OPT_WAIT          (1ull << 50)
+#define OPT_WAIT (1ull << 50)
 
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
