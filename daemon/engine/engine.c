@@ -94,7 +94,8 @@ static uint32_t find_room(const struct engine *e, const struct engine_options *o
 	for (uint32_t i = 0; i < n; i++)
 		room[i] = (struct kv_room){ model_kv_block_bytes(e->model, i),
 					    placement_available("", e->layout.node[i].os_node) / n_left };
-	room[n] = (struct kv_room){ model_kv_bytes(e->model), placement_available("", -1) / n_left };
+	room[n] = (struct kv_room){ model_kv_bytes(e->model),
+				    min_size(placement_available("", -1), pool_budget_left()) / n_left };
 	address = memory_address_room();
 	address -= min_size(address, TEXT_ADDRESS);
 	room[n + 1] = (struct kv_room){ model_kv_bytes(e->model), address / n_left };

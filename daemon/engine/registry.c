@@ -132,6 +132,7 @@ int registry_open(struct registry *r, const struct registry_options *o, struct e
 	int res = 0;
 
 	r->o = *o;
+	pool_set_budget(c->memory);
 	r->n_max = QUEUE_ENGINE_MAX / c->n_replica;
 	if (c->n_model > r->n_max)
 		return error_set(e, -EINVAL, "%u models of %u replicas are more than %u engines; lower --replicas",

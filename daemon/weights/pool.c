@@ -344,6 +344,30 @@ void pool_relax(struct layout *l)
 	l->node[0].os_node = -1;
 }
 
+static uint64_t budget, n_taken; /* atomic: bytes of all pools, 0: no limit; of those there are */
+
+void pool_set_budget(uint64_t bytes)
+{
+	store_relaxed64(&budget, bytes);
+}
+
+size_t pool_budget_left(void)
+{
+	uint64_t all = load_relaxed64(&budget), taken = load_relaxed64(&n_taken);
+
+	return !all ? SIZE_MAX : all > taken ? all - taken : 0;
+}
+
+static int refuse_budget(size_t bytes, const char *name, struct error *e)
+{
+	return error_set(
+		e, -ENOMEM,
+		"pool '%s': %zu MiB wanted, but of the %zu MiB of memory = in the configuration %zu are taken and "
+		"%zu left; raise it, unload a model (gyre ps), or make this one smaller (ctx, kv-bytes, kv-type)",
+		name, bytes / MIB + 1, (size_t)load_relaxed64(&budget) / MIB, (size_t)load_relaxed64(&n_taken) / MIB,
+		pool_budget_left() / MIB);
+}
+
 static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name, bool is_present, struct error *e)
 {
 	size_t available = placement_available("", os_node); /* populating past it would wake the OOM killer */
@@ -352,6 +376,8 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 
 	if (r)
 		return refuse_node(r, os_node, name, e);
+	if (bytes > pool_budget_left())
+		return refuse_budget(bytes, name, e);
 	if (!bytes)
 		bytes = 1;
 	for (enum pool_kind kind = POOL_HUGE_1G; kind < POOL_KIND_MAX; kind++) {
@@ -365,6 +391,8 @@ static int pool_make(struct pool *p, size_t bytes, int os_node, const char *name
 		if (kind == POOL_4K)
 			log_warn("pool '%s': 4 KiB pages, which cost speed; fix: %s, then restart", name,
 				 huge_page_fix(fix, bytes, os_node));
+		fetch_add64(&n_taken, p->bytes);
+		p->is_counted = true;
 		return 0;
 	}
 	if (r && available >= POOL_RESERVE && bytes <= available - POOL_RESERVE)
@@ -449,6 +477,8 @@ void pool_unmap(struct pool *p)
 		return;
 	if (p->base)
 		munmap(p->base, p->bytes);
+	if (p->is_counted)
+		fetch_add64(&n_taken, -(uint64_t)p->bytes);
 	if (p->fd >= 0)
 		close(p->fd);
 	*p = (struct pool){ .fd = -1, .os_node = -1 };

@@ -26,6 +26,7 @@ struct pool {
 	int fd;        /* the memfd; -1 for POOL_THP_ANON */
 	enum pool_kind kind;
 	bool is_present; /* every page */
+	bool is_counted; /* in the budget */
 	int os_node;     /* the kernel's number of the node that the pages are bound to; -1: to none */
 };
 
@@ -36,6 +37,12 @@ int pool_map(struct pool *p, size_t bytes, int os_node, const char *name, struct
 int pool_reserve(struct pool *p, size_t bytes, int os_node, const char *name, struct error *e);
 /* Whether n reserved pools can all have their pages, as each of them can: -ENOMEM with the remedy. `name` is that of the pools. */
 int pool_suffice(const struct pool *p, uint32_t n, const char *name, struct error *e);
+/*
+ * All pools together take no more than `bytes` from now on; 0: what the machine and the cgroup have. Any thread makes and unmaps pools.
+ */
+void pool_set_budget(uint64_t bytes);
+/* Bytes of it that no pool has; SIZE_MAX: there is none. */
+size_t pool_budget_left(void);
 /* Makes the pages present that [begin, end) touches. Any number of threads. 0 or -errno. */
 int pool_populate(const struct pool *p, const uint8_t *begin, const uint8_t *end);
 /* From here on a write to the pool is a SIGSEGV. */

@@ -336,6 +336,31 @@ static void a_broken_file_disturbs_nobody(void **state)
 	teardown_two();
 }
 
+/* One budget for all: what does not fit is refused with its arithmetic, and fits when another has gone. */
+static void memory_is_one_budget(void **state)
+{
+	char *extra[] = { (char *)"--memory", (char *)"90M", (char *)"--kv-bytes", (char *)"4M", NULL };
+	char name[64], text[512];
+
+	(void)state;
+	snprintf(two, sizeof(two), "/tmp/gyre-test-two-%d.gguf", (int)getpid());
+	snprintf(name, sizeof(name), "gyre-test-two-%d", (int)getpid());
+	assert_int_equal(tiny_write(two, &other), 0);
+	appliance_open(&a, &tiny_served, extra, true);
+	must(ABI_QUERY_LOAD, two);
+	pool_set_budget(9 << 20);
+	must(ABI_QUERY_UNLOAD, "m");
+	assert_true(ask(ABI_QUERY_LOAD, "m", text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "MiB wanted, but of the 9 MiB of memory = in the configuration "));
+	expect(name, want_two);
+	must(ABI_QUERY_UNLOAD, name);
+	must(ABI_QUERY_LOAD, "m");
+	expect("m", want_one);
+	appliance_close(&a);
+	unlink(two);
+	pool_set_budget(0);
+}
+
 /* A session's promises are of the geometry that it was welcomed with. */
 static void another_file_ends_what_sessions_were_promised(void **state)
 {
@@ -422,6 +447,7 @@ int main(void)
 		cmocka_unit_test(what_runs_keeps_its_model),
 		cmocka_unit_test(an_unloaded_one_is_named_and_comes_back),
 		cmocka_unit_test(a_broken_file_disturbs_nobody),
+		cmocka_unit_test(memory_is_one_budget),
 		cmocka_unit_test(another_file_ends_what_sessions_were_promised),
 		cmocka_unit_test(who_leaves_while_it_loads_leaves_nothing),
 		cmocka_unit_test(places_are_used_again),
