@@ -222,7 +222,8 @@ HAS_NOTIFY_RELOAD = $(shell v=$$(systemctl --version 2>/dev/null | sed -n '1s/^s
 PAGES = $(wildcard client/man/*.[1-8] tools/man/*.[1-8])
 # Where a shell looks for a program's completion.
 COMPLETIONS_bash = bash-completion/completions/
-COMPLETIONS_zsh = zsh/site-functions/_
+ZSH_FOLDER ?= zsh/site-functions
+COMPLETIONS_zsh = $(ZSH_FOLDER)/_
 COMPLETIONS_fish = fish/vendor_completions.d/
 completion = $(DESTDIR)$(PREFIX)/share/$(COMPLETIONS_$(patsubst .%,%,$(suffix $(1))))$(basename $(notdir $(1)))$(if $(filter %.fish,$(1)),.fish)
 install: all ## install under PREFIX (/usr/local), with units for systemd
