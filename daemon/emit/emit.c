@@ -2,6 +2,7 @@
 #include "daemon/session/session.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/log.h"
+#include "daemon/util/probe.h"
 #include "daemon/util/profile.h"
 
 #include <assert.h>
@@ -10,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void emit_init(struct emit *e, uint32_t n_layer)
+void emit_init(struct emit *e, struct meter *meter, uint32_t n_layer)
 {
-	*e = (struct emit){ .n_layer = n_layer };
+	*e = (struct emit){ .meter = meter, .n_layer = n_layer };
 }
 
 /* Locks the session of r: what is written from now on is to be flushed at the end of the step. */
@@ -51,6 +52,23 @@ static void log_fault(struct emit *e, const struct batch *b, uint32_t n)
 		where, (unsigned long long)e->n_fault);
 }
 
+/* Once its last completion is written, and before it can be seen. */
+static void count_end(const struct emit *e, const struct request *r, uint64_t time_ns)
+{
+	if (r->kept.state != REQUEST_DONE)
+		return;
+	PROBE4(request_ended, r->number, r->kept.res, r->kept.n_prompt, r->kept.n_emitted);
+	meter_end(e->meter, r, false, time_ns);
+}
+
+static void count_result(struct emit *e, struct request *r, uint32_t n_drawn, uint64_t time_ns)
+{
+	counter_add(&e->n_token, n_drawn);
+	counter_add(&r->session->region.daemon->n_token_generated, n_drawn);
+	meter_result(e->meter, r, n_drawn || !r->op->is_drawn, time_ns);
+	PROBE2(token, r->number, r->kept.n_emitted);
+}
+
 /* false: the numbers are none, and the request has ended. */
 static bool take_token(struct emit *e, struct request *r, const struct batch_token *t, uint64_t time_ns)
 {
@@ -63,9 +81,8 @@ static bool take_token(struct emit *e, struct request *r, const struct batch_tok
 	}
 	r->op->take_token(r, t, time_ns);
 	n = r->op->is_drawn ? r->kept.n_emitted - n : 0; /* not a token that ends the stream */
-	counter_add(&e->n_token, n);
 	user_charge(r->user, load_relaxed(&r->session->limits.tokens_a_second), n, time_ns);
-	r->session->region.daemon->n_token_generated += n;
+	count_result(e, r, n, time_ns);
 	return true;
 }
 
@@ -79,9 +96,9 @@ static void count_rows(const struct batch *b)
 
 		lock_take(&r->session->lock);
 		if (q->n_past < r->kept.n_prompt)
-			page->n_token_prompt +=
-				q->n_past + q->n_row < r->kept.n_prompt ? q->n_row : r->kept.n_prompt - q->n_past;
-		page->step_ns = b->forward_ns;
+			counter_add(&page->n_token_prompt,
+				    q->n_past + q->n_row < r->kept.n_prompt ? q->n_row : r->kept.n_prompt - q->n_past);
+		counter_set(&page->step_ns, b->forward_ns);
 		lock_drop(&r->session->lock);
 	}
 }
@@ -97,6 +114,7 @@ void emit_batch(struct emit *e, struct batch *b)
 
 		begin(e, r);
 		r->op->end(r);
+		count_end(e, r, b->time_ns);
 		finish(r);
 	}
 	for (uint32_t i = 0; i < b->n_token; i++) {
@@ -106,10 +124,14 @@ void emit_batch(struct emit *e, struct batch *b)
 			continue; /* ended by an earlier token of this step */
 		begin(e, r);
 		n_fault += !take_token(e, r, &b->out[i], b->time_ns);
+		count_end(e, r, b->time_ns);
 		finish(r);
 	}
 	for (uint32_t i = 0; i < e->n_touched; i++)
 		session_flush(e->touched[i]);
+	if (b->n_row)
+		meter_step(e->meter, b->time_ns - b->layout_ns);
+	PROBE3(step_end, b->n_seq, b->n_row, b->n_token);
 	if (n_fault)
 		log_fault(e, b, n_fault);
 	profile_lap(PROFILE_EMIT);

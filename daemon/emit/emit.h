@@ -6,10 +6,12 @@
 #define GYRE_DAEMON_EMIT_EMIT_H
 
 #include "daemon/flow/batch.h"
+#include "daemon/flow/meter.h"
 
 #define EMIT_SESSION_MAX (2 * BATCH_SEQ_MAX)
 
 struct emit {
+	struct meter *meter; /* its engine's */
 	uint32_t n_layer;
 	uint32_t n_touched;
 	struct session *touched[EMIT_SESSION_MAX]; /* to be flushed at the end of the step */
@@ -18,7 +20,7 @@ struct emit {
 	uint64_t fault_log_ns;
 };
 
-void emit_init(struct emit *e, uint32_t n_layer);
+void emit_init(struct emit *e, struct meter *meter, uint32_t n_layer);
 void emit_batch(struct emit *e, struct batch *b);
 
 #endif

@@ -208,7 +208,7 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 
 	sched_init(&e->sched, &e->kv, &so);
 	spec_init(&e->spec, &spec);
-	emit_init(&e->emit, model_hparams(e->model)->n_layer);
+	emit_init(&e->emit, &e->queue->meter, model_hparams(e->model)->n_layer);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);
 	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
 }

@@ -7,6 +7,7 @@
 #define GYRE_DAEMON_FLOW_QUEUE_H
 
 #include "daemon/flow/batch.h"
+#include "daemon/flow/meter.h"
 #include "daemon/util/lock.h"
 
 #define QUEUE_ENGINE_MAX  8u   /* engines of a daemon */
@@ -23,6 +24,7 @@ struct queue {
 	struct request *inbox, **inbox_end; /* under lock */
 	uint32_t n_inbox;                   /* atomic; written under lock */
 	uint32_t n_live;
+	uint32_t n_running; /* counter: of these, in the step */
 	struct lock lock;
 	struct request *live[QUEUE_REQUEST_MAX]; /* arrival order; the leader's */
 
@@ -30,6 +32,7 @@ struct queue {
 	uint32_t is_rung;    /* atomic: do not sleep, or wake up; the leader clears it */
 	uint32_t is_idle;    /* atomic: its leader may be sleeping here */
 	uint32_t is_waiting; /* atomic: its leader had nothing to do, and spins or sleeps, here or at the watch */
+	struct meter meter;
 };
 
 /* is_shared: there are other engines. */

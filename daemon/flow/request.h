@@ -81,6 +81,8 @@ struct request_kept {
 	struct sampling sampling; /* intake fills it */
 };
 
+struct served;
+
 struct request {
 	struct request *next;            /* in a list: of the free ones, an inbox, those that are done */
 	struct request *older, *younger; /* of the same session, under its lock */
@@ -102,6 +104,12 @@ struct request {
 	uint32_t n_turn;  /* sched: rows of its prompt since then */
 	uint32_t seat;    /* sched: where it is in the batch, if it is */
 	uint32_t n_draft; /* spec: guesses worth making, from the acceptance so far */
+
+	/* For those who watch (meter.h): its number among the daemon's, and its session's. When its entry was taken; its first rows planned;
+	 * its first and its last result there. 0: not yet. */
+	uint64_t number, came_ns, started_ns, first_ns, last_ns;
+	uint32_t n_session;
+	const struct served *served;
 
 	int32_t *token;  /* [n_ctx] */
 	uint32_t *block; /* [n_ctx / KV_BLOCK] in order of position; owned by sched through kv/ */

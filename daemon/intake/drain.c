@@ -1,6 +1,7 @@
 #include "daemon/intake/drain.h"
 #include "daemon/intake/units.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/probe.h"
 
 /* Does it have more entries than there were units for? Not if the first of them waits for something else. */
 static void take_entries(struct taker *t, struct queue *q, struct session *s)
@@ -55,6 +56,7 @@ void drain_users(struct roster *r, struct taker *t, struct queue *q)
 	int part = r->n_user ? (int)max_u32(DRAIN_UNITS / r->n_user, DRAIN_UNITS_MIN) : 0;
 	uint32_t n = r->users.n;
 
+	PROBE1(drain, r->n_session);
 	for (uint32_t k = 0; k < n; k++) {
 		struct user *u = &r->users.user[(r->first_user + k) % n];
 

@@ -2,6 +2,7 @@
 #include "daemon/flow/grant.h"
 #include "daemon/session/session.h"
 #include "shm/atomic.h"
+#include "shm/clock.h"
 
 void grant_space(struct queue *q)
 {
@@ -11,6 +12,8 @@ void grant_space(struct queue *q)
 
 		__builtin_prefetch(r->op);                /* sched asks it next */
 		if (load_acquire(&r->session->is_gone)) { /* pairs with roster_drop */
+			if (r->kept.state != REQUEST_DONE)
+				meter_end(&q->meter, r, true, clock_ns());
 			r->kept.state = REQUEST_DONE;
 			continue;
 		}

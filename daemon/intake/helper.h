@@ -25,6 +25,7 @@ struct helper_job {
 	struct user *user;
 	struct request *request;
 	struct gyre_sqe sqe; /* the one copy */
+	uint64_t came_ns;
 	struct sampling sampling;
 	uint8_t *data; /* [text_max] */
 	uint32_t n;    /* bytes that have been copied */

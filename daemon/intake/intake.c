@@ -1,6 +1,7 @@
 #include "daemon/intake/intake.h"
 #include "daemon/intake/grant.h"
 #include "daemon/util/counter.h"
+#include "daemon/util/probe.h"
 #include "daemon/util/profile.h"
 
 #include <errno.h>
@@ -186,6 +187,7 @@ void intake_drain(struct intake *i, struct queue *q)
 void intake_park(struct intake *i, struct queue *q)
 {
 	tidy(i, q); /* a client that has gone is let go of before we sleep */
+	PROBE1(park, q->n_live);
 	watch_wait(&i->watch, q);
 	profile_lap(PROFILE_IDLE);
 }

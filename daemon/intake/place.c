@@ -1,4 +1,5 @@
 #include "daemon/intake/place.h"
+#include "daemon/util/counter.h"
 #include "shm/atomic.h"
 
 uint8_t place_find(const struct roster *r, const struct session *s)
@@ -28,7 +29,7 @@ void place_take(struct session *s, struct request *r, uint8_t place)
 	fetch_add(&s->n_ref, 1);
 	lock_take(&s->lock);
 	session_link(s, r);
-	s->region.daemon->n_request++;
+	counter_add(&s->region.daemon->n_request, 1);
 	lock_drop(&s->lock);
 }
 

@@ -5,7 +5,9 @@
 #include "daemon/prompt/validate.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/probe.h"
 #include "shm/atomic.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <errno.h>
@@ -42,18 +44,15 @@ static struct queue *route_request(const struct served *served, struct queue *ow
 }
 
 /* Its tokens are there, or will never be (res). */
-static void send_request(struct taker *t, struct queue *own, struct request *r, int res)
+static void send_request(struct queue *own, struct request *r, int res)
 {
-	if (load_relaxed(&r->session->is_gone)) { /* that was seen here */
-		place_leave(t->handover, r);
-		return;
-	}
 	if (res == 0 && r->op->wants_logits)
 		res = quota_claim(r);
 	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
 	else
 		r->kept.state = REQUEST_WAITING;
+	PROBE2(request_routed, r->number, r->kept.n_prompt);
 	queue_put(route_request(r->session->served, own), r);
 }
 
@@ -67,7 +66,7 @@ void take_texts(struct taker *t, struct queue *own)
 		struct served *s = &t->served[i];
 
 		while (served_is_open(s) && (job = helper_finished(s->helper))) {
-			send_request(t, own, job->request, job->res);
+			send_request(own, job->request, job->res);
 			helper_put(s->helper, job);
 		}
 	}
@@ -85,6 +84,8 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 			 const struct sampling *sampling)
 {
 	r->session = s;
+	r->n_session = s->number;
+	r->served = s->served;
 	r->user = s->user;
 	r->op = op_find(sqe->opcode);
 	r->kept.flags = sqe->flags;
@@ -141,6 +142,15 @@ static uint8_t find_place(struct taker *t, const struct session *s, const struct
 	return place;
 }
 
+static void note_request(struct taker *t, struct request *r)
+{
+	r->number = t->n_request;
+	r->came_ns = r->session->job ? r->session->job->came_ns : clock_ns();
+	PROBE4(request_accepted, r->user->uid, r->n_session, r->number, r->kept.opcode);
+	if (event_is_wanted(t->events, EVENT_DEBUG))
+		event_put_request(t->events, EVENT_ACCEPTED, r, 0, r->came_ns);
+}
+
 /* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
 static enum take_fate make_request(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				   const struct sampling *sampling, struct request **out, int *res)
@@ -156,6 +166,7 @@ static enum take_fate make_request(struct taker *t, struct session *s, const str
 	place_take(s, *out, place);
 	counter_add(&t->n_request, 1);
 	counter_add(&s->served->n_request, 1);
+	note_request(t, *out);
 	return TAKE_MADE;
 }
 
@@ -180,7 +191,7 @@ static enum take_fate take_short(struct taker *t, struct queue *q, struct sessio
 	if (fate != TAKE_MADE)
 		return fate;
 	t->left -= (int)(sqe->flags & GYRE_SQE_TOKENS ? sqe->data_len / DRAIN_CHECK : sqe->data_len);
-	send_request(t, q, r, prompt_read(&t->reader, r, t->text, sqe->data_len, sqe->split));
+	send_request(q, r, prompt_read(&t->reader, r, t->text, sqe->data_len, sqe->split));
 	return TAKE_MADE;
 }
 
@@ -224,6 +235,7 @@ static enum take_fate take_long(struct taker *t, struct session *s, const struct
 	if (!s->job)
 		return TAKE_WAITS;
 	s->job->sqe = *sqe;
+	s->job->came_ns = clock_ns();
 	copy_sampling(&s->job->sampling, sampling);
 	return copy_piece(t, s, res);
 }
@@ -290,14 +302,32 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 	return fate;
 }
 
+static void note_refusal(struct taker *t, const struct session *s, uint8_t opcode, int res)
+{
+	enum meter_refusal why = meter_refusal_of(res);
+
+	counter_add(&t->n_refused, 1);
+	counter_add(&t->refusal[why], 1);
+	if (event_is_wanted(t->events, EVENT_ERRORS))
+		event_put(t->events, &(struct event){ .kind = EVENT_REFUSED,
+						      .opcode = opcode,
+						      .reason = (uint8_t)why,
+						      .res = res,
+						      .uid = s->kept.uid,
+						      .session = s->number,
+						      .served = s->served });
+}
+
 enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe)
 {
 	uint64_t user_data = s->job ? s->job->sqe.user_data : sqe->user_data;
+	uint8_t opcode = s->job ? s->job->sqe.opcode : sqe->opcode;
 	enum take_fate fate;
 	bool has_space, is_refused;
 	int res = 0;
 
 	t->words.n = 0;
+	t->events = &q->meter.events;
 	lock_take(&s->lock);
 	has_space = session_promise(s, 1, 1); /* for an answer */
 	lock_drop(&s->lock);
@@ -311,6 +341,7 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 	if (fate == TAKE_ANSWERED)
 		session_answer(s, user_data, res, &t->words);
 	lock_drop(&s->lock);
-	counter_add(&t->n_refused, is_refused);
+	if (is_refused)
+		note_refusal(t, s, opcode, res);
 	return fate;
 }

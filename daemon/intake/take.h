@@ -20,9 +20,11 @@ enum take_fate {
 };
 
 struct taker {
-	int left;                      /* of this drain's work, for the user whose SQs are drained */
-	uint32_t is_closed;            /* atomic: new requests are refused, the daemon drains */
-	uint64_t n_request, n_refused; /* counters */
+	int left;                            /* of this drain's work, for the user whose SQs are drained */
+	uint32_t is_closed;                  /* atomic: new requests are refused, the daemon drains */
+	uint64_t n_request, n_refused;       /* counters */
+	uint64_t refusal[METER_REFUSAL_MAX]; /* counters */
+	struct event_ring *events;           /* of the leader that is here */
 
 	/* Not owned. */
 	struct roster *roster;

@@ -3,6 +3,7 @@
 #include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
+#include "daemon/util/probe.h"
 #include "daemon/util/profile.h"
 #include "shm/clock.h"
 
@@ -167,6 +168,12 @@ static uint32_t spare_rows(struct sched *s, const struct batch_seq *k)
 	return n;
 }
 
+static void start(const struct sched *s, struct request *r)
+{
+	r->started_ns = s->now_ns;
+	PROBE2(request_first_row, r->number, r->kept.n_prompt);
+}
+
 /* Those that keep their rows: a user that gave blocks up may have lost some. */
 static void close_batch(struct sched *s, struct batch *b)
 {
@@ -182,6 +189,8 @@ static void close_batch(struct sched *s, struct batch *b)
 		n++;
 		k->n_spare = spare_rows(s, k);
 		r->kept.state = REQUEST_RUNNING;
+		if (!r->started_ns)
+			start(s, r);
 		if (r->kept.n_past < r->kept.n_prompt)
 			counter_add(&s->n_token_prompt, min_u32(k->n_row, r->kept.n_prompt - r->kept.n_past));
 	}
@@ -194,6 +203,7 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	s->now_ns = q->n_live ? clock_ns() : 0; /* an idle turn reads no clock */
 	settle(s, q, b);
 	s->n_row = s->n_logit = b->n_seq = b->n_token = 0;
+	counter_set32(&q->n_running, 0);
 	if (!q->n_live) { /* a NOP's round trip takes no more of it */
 		batch_layout(b);
 		profile_lap(PROFILE_PLAN);
@@ -212,8 +222,10 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	serve_all(s, q, b, false);
 	close_batch(s, b);
 	turn_note_served(s, b);
+	counter_set32(&q->n_running, b->n_seq);
 	s->is_stuck |= s->n_rank && !b->n_seq;
 	batch_layout(b);
+	PROBE3(step_begin, b->n_seq, b->n_row, b->n_ended);
 	profile_lap(PROFILE_PLAN);
 	return b->n_row || b->n_ended;
 }

@@ -1,4 +1,5 @@
 #include "daemon/session/session.h"
+#include "daemon/util/counter.h"
 #include "shm/atomic.h"
 #include "shm/clock.h"
 #include "shm/doorbell.h"
@@ -161,6 +162,7 @@ void session_link(struct session *s, struct request *r)
 
 void session_unlink(struct session *s, struct request *r)
 {
+	counter_add(&s->n_done, 1);
 	if (r->younger)
 		r->younger->older = r->older;
 	else

@@ -32,7 +32,9 @@ struct session {
 	/* Of what it is served, when it was welcomed; arena_bytes is its own. */
 	struct geometry geometry;
 	uint32_t generation;
-	uint32_t slot; /* in the roster */
+	uint32_t slot;   /* in the roster */
+	uint32_t number; /* since the start: the control thread's */
+	uint64_t n_done; /* counter, as n_request of the daemon page: requests that have gone back to the pool */
 	int socket_fd;
 	int doorbell_fd; /* eventfd that the client writes; the daemon only polls it */
 	struct region region;

@@ -1,6 +1,7 @@
 #include "daemon/stream/stream.h"
 #include "daemon/session/session.h"
 #include "daemon/stream/hold.h"
+#include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/number.h"
 
@@ -123,7 +124,7 @@ void stream_end(struct request *r, uint32_t n_token)
 		session_put_bytes(cqe, result, r->kept.hold.byte, r->kept.hold.n);
 	else
 		session_put_bytes(cqe, result, r->kept.why.text, r->kept.why.n);
-	r->session->region.daemon->n_cancelled += r->kept.res == -ECANCELED;
+	counter_add(&r->session->region.daemon->n_cancelled, r->kept.res == -ECANCELED);
 	stream_let_go(r);
 }
 

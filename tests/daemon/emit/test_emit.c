@@ -27,6 +27,7 @@ static struct vocab *vocab;
 static struct served served;
 static char spelling[N_TOKEN][N_LONG + 1];
 static struct emit emit;
+static struct meter meter;
 static struct batch batch;
 static struct batch_token out;
 static struct session *session;
@@ -84,7 +85,7 @@ static int setup(void **state)
 		.session = session, .op = &op_generate, .kept.state = REQUEST_RUNNING, .kept.n_prompt = 1
 	};
 	session_link(session, &r);
-	emit_init(&emit, 1);
+	emit_init(&emit, &meter, 1);
 	batch.seq[0].request = &r;
 	batch.out = &out;
 	return 0;
