@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+_Static_assert((int)CONFIG_LOG_DEBUG == (int)EVENT_DEBUG, "the same levels");
 _Static_assert(CONFIG_UID_MAX == USER_OUTRANK_MAX, "all of them are told");
 
 static int open_kernels(struct daemon *d, struct error *e)
@@ -147,5 +148,6 @@ struct control_parts daemon_parts(struct daemon *d)
 				       .n_thread = (uint32_t)d->layouts.all.n_worker,
 				       .session_bytes = d->config.session_bytes,
 				       .admin = &d->config.admin,
-				       .drain_seconds = d->config.drain_seconds };
+				       .drain_seconds = d->config.drain_seconds,
+				       .metrics_fd = -1 };
 }

@@ -15,6 +15,7 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,12 @@
 #define HELP_MIN 80u /* columns of --help */
 #define HELP_MAX 100u
 
+enum { REQUESTS, METRICS, N_LISTENER }; /* the sockets */
+
 /* Whatever may say a word, and so wait for whoever reads it, does it here: the control loop of a host without io_uring does. */
 static int load(struct daemon *d, struct control **control, const struct config *c, struct early *w, struct error *e)
 {
-	int r = control_open(control, w->listener->fd, w->signal_fd, e);
+	int r = control_open(control, w->listener[REQUESTS].fd, w->signal_fd, e);
 
 	if (r == 0)
 		r = daemon_open(d, c, e);
@@ -69,10 +72,11 @@ static int run(const struct config *c, struct early *w, struct reload *reload, s
 
 			reload->is_asked = w->was_hup;
 			parts.reload = c->n_paths ? reload : NULL;
+			parts.metrics_fd = w->listener[METRICS].fd;
 			say_busy(&before);
-			sandbox_try(c->seccomp, w->listener->ino ? w->listener->at.sun_path : NULL);
+			sandbox_try(c->seccomp, w->listener[REQUESTS].ino ? w->listener[REQUESTS].at.sun_path : NULL);
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
-				 w->listener->at.sun_path);
+				 w->listener[REQUESTS].at.sun_path);
 			r = control_run(control, &parts, e);
 		}
 		daemon_stop(&d); /* maybe some of the leaders have been started */
@@ -101,25 +105,43 @@ static int open_listener(struct listener *l, const struct config *c, struct erro
 	return listen_open(l, c->socket, &access, e);
 }
 
+/* Anybody may read them; a connection is accepted by a thread that must not wait for one that has gone. */
+static int open_metrics(struct listener *l, const struct config *c, struct error *e)
+{
+	const struct listen_access access = { .mode = 0666, .group = (gid_t)-1, .type = SOCK_STREAM };
+	struct error why;
+	int r;
+
+	if (!*c->metrics_socket)
+		return 0;
+	r = listen_open(l, c->metrics_socket, &access, &why);
+	if (r < 0)
+		return error_set(e, r, "metrics-socket: %s", why.text);
+	return fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0 ? error_call(e, -errno, "fcntl") : 0;
+}
+
 static int serve(const struct config *c, struct early *w, struct reload *reload, struct error *e)
 {
-	int r = open_listener(w->listener, c, e); /* first: it fails fast */
+	int r = open_listener(&w->listener[REQUESTS], c, e); /* first: it fails fast */
 
 	if (r == 0)
+		r = open_metrics(&w->listener[METRICS], c, e);
+	if (r == 0)
 		r = run(c, w, reload, e);
-	if (r < 0 && w->listener->fd >= 0)
-		refuse_waiting(w->listener->fd, e->text);
-	listen_close(w->listener);
+	if (r < 0 && w->listener[REQUESTS].fd >= 0)
+		refuse_waiting(w->listener[REQUESTS].fd, e->text);
+	listen_close(&w->listener[METRICS]);
+	listen_close(&w->listener[REQUESTS]);
 	return r;
 }
 
 /* A signal that comes from here on finds somebody who knows what there is to remove. */
 static int watch_signals(struct early *w, struct error *e)
 {
-	static struct listener l = { .fd = -1 };
+	static struct listener l[N_LISTENER] = { { .fd = -1 }, { .fd = -1 } };
 	int signal_fd = signals_open(e);
 
-	return signal_fd < 0 ? signal_fd : early_start(w, &l, signal_fd, e);
+	return signal_fd < 0 ? signal_fd : early_start(w, l, N_LISTENER, signal_fd, e);
 }
 
 static int fail(const struct error *e, int code)

@@ -41,7 +41,7 @@ static double number(const json_t *object, const char *key)
 
 json_t *stats_query(struct gyre *g, int *code)
 {
-	static char text[65536];
+	static char text[131072];
 	ssize_t n = gyre_query_stats(g, text, sizeof(text));
 	json_error_t why;
 	json_t *j;

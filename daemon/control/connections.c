@@ -67,6 +67,23 @@ struct budget_use connections_bytes(const struct connections *t, uid_t uid)
 	return use;
 }
 
+uint32_t connections_unread_of(const struct session *s)
+{
+	uint32_t n = load_relaxed(&s->region.client->sq_tail) - load_relaxed(&s->region.daemon->sq_head);
+
+	return n < s->region.layout.sq_entries ? n : s->region.layout.sq_entries;
+}
+
+uint64_t connections_unread(const struct connections *t)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < CONNECTION_MAX; i++)
+		if (t->at[i].fd >= 0 && t->at[i].session)
+			n += connections_unread_of(t->at[i].session);
+	return n;
+}
+
 bool connections_have_unread(const struct connections *t)
 {
 	for (uint32_t i = 0; i < CONNECTION_MAX; i++) {

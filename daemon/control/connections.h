@@ -51,5 +51,8 @@ struct connection_count connections_count(const struct connections *t, uid_t uid
 struct budget_use connections_bytes(const struct connections *t, uid_t uid);
 /* A client has submitted what nobody has taken yet. What it claims is compared, and no more. */
 bool connections_have_unread(const struct connections *t);
+/* How many such entries there are, by their clients' word: of each no more than its ring has. */
+uint64_t connections_unread(const struct connections *t);
+uint32_t connections_unread_of(const struct session *s);
 
 #endif

@@ -2,7 +2,9 @@
 #include "daemon/control/budget.h"
 #include "daemon/control/handshake.h"
 #include "daemon/control/health.h"
+#include "daemon/control/journal.h"
 #include "daemon/control/reload.h"
+#include "daemon/control/scrape.h"
 #include "daemon/loop/loop.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
@@ -33,7 +35,7 @@
 #define NOBODY           ((uid_t)-1)
 
 /* The loop's slots; a connection's is SLOT_CONNECTION + its index. */
-enum slot { SLOT_ACCEPT, SLOT_SIGNAL, SLOT_LEADER, SLOT_TICK, SLOT_CONNECTION };
+enum slot { SLOT_ACCEPT, SLOT_SIGNAL, SLOT_LEADER, SLOT_TICK, SLOT_METRICS, SLOT_CONNECTION };
 
 struct control {
 	struct control_parts parts; /* once it runs */
@@ -45,6 +47,10 @@ struct control {
 	struct signalfd_siginfo signal;
 	struct log_limit log_limit;
 	struct health_all health;
+	struct journal journal;
+	struct process process;
+	struct scrape *scrape; /* NULL: there is no socket for it */
+	uint32_t n_session;    /* since the start */
 	struct connections connections;
 	struct admit admit; /* is_draining: a signal has come */
 	uint32_t asker;     /* the connection that waits for a model; CONNECTION_MAX: none */
@@ -122,20 +128,44 @@ static bool change_models(struct control *c, const struct connection *n, const s
 	return true;
 }
 
+static struct metrics_source metrics_source(const struct control *c)
+{
+	return (struct metrics_source){ &c->parts, &c->health, &c->connections, &c->process };
+}
+
+static void on_metrics(struct control *c)
+{
+	const struct metrics_source from = metrics_source(c);
+
+	scrape_answer(c->scrape, &from);
+	loop_poll(c->loop, SLOT_METRICS, scrape_fd(c->scrape));
+}
+
+/* More than a message may be at first. */
+static void make_room(int fd, size_t n)
+{
+	if (n > STATS_BYTES_MAX)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ METRICS_BYTES_MAX }, sizeof(int));
+}
+
 /* false: later. */
 static bool answer_query(struct control *c, const struct connection *n, const struct abi_query *q)
 {
-	static char text[STATS_BYTES_MAX]; /* the control thread's */
+	static char text[METRICS_BYTES_MAX]; /* the control thread's */
+	const struct metrics_source from = metrics_source(c);
 	size_t size = 0;
 
 	if (q->what == ABI_QUERY_LOAD || q->what == ABI_QUERY_UNLOAD)
 		return change_models(c, n, q);
 	if (q->what == ABI_QUERY_STATS)
-		size = stats_write(&c->parts, &c->health, text, sizeof(text));
+		size = stats_write(&c->parts, &c->health, &c->connections, text, STATS_BYTES_MAX);
 	else if (q->what == ABI_QUERY_MODELS)
-		size = stats_write_models(&c->parts, clock_ns(), text, sizeof(text));
+		size = stats_write_models(&c->parts, clock_ns(), text, STATS_BYTES_MAX);
+	else if (q->what == ABI_QUERY_METRICS)
+		size = metrics_write(&from, text, sizeof(text));
 	else if (q->what == ABI_QUERY_HEALTH)
-		size = health_explain(&c->health, text, sizeof(text));
+		size = health_explain(&c->health, text, STATS_BYTES_MAX);
+	make_room(n->fd, size);
 	answer(n->fd, text, size);
 	return true;
 }
@@ -238,6 +268,7 @@ static void on_hello(struct control *c, uint32_t i)
 	if (n->is_waiting)
 		return;
 	if (r == 0) {
+		n->session->number = ++c->n_session;
 		handover_attach(&c->parts.intake->handover, n->session);
 		want_message(c, i);
 		return;
@@ -316,12 +347,21 @@ static void on_leader(struct control *c)
 	}
 	if (!c->admit.is_draining)
 		look_at_models(c);
+	(void)journal_drain(&c->journal, c->parts.intake, clock_ns()); /* maybe the last session's */
 	want_leader(c);
+}
+
+static void set_journal(struct control *c)
+{
+	const struct config *o = c->parts.config;
+
+	journal_set(&c->journal, c->parts.intake, (enum event_level)o->log_level, o->slow_ms * 1000000ull);
 }
 
 static void on_reload(struct control *c)
 {
 	reload_config(&c->parts, &c->connections, &c->admit);
+	set_journal(c);
 	look_at_models(c); /* idle-seconds may be another */
 }
 
@@ -412,7 +452,8 @@ static void on_tick(struct control *c)
 		    now);
 	if (!c->admit.is_draining)
 		is_models = registry_look(c->parts.models, now);
-	is_later = log_limit_flush(&c->log_limit, now) || connections_count(&c->connections, 0, true).n > 0;
+	is_later = journal_drain(&c->journal, c->parts.intake, now);
+	is_later |= log_limit_flush(&c->log_limit, now) || connections_count(&c->connections, 0, true).n > 0;
 	if (is_soon || is_later || c->sign_ns || is_models)
 		want_tick(c, is_soon ? TICK_NS : is_later ? HEALTH_LOOK_NS : c->sign_ns ? c->sign_ns : MODELS_LOOK_NS);
 }
@@ -431,6 +472,9 @@ static void on_event(struct control *c, const struct loop_event *ev)
 		break;
 	case SLOT_TICK:
 		on_tick(c);
+		break;
+	case SLOT_METRICS:
+		on_metrics(c);
 		break;
 	default:
 		on_message(c, ev->slot - SLOT_CONNECTION, ev->res);
@@ -472,8 +516,10 @@ struct control *control_close(struct control *c)
 int control_run(struct control *c, const struct control_parts *p, struct error *e)
 {
 	struct loop_event ev;
-	int r = 0;
+	int r = p->metrics_fd >= 0 ? scrape_open(&c->scrape, p->metrics_fd, e) : 0;
 
+	if (r < 0)
+		return r;
 	c->parts = *p;
 	c->asker = CONNECTION_MAX;
 	c->admit = (struct admit){ .connections = &c->connections,
@@ -483,6 +529,10 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	want_accept(c);
 	want_signal(c);
 	want_leader(c);
+	if (c->scrape)
+		loop_poll(c->loop, SLOT_METRICS, scrape_fd(c->scrape));
+	process_open(&c->process);
+	set_journal(c);
 	c->sign_ns = service_watchdog_ns() / SIGNS_A_WATCH;
 	if (c->sign_ns)
 		want_tick(c, c->sign_ns);
@@ -496,7 +546,10 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 			on_event(c, &ev);
 	}
 	c->loop = loop_close(c->loop); /* nothing may come into what is freed next */
+	c->scrape = scrape_close(c->scrape);
 	registry_stop(p->models);
+	journal_end(&c->journal, p->intake, clock_ns());
+	process_close(&c->process);
 	log_limit_end(&c->log_limit, clock_ns());
 	connections_close(&c->connections);
 	return r < 0 ? error_set(e, r, "%s: %s", "control loop", strerror(-r)) : 0;

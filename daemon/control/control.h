@@ -24,6 +24,7 @@ struct control_parts {
 	const struct config_uids *admin; /* who may load and unload models, beside root and our own user */
 	const struct reload *reload;     /* reload.h; NULL: SIGHUP ends it, as SIGTERM does */
 	uint32_t drain_seconds;          /* for what runs when a signal comes */
+	int metrics_fd;                  /* listens, and metrics are given there; -1: nowhere */
 };
 
 struct control;

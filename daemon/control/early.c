@@ -33,15 +33,15 @@ static void *early_main(void *arg)
 		if (p[0].revents)
 			return NULL;
 	} while (keep_hup(w));
-	listen_abandon(w->listener);
+	listen_abandon(w->listener, w->n_listener);
 	_exit(0);
 }
 
-int early_start(struct early *w, struct listener *l, int signal_fd, struct error *e)
+int early_start(struct early *w, struct listener *l, uint32_t n, int signal_fd, struct error *e)
 {
 	int r;
 
-	*w = (struct early){ .listener = l, .signal_fd = signal_fd };
+	*w = (struct early){ .listener = l, .n_listener = n, .signal_fd = signal_fd };
 	w->ready_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->ready_fd < 0)
 		return error_call(e, -errno, "eventfd2");

@@ -21,9 +21,9 @@
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
 /* Who answers at the address: 0: nobody; -EADDRINUSE: a gyred; another -errno: somebody, or that cannot be told. */
-static int probe(const struct sockaddr_un *a)
+static int probe(const struct sockaddr_un *a, int type)
 {
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
 
 	if (fd < 0)
 		return -errno;
@@ -39,13 +39,13 @@ static int probe(const struct sockaddr_un *a)
  * The kernel lets go of a killed daemon's io_uring, and so of its listener, a moment after the process: ask for a while.
  * Unless we waited for another that looked: what answers then is what it found alive, or itself.
  */
-static int probe_patiently(const struct sockaddr_un *a, bool has_waited)
+static int probe_patiently(const struct sockaddr_un *a, int type, bool has_waited)
 {
-	int r = probe(a);
+	int r = probe(a, type);
 
 	for (int i = 0; i < PROBE_MAX && r == -EADDRINUSE && !has_waited; i++) {
 		usleep(PROBE_US);
-		r = probe(a);
+		r = probe(a, type);
 	}
 	return r;
 }
@@ -129,6 +129,11 @@ static void lock_drop(struct listener *l)
 	pthread_mutex_unlock(&changing);
 }
 
+static int type_of(const struct listen_access *access)
+{
+	return access && access->type ? access->type : SOCK_SEQPACKET;
+}
+
 static int set_access(const char *path, const struct listen_access *access)
 {
 	if (!access)
@@ -142,7 +147,7 @@ static int set_access(const char *path, const struct listen_access *access)
 static int make_socket(struct listener *l, const struct listen_access *access)
 {
 	const struct sockaddr_un *a = &l->at;
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = socket(AF_UNIX, type_of(access) | SOCK_CLOEXEC, 0);
 	struct stat st;
 	int r;
 
@@ -161,13 +166,13 @@ static int make_socket(struct listener *l, const struct listen_access *access)
 }
 
 /* May what is there be replaced? */
-static int check_dead(const struct sockaddr_un *a, const struct stat *st, bool has_waited, struct error *e)
+static int check_dead(const struct sockaddr_un *a, int type, const struct stat *st, bool has_waited, struct error *e)
 {
 	int r;
 
 	if (!S_ISSOCK(st->st_mode))
 		return error_set(e, -EEXIST, "%s: exists and is not a socket; choose another --socket", a->sun_path);
-	r = probe_patiently(a, has_waited);
+	r = probe_patiently(a, type, has_waited);
 	if (r == -EADDRINUSE)
 		return error_set(e, r, "%s: another gyred serves there; stop it or choose another --socket",
 				 a->sun_path);
@@ -182,7 +187,7 @@ static int replace(struct listener *l, const struct listen_access *access, bool 
 	const char *path = l->at.sun_path;
 	struct stat st;
 	bool is_there = lstat(path, &st) == 0;
-	int r = is_there ? check_dead(&l->at, &st, has_waited, e) : 0;
+	int r = is_there ? check_dead(&l->at, type_of(access), &st, has_waited, e) : 0;
 
 	if (r < 0)
 		return r;
@@ -268,10 +273,12 @@ void listen_close(struct listener *l)
 	l->fd = -1;
 }
 
-void listen_abandon(struct listener *l)
+void listen_abandon(struct listener *l, uint32_t n)
 {
 	pthread_mutex_lock(&changing); /* for good */
-	if (l->has_lock)
-		unlink(l->lock);
-	remove_socket(l);
+	for (; n--; l++) {
+		if (l->has_lock)
+			unlink(l->lock);
+		remove_socket(l);
+	}
 }

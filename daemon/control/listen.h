@@ -8,6 +8,7 @@
 #include "daemon/util/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -26,9 +27,10 @@ struct listener {
 struct listen_access {
 	mode_t mode; /* 0: by the umask */
 	gid_t group; /* (gid_t)-1: the process's */
+	int type;    /* 0: SOCK_SEQPACKET */
 };
 
-/* A SOCK_SEQPACKET socket at path; access NULL: by the umask, of the process's group. -errno; -EADDRINUSE: a live daemon answers there. */
+/* A socket at path; access NULL: by the umask, of the process's group. -errno; -EADDRINUSE: a live daemon answers there. */
 int listen_open(struct listener *l, const char *path, const struct listen_access *access, struct error *e);
 /* One that a service manager has made and keeps: fd is the listener's then. 0, or -EPROTOTYPE: it is none. */
 int listen_adopt(struct listener *l, int fd, struct error *e);
@@ -36,8 +38,8 @@ int listen_adopt(struct listener *l, int fd, struct error *e);
 int listen_change(const struct listener *l, const struct listen_access *access);
 /* Removes the file, unless another stands in its place by now, and closes the socket. Once more does nothing. */
 void listen_close(struct listener *l);
-/* Before the process ends, by another thread, at any moment of listen_open or later: what it has made is removed, and nothing more is
+/* Before the process ends, by another thread, at any moment of listen_open or later: what it has made of l[n] is removed, and nothing more is
  * made, since whoever would make it waits for ever. */
-void listen_abandon(struct listener *l);
+void listen_abandon(struct listener *l, uint32_t n);
 
 #endif

@@ -1,4 +1,5 @@
 #include "daemon/control/stats.h"
+#include "daemon/control/rows.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/profile.h"
 #include "shm/atomic.h"
@@ -107,7 +108,8 @@ static void put_kv(struct writer *w, const struct registry *r)
 	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,", (unsigned long long)n, (unsigned long long)n_free);
 }
 
-size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n)
+size_t stats_write(const struct control_parts *p, const struct health_all *health, const struct connections *c,
+		   char *text, size_t n)
 {
 	const struct intake *i = p->intake;
 	const struct registry *r = p->models;
@@ -128,6 +130,8 @@ size_t stats_write(const struct control_parts *p, const struct health_all *healt
 	put_steps(&w, r);
 	put_kv(&w, r);
 	put_replicas(&w, r, i, health);
+	put(&w, ",");
+	w.n += rows_write(c, w.text + w.n, w.size - w.n - 2);
 	put(&w, "}\n");
 	return w.n;
 }

@@ -2,13 +2,15 @@
 #ifndef GYRE_DAEMON_CONTROL_STATS_H
 #define GYRE_DAEMON_CONTROL_STATS_H
 
+#include "daemon/control/connections.h"
 #include "daemon/control/control.h"
 #include "daemon/control/health.h"
 
-#define STATS_BYTES_MAX 65536 /* 1024 workers at 32 bytes each, and the rest */
+#define STATS_BYTES_MAX 131072 /* 1024 workers at 32 bytes each, 512 sessions at some 80, and the rest */
 
 /* Returns the length; the text is cut at n - 1 bytes. */
-size_t stats_write(const struct control_parts *p, const struct health_all *health, char *text, size_t n);
+size_t stats_write(const struct control_parts *p, const struct health_all *health, const struct connections *c,
+		   char *text, size_t n);
 /* The models, an array of objects. */
 size_t stats_write_models(const struct control_parts *p, uint64_t now_ns, char *text, size_t n);
 

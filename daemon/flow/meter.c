@@ -103,7 +103,7 @@ static enum meter_reason reason_of(const struct request *r)
 {
 	switch (r->kept.res) {
 	case 0:
-		return !r->op->is_drawn ? METER_SCORED : r->kept.hit_stop ? METER_STOP : METER_LENGTH;
+		return !r->op->is_drawn ? METER_COMPLETE : r->kept.hit_stop ? METER_STOP : METER_LENGTH;
 	case -ECANCELED:
 		return METER_ABORT;
 	case -ETIME:
@@ -145,7 +145,9 @@ void meter_end(struct meter *m, const struct request *r, bool is_gone, uint64_t 
 
 const char *meter_reason_name(enum meter_reason reason)
 {
-	static const char *const name[METER_REASON_MAX] = { "stop", "length", "scored", "abort", "deadline", "error" };
+	static const char *const name[METER_REASON_MAX] = {
+		"stop", "length", "complete", "abort", "deadline", "error"
+	};
 
 	return name[reason];
 }

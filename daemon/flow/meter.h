@@ -28,7 +28,7 @@ enum meter_figure {
 enum meter_reason {
 	METER_STOP,     /* an end token or a stop string */
 	METER_LENGTH,   /* max_tokens, or the end of the context */
-	METER_SCORED,   /* all that was to be scored */
+	METER_COMPLETE, /* all that was to be scored, or to be turned into ids */
 	METER_ABORT,    /* cancelled, or its client has gone */
 	METER_DEADLINE, /* passed */
 	METER_ERROR,

@@ -25,7 +25,7 @@ static void log_flatten(char *s, size_t n)
 }
 
 /* Every process below a service inherits JOURNAL_STREAM, whatever its stderr is, so the variable names the stream that it means. */
-static bool is_journal(void)
+bool log_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long dev, ino;
@@ -42,7 +42,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_priority pri
 	size_t n = 0;
 	int r;
 
-	if (is_journal())
+	if (log_is_journal())
 		n = (size_t)snprintf(line, sizeof(line), "<%d>", priority);
 	r = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	if (r > 0) {

@@ -5,6 +5,11 @@
 #ifndef GYRE_DAEMON_UTIL_LOG_H
 #define GYRE_DAEMON_UTIL_LOG_H
 
+#include <stdbool.h>
+
+/* Is stderr the journal? */
+bool log_is_journal(void);
+
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
