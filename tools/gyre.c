@@ -105,11 +105,21 @@ static const struct verb verbs[] = {
 	  "not "
 	  "answer within a second, with the reason in one line, 3 when there is no gyred. Takes no session.",
 	  OPT_SOCKET | OPT_WAIT | OPT_JSON, 0, 0, health_main },
+	{ "top", "",
+	  "Who uses a daemon, live: users, sessions, engines.\nKeys: u users, s sessions; t p r l i order by tokens, "
+	  "prompt, "
+	  "requests, live ones or number; q leaves. Everybody may look: there are numbers of all users, and nothing of "
+	  "their texts.",
+	  OPT_SOCKET | OPT_WATCH | OPT_SORT | OPT_ONCE, 0, 0, top_main },
+	{ "metrics", "",
+	  "Metrics of a daemon, as Prometheus text 0.0.4.\nThe same as on gyred's --metrics-socket, without one.",
+	  OPT_SOCKET | OPT_TEXTFILE, 0, 0, metrics_main },
 	{ "stat", "",
-	  "Counters of a daemon.\nWith --steps, where the time of the last second's steps went; on a terminal again "
+	  "Counters of a daemon.\nWith --watch, what they grow by. With --steps, where the time of the last second's "
+	  "steps went; on a terminal again "
 	  "every "
 	  "second, until Ctrl-C.",
-	  OPT_LINK | OPT_STEPS | OPT_JSON, 0, 0, stat_main },
+	  OPT_LINK | OPT_STEPS | OPT_WATCH | OPT_JSON, 0, 0, stat_main },
 };
 
 #define N_VERB (sizeof(verbs) / sizeof(verbs[0]))

@@ -101,6 +101,14 @@ static const struct row rows[] = {
 	{ OPT_WAIT, "wait", 0, "SECONDS", "until it is so, or so many have gone by", KIND_FLOAT, AT(wait_s), 0, 1e6 },
 	{ OPT_DRY_RUN, "dry-run", 0, NULL, "only say what would be done", KIND_FLAG, AT(dry_run), 0, 0 },
 	{ OPT_STEPS, "steps", 0, NULL, "where the time of steps goes, part by part", KIND_FLAG, AT(steps), 0, 0 },
+	{ OPT_WATCH, "watch", 0, "[=SECONDS]", "rates every second, or every so many (0.1 to 3600), until Ctrl-C",
+	  KIND_FLOAT, AT(watch_s), 0.1, 3600 },
+	{ OPT_ONCE, "once", 0, NULL, "one picture as text, of the second that follows or of --watch's", KIND_FLAG,
+	  AT(once), 0, 0 },
+	{ OPT_SORT, "sort", 0, "KEY", "order of rows: tokens (default), prompt, requests, live or id", KIND_TEXT,
+	  AT(sort), 0, 0 },
+	{ OPT_TEXTFILE, "textfile", 0, "DIR", "write DIR/gyre.prom, whole or not at all, for node_exporter's collector",
+	  KIND_TEXT, AT(textfile), 0, 0 },
 	{ OPT_JSON, "json", 0, NULL, "one line of JSON for programs", KIND_FLAG, AT(json), 0, 0 },
 	{ OPT_HELP, "help", 'h', NULL, "this text", KIND_FLAG, 0, 0, 0 },
 };
@@ -142,7 +150,7 @@ static int set_number(struct args *a, const struct row *r, const char *value)
 
 	if (r->kind == KIND_FLOAT) {
 		if (number_real(value, &d) < 0 || !(d >= r->min && d <= r->max))
-			return fail(TOOL_USAGE, "--%s: '%s' is not a number from %.0f to %.0f", r->name, value, r->min,
+			return fail(TOOL_USAGE, "--%s: '%s' is not a number from %g to %g", r->name, value, r->min,
 				    r->max);
 		*(float *)field = (float)d;
 		return TOOL_OK;
@@ -187,6 +195,10 @@ static int set_list(struct list *l, const struct row *r, const char *value)
 
 static int set_row(struct args *a, const struct row *r, const char *value)
 {
+	if (!value && r->kind == KIND_FLOAT) { /* left out where it may be */
+		*(float *)((char *)a + r->offset) = 1;
+		return TOOL_OK;
+	}
 	switch (r->kind) {
 	case KIND_FLAG:
 		*(bool *)((char *)a + r->offset) = true;
@@ -217,6 +229,13 @@ static int set_row(struct args *a, const struct row *r, const char *value)
 	}
 }
 
+static int argument_of(const struct row *r)
+{
+	if (!r->argument)
+		return no_argument;
+	return *r->argument == '[' ? optional_argument : required_argument;
+}
+
 static void list_options(const struct verb *v, struct option *list, char *letters)
 {
 	*letters++ = '-'; /* operands in their order, between options too, whatever POSIXLY_CORRECT says */
@@ -224,8 +243,7 @@ static void list_options(const struct verb *v, struct option *list, char *letter
 	for (size_t i = 0; i < N_ROW; i++) {
 		if (!((v->options | OPT_HELP) & rows[i].bit))
 			continue;
-		*list++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
-					   OPTION_ROW + (int)i };
+		*list++ = (struct option){ rows[i].name, argument_of(&rows[i]), NULL, OPTION_ROW + (int)i };
 		if (rows[i].letter)
 			*letters++ = rows[i].letter;
 		if (rows[i].letter && rows[i].argument)

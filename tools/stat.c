@@ -5,6 +5,7 @@
 #include "tools/tool.h"
 
 #include "tools/steps.h"
+#include "tools/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +50,10 @@ static int print_counters(struct link *l, bool as_json)
 	{
 		char *v = json_dumps(value, JSON_ENCODE_ANY);
 
-		if (json_is_array(value))
+		if (!strcmp(key, "replicas"))
 			print_replicas(value);
-		else if (!json_is_object(value)) /* "step" is for --steps */
+		else if (!json_is_object(value) &&
+			 strncmp(key, "session_", 8)) /* "step" is for --steps, rows for top */
 			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);
 		free(v);
 	}
@@ -92,7 +94,9 @@ int stat_main(const struct args *a)
 
 	if (code != TOOL_OK)
 		return code;
-	code = a->steps ? print_steps(&l, a->json) : print_counters(&l, a->json);
+	code = a->steps         ? print_steps(&l, a->json)
+	       : a->watch_s > 0 ? watch_print(&l, a->watch_s, a->json)
+				: print_counters(&l, a->json);
 	link_close(&l);
 	return code;
 }

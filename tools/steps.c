@@ -39,23 +39,40 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-json_t *stats_query(struct gyre *g, int *code)
-{
-	static char text[131072];
-	ssize_t n = gyre_query_stats(g, text, sizeof(text));
-	json_error_t why;
-	json_t *j;
+#define STATS_BYTES 131072
 
-	if (n < 0) {
-		*code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
-		return NULL;
-	}
-	j = json_loads(text, 0, &why);
+static json_t *stats_parse(const char *text, int *code)
+{
+	json_error_t why;
+	json_t *j = json_loads(text, 0, &why);
+
 	if (!j)
 		*code = fail(TOOL_FAILED,
 			     "statistics: the daemon's answer is no JSON (%s); gyre and gyred may differ in version",
 			     why.text);
 	return j;
+}
+
+json_t *stats_query(struct gyre *g, int *code)
+{
+	static char text[STATS_BYTES];
+	ssize_t n = gyre_query_stats(g, text, sizeof(text));
+
+	if (n >= 0)
+		return stats_parse(text, code);
+	*code = fail(TOOL_FAILED, "statistics: %s", strerror((int)-n));
+	return NULL;
+}
+
+json_t *stats_ask(const struct args *a, int *code)
+{
+	static char text[STATS_BYTES];
+	ssize_t n = gyre_query(a->socket, ABI_QUERY_STATS, NULL, 0, text, sizeof(text));
+
+	if (n >= 0)
+		return stats_parse(text, code);
+	*code = link_refuse(a, (int)n, text);
+	return NULL;
 }
 
 /* The parts that are the daemon's in every model have names that this tool knows; the others are the model's, in their order. */

@@ -15,6 +15,8 @@ struct steps {
 
 /* A daemon's statistics. NULL: *code is the exit code, and why was printed. */
 json_t *stats_query(struct gyre *g, int *code);
+/* The same without a session: when every place is taken, too. */
+json_t *stats_ask(const struct args *a, int *code);
 /* The time of a daemon's steps since it started. An exit code; an error was printed. */
 int steps_query(struct gyre *g, struct steps *s);
 void steps_read(struct steps *s, const struct team *t, const struct model *m);

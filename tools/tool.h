@@ -60,8 +60,11 @@ enum option_bit {
 #define OPT_MESSAGES      (1ull << 39)
 #define OPT_MEMORY        (1ull << 40)
 #define OPT_DRY_RUN       (1ull << 41)
-
-#define OPT_WAIT (1ull << 50)
+#define OPT_WAIT          (1ull << 50)
+#define OPT_WATCH         (1ull << 52)
+#define OPT_TEXTFILE      (1ull << 53)
+#define OPT_ONCE          (1ull << 54)
+#define OPT_SORT          (1ull << 55)
 
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
@@ -84,9 +87,10 @@ struct args {
 	uint32_t n_template_arg;
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
-	float hop_ns, wait_s;
+	float hop_ns, wait_s, watch_s; /* watch_s 0: once */
+	const char *textfile, *sort;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run;
+	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run, once;
 	int n_word;
 	char **word; /* the operands */
 };
@@ -214,6 +218,8 @@ int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int completion_main(const struct args *a);
 int stat_main(const struct args *a);
+int top_main(const struct args *a);
+int metrics_main(const struct args *a);
 int plan_main(const struct args *a);
 int reserve_main(const struct args *a);
 int ls_main(const struct args *a);
