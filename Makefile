@@ -107,7 +107,7 @@ $(BUILD)/libgyre.so: $(call obj,$(CLIENT_SRC) $(SHM_SRC)) client/gyre.map
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,$(TEST_UTIL) $(CLIENT_SRC)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo LD $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_DAEMON) $(LIBS_MALLOC)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lutil $(LIBS_DAEMON) $(LIBS_MALLOC)
 
 # A level with its rare instructions in portable C (tests/kernels/models/): the same files, one object, and of its names the override.
 # (psabi: wide vectors go between functions that are inlined.)
@@ -250,10 +250,10 @@ install: all ## install under PREFIX (/usr/local), with units for systemd
 	$(FILL_UNIT) systemd/gyred-hugepages.service.in > $(DESTDIR)$(UNITDIR)/gyred-hugepages.service
 	install -Dm644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/gyre.conf
 	install -Dm644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gyre.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog systemd/gyre.catalog
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre tools/grafana/gyre.json
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/bpftrace tools/bpftrace/*.bt
 	install -Dm644 systemd/preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-gyre.preset
-	for c in $(wildcard systemd/*.catalog); do install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog $$c; done
-	for g in $(wildcard tools/grafana/*.json); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre $$g; done
-	for b in $(wildcard tools/bpftrace/*.bt); do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/gyre/bpftrace $$b; done
 	[ -e $(DESTDIR)$(SYSCONFDIR)/gyre/gyred.conf ] || install -Dm644 -t $(DESTDIR)$(SYSCONFDIR)/gyre systemd/gyred.conf
 	[ -n "$(DESTDIR)" ] || ldconfig $(LIBDIR)
 	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { systemd-sysusers; systemd-tmpfiles --create gyre.conf; \

@@ -55,7 +55,8 @@ void process_close(struct process *p)
 	p->statm_fd = p->fd_fd = -1;
 }
 
-struct entry { /* of getdents64(2) */
+/* As getdents64(2) gives them. */
+struct entry {
 	uint64_t ino;
 	int64_t off;
 	uint16_t len;

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PEER_NS    5000000000ull /* from accept to its end */
+#define PEER_NS    3000000000ull /* from accept to its end */
 #define FRESH_NS   10000000ull   /* a text younger than this is given again */
 #define PATIENCE   2000          /* ms that the control thread may take */
 #define LOOK_MS    250           /* how often old connections are looked for, while there are any */

@@ -1,7 +1,7 @@
 /*
  * The metrics' own socket: a stream socket that anybody may connect to and whose answer to any GET is the metrics, as HTTP/1.0. A
  * thread of its own, less urgent than all that serves, with libmicrohttpd on connections that it accepts itself: by uid,
- * a first one is taken from nobody, more are there as long as as many are left, and each ends after five seconds, whatever its
+ * a first one is taken from nobody, more are there as long as as many are left, and each ends after three seconds, whatever its
  * peer does or does not. What it answers is written by the control thread, at most a hundred times a second, on request: a
  * buffer is passed to and fro, and neither waits for the other with a lock.
  */
