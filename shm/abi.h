@@ -239,7 +239,7 @@ struct abi_welcome {
 /* A message of one byte on the socket means "look at your rings" (daemon -> client); the client sends nothing but its hello and
  * struct abi_query, before or after it, each answered by one message of text. */
 enum abi_query_kind {
-	ABI_QUERY_STATS = 1,  /* JSON, `gyre stat` */
+	ABI_QUERY_STATS = 1,  /* JSON, `gyre stat`; name "sessions": with a row for each, `gyre top` */
 	ABI_QUERY_MODELS = 2, /* JSON, `gyre ls` and `gyre ps` */
 	ABI_QUERY_LOAD =
 		3, /* name: of a model, or the path of its file; "" when it is there, or the refusal in a line */

@@ -150,8 +150,8 @@ static int set_number(struct args *a, const struct row *r, const char *value)
 
 	if (r->kind == KIND_FLOAT) {
 		if (number_real(value, &d) < 0 || !(d >= r->min && d <= r->max))
-			return fail(TOOL_USAGE, "--%s: '%s' is not a number from %g to %g", r->name, value, r->min,
-				    r->max);
+			return fail(TOOL_USAGE, "--%s: '%s' is not a number from %.10g to %.10g", r->name, value,
+				    r->min, r->max);
 		*(float *)field = (float)d;
 		return TOOL_OK;
 	}

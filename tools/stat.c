@@ -50,10 +50,9 @@ static int print_counters(struct link *l, bool as_json)
 	{
 		char *v = json_dumps(value, JSON_ENCODE_ANY);
 
-		if (!strcmp(key, "replicas"))
+		if (json_is_array(value))
 			print_replicas(value);
-		else if (!json_is_object(value) &&
-			 strncmp(key, "session_", 8)) /* "step" is for --steps, rows for top */
+		else if (!json_is_object(value)) /* "step" is for --steps */
 			printf("%-18s %s\n", key, json_is_string(value) ? json_string_value(value) : v);
 		free(v);
 	}

@@ -55,7 +55,7 @@ static json_t *stats_parse(const char *text, int *code)
 
 json_t *stats_query(struct gyre *g, int *code)
 {
-	static char text[STATS_BYTES];
+	static char text[65536];
 	ssize_t n = gyre_query_stats(g, text, sizeof(text));
 
 	if (n >= 0)
@@ -67,7 +67,7 @@ json_t *stats_query(struct gyre *g, int *code)
 json_t *stats_ask(const struct args *a, int *code)
 {
 	static char text[STATS_BYTES];
-	ssize_t n = gyre_query(a->socket, ABI_QUERY_STATS, NULL, 0, text, sizeof(text));
+	ssize_t n = gyre_query(a->socket, ABI_QUERY_STATS, "sessions", 0, text, sizeof(text));
 
 	if (n >= 0)
 		return stats_parse(text, code);

@@ -15,7 +15,7 @@ struct steps {
 
 /* A daemon's statistics. NULL: *code is the exit code, and why was printed. */
 json_t *stats_query(struct gyre *g, int *code);
-/* The same without a session: when every place is taken, too. */
+/* Those with a row for each session, and without a session of our own: when every place is taken, too. */
 json_t *stats_ask(const struct args *a, int *code);
 /* The time of a daemon's steps since it started. An exit code; an error was printed. */
 int steps_query(struct gyre *g, struct steps *s);

@@ -158,7 +158,8 @@ static bool answer_query(struct control *c, const struct connection *n, const st
 	if (q->what == ABI_QUERY_LOAD || q->what == ABI_QUERY_UNLOAD)
 		return change_models(c, n, q);
 	if (q->what == ABI_QUERY_STATS)
-		size = stats_write(&c->parts, &c->health, &c->connections, text, STATS_BYTES_MAX);
+		size = stats_write(&c->parts, &c->health, strcmp(q->name, "sessions") ? NULL : &c->connections, text,
+				   STATS_BYTES_MAX);
 	else if (q->what == ABI_QUERY_MODELS)
 		size = stats_write_models(&c->parts, clock_ns(), text, STATS_BYTES_MAX);
 	else if (q->what == ABI_QUERY_METRICS)

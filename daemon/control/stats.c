@@ -130,8 +130,10 @@ size_t stats_write(const struct control_parts *p, const struct health_all *healt
 	put_steps(&w, r);
 	put_kv(&w, r);
 	put_replicas(&w, r, i, health);
-	put(&w, ",");
-	w.n += rows_write(c, w.text + w.n, w.size - w.n - 2);
+	if (c) {
+		put(&w, ",");
+		w.n += rows_write(c, w.text + w.n, w.size - w.n - 2);
+	}
 	put(&w, "}\n");
 	return w.n;
 }

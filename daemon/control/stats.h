@@ -8,7 +8,7 @@
 
 #define STATS_BYTES_MAX 131072 /* 1024 workers at 32 bytes each, 512 sessions at some 80, and the rest */
 
-/* Returns the length; the text is cut at n - 1 bytes. */
+/* c: with a row for each session, NULL: without. Returns the length; the text is cut at n - 1 bytes. */
 size_t stats_write(const struct control_parts *p, const struct health_all *health, const struct connections *c,
 		   char *text, size_t n);
 /* The models, an array of objects. */

@@ -298,7 +298,7 @@ static void the_journal_gets_fields(void **state)
 			assert_non_null(strstr(entry, "GYRE_REASON=length\n"));
 			assert_non_null(strstr(entry, "GYRE_RESULT=0\n"));
 			assert_non_null(strstr(entry, "GYRE_TOKENS=5\n"));
-			assert_non_null(strstr(entry, "GYRE_MODEL=tiny\n"));
+			assert_non_null(strstr(entry, "GYRE_MODEL=m\n"));
 			assert_non_null(strstr(entry, "GYRE_TTFT_US="));
 			assert_non_null(strstr(entry, "GYRE_UID="));
 		}

@@ -230,13 +230,13 @@ static void who_goes_is_counted_once(void **state)
 
 /* ---- sessions in the statistics ---- */
 
-static json_t *query_stats(struct gyre *g)
+static json_t *query_stats(void)
 {
 	static char stats[131072];
 	json_error_t e;
 	json_t *j;
 
-	assert_true(gyre_query_stats(g, stats, sizeof(stats)) > 0);
+	assert_true(gyre_query(a.socket, ABI_QUERY_STATS, "sessions", 0, stats, sizeof(stats)) > 0);
 	j = json_loads(stats, 0, &e);
 	if (!j)
 		fail_msg("%s at %d: %s", e.text, e.position, stats);
@@ -251,7 +251,7 @@ static void sessions_have_rows(void **state)
 	(void)state;
 	submit(g[1], 0);
 	collect(g[1], 0);
-	j = query_stats(g[0]);
+	j = query_stats();
 	rows = json_object_get(j, "session_rows");
 	assert_int_equal(json_array_size(rows), 2);
 	assert_int_equal(json_integer_value(json_object_get(j, "session_rows_left_out")), 0);
