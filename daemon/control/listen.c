@@ -136,11 +136,14 @@ static int type_of(const struct listen_access *access)
 
 static int set_access(const char *path, const struct listen_access *access)
 {
+	struct stat st;
+
 	if (!access)
 		return 0;
-	if (access->group != (gid_t)-1 && lchown(path, (uid_t)-1, access->group) < 0)
+	if (access->group != (gid_t)-1 && (lstat(path, &st) < 0 || st.st_gid != access->group) &&
+	    lchown(path, (uid_t)-1, access->group) < 0)
 		return -errno;
-	return access->mode && chmod(path, access->mode) < 0 ? -errno : 0;
+	return access->mode && fchmodat(AT_FDCWD, path, access->mode, 0) < 0 ? -errno : 0;
 }
 
 /* The socket and its file. On failure none of them is left. Nobody gets in before the file has its mode: it does not listen until then. */

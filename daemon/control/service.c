@@ -60,8 +60,11 @@ void service_say_ready(void)
 
 void service_say_reloading(void)
 {
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reading the configuration",
-		   (unsigned long long)clock_ns() / 1000);
+	char text[128];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reading the configuration",
+		 (unsigned long long)clock_ns() / 1000);
+	notify(text);
 }
 
 void service_say_stopping(void)

@@ -171,7 +171,7 @@ static const struct call calls[] = {
 	{ "faults of its own", NO_ARG(userfaultfd) },
 	{ "a ring that makes calls", "io_uring_setup", SYS_io_uring_setup, { 1, (long)victim, 0, 0 }, EPERM },
 	{ "a device's control", "ioctl", SYS_ioctl, { 0, TIOCSTI, (long)victim, 0 }, 0 },
-	{ "a limit", "prlimit64", SYS_prlimit64, { 0, 0, (long)victim, 0 }, 0 },
+	{ "a limit", "prlimit64", SYS_prlimit64, { 0, 0, (long)victim, 0 }, EPERM },
 	{ "dumps again", "prctl", SYS_prctl, { PR_SET_DUMPABLE, 1, 0, 0 }, 0 },
 	{ "another user", NO_ARG(setuid) },
 	{ "another group", NO_ARG(setgid) },
