@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -191,7 +192,7 @@ static int check_model(const struct config *c, const struct config_model *m, str
 	if (r == -EACCES)
 		return refuse(c, m->origin, "model", r, e,
 			      "%s: gyred's user (%u) may not read it; chmod a+r it, and a+x the folders above", m->file,
-			      (unsigned)geteuid());
+			      (unsigned)getauxval(AT_EUID));
 	if (r < 0)
 		return refuse(c, m->origin, "model", r, e, "%s: %s; name a GGUF file", m->file, strerror(-r));
 	return 0;

@@ -7,7 +7,8 @@
 struct process {
 	int statm_fd,
 		fd_fd; /* /proc/self/statm, /proc/self/fd; kept open, so that a filter of calls need not allow opening; -1: none */
-	double start_s; /* since 1970; 0: not known */
+	double n_fd_max; /* as it was at the start: the sandbox has no getrlimit */
+	double start_s;  /* since 1970; 0: not known */
 };
 
 /* What /proc tells now; NAN: it does not. */

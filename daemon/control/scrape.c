@@ -161,7 +161,8 @@ static void accept_peer(struct scrape *s)
 	struct peer *p;
 
 	if (fd < 0) {
-		usleep(errno == EMFILE || errno == ENFILE ? 20000 : 0); /* it would be readable again at once */
+		(void)poll(NULL, 0,
+			   errno == EMFILE || errno == ENFILE ? 20 : 0); /* it would be readable again at once */
 		return;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof(peer) }) < 0 ||

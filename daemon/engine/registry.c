@@ -7,6 +7,7 @@
 #include "shm/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -226,7 +227,7 @@ static uint32_t wait_for_end(const struct served *s)
 	uint32_t n;
 
 	while ((n = counter_read32(&s->pool.n_live) + !helper_is_idle(s->helper)) && clock_ns() < end_ns)
-		nanosleep(&look, NULL);
+		(void)poll(NULL, 0, (int)(look.tv_nsec / 1000000));
 	return n;
 }
 
