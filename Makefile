@@ -58,7 +58,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall deb system-boot dist distcheck run help clean
+.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile health soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall deb system-boot dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -183,6 +183,10 @@ HOSTILE_ENTRIES ?= 10000000
 HOSTILE_ROUNDS ?= 1000
 hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries, HOSTILE_ROUNDS (1000) timed requests
 	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) GYRE_HOSTILE_ROUNDS=$(HOSTILE_ROUNDS) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
+HEALTH_SECONDS ?= 1800
+health: all $(BUILD)/tests/system/test_health $(BUILD)/tests/system/calm ## threads stopped at all points, then no false alarm in HEALTH_SECONDS (1800) of long prompts and as many of rest
+	BUILD=$(BUILD) GYRE_HEALTH_POINTS=all $(BUILD)/tests/system/test_health
+	BUILD=$(BUILD) $(BUILD)/tests/system/calm $(HEALTH_SECONDS)
 SOAK_SECONDS ?= 600
 SOAK_REPLICAS ?= 1
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon of SOAK_REPLICAS (1) for SOAK_SECONDS (600)

@@ -3,7 +3,6 @@
 #include "daemon/control/host.h"
 #include "daemon/control/refuse.h"
 #include "daemon/control/reload.h"
-#include "daemon/control/sandbox.h"
 #include "daemon/control/service.h"
 #include "daemon/control/signals.h"
 #include "daemon/daemon.h"
@@ -74,7 +73,9 @@ static int run(const struct config *c, struct early *w, struct reload *reload, s
 			parts.reload = c->n_paths ? reload : NULL;
 			parts.metrics_fd = w->listener[METRICS].fd;
 			say_busy(&before);
-			sandbox_try(c->seccomp, w->listener[REQUESTS].ino ? w->listener[REQUESTS].at.sun_path : NULL);
+			parts.is_confined = c->seccomp;
+			for (uint32_t i = 0; i < N_LISTENER; i++)
+				parts.path[i] = w->listener[i].ino ? w->listener[i].at.sun_path : NULL;
 			log_info("ready in %llu ms on %s", (unsigned long long)((clock_ns() - begin) / 1000000),
 				 w->listener[REQUESTS].at.sun_path);
 			r = control_run(control, &parts, e);

@@ -538,6 +538,7 @@ int control_run(struct control *c, const struct control_parts *p, struct error *
 	if (c->sign_ns)
 		want_tick(c, c->sign_ns);
 	look_at_models(c); /* which may be put to sleep */
+	sandbox_try(p->is_confined, p->path);
 	service_say_ready();
 	if (p->reload && p->reload->is_asked)
 		on_reload(c);

@@ -6,6 +6,7 @@
 #ifndef GYRE_DAEMON_CONTROL_CONTROL_H
 #define GYRE_DAEMON_CONTROL_CONTROL_H
 
+#include "daemon/control/sandbox.h"
 #include "daemon/config/config.h"
 #include "daemon/engine/registry.h"
 #include "daemon/intake/intake.h"
@@ -20,11 +21,13 @@ struct control_parts {
 	int leader_fd;   /* eventfd: a leader has let go of sessions */
 	const char *isa; /* for statistics, as the next */
 	uint32_t n_thread;
-	uint64_t session_bytes;          /* what all regions may take; 0: half of the memory that is left */
-	const struct config_uids *admin; /* who may load and unload models, beside root and our own user */
-	const struct reload *reload;     /* reload.h; NULL: SIGHUP ends it, as SIGTERM does */
-	uint32_t drain_seconds;          /* for what runs when a signal comes */
-	int metrics_fd;                  /* listens, and metrics are given there; -1: nowhere */
+	uint64_t session_bytes;             /* what all regions may take; 0: half of the memory that is left */
+	const struct config_uids *admin;    /* who may load and unload models, beside root and our own user */
+	const struct reload *reload;        /* reload.h; NULL: SIGHUP ends it, as SIGTERM does */
+	bool is_confined;                   /* behind the sandbox, once all threads are there */
+	const char *path[SANDBOX_PATH_MAX]; /* of the sockets' files that are its own to remove; NULL: none is */
+	uint32_t drain_seconds;             /* for what runs when a signal comes */
+	int metrics_fd;                     /* listens, and metrics are given there; -1: nowhere */
 };
 
 struct control;

@@ -83,9 +83,9 @@ static int install_handler(void)
 
 /* ---- the filter ---- */
 
-static struct scmp_arg_cmp compare(const struct sandbox_condition *c, const char *path)
+static struct scmp_arg_cmp compare(const struct sandbox_condition *c, const char *const path[SANDBOX_PATH_MAX])
 {
-	uint64_t value = c->kind == SANDBOX_OWN_SOCKET ? (uintptr_t)path : c->value;
+	uint64_t value = c->kind == SANDBOX_OWN_SOCKET ? (uintptr_t)path[c->value] : c->value;
 
 	return SCMP_CMP64(c->argument, SCMP_CMP_MASKED_EQ, c->mask, value);
 }
@@ -98,7 +98,7 @@ static int number_of(const struct sandbox_row *row)
 	return number < 0 && row->other ? seccomp_syscall_resolve_name(row->other) : number;
 }
 
-static int add_row(scmp_filter_ctx ctx, const struct sandbox_row *row, const char *path)
+static int add_row(scmp_filter_ctx ctx, const struct sandbox_row *row, const char *const path[SANDBOX_PATH_MAX])
 {
 	int number = number_of(row), r = 0;
 
@@ -109,7 +109,7 @@ static int add_row(scmp_filter_ctx ctx, const struct sandbox_row *row, const cha
 	for (uint32_t i = 0; r == 0 && i < row->n_either; i++) {
 		const struct scmp_arg_cmp cmp = compare(&row->either[i], path);
 
-		if (row->either[i].kind != SANDBOX_OWN_SOCKET || path)
+		if (row->either[i].kind != SANDBOX_OWN_SOCKET || path[row->either[i].value])
 			r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, number, 1, &cmp);
 	}
 	return r;
@@ -122,7 +122,7 @@ static int add_refusal(scmp_filter_ctx ctx, const struct sandbox_refusal *f)
 	return number < 0 ? 0 : seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)f->code), number, 0);
 }
 
-static int make(scmp_filter_ctx *ctxp, const char *path)
+static int make(scmp_filter_ctx *ctxp, const char *const path[SANDBOX_PATH_MAX])
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
 	int r = ctx ? 0 : -ENOMEM;
@@ -141,7 +141,7 @@ static int make(scmp_filter_ctx *ctxp, const char *path)
 	return r;
 }
 
-int sandbox_export(const char *path, int fd)
+int sandbox_export(const char *const path[SANDBOX_PATH_MAX], int fd)
 {
 	scmp_filter_ctx ctx;
 	int r = make(&ctx, path);
@@ -153,7 +153,7 @@ int sandbox_export(const char *path, int fd)
 	return r;
 }
 
-int sandbox_enter(const char *path, struct error *e)
+int sandbox_enter(const char *const path[SANDBOX_PATH_MAX], struct error *e)
 {
 	scmp_filter_ctx ctx;
 	int r = make(&ctx, path);
@@ -180,7 +180,7 @@ static const char *sanitizer(void)
 						    : NULL;
 }
 
-void sandbox_try(bool is_wanted, const char *path)
+void sandbox_try(bool is_wanted, const char *const path[SANDBOX_PATH_MAX])
 {
 	struct error e;
 

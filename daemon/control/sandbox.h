@@ -16,10 +16,11 @@
 
 #define SANDBOX_CALL_MAX   45u /* as many as may be allowed */
 #define SANDBOX_EITHER_MAX 6u
+#define SANDBOX_PATH_MAX   2u
 
 enum sandbox_value {
 	SANDBOX_VALUE,     /* the number `value` */
-	SANDBOX_OWN_SOCKET /* the address of the path that sandbox_enter was given */
+	SANDBOX_OWN_SOCKET /* the address of path number `value` that sandbox_enter was given */
 };
 
 /* The argument, and mask, is the value. */
@@ -49,13 +50,13 @@ extern const struct sandbox_refusal sandbox_refusal[];
 extern const uint32_t sandbox_n_refusal;
 
 /*
- * All threads of the process, and those that they make, are behind the filter from here on. path: of the socket's file, which is removed
- * at the end; NULL: none is. -errno with e: nothing has changed, and the host does not have what it takes.
+ * All threads of the process, and those that they make, are behind the filter from here on. path: of the sockets' files, which are
+ * removed at the end; NULL: none is. -errno with e: nothing has changed, and the host does not have what it takes.
  */
-int sandbox_enter(const char *path, struct error *e);
+int sandbox_enter(const char *const path[SANDBOX_PATH_MAX], struct error *e);
 /* Enters, unless `is_wanted` is false, and logs what there is; a daemon that cannot goes on without. */
-void sandbox_try(bool is_wanted, const char *path);
+void sandbox_try(bool is_wanted, const char *const path[SANDBOX_PATH_MAX]);
 /* The filter, as the kernel takes it, written to fd. 0 or -errno. */
-int sandbox_export(const char *path, int fd);
+int sandbox_export(const char *const path[SANDBOX_PATH_MAX], int fd);
 
 #endif

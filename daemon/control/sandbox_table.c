@@ -21,6 +21,13 @@
 	}
 #define NO_BITS(number, bits) 1, ONE(number, bits, 0)
 
+#define OWN_PATHS                                            \
+	{                                                    \
+		{ 1, UINT64_MAX, 0, SANDBOX_OWN_SOCKET },    \
+		{                                            \
+			1, UINT64_MAX, 1, SANDBOX_OWN_SOCKET \
+		}                                            \
+	}
 #define WRITING (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
 #define THREAD  (CLONE_THREAD | CLONE_VM | CLONE_SIGHAND)
 
@@ -49,12 +56,8 @@ const struct sandbox_row sandbox_row[] = {
 	  "seals, and calls that do not wait",
 	  5,
 	  { IS(1, F_ADD_SEALS), IS(1, F_GETFL), IS(1, F_SETFL), IS(1, F_GETFD), IS(1, F_SETFD) } },
-	{ "unlinkat", NULL, "the file of its own socket", 1, { { 1, UINT64_MAX, 0, SANDBOX_OWN_SOCKET } } },
-	{ "fchmodat",
-	  NULL,
-	  "its mode, when a configuration is read again",
-	  1,
-	  { { 1, UINT64_MAX, 0, SANDBOX_OWN_SOCKET } } },
+	{ "unlinkat", NULL, "the files of its own sockets", 2, OWN_PATHS },
+	{ "fchmodat", NULL, "its mode, when a configuration is read again", 2, OWN_PATHS },
 	/* threads */
 	{ "clone", NULL, "threads of a model that is loaded; never a process", 1, ONE(0, THREAD, THREAD) },
 	{ "rseq", NULL, "libc's, in each new thread", 0, { { 0 } } },

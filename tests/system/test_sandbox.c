@@ -20,9 +20,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 static struct tinyd d;
-static char own_socket[] = "/tmp/gyre-sandbox-socket";
+static char own_socket[] = "/tmp/gyre-sandbox-socket", own_metrics[] = "/tmp/gyre-sandbox-metrics";
+static const char *const own[SANDBOX_PATH_MAX] = { own_socket, own_metrics };
 
 /* ---- the table ---- */
 
@@ -98,7 +100,7 @@ static void few_calls_are_allowed_and_each_has_a_reason(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(sandbox_export(own_socket, fd), 0);
+	assert_int_equal(sandbox_export(own, fd), 0);
 	n = (size_t)pread(fd, f, sizeof(f), 0) / sizeof(f[0]);
 	close(fd);
 	assert_true(n > 10);
@@ -198,7 +200,7 @@ static _Noreturn void be_confined(int to, void (*what)(const void *arg), const v
 	signal(SIGSEGV, SIG_DFL); /* cmocka's */
 	signal(SIGILL, SIG_DFL);
 	dup2(to, STDERR_FILENO);
-	if (sandbox_enter(own_socket, &e) < 0) {
+	if (sandbox_enter(own, &e) < 0) {
 		dprintf(to, "%s", e.text);
 		_exit(3);
 	}
@@ -346,6 +348,8 @@ static void live(const void *arg)
 	free(p);
 	if (unlinkat(AT_FDCWD, own_socket, 0) == 0 || errno != ENOENT)
 		_exit(15);
+	if (unlinkat(AT_FDCWD, own_metrics, 0) == 0 || errno != ENOENT)
+		_exit(16);
 }
 
 static void die_by_abort(const void *arg)
@@ -402,11 +406,15 @@ static void assert_filtered(bool is_filtered)
 	assert_true(n_thread >= 4); /* this one, a leader, a worker, helpers */
 }
 
-static void serve(char *wanted, void (*before)(void *arg), void *arg)
+static void serve(char *wanted, char *metrics, void (*before)(void *arg), void *arg)
 {
-	char *argv[] = { (char *)"--threads", (char *)"2", (char *)"--seccomp", wanted, NULL };
+	char *argv[] = {
+		(char *)"--threads", (char *)"2", (char *)"--seccomp", wanted, (char *)"--metrics-socket", metrics, NULL
+	};
 	struct gyre *g;
 
+	if (!metrics)
+		argv[4] = NULL;
 	tinyd_start(&d, argv, before, arg);
 	tinyd_wait_ready(&d);
 	g = tinyd_connect(&d, NULL);
@@ -414,17 +422,42 @@ static void serve(char *wanted, void (*before)(void *arg), void *arg)
 	gyre_close(g);
 }
 
+/* A scrape of metrics, by a thread and a library of their own. */
+static bool is_scraped(const char *path)
+{
+	static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_found = false;
+	char text[4096];
+	ssize_t n;
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && write(fd, request, sizeof(request) - 1) > 0)
+		while ((n = read(fd, text, sizeof(text) - 1)) > 0) {
+			text[n] = 0;
+			is_found |= strstr(text, "gyre_") != NULL;
+		}
+	close(fd);
+	return is_found;
+}
+
 static void the_whole_daemon_is_confined(void **state)
 {
+	char metrics[128];
+
 	(void)state;
+	snprintf(metrics, sizeof(metrics), "%s/m", d.dir);
 	if (!can_filter())
 		skip();
-	serve((char *)"1", NULL, NULL);
+	serve((char *)"1", metrics, NULL, NULL);
+	assert_true(is_scraped(metrics));
 	assert_non_null(strstr(tinyd_said(&d), " system calls are allowed from here on"));
 	assert_filtered(true);
 	assert_int_equal(tinyd_stop(&d), 0);
-	assert_int_equal(access(d.socket, F_OK), -1); /* it may remove that one file */
-	serve((char *)"0", NULL, NULL);
+	assert_int_equal(access(d.socket, F_OK), -1); /* it may remove these two files */
+	assert_int_equal(access(metrics, F_OK), -1);
+	serve((char *)"0", NULL, NULL, NULL);
 	assert_non_null(strstr(tinyd_said(&d), "seccomp: off (--seccomp 0)"));
 	assert_filtered(false);
 	assert_int_equal(tinyd_stop(&d), 0);
@@ -447,7 +480,7 @@ static void a_host_without_filters_is_told(void **state)
 	(void)state;
 	if (!can_filter())
 		skip();
-	serve((char *)"1", deny_filters, NULL);
+	serve((char *)"1", NULL, deny_filters, NULL);
 	assert_non_null(strstr(tinyd_said(&d), "seccomp: off: "));
 	assert_int_equal(tinyd_stop(&d), 0);
 }
