@@ -14,16 +14,17 @@
 
 #include <stdbool.h>
 
-#define ACT_TILE     12  /* tokens per activation tile */
-#define ACT_ROWS_MIN 8   /* tokens of a tile at least that are rows: 16 and more rows of a step are tiles of no fewer */
-#define LANES        16  /* virtual lanes of a float reduction */
-#define KV_BLOCK     32  /* positions per KV block */
-#define ATTN_CHUNK   512 /* positions per attention partial, aligned by absolute position */
-#define ATTN_TILE    32  /* queries per attn_chunk call at most */
-#define ATTN_GROUP   8   /* of them side by side at most */
-#define DIM_K_MAX    576 /* of a head's queries and K, a multiple of 16: MLA's latent and what is rotated */
-#define DIM_V_MAX    512 /* of a head's V, likewise */
-#define ATTN_SCRATCH (ATTN_GROUP * (ATTN_CHUNK + LANES)) /* floats that attn_chunk wants */
+#define ACT_TILE       12 /* tokens per activation tile */
+#define ACT_ROWS_MIN   8 /* tokens of a tile at least that are rows: 16 and more rows of a step are tiles of no fewer */
+#define ACT_EIGHTS_MIN 4 /* tokens of a tile at least that are interleaved by eights */
+#define LANES          16  /* virtual lanes of a float reduction */
+#define KV_BLOCK       32  /* positions per KV block */
+#define ATTN_CHUNK     512 /* positions per attention partial, aligned by absolute position */
+#define ATTN_TILE      32  /* queries per attn_chunk call at most */
+#define ATTN_GROUP     8   /* of them side by side at most */
+#define DIM_K_MAX      576 /* of a head's queries and K, a multiple of 16: MLA's latent and what is rotated */
+#define DIM_V_MAX      512 /* of a head's V, likewise */
+#define ATTN_SCRATCH   (ATTN_GROUP * (ATTN_CHUNK + LANES)) /* floats that attn_chunk wants */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 #define ACT_Q_MAX       120.0f    /* largest quant of an activation: a nibble more, 15 or -8, is still a byte (zen4/) */
@@ -37,7 +38,8 @@
  *   ACT_Q8    block of 32:   f32 d[n]; f32 s[n]; i32 nsum[n]; i8 q[8][n][4]; i32 cross[n]          q[j][t][i]: k = 4j+i
  *   ACT_Q8_K  block of 256:  f32 d[n]; i16 sum32[4][n][2]; i16 sum16[8][n][2]; i8 q[64][n][4]; i32 cross[8][n]; i32 off[16][n]
  *   ACT_Q8_ROWS, ACT_Q8_K_ROWS  the same, but each token's quants side by side, i8 q[n][32], i8 q[n][256], from ACT_ROWS_MIN tokens on
- *   ACT_Q8_EIGHTS, ACT_Q8_K_EIGHTS  the same, but interleaved by eight columns, i8 q[4][n][8], i8 q[32][n][8]   q[o][t][i]: k = 8o+i
+ *   ACT_Q8_EIGHTS, ACT_Q8_K_EIGHTS  the same, but interleaved by eight columns, i8 q[4][n][8], i8 q[32][n][8], from
+ *                            ACT_EIGHTS_MIN tokens on   q[o][t][i]: k = 8o+i
  *                            sum32[p][t][h] = sum of q over k in 32*(2p+h)..+31; sum16[p][t][h] over k in 16*(2p+h)..+15
  * Quantization of a block x[len]: amax = max |x|; d = amax / ACT_Q_MAX; id = amax > ACT_AMAX_MIN ? ACT_Q_MAX / amax : 0;
  * q = round-to-nearest-even(x * id) (|q| <= ACT_Q_MAX); nsum = -sum(q); s = d * (float)sum(q).

@@ -7,8 +7,8 @@
  * Why the bits are those of ref/: sums are of the same integers, exact in 32 bits in any order (the bounds are neon/'s), and change their
  * lanes back before the chain of fma sees them.
  *
- * Changing places costs eight zips a quarter and 32 columns (four where two nibbles do so together), which two tokens win back in
- * instructions or nearly so, and the more tokens the better (LOG.md). One token is the parent's, of whose tile its own has the layout.
+ * Changing places costs eight zips a quarter and 32 columns (four where two nibbles do so together), which fewer than ACT_EIGHTS_MIN tokens do
+ * not win back (LOG.md): those are the parent's, product and tile.
  */
 #ifndef GYRE_KERNELS_I8MM_I8MM_H
 #define GYRE_KERNELS_I8MM_I8MM_H
@@ -19,7 +19,7 @@
 #include "kernels/matmul.h"
 
 struct form {
-	matmul_fn *one; /* the parent's */
+	matmul_fn *few; /* the parent's */
 	const int8_t *codes;
 	int bits;
 	bool has_min, has_high, is_e8m0;
@@ -46,7 +46,7 @@ INLINE void dot_two(int32x4_t sum[2], const int8x16_t *v, const int n_group, con
 {
 #pragma GCC unroll 4
 	for (int g = 0; g < n_group; g += 2, q += 8 * n) {
-		int8x16_t x = is_last ? vcombine_s8(vld1_s8(q), vld1_s8(q)) : vld1q_s8(q);
+		int8x16_t x = is_last ? vreinterpretq_s8_s64(vld1q_dup_s64((const int64_t *)q)) : vld1q_s8(q);
 
 		sum[0] = vmmlaq_s32(sum[0], x, v[g]);
 		sum[1] = vmmlaq_s32(sum[1], x, v[g + 1]);
@@ -62,13 +62,13 @@ INLINE void swap_halves(int32x4_t to[2], int32x4_t a, int32x4_t b)
 	to[1] = vreinterpretq_s32_s64(vzip2q_s64(left, right));
 }
 
-/* MATMUL's walk (matmul.h), from two tokens on. */
+/* MATMUL's walk (matmul.h), from ACT_EIGHTS_MIN tokens on. */
 INLINE void walk_many(const int n, block_fn *block, const struct form *f, const uint32_t len, const size_t bytes,
 		      float *y, size_t y_stride, const uint8_t *w, const uint8_t *x, const struct chunks *k,
 		      size_t panel0, size_t panel1)
 {
-	if (n == 1)
-		f->one(y, y_stride, w, x, 1, k, panel0, panel1);
+	if (n < ACT_EIGHTS_MIN)
+		f->few(y, y_stride, w, x, n, k, panel0, panel1);
 	else
 		walk(n, block, f, len, bytes, y, y_stride, w, x, k, panel0, panel1);
 }

@@ -31,6 +31,12 @@ INLINE void add_pairs(const int n, pair_sums isum, const int8x16_t *v, const int
 	}
 }
 
+/* Nothing of the next sub-block is loaded before this: gcc 12 unpacks several at once, for which there are no registers. */
+INLINE void end_sub_block(void)
+{
+	__asm__ volatile("" : : : "memory");
+}
+
 /* acc[n] += (dw * d) * isum. */
 INLINE void add_scaled_pairs(const int n, float32x4_t *acc, float32x4_t dw, const float *d, pair_sums isum)
 {

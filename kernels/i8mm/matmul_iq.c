@@ -37,53 +37,45 @@ INLINE void block_32(const int n, const struct form *f, panel_sums acc, const ui
 	const uint8_t *qs = panel + (f->is_e8m0 ? 16 : 32);
 	int8x16_t table = vld1q_s8(f->codes);
 
-	if (n >= PREFETCH_TOKENS)
-		prefetch(panel, 288);
+	prefetch(panel, 288);
 #pragma GCC unroll 1
 	for (int r = 0; r < QUARTERS; r++)
 		quarter_block(n, acc[r], f->is_e8m0 ? load_e8m0(panel + 4 * r) : load_halfs(panel + 8 * r), table,
 			      qs + 16 * r, x);
 }
 
-/* The products of n_r quarters from r0 on of a block of IQ4_XS. */
-INLINE void dot_xs(const int n, panel_sums acc, const uint8_t *panel, const uint8_t *x, const int n_r, int r0)
+/* The products of quarter r of a block of IQ4_XS. */
+INLINE void dot_xs(const int n, float32x4_t *acc, const uint8_t *panel, const uint8_t *x, int r)
 {
 	const int8_t *q = (const int8_t *)x + ACT_Q8_K_Q(n);
 	int8x16_t table = vld1q_s8(codes_iq4);
-	pair_sums isum[QUARTERS];
+	pair_sums isum;
 
-	for (int i = 0; i < n_r; i++)
-		pairs_zero(n, isum[i]);
+	pairs_zero(n, isum);
 	for (int s = 0; s < 8; s++) {
-		if (n >= PREFETCH_TOKENS && r0 == 0)
-			prefetch(panel + s * 272, 272);
-		for (int r = r0; r < r0 + n_r; r++) {
-			int8x16_t v[8];
+		int8x16_t v[8];
 
-			unpack(v, table, panel + QSXS_AT + 256 * s + 16 * r);
-			add_pairs(n, isum[r - r0], v, 8, q + 32 * s * n,
-				  scale_xs(panel + SH_AT + 4 * r, panel + SL_AT + 4 * r, s));
-		}
+		if (r == 0)
+			prefetch(panel + s * 272, 272);
+		unpack(v, table, panel + QSXS_AT + 256 * s + 16 * r);
+		add_pairs(n, isum, v, 8, q + 32 * s * n, scale_xs(panel + SH_AT + 4 * r, panel + SL_AT + 4 * r, s));
+		end_sub_block();
 	}
-	for (int i = 0; i < n_r; i++)
-		add_scaled_pairs(n, acc[r0 + i], load_halfs(panel + 8 * (r0 + i)), (const float *)x, isum[i]);
+	add_scaled_pairs(n, acc, load_halfs(panel + 8 * r), (const float *)x, isum);
 }
 
 INLINE void block_xs(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
 	(void)f;
-	if (n <= SMALL)
-		dot_xs(n, acc, panel, x, QUARTERS, 0);
-	else
 #pragma GCC unroll 1
-		for (int r = 0; r < QUARTERS; r++)
-			dot_xs(n, acc, panel, x, 1, r);
+	for (int r = 0; r < QUARTERS; r++)
+		dot_xs(n, acc[r], panel, x, r);
 }
 
-MATMUL_BY(walk_many, i8mm_matmul_iq4_nl, block_32, 32, 18, .one = neon_matmul_iq4_nl, .codes = codes_iq4)
-MATMUL_BY(walk_many, i8mm_matmul_mxfp4, block_32, 32, 17, .one = neon_matmul_mxfp4, .codes = codes_mxfp4,
+MATMUL_BY(walk_many, i8mm_matmul_iq4_nl, block_32, 32, 18, .few = neon_matmul_iq4_nl, .codes = codes_iq4)
+MATMUL_BY(walk_many, i8mm_matmul_mxfp4, block_32, 32, 17, .few = neon_matmul_mxfp4, .codes = codes_mxfp4,
 	  .is_e8m0 = true)
-MATMUL_BY(walk_many, i8mm_matmul_iq4_xs, block_xs, 256, 136, .one = neon_matmul_iq4_xs)
+MATMUL_BY(walk_many, i8mm_matmul_iq4_xs, block_xs, 256, 136, .few = neon_matmul_iq4_xs)
 
 const struct matmul_row i8mm_matmul_iq[] = {
 	{ QUANT_IQ4_NL, i8mm_matmul_iq4_nl },

@@ -1,4 +1,4 @@
-/* Q4_K Q5_K Q6_K: 256 elements a block; up to SMALL tokens all rows of a panel at once, as in neon/. */
+/* Q4_K Q5_K Q6_K: 256 elements a block. */
 #include "kernels/i8mm/k.h"
 
 /* Sub-block s of four rows: eight k-groups; qs where the two that share its bytes begin. */
@@ -15,32 +15,30 @@ INLINE void unpack(int8x16_t v[8], const uint8_t *qh, const uint8_t *qs, int s, 
 	}
 }
 
-/* The products of n_r quarters from r0 on. */
-INLINE void dot_k45(const int n, const bool five, panel_sums acc, const uint8_t *panel, const uint8_t *x,
-		    const struct six *six, const int n_r, int r0)
+/* The products of quarter r. */
+INLINE void dot_k45(const int n, const bool five, float32x4_t *acc, const uint8_t *panel, const uint8_t *x,
+		    const struct six *six, int r)
 {
 	const int8_t *q = (const int8_t *)x + ACT_Q8_K_Q(n);
+	const uint8_t *qh = panel + QH_AT + 16 * r, *qs = qh + (five ? 512 : 0);
 	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 4; /* to fetch in a turn */
-	pair_sums isum[QUARTERS];
+	pair_sums isum;
 
-	for (int i = 0; i < n_r; i++)
-		pairs_zero(n, isum[i]);
+	pairs_zero(n, isum);
 #pragma GCC unroll 1
-	for (int p = 0; p < 4; p++) {
-		if (r0 == 0)
-			prefetch(panel + (size_t)p * share, share);
-		for (int r = r0; r < r0 + n_r; r++) {
-			const uint8_t *qh = panel + QH_AT + 16 * r, *qs = qh + (five ? 512 : 0) + 512 * p;
-			int8x16_t v[8];
+	for (int p = 0; p < 4; p++, qs += 512) {
+		int8x16_t v[8];
 
-			unpack(v, qh, qs, 2 * p, false, five);
-			add_pairs(n, isum[r - r0], v, 8, q + 64 * p * n, load_u8(six->scale[2 * p] + 4 * r));
-			unpack(v, qh, qs, 2 * p + 1, true, five);
-			add_pairs(n, isum[r - r0], v, 8, q + (64 * p + 32) * n, load_u8(six->scale[2 * p + 1] + 4 * r));
-		}
+		if (r == 0)
+			prefetch(panel + (size_t)p * share, share);
+		unpack(v, qh, qs, 2 * p, false, five);
+		add_pairs(n, isum, v, 8, q + 64 * p * n, load_u8(six->scale[2 * p] + 4 * r));
+		end_sub_block();
+		unpack(v, qh, qs, 2 * p + 1, true, five);
+		add_pairs(n, isum, v, 8, q + (64 * p + 32) * n, load_u8(six->scale[2 * p + 1] + 4 * r));
+		end_sub_block();
 	}
-	for (int i = 0; i < n_r; i++)
-		add_scaled_pairs(n, acc[r0 + i], load_halfs(panel + 8 * (r0 + i)), (const float *)x, isum[i]);
+	add_scaled_pairs(n, acc, load_halfs(panel + 8 * r), (const float *)x, isum);
 }
 
 INLINE void block_k45(const int n, const bool five, panel_sums acc, const uint8_t *panel, const uint8_t *x)
@@ -48,12 +46,9 @@ INLINE void block_k45(const int n, const bool five, panel_sums acc, const uint8_
 	struct six six;
 
 	load_six(&six, panel + SC_AT);
-	if (n <= SMALL)
-		dot_k45(n, five, acc, panel, x, &six, QUARTERS, 0);
-	else
 #pragma GCC unroll 1
-		for (int r = 0; r < QUARTERS; r++)
-			dot_k45(n, five, acc, panel, x, &six, 1, r);
+	for (int r = 0; r < QUARTERS; r++)
+		dot_k45(n, five, acc[r], panel, x, &six, r);
 	subtract_mins(n, acc, panel + DMIN_AT, six.min[0], 8, (const int16_t *)(x + ACT_Q8_K_SUM32(n)), x);
 }
 
@@ -71,43 +66,38 @@ INLINE void unpack_signed(int8x16_t v[4], const uint8_t *sub)
 	}
 }
 
-/* The products of n_r quarters from r0 on. */
-INLINE void dot_q6(const int n, panel_sums acc, const uint8_t *panel, const uint8_t *x, const int n_r, int r0)
+/* The products of quarter r. */
+INLINE void dot_q6(const int n, float32x4_t *acc, const uint8_t *panel, const uint8_t *x, int r)
 {
 	const int8_t *q = (const int8_t *)x + ACT_Q8_K_Q(n);
-	pair_sums isum[QUARTERS];
+	pair_sums isum;
 
-	for (int i = 0; i < n_r; i++)
-		pairs_zero(n, isum[i]);
+	pairs_zero(n, isum);
 	for (int s = 0; s < 16; s++) {
-		if (r0 == 0)
-			prefetch(panel + s * 210, 210);
-		for (int r = r0; r < r0 + n_r; r++) {
-			int8x16_t v[4];
+		int8x16_t v[4];
 
-			unpack_signed(v, panel + SUB6_AT + SUB6_LEN * s + 16 * r);
-			add_pairs(n, isum[r - r0], v, 4, q + 16 * s * n, load_i8(panel + SC6_AT + 16 * s + 4 * r));
-		}
+		if (r == 0)
+			prefetch(panel + s * 210, 210);
+		unpack_signed(v, panel + SUB6_AT + SUB6_LEN * s + 16 * r);
+		add_pairs(n, isum, v, 4, q + 16 * s * n, load_i8(panel + SC6_AT + 16 * s + 4 * r));
 	}
-	for (int i = 0; i < n_r; i++)
-		add_scaled_pairs(n, acc[r0 + i], load_halfs(panel + 8 * (r0 + i)), (const float *)x, isum[i]);
+	add_scaled_pairs(n, acc, load_halfs(panel + 8 * r), (const float *)x, isum);
 }
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	if (f->bits < 6)
+	if (f->bits < 6) {
 		block_k45(n, f->bits == 5, acc, panel, x);
-	else if (n <= SMALL)
-		dot_q6(n, acc, panel, x, QUARTERS, 0);
-	else
+		return;
+	}
 #pragma GCC unroll 1
-		for (int r = 0; r < QUARTERS; r++)
-			dot_q6(n, acc, panel, x, 1, r);
+	for (int r = 0; r < QUARTERS; r++)
+		dot_q6(n, acc[r], panel, x, r);
 }
 
-MATMUL_BY(walk_many, i8mm_matmul_q4_k, block, 256, 144, .one = neon_matmul_q4_k, .bits = 4)
-MATMUL_BY(walk_many, i8mm_matmul_q5_k, block, 256, 176, .one = neon_matmul_q5_k, .bits = 5)
-MATMUL_BY(walk_many, i8mm_matmul_q6_k, block, 256, 210, .one = neon_matmul_q6_k, .bits = 6)
+MATMUL_BY(walk_many, i8mm_matmul_q4_k, block, 256, 144, .few = neon_matmul_q4_k, .bits = 4)
+MATMUL_BY(walk_many, i8mm_matmul_q5_k, block, 256, 176, .few = neon_matmul_q5_k, .bits = 5)
+MATMUL_BY(walk_many, i8mm_matmul_q6_k, block, 256, 210, .few = neon_matmul_q6_k, .bits = 6)
 
 const struct matmul_row i8mm_matmul_k[] = {
 	{ QUANT_Q4_K, i8mm_matmul_q4_k },

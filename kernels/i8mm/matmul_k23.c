@@ -21,28 +21,26 @@ INLINE void dot_half(const int n, const int bits, pair_sums isum, const struct s
 		for (int g = 0; g < 4; g++)
 			v[g] = unpack_k23(bits, b[g], high[g], h, c);
 		add_pairs(n, isum, v, 4, q + 16 * s * n, load_i8((const uint8_t *)sc->scale[s] + 4 * r));
+		end_sub_block();
 	}
 }
 
-/* The products of n_r quarters from r0 on. */
-INLINE void dot_quarters(const int n, const int bits, panel_sums acc, const struct scales *sc, const uint8_t *panel,
-			 const uint8_t *x, const int n_r, int r0)
+/* The products of quarter r. */
+INLINE void dot_quarter(const int n, const int bits, float32x4_t *acc, const struct scales *sc, const uint8_t *panel,
+			const uint8_t *x, int r)
 {
 	const int8_t *q = (const int8_t *)x + ACT_Q8_K_Q(n);
 	const size_t share = PANEL_ROWS * (bits == 3 ? 110 : 84) / 4; /* to fetch in a turn */
-	pair_sums isum[QUARTERS];
+	pair_sums isum;
 
-	for (int i = 0; i < n_r; i++)
-		pairs_zero(n, isum[i]);
+	pairs_zero(n, isum);
 #pragma GCC unroll 1
 	for (int i = 0; i < 4; i++) {
-		if (n >= PREFETCH_TOKENS && r0 == 0)
+		if (r == 0)
 			prefetch(panel + (size_t)i * share, share);
-		for (int r = r0; r < r0 + n_r; r++)
-			dot_half(n, bits, isum[r - r0], sc, panel, q, i / 2, i % 2, r);
+		dot_half(n, bits, isum, sc, panel, q, i / 2, i % 2, r);
 	}
-	for (int i = 0; i < n_r; i++)
-		add_scaled_pairs(n, acc[r0 + i], load_halfs(panel + 8 * (r0 + i)), (const float *)x, isum[i]);
+	add_scaled_pairs(n, acc, load_halfs(panel + 8 * r), (const float *)x, isum);
 }
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
@@ -51,18 +49,15 @@ INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8
 	struct scales sc;
 
 	load_scales(&sc, bits, panel + SC23_AT(bits));
-	if (n <= SMALL)
-		dot_quarters(n, bits, acc, &sc, panel, x, QUARTERS, 0);
-	else
 #pragma GCC unroll 1
-		for (int r = 0; r < QUARTERS; r++)
-			dot_quarters(n, bits, acc, &sc, panel, x, 1, r);
+	for (int r = 0; r < QUARTERS; r++)
+		dot_quarter(n, bits, acc[r], &sc, panel, x, r);
 	if (bits == 2)
 		subtract_mins(n, acc, panel + DMIN2_AT, sc.min[0], 16, (const int16_t *)(x + ACT_Q8_K_SUM16(n)), x);
 }
 
-MATMUL_BY(walk_many, i8mm_matmul_q2_k, block, 256, 84, .one = neon_matmul_q2_k, .bits = 2)
-MATMUL_BY(walk_many, i8mm_matmul_q3_k, block, 256, 110, .one = neon_matmul_q3_k, .bits = 3)
+MATMUL_BY(walk_many, i8mm_matmul_q2_k, block, 256, 84, .few = neon_matmul_q2_k, .bits = 2)
+MATMUL_BY(walk_many, i8mm_matmul_q3_k, block, 256, 110, .few = neon_matmul_q3_k, .bits = 3)
 
 const struct matmul_row i8mm_matmul_k23[] = {
 	{ QUANT_Q2_K, i8mm_matmul_q2_k },

@@ -72,19 +72,18 @@ INLINE void quarter_block(const int n, const struct form *f, float32x4_t *acc, c
 
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	if (n >= PREFETCH_TOKENS)
-		prefetch(panel, head_bytes(f) + (f->bits == 8 ? 512 : 256));
+	prefetch(panel, head_bytes(f) + (f->bits == 8 ? 512 : 256));
 #pragma GCC unroll 1
 	for (int r = 0; r < QUARTERS; r++)
 		quarter_block(n, f, acc[r], panel, x, r);
 }
 
-MATMUL_BY(walk_many, i8mm_matmul_q4_0, block, 32, 18, .one = neon_matmul_q4_0, .bits = 4)
-MATMUL_BY(walk_many, i8mm_matmul_q4_1, block, 32, 20, .one = neon_matmul_q4_1, .bits = 4, .has_min = true)
-MATMUL_BY(walk_many, i8mm_matmul_q5_0, block, 32, 22, .one = neon_matmul_q5_0, .bits = 5, .has_high = true)
-MATMUL_BY(walk_many, i8mm_matmul_q5_1, block, 32, 24, .one = neon_matmul_q5_1, .bits = 5, .has_high = true,
+MATMUL_BY(walk_many, i8mm_matmul_q4_0, block, 32, 18, .few = neon_matmul_q4_0, .bits = 4)
+MATMUL_BY(walk_many, i8mm_matmul_q4_1, block, 32, 20, .few = neon_matmul_q4_1, .bits = 4, .has_min = true)
+MATMUL_BY(walk_many, i8mm_matmul_q5_0, block, 32, 22, .few = neon_matmul_q5_0, .bits = 5, .has_high = true)
+MATMUL_BY(walk_many, i8mm_matmul_q5_1, block, 32, 24, .few = neon_matmul_q5_1, .bits = 5, .has_high = true,
 	  .has_min = true)
-MATMUL_BY(walk_many, i8mm_matmul_q8_0, block, 32, 34, .one = neon_matmul_q8_0, .bits = 8)
+MATMUL_BY(walk_many, i8mm_matmul_q8_0, block, 32, 34, .few = neon_matmul_q8_0, .bits = 8)
 
 const struct matmul_row i8mm_matmul_q8[] = {
 	{ QUANT_Q4_0, i8mm_matmul_q4_0 }, { QUANT_Q4_1, i8mm_matmul_q4_1 }, { QUANT_Q5_0, i8mm_matmul_q5_0 },

@@ -133,10 +133,10 @@ void ref_act_pack_q8_k_rows(void *dst, const float *x, size_t x_stride, int n_to
 
 void ref_act_pack_q8_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8(dst, x, x_stride, n_tok, n_col, 8);
+	pack_q8(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_EIGHTS_MIN ? 8 : 4);
 }
 
 void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_tok, size_t n_col)
 {
-	pack_q8_k(dst, x, x_stride, n_tok, n_col, 8);
+	pack_q8_k(dst, x, x_stride, n_tok, n_col, n_tok >= ACT_EIGHTS_MIN ? 8 : 4);
 }
