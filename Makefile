@@ -153,7 +153,7 @@ asan: ## tests under AddressSanitizer
 ubsan: ## tests under UndefinedBehaviorSanitizer
 	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/ubsan SAN="-fsanitize=undefined -fno-sanitize-recover=undefined" NO_FUZZ=1 test
 tsan: ## tests under ThreadSanitizer
-	TEST_TIMEOUT=1200 $(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
+	TEST_TIMEOUT=3600 $(MAKE) BUILD=build/tsan SAN="-fsanitize=thread" NO_FUZZ=1 test
 ndebug: ## tests with asserts off
 	$(MAKE) BUILD=build/ndebug EXTRA=-DNDEBUG NO_FUZZ=1 test
 
