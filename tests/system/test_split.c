@@ -64,7 +64,7 @@ static void parts_are_served_as_the_whole_is(void **state)
 		served(parts, sizeof(parts), &same);
 		assert_string_equal(parts, whole);
 		assert_string_equal(same.model, info.model);
-		assert_non_null(strstr(tinyd_said(&d), "model: tiny from 3 files, "));
+		assert_non_null(strstr(tinyd_said(&d), ": tiny from 3 files, "));
 	}
 }
 
