@@ -6,6 +6,7 @@
 #include "tests/system/tinyd.h"
 #include "tests/util/testmodel.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -50,6 +51,7 @@ static void read_prompts(struct gyre *g, double seconds)
 	static char text[N_BYTES];
 	const struct gyre_cqe *cqe;
 	unsigned n = 0;
+	int r;
 
 	for (; clock_ns() < end; n++) {
 		for (size_t i = 0; i < sizeof(text); i++)
@@ -58,9 +60,13 @@ static void read_prompts(struct gyre *g, double seconds)
 		assert_int_equal(gyre_submit(g), 1);
 		for (bool has_more = true; has_more;) {
 			hear(0);
-			if (gyre_wait_cqe(g, &cqe, 100000000) < 0)
+			r = gyre_wait_cqe(g, &cqe, 100000000);
+			if (r == -ETIME || r == -ETIMEDOUT)
 				continue;
-			assert_true(cqe->res >= 0);
+			if (r < 0 || cqe->res < 0) {
+				printf("prompt %u: %s; log: %s\n", n, strerror(r < 0 ? -r : -cqe->res), tinyd_said(&d));
+				exit(1);
+			}
 			has_more = cqe->flags & GYRE_CQE_MORE;
 			gyre_cqe_seen(g, cqe);
 		}
