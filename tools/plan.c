@@ -77,11 +77,9 @@ int plan_main(const struct args *a)
 	struct error e;
 	int r;
 
-	if (a->memory)
-		return plan_memory(a);
-	if (!a->topology == !a->model)
+	if (!a->memory && !a->topology == !a->model)
 		return fail(TOOL_USAGE, "say what to plan: --topology, -m FILE.gguf, or --memory FILE.gguf...");
-	if (a->n_word)
+	if (a->n_word && !a->memory)
 		return fail(TOOL_USAGE, "%s: files stand behind --memory", a->word[0]);
 	r = topology_read(&t, root, NULL);
 	if (r == -ENOENT)
@@ -94,6 +92,8 @@ int plan_main(const struct args *a)
 		return fail(TOOL_FAILED, "the CPUs cannot be read: %s", strerror(-r));
 	if (layout_make(&l, &t, (int)a->n_thread, (int)a->n_node, &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
+	if (a->memory)
+		return plan_memory(a, &l);
 	if (a->model)
 		return plan_model(a, &l, nodes_with_cores(&t));
 	if (a->json)

@@ -48,25 +48,11 @@ static size_t pages(size_t bytes)
 	return (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 }
 
-/* Replicas whose memory is the same share the weights (served_load). */
-static bool has_weights_of_another(const struct layouts *l, uint32_t engine)
-{
-	for (uint32_t i = 0; i < engine; i++) {
-		bool is_same = true;
-
-		for (int k = 0; k < l->engine[i].n_node; k++)
-			is_same = is_same && l->engine[i].node[k].os_node == l->engine[engine].node[k].os_node;
-		if (is_same)
-			return true;
-	}
-	return false;
-}
-
 static int claim_model(struct claims *c, const struct config_model *own, const struct layouts *l, uint32_t n_engine,
 		       struct error *e)
 {
 	for (uint32_t i = 0; i < n_engine; i++) {
-		bool is_shared = has_weights_of_another(l, i);
+		bool is_shared = layouts_weights_of(l, i) < i;
 		struct demand demand;
 		int r = demand_read(&demand, own, &l->engine[i], e);
 

@@ -35,7 +35,7 @@ int demand_read(struct demand *n, const struct config_model *own, const struct l
 	if (r < 0)
 		return r;
 	n_block = own->kv_bytes ? own->kv_bytes / model_kv_bytes(m) : engine_blocks_wanted(model_n_ctx(m));
-	*n = (struct demand){ .n_node = l->n_node };
+	*n = (struct demand){ .n_node = l->n_node, .block_bytes = model_kv_bytes(m) };
 	for (int i = 0; i < l->n_node; i++) {
 		n->weights[i] = w->pool[i].bytes;
 		n->kv[i] = n_block * model_kv_block_bytes(m, (uint32_t)i);

@@ -13,6 +13,7 @@
 struct demand {
 	int n_node;
 	size_t weights[NODE_MAX], kv[NODE_MAX]; /* bytes of an engine's nodes */
+	size_t block_bytes;                     /* of KV_BLOCK positions, on all of them */
 };
 
 /* Of one engine on that layout. The KV pool is the one that is wished for: what the configuration says, or full contexts. */

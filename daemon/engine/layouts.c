@@ -96,3 +96,19 @@ bool layouts_shrink(struct layouts *l, const struct config *c, int code, const s
 	divide(l, c);
 	return true;
 }
+
+static bool is_same_memory(const struct layout *a, const struct layout *b)
+{
+	for (int i = 0; i < a->n_node; i++)
+		if (a->node[i].os_node != b->node[i].os_node)
+			return false;
+	return true;
+}
+
+uint32_t layouts_weights_of(const struct layouts *l, uint32_t engine)
+{
+	for (uint32_t i = 0; i < engine; i++)
+		if (is_same_memory(&l->engine[i], &l->engine[engine]))
+			return i;
+	return engine;
+}

@@ -22,4 +22,7 @@ int layouts_make(struct layouts *l, const struct config *c, struct error *e);
  */
 bool layouts_shrink(struct layouts *l, const struct config *c, int code, const struct error *why);
 
+/* Whether an engine's weights lie where those of one with a smaller number do: they share a copy. The number of the first such; its own: none. */
+uint32_t layouts_weights_of(const struct layouts *l, uint32_t engine);
+
 #endif

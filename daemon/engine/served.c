@@ -92,24 +92,17 @@ static int load_copy(struct served *s, const struct served_options *o, uint32_t 
 	return pool_check(w->pool, w->plan.n_node, "weights", e);
 }
 
-static bool is_same_memory(const struct layout *a, const struct layout *b)
-{
-	for (int i = 0; i < a->n_node; i++)
-		if (a->node[i].os_node != b->node[i].os_node)
-			return false;
-	return true;
-}
-
 /* Replicas whose memory is the same share a copy. */
 static int load_weights(struct served *s, const struct served_options *o, struct error *e)
 {
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < o->config->n_replica; i++) {
-		for (uint32_t k = 0; k < i && !s->weights[i]; k++)
-			if (is_same_memory(&o->layouts->engine[k], &o->layouts->engine[i]))
-				s->weights[i] = s->weights[k];
-		if (!s->weights[i])
+		uint32_t first = layouts_weights_of(o->layouts, i);
+
+		if (first < i)
+			s->weights[i] = s->weights[first];
+		else
 			r = load_copy(s, o, i, e);
 	}
 	if (r < 0)
