@@ -102,9 +102,13 @@ static bool is_admin(const struct control *c, uid_t uid)
 	return false;
 }
 
+/* A message has a size that the kernel sets (net.core.wmem_default): what is larger is told to be so, in a comment of Prometheus. */
 static void answer(int fd, const char *text, size_t n)
 {
-	(void)!send(fd, n ? text : "\n", n ? n : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	static const char large[] = "# this is larger than a message may be: see metrics-socket in gyred.conf(5)\n";
+
+	if (send(fd, n ? text : "\n", n ? n : 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EMSGSIZE)
+		(void)!send(fd, large, sizeof(large) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* false: the answer comes when the model is there, or has gone. */
@@ -141,13 +145,6 @@ static void on_metrics(struct control *c)
 	loop_poll(c->loop, SLOT_METRICS, scrape_fd(c->scrape));
 }
 
-/* More than a message may be at first. */
-static void make_room(int fd, size_t n)
-{
-	if (n > STATS_BYTES_MAX)
-		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ METRICS_BYTES_MAX }, sizeof(int));
-}
-
 /* false: later. */
 static bool answer_query(struct control *c, const struct connection *n, const struct abi_query *q)
 {
@@ -166,7 +163,6 @@ static bool answer_query(struct control *c, const struct connection *n, const st
 		size = metrics_write(&from, text, sizeof(text));
 	else if (q->what == ABI_QUERY_HEALTH)
 		size = health_explain(&c->health, text, STATS_BYTES_MAX);
-	make_room(n->fd, size);
 	answer(n->fd, text, size);
 	return true;
 }
@@ -262,7 +258,6 @@ static void on_accept(struct control *c, int fd)
 static void on_hello(struct control *c, uint32_t i)
 {
 	struct connection *n = &c->connections.at[i];
-
 	int r = welcome(&c->admit, n);
 
 	n->is_waiting = r > 0;
