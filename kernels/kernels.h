@@ -57,13 +57,14 @@ size_t act_block_len(enum act_kind kind);
 /*
  * How K and V of KV_BLOCK positions of one KV head are stored:
  *   KVQ_F16   K: f16[KV_BLOCK/16][dim_k][16] (lane = position)     V: f16[KV_BLOCK][dim_v]
+ *   KVQ_F32   the same as KVQ_F16, in floats: what nothing is lost in, for who compares
  *   KVQ_Q8_0  by blocks of 32 along d, each with its positions' scales first; of a last block of 16 the rest is not used.
  *            K: { f16 d[KV_BLOCK]; u8 q[8][KV_BLOCK][4] }[]          q[j][slot][i]: d = 4j+i, q + 128
  *            V: { f16 d[KV_BLOCK]; u8 q[KV_BLOCK/4][32][4] }[]   q[j][d][i]: slot = 4j+i, q + 128
  */
-enum kvq_type { KVQ_F16, KVQ_Q8_0, KVQ_TYPE_MAX };
+enum kvq_type { KVQ_F16, KVQ_Q8_0, KVQ_F32, KVQ_TYPE_MAX };
 
-/* "f16", "q8_0"; NULL past the end. And back: KVQ_TYPE_MAX if unknown. */
+/* "f16", "q8_0", "f32"; NULL past the end. And back: KVQ_TYPE_MAX if unknown. */
 const char *kvq_name(enum kvq_type type);
 enum kvq_type kvq_parse(const char *name);
 
@@ -147,6 +148,10 @@ struct kernels {
 	 * y = (x * scale) * w. y may be x. */
 	void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
 
+	/* y[n] = (x - mean) * (1 / sqrtf(sum((x - mean)^2) / n + eps)) * w + b, in this order, each rounded; mean = sum(x) / n. Sums: lane l adds,
+	 * or takes fma over, l, l+16, ..., then the tree of ref/reduce.h. b NULL: nothing is added. y may be x. */
+	void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+
 	/* Rotates the first n_rot of each head in x[n_head][head_dim] by cos/sin[n_rot/2] of one position.
 	 * Pairs are (2i, 2i+1), or (i, i + n_rot/2) when neox. x0' = fma(x0, c, -(x1*s)); x1' = fma(x0, s, x1*c). */
 	void (*rope)(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
@@ -167,7 +172,7 @@ struct kernels {
 	void (*cap)(float *y, size_t n, float cap);
 
 	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
-	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16; where
+	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_F32: as they are. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16; where
 	 * that is not finite the NaN 0x7e00, as is d of K's first block then, whichever block it was: the position's score is a NaN. */
 	void (*kvq_store[KVQ_TYPE_MAX])(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k,
 					int dim_v);
@@ -176,13 +181,13 @@ struct kernels {
 	 * Attention of a tile of queries over the chunk of positions [p0, p0 + ATTN_CHUNK), p0 a multiple of ATTN_CHUNK. Per query,
 	 * independent of the others, over those p of the chunk that it sees:
 	 *   x = q * scale
-	 *   KVQ_F16: s[p] = chain of fma(x[d], k[p][d], s) over d ascending from +0
+	 *   KVQ_F16, KVQ_F32: s[p] = chain of fma(x[d], k[p][d], s) over d ascending from +0
 	 *   KVQ_Q8_0: x is quantized by blocks of 32 as K is, d a float;
 	 *           s[p] = chain of fma(kd[p][b]*xd[b], (float)isum, s) over blocks b ascending from +0
 	 *   with a cap, s[p] = cap * tanh(s[p] / cap) then. tanh: ref/tanh.h
 	 *   m = max s; e[p] = exp(s[p] - m); l = sum e, lane p%16 ascending, tree of ref/reduce.h. A NaN is no
 	 *   maximum, and e[p] of one is a NaN: so l is one, too, and the query's result none, whichever type K and V have.
-	 *   KVQ_F16: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
+	 *   KVQ_F16, KVQ_F32: o[d] = chain of fma(e[p], v[p][d], o) over p ascending from +0
 	 *   KVQ_Q8_0: o[d] = W / 32767 * (float)isum over p of the block's quantized weights and vq[p][d]: w[p] = e[p]*vd[p][b], 0 where that
 	 *           is a NaN; W = max w;
 	 *           quants of w: W > ATTN_WEIGHT_MIN ? round-to-nearest-even(w * (32767 / W)) : 0

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const names[KVQ_TYPE_MAX] = { [KVQ_F16] = "f16", [KVQ_Q8_0] = "q8_0" };
+static const char *const names[KVQ_TYPE_MAX] = { [KVQ_F16] = "f16", [KVQ_Q8_0] = "q8_0", [KVQ_F32] = "f32" };
 
 const char *kvq_name(enum kvq_type type)
 {
@@ -23,5 +23,7 @@ size_t kvq_bytes(enum kvq_type type, int dim)
 {
 	size_t n = (size_t)dim;
 
-	return type == KVQ_F16 ? KV_BLOCK * n * sizeof(uint16_t) : (n + KVQ_Q8_LEN - 1) / KVQ_Q8_LEN * KVQ_Q8_BYTES;
+	if (type != KVQ_Q8_0)
+		return KV_BLOCK * n * (type == KVQ_F16 ? sizeof(uint16_t) : sizeof(float));
+	return (n + KVQ_Q8_LEN - 1) / KVQ_Q8_LEN * KVQ_Q8_BYTES;
 }

@@ -331,7 +331,7 @@ int bench_model_main(const struct args *given)
 		return fail(TOOL_USAGE, "--rows, --batch: a step has at most %u sequences", BATCH_SEQ_MAX);
 	a.kv_type = a.kv_type ? a.kv_type : kvq_name(KVQ_F16);
 	if (kvq_parse(a.kv_type) == KVQ_TYPE_MAX)
-		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0", a.kv_type);
+		return fail(TOOL_USAGE, "--kv-type: '%s' is none of f16, q8_0, f32", a.kv_type);
 	if (a.isa && kernels_isa_refusal(why, sizeof(why), a.isa))
 		return fail(TOOL_USAGE, "--isa: %s", why);
 	a.n_prompt = a.n_prompt ? a.n_prompt : 512;

@@ -79,7 +79,7 @@ static const struct row rows[] = {
 	{ OPT_GEN, "gen", 'n', "N", "tokens to generate (default 128)", KIND_U32, AT(n_gen), 1, 1u << 20 },
 	{ OPT_DEPTH, "depth", 'd', "N", "tokens in the context before the first generated one (default 0)", KIND_U32,
 	  AT(n_depth), 0, 1u << 20 },
-	{ OPT_KV_TYPE, "kv-type", 0, "TYPE", "how keys and values are stored: f16 (default) or q8_0", KIND_TEXT,
+	{ OPT_KV_TYPE, "kv-type", 0, "TYPE", "how keys and values are stored: f16 (default), q8_0 or f32", KIND_TEXT,
 	  AT(kv_type), 0, 0 },
 	{ OPT_KV_BYTES, "kv-bytes", 0, "BYTES",
 	  "KV pool of a private daemon, suffix K, M, G or T (default: four contexts, or what fits)", KIND_TEXT,
@@ -326,7 +326,7 @@ static enum shell_value value_of(const struct row *r, const char **words)
 		return SHELL_WORDS;
 	}
 	if (r->bit == OPT_KV_TYPE) {
-		*words = "f16 q8_0";
+		*words = "f16 q8_0 f32";
 		return SHELL_WORDS;
 	}
 	if (!r->argument)

@@ -28,7 +28,7 @@ static int read_row(struct row *row, const struct args *a, const struct layout *
 	snprintf(own.file, sizeof(own.file), "%s", file);
 	snprintf(own.kv_type, sizeof(own.kv_type), "%s", a->kv_type ? a->kv_type : "f16");
 	if (kvq_parse(own.kv_type) == KVQ_TYPE_MAX)
-		return error_set(e, -EINVAL, "--kv-type: '%s' is none of f16, q8_0", a->kv_type);
+		return error_set(e, -EINVAL, "--kv-type: '%s' is none of f16, q8_0, f32", a->kv_type);
 	r = demand_read(&d, &own, l, e);
 	if (r < 0)
 		return r;

@@ -42,7 +42,7 @@ static enum shell_value value_of(const struct option_row *row, char *words, size
 		spread(words, n, kernels_isa_names(list, sizeof(list), false));
 		return SHELL_WORDS;
 	case KIND_KV_TYPE:
-		snprintf(words, n, "f16 q8_0");
+		snprintf(words, n, "f16 q8_0 f32");
 		return SHELL_WORDS;
 	default:
 		spread(words, n, row->argument);

@@ -131,7 +131,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "does not "
 	  "start. A size that is given is taken or refused.",
 	  KIND_BYTES, MODEL_FIELD(kv_bytes), 0, UINT64_MAX, WHEN_RESTARTED },
-	{ "kv-type", "TYPE", "f16", "how keys and values are stored: f16, or q8_0 in half the bytes",
+	{ "kv-type", "TYPE", "f16", "how keys and values are stored: f16, q8_0 in half the bytes, or f32 in twice",
 	  "q8_0 has blocks of 32 dimensions as signed bytes with one f16 scale, a little over half the bytes. That is "
 	  "twice the "
 	  "context in the same pool and faster decoding behind a long context, at a perplexity that differs by less "

@@ -2,26 +2,34 @@
 
 #include <math.h>
 
+static bool is_finite_f32(uint32_t bits)
+{
+	return (bits & 0x7f800000) != 0x7f800000;
+}
+
 static bool is_finite_f16(uint16_t h)
 {
 	return (h & 0x7c00) != 0x7c00;
 }
 
 /* A part's piece at a slot; of a q8_0 KV the scales are looked at (kernels.h says how both lie). */
-static bool is_piece_finite(enum kvq_type type, const struct kv_part *part, const uint16_t *p, uint32_t slot)
+static bool is_piece_finite(enum kvq_type type, const struct kv_part *part, const void *p, uint32_t slot)
 {
 	uint32_t dim = part->dim;
 
 	if (type == KVQ_Q8_0) {
 		for (uint32_t b = 0; b * 32 < dim; b++)
-			if (!is_finite_f16(p[b * (kvq_bytes(KVQ_Q8_0, 32) / 2) + slot]))
+			if (!is_finite_f16(((const uint16_t *)p)[b * (kvq_bytes(KVQ_Q8_0, 32) / 2) + slot]))
 				return false;
 		return true;
 	}
-	for (uint32_t d = 0; d < dim; d++)
-		if (!is_finite_f16(part->kind == KV_VALUES ? p[slot * dim + d]
-							   : p[(slot / 16 * dim + d) * 16 + slot % 16]))
+	for (uint32_t d = 0; d < dim; d++) {
+		size_t at = part->kind == KV_VALUES ? slot * dim + d : (slot / 16 * dim + d) * 16 + slot % 16;
+
+		if (!(type == KVQ_F32 ? is_finite_f32(((const uint32_t *)p)[at])
+				      : is_finite_f16(((const uint16_t *)p)[at])))
 			return false;
+	}
 	return true;
 }
 

@@ -1,4 +1,4 @@
-/* Attention over a paged KV: what every type has in common, and f16. Lane = position for q.k, lane = d for p.v, so nothing is summed across lanes
+/* Attention over a paged KV: what every type has in common, f16 and f32. Lane = position for q.k, lane = d for p.v, so nothing is summed across lanes
  * but the softmax denominator. */
 #include "kernels/ref/ref.h"
 
@@ -39,49 +39,100 @@ void ref_softmax(float *s, struct ref_seen seen, float cap, float *m, float *l)
 	*l = ref_reduce(lane);
 }
 
-void ref_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
-{
-	uint16_t *kg = (uint16_t *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
-	uint16_t *vr = (uint16_t *)vb + (size_t)slot * (size_t)dim_v;
+/* Element i of what is stored. */
+typedef float get_fn(const void *p, size_t i);
+typedef void put_fn(void *p, size_t i, float x);
 
-	for (int d = 0; d < dim_k; d++)
-		kg[d * LANES] = f32_to_f16(k[d]);
-	for (int d = 0; d < dim_v; d++)
-		vr[d] = f32_to_f16(v[d]);
+static float get_f16(const void *p, size_t i)
+{
+	return f16_to_f32(((const uint16_t *)p)[i]);
 }
 
-static float score(const float *q, const struct attn_kv *kv, int32_t p)
+static float get_f32(const void *p, size_t i)
 {
-	int slot = p % KV_BLOCK;
-	const uint16_t *k = (const uint16_t *)(kv->k + kv->blocks[p / KV_BLOCK] * kv->k_stride) +
-			    (size_t)(slot / LANES) * (size_t)kv->dim_k * LANES + slot % LANES;
+	return ((const float *)p)[i];
+}
+
+static void put_f16(void *p, size_t i, float x)
+{
+	((uint16_t *)p)[i] = f32_to_f16(x);
+}
+
+static void put_f32(void *p, size_t i, float x)
+{
+	((float *)p)[i] = x;
+}
+
+/* Where dimension d of a slot's K is. */
+static size_t k_at(int slot, int d, int dim_k)
+{
+	return ((size_t)(slot / LANES) * (size_t)dim_k + (size_t)d) * LANES + (size_t)(slot % LANES);
+}
+
+static void store(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v, put_fn *put)
+{
+	for (int d = 0; d < dim_k; d++)
+		put(kb, k_at(slot, d, dim_k), k[d]);
+	for (int d = 0; d < dim_v; d++)
+		put(vb, (size_t)slot * (size_t)dim_v + (size_t)d, v[d]);
+}
+
+void ref_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	store(kb, vb, k, v, slot, dim_k, dim_v, put_f16);
+}
+
+void ref_kvq_store_f32(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	store(kb, vb, k, v, slot, dim_k, dim_v, put_f32);
+}
+
+static float score(const float *q, const struct attn_kv *kv, int32_t p, get_fn *get)
+{
+	const uint8_t *k = kv->k + kv->blocks[p / KV_BLOCK] * kv->k_stride;
 	float s = 0.0f;
 
 	for (int d = 0; d < kv->dim_k; d++)
-		s = fmaf(q[d], f16_to_f32(k[d * LANES]), s);
+		s = fmaf(q[d], get(k, k_at(p % KV_BLOCK, d, kv->dim_k)), s);
 	return s;
+}
+
+/* o[dim_v] = the sum of V by weights e[]. */
+static void weigh(float *o, const struct attn_kv *kv, int32_t p0, struct ref_seen seen, const float *e, get_fn *get)
+{
+	for (int d = 0; d < kv->dim_v; d++)
+		o[d] = 0.0f;
+	for (int32_t p = seen.first; p < seen.end; p++) {
+		const uint8_t *v = kv->v + kv->blocks[(p0 + p) / KV_BLOCK] * kv->v_stride;
+
+		for (int d = 0; d < kv->dim_v; d++)
+			o[d] = fmaf(e[p], get(v, (size_t)(p % KV_BLOCK * kv->dim_v + d)), o[d]);
+	}
+}
+
+static void attend(const struct attn_partial *to, const struct attn_tile *tile, const struct attn_kv *kv, int32_t p0,
+		   float *scratch, get_fn *get)
+{
+	for (int i = 0; i < tile->n; i++) {
+		struct ref_seen seen = ref_attn_seen(tile, i, p0);
+		float x[DIM_K_MAX];
+
+		ref_scale_query(x, tile->q[i], tile->scale, kv->dim_k);
+		for (int32_t p = seen.first; p < seen.end; p++)
+			scratch[p] = score(x, kv, p0 + p, get);
+		ref_softmax(scratch, seen, tile->cap, &to->m[i], &to->l[i]);
+		weigh(to->o + (size_t)i * (size_t)kv->dim_v, kv, p0, seen, scratch, get);
+	}
 }
 
 void ref_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	for (int i = 0; i < tile->n; i++) {
-		struct ref_seen seen = ref_attn_seen(tile, i, p0);
-		float x[DIM_K_MAX], *o = to->o + (size_t)i * (size_t)kv->dim_v;
+	attend(to, tile, kv, p0, scratch, get_f16);
+}
 
-		ref_scale_query(x, tile->q[i], tile->scale, kv->dim_k);
-		for (int32_t p = seen.first; p < seen.end; p++)
-			scratch[p] = score(x, kv, p0 + p);
-		ref_softmax(scratch, seen, tile->cap, &to->m[i], &to->l[i]);
-		for (int d = 0; d < kv->dim_v; d++)
-			o[d] = 0.0f;
-		for (int32_t p = seen.first; p < seen.end; p++) {
-			uint32_t block = kv->blocks[(p0 + p) / KV_BLOCK];
-			const uint16_t *v = (const uint16_t *)(kv->v + block * kv->v_stride) + p % KV_BLOCK * kv->dim_v;
-
-			for (int d = 0; d < kv->dim_v; d++)
-				o[d] = fmaf(scratch[p], f16_to_f32(v[d]), o[d]);
-		}
-	}
+void ref_attn_chunk_f32(ATTN_CHUNK_ARGS)
+{
+	attend(to, tile, kv, p0, scratch, get_f32);
 }
 
 void ref_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int dim_v,

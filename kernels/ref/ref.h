@@ -34,6 +34,7 @@ void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_
 
 /* vector.c */
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void ref_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n);
@@ -55,8 +56,8 @@ typedef void ref_attn_chunk_fn(ATTN_CHUNK_ARGS);
 typedef void ref_attn_merge_fn(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part,
 			       int dim_v, float sink);
 
-ref_kvq_store_fn ref_kvq_store_f16, ref_kvq_store_q8_0;
-ref_attn_chunk_fn ref_attn_chunk_f16, ref_attn_chunk_q8_0;
+ref_kvq_store_fn ref_kvq_store_f16, ref_kvq_store_f32, ref_kvq_store_q8_0;
+ref_attn_chunk_fn ref_attn_chunk_f16, ref_attn_chunk_f32, ref_attn_chunk_q8_0;
 ref_attn_merge_fn ref_attn_merge;
 
 /* The positions of a chunk that query i sees. */

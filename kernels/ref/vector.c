@@ -18,6 +18,26 @@ void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
 		y[i] = (x[i] * scale) * w[i];
 }
 
+void ref_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+	float sum[LANES] = { 0 }, square[LANES] = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		sum[i % LANES] += x[i];
+	float mean = ref_reduce(sum) / (float)n;
+	for (size_t i = 0; i < n; i++) {
+		float d = x[i] - mean;
+
+		square[i % LANES] = fmaf(d, d, square[i % LANES]);
+	}
+	float scale = 1.0f / sqrtf(ref_reduce(square) / (float)n + eps);
+	for (size_t i = 0; i < n; i++) {
+		float v = ((x[i] - mean) * scale) * w[i];
+
+		y[i] = b ? v + b[i] : v;
+	}
+}
+
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox)
 {
 	int step = neox ? 1 : 2, apart = neox ? n_rot / 2 : 1;

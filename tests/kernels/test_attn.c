@@ -169,7 +169,7 @@ static void case_next(struct attn_case *c)
 	c->kv.n_next = c->tile.n % (ATTN_CHUNK / KV_BLOCK + 1);
 }
 
-/* What is not finite shows in the result of every query that sees it, and in no other's. (K of an f16 KV may be minus infinity.) */
+/* What is not finite shows in the result of every query that sees it, and in no other's. (K of a KV of floats may be minus infinity.) */
 static void case_faults(const struct attn_case *c, int32_t p0, const float *o, const float *m, const float *l)
 {
 	for (int i = 0; i < c->tile.n; i++) {
@@ -179,7 +179,7 @@ static void case_faults(const struct attn_case *c, int32_t p0, const float *o, c
 			sees |= is_bad(c->fill, p);
 		for (int d = 0; d < c->kv.dim_v; d++)
 			is_finite &= isfinite(o[i * c->kv.dim_v + d]) != 0;
-		if (sees && c->fill == KV_INFINITE_K && c->type == KVQ_F16)
+		if (sees && c->fill == KV_INFINITE_K && c->type != KVQ_Q8_0)
 			continue;
 		if (is_finite == sees)
 			fail_msg("KV %s, fill %d: query %d sees %s and is %s", kvq_name(c->type), (int)c->fill, i,
@@ -322,7 +322,7 @@ static void assert_halves_equal(const uint8_t *a, const uint8_t *b, size_t bytes
 static void kvq_store_case(const struct kernels *ref, const struct kernels *k, enum kvq_type type, int dim_k, int dim_v,
 			   int slot)
 {
-	static uint8_t kv0[4 * KV_BLOCK * DIM_K_MAX], kv1[sizeof(kv0)];
+	static uint8_t kv0[8 * KV_BLOCK * DIM_K_MAX], kv1[sizeof(kv0)];
 	float kf[DIM_K_MAX], vf[DIM_V_MAX];
 	size_t kb = kvq_bytes(type, dim_k);
 

@@ -17,7 +17,7 @@ enum { EXACT_POS = 2 * ATTN_CHUNK + 100 };
 
 static struct {
 	float k[EXACT_POS][DIM_K_MAX], v[EXACT_POS][DIM_V_MAX], q[DIM_K_MAX];
-	_Alignas(64) uint8_t mem[(EXACT_POS / KV_BLOCK + 1) * (DIM_K_MAX + DIM_V_MAX) * KV_BLOCK * 2];
+	_Alignas(64) uint8_t mem[(EXACT_POS / KV_BLOCK + 1) * (DIM_K_MAX + DIM_V_MAX) * KV_BLOCK * sizeof(float)];
 	uint32_t blocks[EXACT_POS / KV_BLOCK + 1];
 } exact;
 
@@ -112,7 +112,9 @@ static double attn_worst(const struct kernels *k, enum kvq_type type, int dim_k,
 
 static void ref_is_right(void **state)
 {
-	static const double tolerance[] = { [KVQ_F16] = 1e-6, [KVQ_Q8_0] = 1e-4 /* weights of 15 bits */ };
+	static const double tolerance[] = {
+		[KVQ_F16] = 1e-6, [KVQ_Q8_0] = 1e-4 /* weights of 15 bits */, [KVQ_F32] = 1e-6
+	};
 	struct kernels k;
 
 	(void)state;
