@@ -8,7 +8,7 @@
 #include "daemon/model/seat.h"
 #include "daemon/model/tensors.h"
 
-/* A forward pass, straight C in blocks (block.h): dense.c. */
+/* A forward pass, straight C in blocks (block.h): decoder.c. */
 struct pass {
 	/* Names of its parts of the profile. */
 	const char *lap[PROFILE_MODEL_MAX];
@@ -23,22 +23,27 @@ struct pass {
 /* What a feed-forward multiplies with: silu, or gelu in its form of tanh, of the gate. */
 enum gate { GATE_SILU, GATE_GELU };
 
+/* RMS norm, or layer norm. */
+enum arch_norm { NORM_RMS, NORM_LAYER };
+
 struct arch {
 	const char *name; /* general.architecture */
 	const struct pass *pass;
-	/* What every layer has. */
+	/* What its layers have. */
 	const struct layer_tensor *tensor;
 	size_t n_tensor;
 
 	enum rope_pairs rope;
 	enum gate gate;
-	/* attention.sliding_window is obeyed, in all layers but those of hparams.window_period. Else the file does not say of which layers
+	enum arch_norm norm;
+	/* attention.sliding_window is obeyed, in the layers that are LAYER_WINDOW: all, where imply says nothing. Else the file does not say of which layers
 	 * it is, and the context ends where it would begin to matter. */
 	bool has_window;
 	/* Keys that change its numbers, which other architectures may not have; up to a NULL. NULL: none. */
 	const char *const *obeys;
-	/* Fills in what the file leaves to the architecture: a factor or a cap that it does not have is 0. NULL: nothing. */
-	void (*imply)(struct hparams *hp);
+	/* Fills in what the file leaves to the architecture, and reads what no other has: a factor or a cap that the file does not have is 0,
+	 * and kind[] is what all architectures make of the metadata. NULL: nothing. */
+	int (*imply)(struct hparams *hp, const struct gguf *g, struct error *e);
 };
 
 /* The architecture and the shape that a file says. -ENOTSUP, -EINVAL with what is wrong with it. */

@@ -6,14 +6,16 @@
  * and logits = cap * tanh(Woutput . (rms_norm(x) * output_norm) / cap). Every other layer, from the first on, sees a sliding window.
  * Rotary pairs are (i, i + n_rot / 2). Norms come out of the file with their 1 added.
  */
-#include "daemon/model/dense.h"
+#include "daemon/model/decoder.h"
+#include "daemon/model/hparams.h"
 
 #include <math.h>
 
 static const struct layer_tensor tensor[] = {
-	DENSE_TENSORS,
-	{ "post_attention_norm.weight", DENSE(output.norm), PLAN_COPY, VECTOR_EMBD },
-	{ "post_ffw_norm.weight", DENSE(down.norm), PLAN_COPY, VECTOR_EMBD },
+	TENSORS_ATTENTION,
+	TENSORS_FF,
+	TENSOR("post_attention_norm.weight", output.norm.w, .width = VECTOR_EMBD),
+	TENSOR("post_ffw_norm.weight", down.norm.w, .width = VECTOR_EMBD),
 };
 
 static const char *const obeys[] = { "attn_logit_softcapping", "final_logit_softcapping", NULL };
@@ -22,21 +24,23 @@ static const char *const obeys[] = { "attn_logit_softcapping", "final_logit_soft
 
 /* Files say neither the scales nor which layers have the window. Of the three sizes one divides its scores by another number than the root
  * of a head's dimensions. */
-static void gemma2_imply(struct hparams *hp)
+static int gemma2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
+	(void)g, (void)e;
 	hp->embd_scale = sqrtf((float)hp->n_embd);
-	hp->window_period = 2;
+	hparams_set_period(hp, 2, LAYER_WINDOW);
 	if (hp->n_layer == N_LAYER_27B)
 		hp->attn_scale = 1.0f / sqrtf((float)(hp->n_embd / hp->n_head));
 	if (!hp->attn_cap)
 		hp->attn_cap = 50;
 	if (!hp->logit_cap)
 		hp->logit_cap = 30;
+	return 0;
 }
 
 const struct arch arch_gemma2 = {
 	.name = "gemma2",
-	.pass = &dense_pass,
+	.pass = &decoder_pass,
 	.tensor = tensor,
 	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
 	.rope = ROPE_HALVES,

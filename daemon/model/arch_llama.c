@@ -4,15 +4,16 @@
  *   x += Wdown . (silu(Wgate . n) * (Wup . n)),               n = rms_norm(x) * ffn_norm
  * and logits = Woutput . (rms_norm(x) * output_norm). Rotary pairs are (2i, 2i+1), as GGUF stores this architecture.
  */
-#include "daemon/model/dense.h"
+#include "daemon/model/decoder.h"
 
 static const struct layer_tensor tensor[] = {
-	DENSE_TENSORS,
+	TENSORS_ATTENTION,
+	TENSORS_FF,
 };
 
 const struct arch arch_llama = {
 	.name = "llama",
-	.pass = &dense_pass,
+	.pass = &decoder_pass,
 	.tensor = tensor,
 	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
 	.rope = ROPE_NEIGHBOURS,

@@ -3,17 +3,18 @@
  * (i, i + n_rot / 2):
  *   x += Wo . attention(rope(norm(Wq . n)), rope(norm(Wk . n)), Wv . n),  n = rms_norm(x) * attn_norm
  */
-#include "daemon/model/dense.h"
+#include "daemon/model/decoder.h"
 
 static const struct layer_tensor tensor[] = {
-	DENSE_TENSORS,
-	{ "attn_q_norm.weight", DENSE(heads.q_norm), PLAN_COPY, VECTOR_HEAD_DIM },
-	{ "attn_k_norm.weight", DENSE(heads.k_norm), PLAN_COPY, VECTOR_HEAD_DIM },
+	TENSORS_ATTENTION,
+	TENSORS_FF,
+	TENSOR("attn_q_norm.weight", heads.q_norm.w, .width = VECTOR_HEAD_DIM),
+	TENSOR("attn_k_norm.weight", heads.k_norm.w, .width = VECTOR_HEAD_DIM),
 };
 
 const struct arch arch_qwen3 = {
 	.name = "qwen3",
-	.pass = &dense_pass,
+	.pass = &decoder_pass,
 	.tensor = tensor,
 	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
 	.rope = ROPE_HALVES,

@@ -13,16 +13,17 @@
 
 /* From x to the queries, keys and values of a layer. */
 struct heads_in {
-	const struct tensor *norm, *q, *k, *v;
+	struct norm norm;
+	const struct tensor *q, *k, *v;
 	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
-	const struct tensor *q_norm, *k_norm;          /* of each head, before it turns; NULL: none */
+	struct norm q_norm, k_norm;                    /* of each head, before it turns */
 	const struct rope *rope;                       /* NULL: heads do not turn */
 };
 
 /* What is added to x: a product by columns. */
 struct residual_in {
 	const struct tensor *w;
-	const struct tensor *norm; /* of the product, before it is added; NULL: none */
+	struct norm norm; /* of the product, before it is added */
 };
 
 /* y[n] = act(gate) * up; y may be gate. */
@@ -30,24 +31,25 @@ typedef void gate_fn(float *y, const float *gate, const float *up, size_t n);
 
 /* From x to the two halves of a gated feed-forward. */
 struct ffn_in {
-	const struct tensor *norm, *gate, *up;
+	struct norm norm;
+	const struct tensor *gate, *up;
 	gate_fn *gate_mul;
 };
 
 /* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
-/* m->qkv = W . n + bias, n = rms_norm(x) * norm; each head of q and k is normed and rotated, k and v are stored in the KV pool.
+/* m->qkv = W . n + bias, n = norm(x); each head of q and k is normed and rotated, k and v are stored in the KV pool.
  * Ends with a barrier. */
 void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */
 void block_attention(const struct seat *s, int lap, uint32_t layer);
-/* x += residual_scale * norm(W . src), W divided by columns, src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
- * complete in the packing of the next product. */
+/* x += residual_scale * norm(W . src), src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
+ * complete in the packing of the next product. W is divided by columns, or by rows (PLAN_ROW): then src is all nodes'. */
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride);
-/* m->gate = act(Wgate . n) * (Wup . n), n = rms_norm(x) * norm. Ends with a barrier. */
+/* m->gate = act(Wgate . n) * (Wup . n), n = norm(x). Ends with a barrier. */
 void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
-/* batch->logits = cap(logit_scale * output . (rms_norm(x) * output_norm)), and what sampling asks of them, for the rows that want them: the end
+/* batch->logits = cap(logit_scale * output . norm(x)), and what sampling asks of them, for the rows that want them: the end
  * of a pass, without a barrier. */
 void block_logits(const struct seat *s);
 

@@ -5,7 +5,7 @@ void block_ffn(const struct seat *s, int lap, const struct ffn_in *in)
 {
 	const struct model *m = s->m;
 	const struct tensor_part *part = &in->gate->part[s->team->index];
-	struct act_source src = linear_source(s, in->norm, NULL, m->batch->n_row);
+	struct act_source src = linear_source(s, &in->norm, NULL, m->batch->n_row);
 	struct product gate = { &s->own->act, in->gate, part, m->gate + part->row0, m->ff_stride };
 	struct product up = { gate.x, in->up, &in->up->part[s->team->index], m->up + part->row0, m->ff_stride };
 	struct share share;

@@ -5,13 +5,15 @@
 #include "daemon/model/attention.h"
 #include "daemon/model/block.h"
 #include "daemon/model/linear.h"
+#include "daemon/model/norm.h"
 #include "daemon/util/minmax.h"
 
 /* The node's heads of q, of k or of v. */
 struct projection {
-	const struct tensor *w, *bias, *norm; /* the latter NULL: none */
-	const struct rope *rope;              /* NULL: they stay where they are */
-	float *y;                             /* the first one, in m->qkv */
+	const struct tensor *w, *bias; /* bias NULL: none */
+	const struct norm *norm;       /* NULL: none */
+	const struct rope *rope;       /* NULL: they stay where they are */
+	float *y;                      /* the first one, in m->qkv */
 };
 
 /* y += bias, in heads [begin, end) of all rows. */
@@ -40,7 +42,7 @@ static void finish_head(const struct seat *s, const struct projection *p, float 
 
 	for (size_t r = 0; r < m->batch->n_row; r++, x += m->qkv_stride) {
 		if (p->norm)
-			m->k->rms_norm(x, x, p->norm->part[s->team->index].data, m->hp.head_dim, m->hp.rms_eps);
+			norm_row(m, p->norm, s->team->index, x, x, m->hp.head_dim);
 		if (p->rope)
 			turn(m, p->rope, x, m->batch->pos[r]);
 	}
@@ -64,8 +66,8 @@ static void run_units(const struct seat *s, const struct heads_in *in, uint32_t 
 	const struct node *n = s->node;
 	size_t dim = s->m->hp.head_dim, n_head = n->n_head;
 	float *y = s->m->qkv + n->qkv0;
-	struct projection q = { in->q, in->q_bias, in->q_norm, in->rope, y };
-	struct projection k = { in->k, in->k_bias, in->k_norm, in->rope, y + n_head * dim };
+	struct projection q = { in->q, in->q_bias, in->q_norm.w ? &in->q_norm : NULL, in->rope, y };
+	struct projection k = { in->k, in->k_bias, in->k_norm.w ? &in->k_norm : NULL, in->rope, y + n_head * dim };
 	struct projection v = { in->v, in->v_bias, NULL, NULL, k.y + n->n_head_kv * dim };
 
 	if (begin < n_head)
@@ -87,7 +89,7 @@ static size_t unit_at(const struct node *n, size_t n_projection)
 
 void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer)
 {
-	struct act_source src = linear_source(s, in->norm, NULL, s->m->batch->n_row);
+	struct act_source src = linear_source(s, &in->norm, NULL, s->m->batch->n_row);
 	const struct node *n = s->node;
 	struct share share;
 	size_t begin, end;

@@ -41,7 +41,7 @@ static void run(const struct seat *s)
 	const struct model *m = s->m;
 	const struct batch *b = m->batch;
 	const struct tensor_part *part = &m->output->part[s->team->index];
-	struct act_source src = linear_source(s, m->output_norm, b->logit_row, b->n_logit);
+	struct act_source src = linear_source(s, &m->output_norm, b->logit_row, b->n_logit);
 	struct product p = { &s->own->act, m->output, part, b->logits + part->row0, b->logit_stride };
 	struct share share;
 	size_t begin, end;

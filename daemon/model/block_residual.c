@@ -1,9 +1,32 @@
 #include "daemon/model/block.h"
 #include "daemon/model/linear.h"
 
-/* The node's columns of src, packed by its workers for them. */
-static const struct act *pack_columns(const struct seat *s, const struct tensor *w, const float *src, size_t stride,
-				      struct plan_range col)
+/* What a node computes of the product, and of which columns of src. */
+struct part {
+	const struct plan_sum *sum;
+	struct plan_range col, partial; /* partial: which of its sums */
+	uint32_t row0, n_panel;         /* rows of each */
+};
+
+static struct part part_of(const struct seat *s, const struct tensor *w)
+{
+	const struct plan *plan = s->m->plan;
+	const struct tensor_part *rows = &w->part[s->team->index];
+	const struct plan_sum *sum = plan_sum(plan, w->axis);
+	const struct plan_share *own;
+
+	if (w->axis == PLAN_ROW)
+		return (struct part){
+			&plan->row, { 0, w->n_col }, { 0, 1 }, rows->row0, (rows->n_row + PANEL_ROWS - 1) / PANEL_ROWS
+		};
+	own = &sum->node[s->team->index];
+	return (struct part){ sum, own->col, own->partial, 0,
+			      own->col.begin < own->col.end ? s->m->x_stride / PANEL_ROWS : 0 };
+}
+
+/* src as the node's workers multiply it. */
+static const struct act *pack(const struct seat *s, const struct tensor *w, const float *src, size_t stride,
+			      struct plan_range col)
 {
 	return linear_pack(s, &(struct act_source){ .x = src + col.begin,
 						    .stride = stride,
@@ -11,7 +34,7 @@ static const struct act *pack_columns(const struct seat *s, const struct tensor 
 						    .n_col = col.end - col.begin,
 						    .col0 = col.begin,
 						    .kinds = linear_kind(s->m, w),
-						    .is_own = true });
+						    .is_own = w->axis != PLAN_ROW });
 }
 
 /* x += the only partial sum there is, in the columns of panels [begin, end). */
@@ -30,26 +53,24 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 {
 	const struct model *m = s->m;
 	const struct tensor *w = in->w;
-	const struct plan_sum *sum = plan_sum(m->plan, w->axis);
-	const struct plan_share *own = &sum->node[s->team->index];
+	struct part own = part_of(s, w);
 	struct residual *r = &s->own->residual;
-	bool is_at_once = !in->norm && sum->n_partial == 1 && r->x == m->x;
-	struct product p = { .x = pack_columns(s, w, src, stride, own->col), .w = w, .y_stride = m->x_stride };
-	uint32_t n_col = own->col.end - own->col.begin;
+	bool is_at_once = !in->norm.w && own.sum->n_partial == 1 && r->x == m->x;
+	struct product p = { .x = pack(s, w, src, stride, own.col), .w = w, .y_stride = m->x_stride };
 	struct share share;
 	size_t begin, end;
 
-	linear_share(&share, s, w, n_col, n_col ? m->x_stride / PANEL_ROWS : 0, 1);
+	linear_share(&share, s, w, own.col.end - own.col.begin, own.n_panel, 1);
 	while (share_next(&share, &begin, &end)) {
-		for (uint32_t i = own->partial.begin; i < own->partial.end; i++) {
-			p.part = &w->part[i];
-			p.y = m->reduce.sum[i];
+		for (uint32_t i = own.partial.begin; i < own.partial.end; i++) {
+			p.part = &w->part[w->axis == PLAN_ROW ? (uint32_t)s->team->index : i];
+			p.y = m->reduce.sum[i] + own.row0;
 			linear_mul(s, &p, begin, end);
 		}
 		if (is_at_once)
-			add_at_once(s, begin, end);
+			add_at_once(s, own.row0 / PANEL_ROWS + begin, own.row0 / PANEL_ROWS + end);
 	}
-	r->pending = is_at_once ? NULL : sum;
-	r->norm = in->norm ? in->norm->part[s->team->index].data : NULL;
+	r->pending = is_at_once ? NULL : own.sum;
+	r->norm = in->norm.w ? &in->norm : NULL;
 	seat_meet(s, lap);
 }

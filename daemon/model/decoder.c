@@ -1,4 +1,4 @@
-#include "daemon/model/dense.h"
+#include "daemon/model/decoder.h"
 
 #include "daemon/model/hparams.h"
 
@@ -9,47 +9,58 @@ static gate_fn *gate_of(const struct model *m)
 	return m->arch->gate == GATE_GELU ? m->k->gelu_mul : m->k->silu_mul;
 }
 
-static int dense_open(struct tensors *t, struct error *e)
+static int decoder_open(struct tensors *t, struct error *e)
 {
 	struct model *m = t->m;
-	struct dense_layer *layer = m->layer;
+	struct decoder_layer *layer = m->layer;
 	int r = tensors_open_ends(t, e);
 
 	if (r == 0)
 		r = tensors_open_layers(t, e);
 	for (uint32_t i = 0; i < m->hp.n_layer && r == 0; i++) {
-		layer[i].heads.rope = &m->rope;
+		layer[i].heads.rope = m->hp.kind[i] & LAYER_TURN ? &m->rope : NULL;
 		layer[i].ffn.gate_mul = gate_of(m);
-		r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);
+		if (m->hp.kind[i] & LAYER_ATTENTION)
+			r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);
 	}
 	return r == 0 ? rope_open(t, m->arch->rope, e) : r;
 }
 
-static void dense_forward(const struct seat *s)
+static void attend(const struct seat *s, const struct decoder_layer *l, uint32_t i)
 {
 	const struct model *m = s->m;
-	const struct dense_layer *layer = m->layer;
+
+	block_heads(s, LAP_QKV, &l->heads, i);
+	block_attention(s, LAP_ATTENTION, i);
+	block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
+}
+
+static void decoder_forward(const struct seat *s)
+{
+	const struct model *m = s->m;
+	const struct decoder_layer *layer = m->layer;
 
 	block_embed(s);
 	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
-		const struct dense_layer *l = &layer[i];
+		const struct decoder_layer *l = &layer[i];
 
-		block_heads(s, LAP_QKV, &l->heads, i);
-		block_attention(s, LAP_ATTENTION, i);
-		block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
-		block_ffn(s, LAP_GATE_UP, &l->ffn);
-		block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
+		if (m->hp.kind[i] & LAYER_ATTENTION)
+			attend(s, l, i);
+		if (m->hp.kind[i] & LAYER_FF) {
+			block_ffn(s, LAP_GATE_UP, &l->ffn);
+			block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
+		}
 	}
 	block_logits(s);
 }
 
-const struct pass dense_pass = {
+const struct pass decoder_pass = {
 	.lap = { [LAP_QKV] = "qkv",
 		 [LAP_ATTENTION] = "attention",
 		 [LAP_OUTPUT] = "output",
 		 [LAP_GATE_UP] = "gate_up",
 		 [LAP_DOWN] = "down" },
-	.layer_bytes = sizeof(struct dense_layer),
-	.open = dense_open,
-	.forward = dense_forward,
+	.layer_bytes = sizeof(struct decoder_layer),
+	.open = decoder_open,
+	.forward = decoder_forward,
 };

@@ -1,41 +1,44 @@
 /*
- * The pass of a decoder whose layers are an attention and a gated feed-forward, each added to the residual stream:
- *   x += attention(n),             n = rms_norm(x) * norm
- *   x += Wdown . (act(Wgate . n) * (Wup . n))
- * where what an architecture does not have is NULL in its layers: biases, norms of heads, norms of what is added.
+ * The pass of a decoder whose layers are an attention, then a gated feed-forward, each added to the residual stream:
+ *   x += attention(n),                         n = norm(x)
+ *   x += Wdown . (act(Wgate . n) * (Wup . n)), n = norm(x)
+ * Which of them a layer has, its kind says (enum layer_kind); what an architecture does not have is NULL in its layers: biases, norms of
+ * heads, norms of what is added.
  */
-#ifndef GYRE_DAEMON_MODEL_DENSE_H
-#define GYRE_DAEMON_MODEL_DENSE_H
+#ifndef GYRE_DAEMON_MODEL_DECODER_H
+#define GYRE_DAEMON_MODEL_DECODER_H
 
 #include "daemon/model/arch.h"
 #include "daemon/model/block.h"
 
 #include <stddef.h>
 
-struct dense_layer {
-	struct heads_in heads;
+struct decoder_layer {
+	struct heads_in heads; /* LAYER_ATTENTION */
 	struct residual_in output;
-	struct ffn_in ffn;
+	struct ffn_in ffn; /* LAYER_FF */
 	struct residual_in down;
 };
 
-/* Where a row of an architecture's table puts its tensor. */
-#define DENSE(field) offsetof(struct dense_layer, field)
-
-/* Rows that every architecture of this pass has: those of a llama. */
-#define DENSE_TENSORS                                                                \
-	{ "attn_norm.weight", DENSE(heads.norm), PLAN_COPY, VECTOR_EMBD },           \
-		{ "attn_q.weight", DENSE(heads.q), PLAN_HEAD, VECTOR_NONE },         \
-		{ "attn_k.weight", DENSE(heads.k), PLAN_HEAD_KV, VECTOR_NONE },      \
-		{ "attn_v.weight", DENSE(heads.v), PLAN_HEAD_KV, VECTOR_NONE },      \
-		{ "attn_output.weight", DENSE(output.w), PLAN_HEAD_K, VECTOR_NONE }, \
-		{ "ffn_norm.weight", DENSE(ffn.norm), PLAN_COPY, VECTOR_EMBD },      \
-		{ "ffn_gate.weight", DENSE(ffn.gate), PLAN_FF, VECTOR_NONE },        \
-		{ "ffn_up.weight", DENSE(ffn.up), PLAN_FF, VECTOR_NONE },            \
-	{                                                                            \
-		"ffn_down.weight", DENSE(down.w), PLAN_FF_K, VECTOR_NONE             \
+/* A row of an architecture's table: where its tensor goes, then what else layer_tensor says of it. */
+#define TENSOR(tensor_name, field, ...)                                                       \
+	{                                                                                     \
+		.name = tensor_name, .at = offsetof(struct decoder_layer, field), __VA_ARGS__ \
 	}
 
-extern const struct pass dense_pass;
+/* What a llama has, by kind of layer. */
+#define TENSORS_ATTENTION                                                                      \
+	TENSOR("attn_norm.weight", heads.norm.w, .width = VECTOR_EMBD, .in = LAYER_ATTENTION), \
+		TENSOR("attn_q.weight", heads.q, .axis = PLAN_HEAD, .in = LAYER_ATTENTION),    \
+		TENSOR("attn_k.weight", heads.k, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
+		TENSOR("attn_v.weight", heads.v, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
+		TENSOR("attn_output.weight", output.w, .axis = PLAN_HEAD_K, .in = LAYER_ATTENTION)
+#define TENSORS_FF                                                                    \
+	TENSOR("ffn_norm.weight", ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF),  \
+		TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF), \
+		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF),     \
+		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
+
+extern const struct pass decoder_pass;
 
 #endif

@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define KEY_BYTES 96
 
 /* Bounds far above any model in use, low enough that products of three of them stay inside 64 bits. */
-#define DIM_MAX   (1u << 20)
-#define LAYER_MAX 1024u
-#define CTX_MAX   (1u << 24)
+#define DIM_MAX (1u << 20)
+#define CTX_MAX (1u << 24)
 /* Far outside of what a scale or a cap is in any model, far inside of a float. */
 #define FACTOR_MIN 1e-6f
 #define FACTOR_MAX 1e6f
@@ -38,9 +38,8 @@ static int get_equal(const struct gguf *g, const char *key, uint32_t *v)
 	return 0;
 }
 
-/* def: what an absent key means; 0: it must be there. */
-static int get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
-		   struct error *e)
+int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
+		    struct error *e)
 {
 	char key[KEY_BYTES];
 	int r;
@@ -85,21 +84,21 @@ static int read_heads(struct hparams *hp, const struct gguf *g, const char *arch
 	uint32_t value_dim = 0, even;
 	int r;
 
-	r = get_u32(g, arch, "attention.head_count", &hp->n_head, 0, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.head_count", &hp->n_head, 0, DIM_MAX, e);
 	if (r < 0)
 		return r;
-	r = get_u32(g, arch, "attention.head_count_kv", &hp->n_head_kv, hp->n_head, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.head_count_kv", &hp->n_head_kv, hp->n_head, DIM_MAX, e);
 	if (r < 0)
 		return r;
 	/* A head count that does not divide n_embd must come with an explicit length. */
 	even = hp->n_embd % hp->n_head ? 0 : hp->n_embd / hp->n_head;
-	r = get_u32(g, arch, "attention.key_length", &hp->head_dim, even, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.key_length", &hp->head_dim, even, DIM_MAX, e);
 	if (r < 0)
 		return r;
-	r = get_u32(g, arch, "attention.value_length", &value_dim, hp->head_dim, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.value_length", &value_dim, hp->head_dim, DIM_MAX, e);
 	if (r < 0)
 		return r;
-	r = get_u32(g, arch, "rope.dimension_count", &hp->n_rot, hp->head_dim, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "rope.dimension_count", &hp->n_rot, hp->head_dim, DIM_MAX, e);
 	if (r < 0)
 		return r;
 	return check_heads(hp, value_dim, e);
@@ -143,8 +142,14 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 		if (r < 0)
 			return r;
 	}
-	if (arch->imply)
-		arch->imply(hp);
+	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN | (hp->n_expert ? LAYER_EXPERTS : LAYER_FF),
+	       hp->n_layer);
+	if (arch->imply) {
+		int r = arch->imply(hp, g, e);
+
+		if (r < 0)
+			return r;
+	}
 	hp->embd_scale = or_else(hp->embd_scale, 1);
 	hp->residual_scale = or_else(hp->residual_scale, 1);
 	hp->logit_scale = or_else(hp->logit_scale, 1);
@@ -162,11 +167,11 @@ static int read_experts(struct hparams *hp, const struct gguf *g, const char *ar
 	r = gguf_get_u32(g, key, &n);
 	if (r == -ENOENT || (r == 0 && n == 0))
 		return 0;
-	r = get_u32(g, arch, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
+	r = hparams_get_u32(g, arch, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
 	if (r == 0)
-		r = get_u32(g, arch, "expert_used_count", &hp->n_expert_used, 0, hp->n_expert, e);
+		r = hparams_get_u32(g, arch, "expert_used_count", &hp->n_expert_used, 0, hp->n_expert, e);
 	if (r == 0)
-		r = get_u32(g, arch, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff, DIM_MAX, e);
+		r = hparams_get_u32(g, arch, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff, DIM_MAX, e);
 	return r;
 }
 
@@ -182,7 +187,45 @@ static int read_window(struct hparams *hp, const struct gguf *g, const char *arc
 
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer)
 {
-	return hp->window_period && (layer + 1) % hp->window_period == 0 ? 0 : hp->n_window;
+	return hp->kind[layer] & LAYER_WINDOW ? hp->n_window : 0;
+}
+
+void hparams_set_period(struct hparams *hp, uint32_t period, uint8_t bits)
+{
+	for (uint32_t i = 0; i < hp->n_layer; i++)
+		if ((i + 1) % period == 0)
+			hp->kind[i] &= (uint8_t)~bits;
+}
+
+int hparams_get_layers(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t n_layer,
+		       uint32_t max, struct error *e)
+{
+	char key[KEY_BYTES];
+	struct gguf_arr a;
+	uint32_t one;
+
+	snprintf(key, sizeof(key), "%s.%s", arch, name);
+	if (gguf_get_arr(g, key, &a) < 0) {
+		int r = gguf_get_u32(g, key, &one);
+
+		if (r == -ENOENT)
+			return r;
+		if (r < 0 || one > max)
+			return error_set(e, -EINVAL, "%s is not a number in 0..%u", key, max);
+		for (uint32_t i = 0; i < n_layer; i++)
+			v[i] = one;
+		return 0;
+	}
+	if (a.n < n_layer || (a.type > GGUF_I32 && a.type != GGUF_BOOL))
+		return error_set(e, -EINVAL, "%s is not a list of %u numbers, one for each layer", key, n_layer);
+	for (uint32_t i = 0; i < n_layer; i++) {
+		int64_t x = gguf_arr_int(&a, i);
+
+		if (x < 0 || x > max)
+			return error_set(e, -EINVAL, "%s of layer %u is not a number in 0..%u", key, i, max);
+		v[i] = (uint32_t)x;
+	}
+	return 0;
 }
 
 static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
@@ -198,7 +241,7 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 	};
 
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-		int r = get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
+		int r = hparams_get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
 
 		if (r < 0)
 			return r;
@@ -218,8 +261,8 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *ar
 		r = read_window(hp, g, name, e);
 	if (r < 0)
 		return r;
-	snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", name);
-	if (gguf_get_f32(g, key, &hp->rms_eps) < 0 || !(hp->rms_eps >= 0 && hp->rms_eps < 1))
+	snprintf(key, sizeof(key), "%s.attention.layer_norm_%sepsilon", name, arch->norm == NORM_RMS ? "rms_" : "");
+	if (gguf_get_f32(g, key, &hp->norm_eps) < 0 || !(hp->norm_eps >= 0 && hp->norm_eps < 1))
 		return error_set(e, -EINVAL, "%s is missing or not a number in 0..1", key);
 	r = read_heads(hp, g, name, e);
 	if (r == 0)

@@ -8,6 +8,14 @@ struct arch;
 
 /* -EINVAL, -ENOTSUP with the key's name. Experts are read, not refused. */
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e);
+/* For an architecture's own keys, "<arch>.<name>": a number in 1..max; def: what an absent key means, 0: it must be there. */
+int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
+		    struct error *e);
+/* A number of each layer, or one for all: 0..max. -ENOENT: the file has none, and e is not set. */
+int hparams_get_layers(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t n_layer,
+		       uint32_t max, struct error *e);
+/* Takes bits from every period-th layer, the last of each period. */
+void hparams_set_period(struct hparams *hp, uint32_t period, uint8_t bits);
 /* How many positions a layer sees; 0: all. */
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
 

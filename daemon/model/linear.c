@@ -1,7 +1,10 @@
 #include "daemon/model/linear.h"
 
+#include "daemon/model/norm.h"
 #include "daemon/model/residual.h"
 #include "daemon/util/minmax.h"
+
+#include <string.h>
 
 /* Panels that one pass over the token tiles reads: half of a small L2. */
 #define PANEL_GROUP_BYTES (512u << 10)
@@ -15,14 +18,14 @@ uint32_t linear_kind(const struct model *m, const struct tensor *t)
 	return 1u << m->k->act[t->type];
 }
 
-struct act_source linear_source(const struct seat *s, const struct tensor *norm, const uint32_t *row, uint32_t n_row)
+struct act_source linear_source(const struct seat *s, const struct norm *norm, const uint32_t *row, uint32_t n_row)
 {
 	return (struct act_source){ .x = s->own->residual.x,
 				    .stride = s->m->x_stride,
 				    .row = row,
 				    .n_row = n_row,
 				    .n_col = s->m->hp.n_embd,
-				    .norm = norm->part[s->team->index].data };
+				    .norm = norm };
 }
 
 static uint32_t n_tiles(uint32_t n_row)
@@ -62,6 +65,17 @@ static void pack(const struct seat *s, uint32_t kinds, const struct tile *t, siz
 						t->x + begin, t->stride, (int)t->n, end - begin);
 }
 
+/* A row of the residual stream as it is multiplied. */
+static void take_row(const struct seat *s, const struct act_source *src, float *y, size_t row)
+{
+	const float *x = src->x + row * src->stride;
+
+	if (src->norm->w)
+		norm_row(s->m, src->norm, s->team->index, y, x, src->n_col);
+	else
+		memcpy(y, x, src->n_col * sizeof(*y));
+}
+
 /* Rows are normed whole, so a worker does whole tiles. */
 static void norm_and_pack(const struct seat *s, const struct act_source *src, uint32_t index)
 {
@@ -74,8 +88,7 @@ static void norm_and_pack(const struct seat *s, const struct act_source *src, ui
 		size_t row = src->row ? src->row[row0 + i] : row0 + i;
 
 		residual_settle_row(s, row);
-		m->k->rms_norm(s->own->norm + i * m->x_stride, src->x + row * src->stride, src->norm, src->n_col,
-			       m->hp.rms_eps);
+		take_row(s, src, s->own->norm + i * m->x_stride, row);
 	}
 	pack(s, src->kinds, &t, 0, src->n_col);
 }

@@ -9,10 +9,11 @@ struct act_source {
 	size_t stride;
 	const uint32_t *row; /* which rows; NULL: 0..n_row-1 */
 	uint32_t n_row, n_col;
-	uint32_t col0;     /* of the first column within the products' columns */
-	const float *norm; /* x is the residual stream: RMS norm by these weights first; NULL: as they are */
-	uint32_t kinds;    /* bit mask of enum act_kind */
-	bool is_own;       /* columns of the worker's node: packed by its workers, for them */
+	uint32_t col0; /* of the first column within the products' columns */
+	const struct norm *
+		norm; /* x is the residual stream, and normed first, where there is a norm; NULL: x is another, as it is */
+	uint32_t kinds; /* bit mask of enum act_kind */
+	bool is_own;    /* columns of the worker's node: packed by its workers, for them */
 };
 
 /* One node's part of y = W . x. */
@@ -27,7 +28,7 @@ struct product {
 /* The kind that a product with t wants, as a mask. */
 uint32_t linear_kind(const struct model *m, const struct tensor *t);
 /* The rows of the residual stream that are asked for (NULL: all n_row), normed by `norm`. */
-struct act_source linear_source(const struct seat *s, const struct tensor *norm, const uint32_t *row, uint32_t n_row);
+struct act_source linear_source(const struct seat *s, const struct norm *norm, const uint32_t *row, uint32_t n_row);
 /*
  * Packs a source; all workers call it, and it may hold barriers. The result stays valid until the second barrier from now.
  * Before the residual stream is packed, pending partial sums are added to it; where one worker packs a row for everybody, that

@@ -108,7 +108,7 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	m->reduce.k = m->k;
 	m->reduce.scale = m->hp.residual_scale;
 	m->reduce.stride = m->x_stride;
-	m->n_sum = max_u32(m->plan->head.n_partial, m->plan->ff.n_partial);
+	m->n_sum = max_u32(max_u32(m->plan->head.n_partial, m->plan->ff.n_partial), m->plan->row.n_partial);
 	m->n_chunk_max = (m->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK;
 	if (!scratch_new(m))
 		return error_set(e, -ENOMEM, "no memory for the work space of %u rows: lower the rows of a step",

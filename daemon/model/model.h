@@ -15,14 +15,26 @@
 #include "daemon/weights/weights.h"
 #include "kernels/kernels.h"
 
+#define LAYER_MAX 1024u
+
+/* What a layer has or does, a bit each. */
+enum layer_kind {
+	LAYER_ATTENTION = 1 << 0,
+	LAYER_WINDOW = 1 << 1, /* it sees hparams.n_window positions */
+	LAYER_TURN = 1 << 2,   /* its heads turn by their position */
+	LAYER_STATE = 1 << 3,  /* a recurrence or a convolution */
+	LAYER_FF = 1 << 4,     /* a feed-forward of all tokens */
+	LAYER_EXPERTS = 1 << 5,
+};
+
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
-	uint32_t n_rot;         /* dimensions of a head that rotate */
-	uint32_t n_window;      /* positions that a query sees, in the layers that have a window; 0: all */
-	uint32_t window_period; /* every so many layers one has none, the last of each; 0: all layers have it */
+	uint32_t n_rot;          /* dimensions of a head that rotate */
+	uint32_t n_window;       /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
+	uint8_t kind[LAYER_MAX]; /* [n_layer] bits of enum layer_kind */
 	uint32_t n_expert, n_expert_used, n_ff_expert; /* 0: none */
-	float rms_eps;
+	float norm_eps;
 	float embd_scale, residual_scale, logit_scale; /* of the embedding, of what a block adds, of logits; 1: none */
 	float attn_scale;                              /* of q.k */
 	float attn_cap, logit_cap;                     /* x becomes cap * tanh(x / cap); 0: it stays */

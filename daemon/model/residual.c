@@ -1,5 +1,7 @@
 #include "daemon/model/residual.h"
 
+#include "daemon/model/norm.h"
+
 void residual_start(const struct seat *s)
 {
 	struct residual *r = &s->own->residual;
@@ -15,7 +17,7 @@ static void settle_normed(const struct seat *s, size_t row)
 	const struct model *m = s->m;
 
 	reduce_row(&m->reduce, r->pending, r->branch, row);
-	m->k->rms_norm(r->branch, r->branch, r->norm, m->hp.n_embd, m->hp.rms_eps);
+	norm_row(m, r->norm, s->team->index, r->branch, r->branch, m->hp.n_embd);
 	if (m->hp.residual_scale != 1)
 		m->k->scale(r->branch, m->hp.n_embd, m->hp.residual_scale);
 	m->k->add(r->x + row * m->x_stride, r->branch, m->hp.n_embd);

@@ -29,13 +29,18 @@ struct partial {
 	float *m, *l; /* [n_chunk][ATTN_TILE] */
 };
 
+/* What a norm multiplies with, and adds; w NULL: there is no norm. */
+struct norm {
+	const struct tensor *w, *bias; /* bias NULL: none */
+};
+
 /* The residual stream as one worker sees it (residual.h). */
 struct residual {
 	float *x;                       /* this step's: m->x, or own */
 	float *own;                     /* [ACT_TILE][x_stride]; NULL: never wanted */
 	float *branch;                  /* [x_stride]: a row before it is normed and added */
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
-	const float *norm;              /* of what is pending; NULL: none */
+	const struct norm *norm;        /* of what is pending; NULL: none */
 };
 
 struct scratch {
@@ -82,7 +87,8 @@ struct model {
 	const struct kernels *k;
 	uint32_t n_ctx, n_row_max, n_logit_max, n_thread;
 
-	const struct tensor *token_embd, *output_norm, *output;
+	const struct tensor *token_embd, *output;
+	struct norm output_norm;
 	void *layer; /* [n_layer] of what the architecture keeps of one */
 	struct rope rope;
 

@@ -55,6 +55,14 @@ static bool has_shape(const struct tensor *t, const char *name, uint32_t n_row, 
 	return false;
 }
 
+static bool can_multiply(const struct tensors *t, const struct tensor *found, const char *name, struct error *e)
+{
+	if (found->type < QUANT_TYPE_MAX && quant_info(found->type) && t->m->k->matmul[found->type])
+		return true;
+	error_set(e, -ENOTSUP, "tensor %s has type %u, which gyre cannot multiply", name, found->type);
+	return false;
+}
+
 const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum plan_axis axis, struct error *e)
 {
 	const struct plan *plan = t->m->plan;
@@ -64,10 +72,8 @@ const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum pl
 
 	if (!found || !has_shape(found, name, is_by_columns ? n_embd : n, is_by_columns ? n : n_embd, e))
 		return NULL;
-	if (found->type >= QUANT_TYPE_MAX || !quant_info(found->type) || !t->m->k->matmul[found->type]) {
-		error_set(e, -ENOTSUP, "tensor %s has type %u, which gyre cannot multiply", name, found->type);
+	if (!can_multiply(t, found, name, e))
 		return NULL;
-	}
 	/* Only columns that are not whole blocks of a chunk keep a matrix of the right shape whole. */
 	if (found->axis != axis) {
 		error_set(
@@ -78,6 +84,13 @@ const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum pl
 		return NULL;
 	}
 	return found;
+}
+
+const struct tensor *tensors_rows(struct tensors *t, const char *name, uint32_t n_row, uint32_t n_col, struct error *e)
+{
+	const struct tensor *found = find(t, name, e);
+
+	return found && has_shape(found, name, n_row, n_col, e) && can_multiply(t, found, name, e) ? found : NULL;
 }
 
 const struct tensor *tensors_vector(struct tensors *t, const char *name, uint32_t n_col, struct error *e)
@@ -99,8 +112,8 @@ int tensors_open_ends(struct tensors *t, struct error *e)
 	m->token_embd = tensors_matrix(t, "token_embd.weight", PLAN_VOCAB, e);
 	if (!m->token_embd)
 		return -EINVAL;
-	m->output_norm = tensors_vector(t, "output_norm.weight", m->hp.n_embd, e);
-	if (!m->output_norm)
+	m->output_norm.w = tensors_vector(t, "output_norm.weight", m->hp.n_embd, e);
+	if (!m->output_norm.w)
 		return -EINVAL;
 	m->output = is_tied ? m->token_embd : tensors_matrix(t, "output.weight", PLAN_VOCAB, e);
 	return m->output ? 0 : -EINVAL;
@@ -120,6 +133,16 @@ static uint32_t width(const struct hparams *hp, enum vector_width width)
 	}
 }
 
+static const struct tensor *open_row(struct tensors *t, const struct layer_tensor *row, const char *name,
+				     struct error *e)
+{
+	const struct hparams *hp = &t->m->hp;
+
+	if (row->axis == PLAN_ROW)
+		return tensors_rows(t, name, width(hp, row->n_row), width(hp, row->width), e);
+	return row->width ? tensors_vector(t, name, width(hp, row->width), e) : tensors_matrix(t, name, row->axis, e);
+}
+
 static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
 {
 	const struct arch *arch = t->m->arch;
@@ -131,8 +154,9 @@ static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
 		char name[NAME_BYTES];
 
 		snprintf(name, sizeof(name), "blk.%u.%s", layer, row->name);
-		found = row->width ? tensors_vector(t, name, width(&t->m->hp, row->width), e)
-				   : tensors_matrix(t, name, row->axis, e);
+		if ((row->in && !(row->in & t->m->hp.kind[layer])) || (row->is_optional && !weights_find(t->w, name)))
+			continue;
+		found = open_row(t, row, name, e);
 		if (!found)
 			return -EINVAL;
 		memcpy(to + row->at, &found, sizeof(found));
@@ -165,9 +189,9 @@ int tensors_check_unused(const struct tensors *t, struct error *e)
 
 /* Of experts, whose names all architectures share. */
 static const struct layer_tensor experts[] = {
-	{ "ffn_gate_exps.weight", 0, PLAN_EXPERT, VECTOR_NONE },
-	{ "ffn_up_exps.weight", 0, PLAN_EXPERT, VECTOR_NONE },
-	{ "ffn_down_exps.weight", 0, PLAN_EXPERT_K, VECTOR_NONE },
+	{ .name = "ffn_gate_exps.weight", .axis = PLAN_EXPERT },
+	{ .name = "ffn_up_exps.weight", .axis = PLAN_EXPERT },
+	{ .name = "ffn_down_exps.weight", .axis = PLAN_EXPERT_K },
 };
 
 static const struct layer_tensor *row_find(const struct layer_tensor *row, size_t n_row, struct gguf_str name)

@@ -7,7 +7,7 @@
 
 #include "daemon/model/state.h"
 
-/* How long a vector is. */
+/* How long a vector is, or a side of a matrix that is divided by PLAN_ROW. */
 enum vector_width {
 	VECTOR_NONE,     /* it is a matrix */
 	VECTOR_EMBD,     /* n_embd: a norm of the residual stream */
@@ -16,12 +16,15 @@ enum vector_width {
 	VECTOR_HEADS_KV, /* n_head_kv * head_dim: of the key or value heads */
 };
 
-/* A tensor that every layer has. */
+/* A tensor that layers have. */
 struct layer_tensor {
-	const char *name;    /* behind "blk.N." */
-	size_t at;           /* in the architecture's layer: a const struct tensor * */
-	enum plan_axis axis; /* of a matrix */
-	enum vector_width width;
+	const char *name;        /* behind "blk.N." */
+	size_t at;               /* in the architecture's layer: a const struct tensor * */
+	enum plan_axis axis;     /* of a matrix */
+	enum vector_width width; /* of a vector; of a matrix of PLAN_ROW its columns */
+	enum vector_width n_row; /* of a matrix of PLAN_ROW */
+	uint8_t in;              /* only layers that have one of these bits of enum layer_kind have it; 0: all */
+	bool is_optional;        /* where the file has none, the layer's pointer is NULL */
 };
 
 struct tensors {
@@ -37,11 +40,13 @@ void tensors_deinit(struct tensors *t);
 const struct tensor *tensors_find(struct tensors *t, const char *name);
 /* A matrix between the residual stream and an axis of the plan, or a vector [n_col]. NULL and e is set otherwise. */
 const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum plan_axis axis, struct error *e);
+/* A matrix that is divided by PLAN_ROW. */
+const struct tensor *tensors_rows(struct tensors *t, const char *name, uint32_t n_row, uint32_t n_col, struct error *e);
 const struct tensor *tensors_vector(struct tensors *t, const char *name, uint32_t n_col, struct error *e);
 
 /* What a pass begins and ends with: token_embd, output_norm, and output, which is token_embd where the file has none. */
 int tensors_open_ends(struct tensors *t, struct error *e);
-/* Those of all layers, into m->layer. */
+/* The architecture's rows of all layers, into m->layer. */
 int tensors_open_layers(struct tensors *t, struct error *e);
 /* -ENOTSUP: the file has one that nobody asked for, a part of the model that would be left out. */
 int tensors_check_unused(const struct tensors *t, struct error *e);

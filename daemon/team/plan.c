@@ -152,6 +152,7 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 	cut_ff(&p->ff, s->n_ff, s->ff_block);
 	if (s->n_expert)
 		cut_ff(&p->expert, s->n_ff_expert, s->expert_block);
+	p->row = (struct plan_sum){ .n_chunk = 1, .cut = { 0, s->n_embd }, .n_partial = 1, .partial = { { 0, 1 } } };
 	if (n_node < 1 || n_node > (s->n_ff ? p->ff.n_chunk : NODE_MAX) || n_node > NODE_MAX)
 		return error_set(e, -E2BIG,
 				 "%u nodes: this model can be divided between 1..%u (its feed-forward of %u columns "
@@ -161,6 +162,13 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 	for (uint32_t i = 0; i < n_node; i++)
 		deal(p, n_part, i);
 	return 0;
+}
+
+struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t node)
+{
+	struct plan_range r = share(ceil_div(n_row, PANEL), p->n_node, node);
+
+	return (struct plan_range){ min_u32(r.begin * PANEL, n_row), min_u32(r.end * PANEL, n_row) };
 }
 
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node)

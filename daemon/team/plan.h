@@ -36,6 +36,9 @@ enum plan_axis {
 	PLAN_VOCAB,   /* rows, by tokens: whole ranges of PLAN_VOCAB_RANGE */
 	PLAN_HEAD_K,  /* columns, by query heads */
 	PLAN_FF_K,    /* columns of the feed-forward */
+	/* Rows, whatever they are, in whole panels; of each expert, where there are some. Each node takes all columns, so that no sum is
+	 * divided: what a product of this axis takes may come from every node. */
+	PLAN_ROW,
 	/* Of each expert; these alone are of tensors with an axis of experts. */
 	PLAN_EXPERT,  /* rows of its feed-forward */
 	PLAN_EXPERT_K /* columns of its feed-forward */
@@ -76,6 +79,7 @@ struct plan {
 	uint32_t n_node;
 	struct plan_sum head, ff; /* PLAN_HEAD_K, PLAN_FF_K */
 	struct plan_sum expert;   /* PLAN_EXPERT_K, of each expert; n_chunk 0: there are none */
+	struct plan_sum row;      /* PLAN_ROW: one partial sum, to which each node leaves its rows */
 	struct plan_node node[NODE_MAX];
 	/* The direction in which a tensor of this architecture is divided, by its name. */
 	enum plan_axis (*axis)(const void *of, const char *name, size_t n);
@@ -85,7 +89,9 @@ struct plan {
 /* -E2BIG, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */
 int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e);
 
-/* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. */
+/* A node's rows of a matrix of n_row that is divided by PLAN_ROW. */
+struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t node);
+/* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. Not of PLAN_ROW. */
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node);
 /* The whole axis: rows, or columns of the axes that end in K; of one expert. 0 for PLAN_COPY. */
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);

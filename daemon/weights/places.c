@@ -62,6 +62,8 @@ static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_ten
 	const struct plan_sum *sum = plan_sum(&w->plan, axis);
 	uint32_t block = quant_info(t->type)->block_len;
 
+	if (axis == PLAN_ROW)
+		return is_vector(t) ? PLAN_COPY : PLAN_ROW;
 	if (is_vector(t) || plan_extent(&w->plan, axis) != (sum ? t->ne[0] : t->ne[1]) ||
 	    t->ne[2] != (plan_is_of_experts(axis) ? w->plan.shape.n_expert : 1))
 		return PLAN_COPY;
@@ -94,7 +96,9 @@ static struct tensor_part rows_at(const struct plan *p, const struct tensor *t, 
 {
 	struct plan_range rows = { 0, t->n_row };
 
-	if (t->axis != PLAN_COPY)
+	if (t->axis == PLAN_ROW)
+		rows = plan_row_share(p, t->n_row, node);
+	else if (t->axis != PLAN_COPY)
 		rows = plan_rows(p, t->axis, node);
 	return (struct tensor_part){ .node = node,
 				     .row0 = rows.begin,
