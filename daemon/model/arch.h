@@ -39,6 +39,10 @@ struct arch {
 	/* attention.sliding_window is obeyed, in the layers that are LAYER_WINDOW: all, where imply says nothing. Else the file does not say of which layers
 	 * it is, and the context ends where it would begin to matter. */
 	bool has_window;
+	/* The layers that have a window turn by a table of their own, without the scaling of the others: of base rope.freq_base_swa, and where the
+	 * file has none, of window_base; 0: of the others' base. */
+	bool has_window_rope;
+	float window_base;
 	/* Keys that change its numbers, which other architectures may not have; up to a NULL. NULL: none. */
 	const char *const *obeys;
 	/* Fills in what the file leaves to the architecture, and reads what no other has: a factor or a cap that the file does not have is 0,

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-extern const struct arch arch_gemma2, arch_granite, arch_llama, arch_qwen2, arch_qwen3;
+extern const struct arch arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_qwen2, arch_qwen3;
 
 static const struct arch *const table[] = {
-	&arch_llama, &arch_gemma2, &arch_granite, &arch_qwen2, &arch_qwen3,
+	&arch_llama, &arch_gemma2, &arch_gemma3, &arch_granite, &arch_qwen2, &arch_qwen3,
 };
 
 const struct arch *arch_at(size_t i)

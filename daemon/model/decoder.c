@@ -18,7 +18,7 @@ static int decoder_open(struct tensors *t, struct error *e)
 	if (r == 0)
 		r = tensors_open_layers(t, e);
 	for (uint32_t i = 0; i < m->hp.n_layer && r == 0; i++) {
-		layer[i].heads.rope = m->hp.kind[i] & LAYER_TURN ? &m->rope : NULL;
+		layer[i].heads.rope = rope_of(m, i);
 		layer[i].ffn.gate_mul = gate_of(m);
 		if (m->hp.kind[i] & LAYER_ATTENTION)
 			r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);

@@ -228,6 +228,29 @@ int hparams_get_layers(const struct gguf *g, const char *arch, const char *name,
 	return 0;
 }
 
+int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *arch, uint32_t period, uint8_t bits,
+			 struct error *e)
+{
+	static const char name[] = "attention.sliding_window_pattern";
+	uint32_t has_window[LAYER_MAX];
+	char key[KEY_BYTES];
+	struct gguf_arr a;
+	int r;
+
+	snprintf(key, sizeof(key), "%s.%s", arch, name);
+	if (gguf_get_arr(g, key, &a) < 0) {
+		r = hparams_get_u32(g, arch, name, &period, period, LAYER_MAX, e);
+		if (r == 0)
+			hparams_set_period(hp, period, bits);
+		return r;
+	}
+	r = hparams_get_layers(g, arch, name, has_window, hp->n_layer, 1, e);
+	for (uint32_t i = 0; r == 0 && i < hp->n_layer; i++)
+		if (!has_window[i])
+			hp->kind[i] &= (uint8_t)~bits;
+	return r;
+}
+
 static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	const struct {

@@ -16,6 +16,10 @@ int hparams_get_layers(const struct gguf *g, const char *arch, const char *name,
 		       uint32_t max, struct error *e);
 /* Takes bits from every period-th layer, the last of each period. */
 void hparams_set_period(struct hparams *hp, uint32_t period, uint8_t bits);
+/* Takes bits from the layers that see all positions: attention.sliding_window_pattern is a period, whose last layer does, or a flag of each
+ * layer that does not; `period`: what an absent key means. */
+int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *arch, uint32_t period, uint8_t bits,
+			 struct error *e);
 /* How many positions a layer sees; 0: all. */
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
 

@@ -184,7 +184,7 @@ static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const st
 	case RULE_GATE:
 		return is_gate(g, kv, arch->gate);
 	case RULE_NEVER:
-		return false;
+		return keys_is_obeyed(arch, k->name);
 	default:
 		return keys_is_obeyed(arch, k->name) || is_all(kv, k->number);
 	}

@@ -6,6 +6,7 @@
 #include "daemon/model/rope.h"
 
 #include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <string.h>
 
 #define KEY_BYTES 96
+#define BASE_MIN  1.5f
+#define BASE_MAX  1e15f
 #define PI        3.14159265358979323846
 #define LN2_HI    6.93147180369123816490e-01 /* 32 bits: k * LN2_HI is exact */
 #define LN2_LO    1.90821492927058770002e-10
@@ -148,7 +151,7 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 		const char *name;
 		float *v, min, max;
 	} want[] = {
-		{ "freq_base", &p->base, 1.5f, 1e15f },
+		{ "freq_base", &p->base, BASE_MIN, BASE_MAX },
 		{ "scale_linear", &p->factor, 0, 1e6f },
 		{ "scaling.factor", &p->factor, 0, 1e6f },
 		{ "scaling.yarn_beta_fast", &p->beta_fast, 1e-3f, 1e6f },
@@ -248,31 +251,66 @@ static int read_factors(struct tensors *t, uint32_t n_pair, const float **factor
 	return 0;
 }
 
+static int open_table(struct rope *rope, const struct model *m, const struct rope_params *p, const float *freq_factor,
+		      struct error *e)
+{
+	size_t n = (size_t)m->n_ctx * (rope->n_rot / 2);
+
+	rope->cos = calloc(n, sizeof(*rope->cos));
+	rope->sin = calloc(n, sizeof(*rope->sin));
+	if (!rope->cos || !rope->sin)
+		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
+				 m->n_ctx);
+	fill(rope, p, m->n_ctx, freq_factor);
+	return 0;
+}
+
+static bool has_window_table(const struct model *m, uint32_t layer)
+{
+	return m->arch->has_window_rope && hparams_window(&m->hp, layer);
+}
+
+/* Of layers with a window, which see no more positions than the model was made for: their frequencies are not scaled. */
+static int open_window_table(struct tensors *t, enum rope_pairs pairs, float base, struct error *e)
+{
+	struct model *m = t->m;
+	struct rope_params p = { .type = ROPE_NONE, .factor = 1, .attn_factor = 1 };
+	int r;
+
+	p.base = m->arch->window_base != 0 ? m->arch->window_base : base;
+	r = get_f32(t->w->gguf, m->arch->name, "freq_base_swa", &p.base, BASE_MIN, BASE_MAX, e);
+	m->rope[ROPE_WINDOW_LAYERS] = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };
+	return r == 0 ? open_table(&m->rope[ROPE_WINDOW_LAYERS], m, &p, NULL, e) : r;
+}
+
 int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e)
 {
 	struct model *m = t->m;
-	struct rope *rope = &m->rope;
-	uint32_t n_pair = m->hp.n_rot / 2;
 	const float *freq_factor;
 	struct rope_params p;
-	int r = read_factors(t, n_pair, &freq_factor, e);
+	bool has_window = false;
+	int r = read_factors(t, m->hp.n_rot / 2, &freq_factor, e);
 
 	if (r == 0)
 		r = read_params(&p, t->w->gguf, m->arch->name, m->hp.n_ctx_train, e);
 	if (r < 0)
 		return r;
-	*rope = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };
-	rope->cos = calloc((size_t)m->n_ctx * n_pair, sizeof(*rope->cos));
-	rope->sin = calloc((size_t)m->n_ctx * n_pair, sizeof(*rope->sin));
-	if (!rope->cos || !rope->sin)
-		return error_set(e, -ENOMEM, "no memory for the rotary tables of %u positions: lower the context",
-				 m->n_ctx);
-	fill(rope, &p, m->n_ctx, freq_factor);
-	return 0;
+	m->rope[ROPE_LAYERS] = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };
+	r = open_table(&m->rope[ROPE_LAYERS], m, &p, freq_factor, e);
+	for (uint32_t i = 0; i < m->hp.n_layer; i++)
+		has_window |= has_window_table(m, i);
+	return r == 0 && has_window ? open_window_table(t, pairs, p.base, e) : r;
 }
 
 void rope_deinit(struct rope *r)
 {
 	free(r->cos);
 	free(r->sin);
+}
+
+const struct rope *rope_of(const struct model *m, uint32_t layer)
+{
+	if (!(m->hp.kind[layer] & LAYER_TURN))
+		return NULL;
+	return &m->rope[has_window_table(m, layer) ? ROPE_WINDOW_LAYERS : ROPE_LAYERS];
 }

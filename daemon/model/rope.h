@@ -7,10 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct model;
 struct tensors;
 
 /* Pairs of dimensions that turn together: (2i, 2i + 1), or (i, i + n_rot / 2). GGUF leaves it to the architecture. */
 enum rope_pairs { ROPE_NEIGHBOURS, ROPE_HALVES };
+
+/* The tables of a model: of its layers, and of those with a sliding window, where they turn otherwise. */
+enum rope_table { ROPE_LAYERS, ROPE_WINDOW_LAYERS, ROPE_TABLES };
 
 struct rope {
 	float *cos, *sin; /* [n_ctx][n_rot / 2] */
@@ -21,5 +25,7 @@ struct rope {
 /* m->rope from <arch>.rope.* and the tensor rope_freqs.weight, where there is one. -EINVAL, -ENOTSUP with the key's name. */
 int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e);
 void rope_deinit(struct rope *r);
+/* What a layer's heads turn by; NULL: they stay where they are. */
+const struct rope *rope_of(const struct model *m, uint32_t layer);
 
 #endif

@@ -90,7 +90,7 @@ struct model {
 	const struct tensor *token_embd, *output;
 	struct norm output_norm;
 	void *layer; /* [n_layer] of what the architecture keeps of one */
-	struct rope rope;
+	struct rope rope[ROPE_TABLES];
 
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
 	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
