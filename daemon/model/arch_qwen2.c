@@ -7,9 +7,7 @@
 static const struct layer_tensor tensor[] = {
 	TENSORS_ATTENTION,
 	TENSORS_FF,
-	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS),
-	TENSOR("attn_k.bias", heads.k_bias, .width = VECTOR_HEADS_KV),
-	TENSOR("attn_v.bias", heads.v_bias, .width = VECTOR_HEADS_KV),
+	TENSORS_BIAS,
 };
 
 const struct arch arch_qwen2 = {

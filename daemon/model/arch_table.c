@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-extern const struct arch arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_qwen2, arch_qwen3;
+extern const struct arch arch_llama, arch_ernie4_5, arch_gemma2, arch_gemma3, arch_granite, arch_qwen2, arch_qwen3,
+	arch_seed_oss, arch_smollm3;
 
 static const struct arch *const table[] = {
-	&arch_llama, &arch_gemma2, &arch_gemma3, &arch_granite, &arch_qwen2, &arch_qwen3,
+	&arch_llama, &arch_ernie4_5, &arch_gemma2,   &arch_gemma3,  &arch_granite,
+	&arch_qwen2, &arch_qwen3,    &arch_seed_oss, &arch_smollm3,
 };
 
 const struct arch *arch_at(size_t i)
@@ -18,7 +20,7 @@ const struct arch *arch_at(size_t i)
 
 static int refuse(struct gguf_str name, struct error *e)
 {
-	char known[160] = "";
+	char known[512] = "";
 
 	for (size_t i = 0, n = 0; arch_at(i) && n < sizeof(known); i++)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", table[i]->name);

@@ -33,11 +33,18 @@ struct decoder_layer {
 		TENSOR("attn_k.weight", heads.k, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_v.weight", heads.v, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_output.weight", output.w, .axis = PLAN_HEAD_K, .in = LAYER_ATTENTION)
-#define TENSORS_FF                                                                    \
-	TENSOR("ffn_norm.weight", ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF),  \
+/* Biases of the queries, keys and values. */
+#define TENSORS_BIAS                                                                                  \
+	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION),            \
+		TENSOR("attn_k.bias", heads.k_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION), \
+		TENSOR("attn_v.bias", heads.v_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION)
+/* The name is of the norm that it begins with. */
+#define TENSORS_FF_OF(norm_name)                                                      \
+	TENSOR(norm_name, ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF),          \
 		TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF), \
 		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF),     \
 		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
+#define TENSORS_FF TENSORS_FF_OF("ffn_norm.weight")
 
 extern const struct pass decoder_pass;
 

@@ -14,13 +14,13 @@
 /*
  * How far from the reference, as a fraction of the logit range. Our own models (logits.py) have a reference whose cache rounds K and V to f16.
  * Others' (arch.py) have one that rounds nothing: with K and V in floats ours differ by the order of additions; in f16 by the
- * rounding itself, which is 1.1e-3 of the most sensitive of them.
+ * rounding itself, which every layer adds to: 1.1e-3 of the most sensitive of two layers, 1.8e-3 of smollm3's four, where it is 2.5e-3 in llama.cpp.
  */
 #define FROM_F16_REFERENCE 1e-3
 #define FROM_EXACT         1e-5
-#define FROM_EXACT_BY_F16  1.5e-3
+#define FROM_EXACT_BY_F16  7.5e-4 /* for each layer */
 
-static double distance_of(const char *path, const struct golden *g, enum kvq_type type)
+static double distance_of(const char *path, const struct golden *g, enum kvq_type type, uint32_t *n_layer)
 {
 	struct harness h;
 	float *out = calloc((size_t)g->n_tok * g->n_vocab, sizeof(float));
@@ -28,6 +28,7 @@ static double distance_of(const char *path, const struct golden *g, enum kvq_typ
 
 	harness_open_as(&h, path, &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = type });
 	assert_int_equal(model_hparams(h.m)->n_vocab, g->n_vocab);
+	*n_layer = model_hparams(h.m)->n_layer;
 	harness_logits(&h, out, g->token, g->n_tok, g->n_tok, 0);
 	d = distance(out, g->logits, (size_t)g->n_tok * g->n_vocab);
 	harness_close(&h);
@@ -41,16 +42,17 @@ static void agrees(void **state)
 	const char *path = *state, *base = strstr(path, GOLDEN) + strlen(GOLDEN);
 	bool is_others = !strncmp(base, "arch/", 5);
 	struct golden g;
+	uint32_t n_layer;
 	char name[64];
 	double d;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, "."), base);
 	golden_read(&g, name);
-	d = distance_of(path, &g, KVQ_F16);
+	d = distance_of(path, &g, KVQ_F16, &n_layer);
 	print_message("%s: largest difference %.2e of the logit range\n", name, d);
-	assert_true(d <= (is_others ? FROM_EXACT_BY_F16 : FROM_F16_REFERENCE));
+	assert_true(d <= (is_others ? n_layer * FROM_EXACT_BY_F16 : FROM_F16_REFERENCE));
 	if (is_others) {
-		d = distance_of(path, &g, KVQ_F32);
+		d = distance_of(path, &g, KVQ_F32, &n_layer);
 		print_message("%s: %.2e with K and V in f32\n", name, d);
 		assert_true(d <= FROM_EXACT);
 	}
