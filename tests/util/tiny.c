@@ -1,6 +1,7 @@
 #include "tests/util/tiny.h"
 
 #include "daemon/model/arch.h"
+#include "tests/util/random_block.h"
 
 #include <assert.h>
 
@@ -38,11 +39,6 @@ struct tiny_file {
 	size_t n;
 	uint32_t random;
 };
-
-static uint32_t tiny_random(struct tiny_file *f)
-{
-	return (f->random = f->random * 1664525u + 1013904223u) >> 8;
-}
 
 static void tiny_put(struct tiny_file *f, const void *p, size_t n)
 {
@@ -210,54 +206,6 @@ static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t layer
 	}
 }
 
-static uint16_t tiny_f16(struct tiny_file *f, int exponent)
-{
-	return (uint16_t)((uint32_t)(exponent + 15) << 10 | (tiny_random(f) & 0x3ff));
-}
-
-/* One random block of a type. */
-static void tiny_block(struct tiny_file *f, uint32_t type, uint8_t *p, size_t n)
-{
-	uint16_t d = tiny_f16(f, type == QUANT_Q8_0 || type == QUANT_IQ4_NL ? -10 : -7),
-		 m = (uint16_t)(tiny_f16(f, -5) | 0x8000);
-	float x = ((float)(tiny_random(f) & 0xffff) / 65536 - 0.5f) * 0.3f;
-	uint32_t bits;
-
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)tiny_random(f);
-	memcpy(&bits, &x, 4);
-	if (type == QUANT_F32) {
-		memcpy(p, &bits, 4);
-	} else if (type == QUANT_BF16) {
-		memcpy(p, (uint8_t *)&bits + 2, 2);
-	} else if (type == QUANT_F16) {
-		d = (uint16_t)(tiny_f16(f, -4) | (tiny_random(f) & 1) << 15);
-		memcpy(p, &d, 2);
-	} else if (type == QUANT_Q4_K || type == QUANT_Q5_K) {
-		d = tiny_f16(f, -11);
-		m = tiny_f16(f, -9);
-		memcpy(p, &d, 2);
-		memcpy(p + 2, &m, 2);
-	} else if (type == QUANT_Q6_K || type == QUANT_Q3_K) {
-		d = tiny_f16(f, type == QUANT_Q6_K ? -14 : -11);
-		memcpy(p + n - 2, &d, 2);
-	} else if (type == QUANT_Q2_K) {
-		d = tiny_f16(f, -8);
-		m = tiny_f16(f, -8);
-		memcpy(p + n - 4, &d, 2);
-		memcpy(p + n - 2, &m, 2);
-	} else if (type == QUANT_IQ4_XS) {
-		d = tiny_f16(f, -14);
-		memcpy(p, &d, 2);
-	} else if (type == QUANT_MXFP4) {
-		p[0] = (uint8_t)(120 + tiny_random(f) % 4);
-	} else {
-		memcpy(p, &d, 2);
-		if (type == QUANT_Q4_1 || type == QUANT_Q5_1)
-			memcpy(p + 2, &m, 2);
-	}
-}
-
 static uint64_t tiny_numbers(const struct tiny_tensor *t)
 {
 	return (t->n_expert ? t->n_expert : 1) * (t->n_row ? t->n_row : 1) * t->n_col;
@@ -273,9 +221,10 @@ static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 	while (ftell(f->f) % 32)
 		fputc(0, f->f);
 	for (uint64_t i = 0; i < n; i++) {
-		tiny_block(f, t->type, block, q->block_bytes);
+		random_block(&f->random, t->type, block, q->block_bytes);
 		if (!t->n_row) { /* a norm is around 1, a bias around 0 */
-			float x = (strstr(t->name, ".bias") ? -0.25f : 0.75f) + (float)(tiny_random(f) & 0xff) / 512;
+			float x = (strstr(t->name, ".bias") ? -0.25f : 0.75f) +
+				  (float)(random_next(&f->random) & 0xff) / 512;
 
 			memcpy(block, &x, 4);
 		}
