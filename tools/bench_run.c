@@ -16,7 +16,7 @@ static int open_sequences(struct bench_run *b, const struct bench_size *s, struc
 	b->n_seq = s->n_seq;
 	b->n_block = (s->n_each + KV_BLOCK - 1) / KV_BLOCK;
 	n = max_u32(n_long, b->n_seq * b->n_block);
-	code = model_map_kv(b->model, &b->layout, n, b->kv, e);
+	code = model_map_kv(b->model, &b->layout, n, max_u32(b->n_seq, 1), b->kv, e);
 	if (code < 0)
 		return code;
 	r->op = &op_generate;
@@ -72,6 +72,7 @@ static void step(struct bench_run *b, uint32_t n_seq, uint32_t n_past, uint32_t 
 	for (uint32_t i = 0; i < n_seq; i++)
 		b->batch.seq[i] = (struct batch_seq){ .request = &b->request,
 						      .block = b->block + (size_t)i * b->n_block,
+						      .slot = i,
 						      .n_past = n_past,
 						      .n_row = n_row };
 	batch_layout(&b->batch);

@@ -105,7 +105,7 @@ static uint32_t find_room(const struct engine *e, const struct engine_options *o
 /* 0: it has them; else nothing is left. */
 static int map_blocks(struct engine *e, size_t n, struct error *why)
 {
-	int r = model_reserve_kv(e->model, &e->layout, n, e->kv_pool, why);
+	int r = model_reserve_kv(e->model, &e->layout, n, 0, e->kv_pool, why);
 
 	for (uint32_t i = 0; r < 0 && i < NODE_MAX; i++)
 		pool_unmap(&e->kv_pool[i]);

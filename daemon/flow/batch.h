@@ -19,6 +19,10 @@ struct batch_seq {
 	uint32_t row0, n_row;
 	uint32_t n_spare; /* guesses there may be behind these rows */
 	uint32_t n_draft; /* of these rows, the last n_draft are guesses to be verified */
+	/* Where its states lie, if the model has any. They stand behind row n_past - n_replay - 1: of the guesses of the step before, the
+	 * first n_replay were right, and the slot keeps what they were computed from. n_past == 0: they begin, whatever lies there.
+	 * Behind this step they stand before its guesses. */
+	uint32_t slot, n_replay;
 };
 
 /* A sampled token, or a score, of one logit row. */

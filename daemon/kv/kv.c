@@ -29,7 +29,8 @@ static void poison(struct kv *kv, uint32_t block)
 {
 	for (const struct kv_mem *m = kv->mem; GYRE_CHECK && m < kv->mem + NODE_MAX; m++)
 		for (const struct kv_part *p = m->part; p < m->part + m->n_part; p++)
-			memset(kv_piece(m, p, kv->book->n_block, block), 0xff, p->bytes);
+			if (kv_is_paged(p))
+				memset(kv_piece(m, p, kv->book->n_block, block), 0xff, p->bytes);
 }
 
 int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)

@@ -12,6 +12,7 @@
 
 #include "daemon/machine/layout.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,33 +20,45 @@
 #define GYRE_CHECK 0
 #endif
 
-/* What a part holds of a position. A kind is paged: a block has a piece of it for its KV_BLOCK positions, and forgetting positions is
- * giving blocks back. */
-enum kv_kind { KV_KEYS, KV_VALUES };
+/* What a part holds. Keys and values are paged: a block has a piece of them for its KV_BLOCK positions, and forgetting positions is giving
+ * blocks back. A state is of a whole sequence, which has one slot for all its states; a slot's bytes are the layer's own. */
+enum kv_kind { KV_KEYS, KV_VALUES, KV_STATE };
 
 /* One of the things that a sequence keeps, of a layer and a head. The architecture lists them (model/memory.h); whoever counts, copies
  * or poisons what a sequence has goes by this list, and knows no architecture. */
 struct kv_part {
 	uint32_t layer;
 	enum kv_kind kind;
-	uint32_t dim;    /* numbers that a position has of it */
+	uint32_t dim;    /* numbers that a position has of it; of a state 0 */
 	uint32_t window; /* how many positions back it is read; 0: all */
-	size_t bytes;    /* of a block's piece, a multiple of 64 */
-	size_t before;   /* of a block's pieces of the parts before it in the list */
+	size_t bytes;    /* of a block's piece, or a slot's, a multiple of 64 */
+	size_t before;   /* of the pieces of a block, or of a slot, of the parts before it in the list */
 };
 
-/* A node's memory, the caller's: [n_part][n_block][bytes of the part]. What attention reads in one go, a part of consecutive
- * blocks, lies side by side. */
+/* A node's memory, the caller's. Blocks lie [paged part][n_block][bytes of the part]: what attention reads in one go, a part of consecutive
+ * blocks, lies side by side. Slots lie [n_slot][slot_bytes]: one is copied whole. */
 struct kv_mem {
-	uint8_t *base;
+	uint8_t *base, *slot;       /* NULL: there are no blocks, no slots */
 	const struct kv_part *part; /* [n_part] */
 	size_t n_part;              /* 0: the node owns no head */
+	size_t slot_bytes;
 };
 
-/* A block's piece of a part, in a pool of n_block. */
+static inline bool kv_is_paged(const struct kv_part *p)
+{
+	return p->kind != KV_STATE;
+}
+
+/* A block's piece of a paged part, in a pool of n_block. */
 static inline uint8_t *kv_piece(const struct kv_mem *m, const struct kv_part *p, size_t n_block, uint32_t block)
 {
 	return m->base + p->before * n_block + block * p->bytes;
+}
+
+/* A slot's piece of a state. */
+static inline uint8_t *kv_state(const struct kv_mem *m, const struct kv_part *p, uint32_t slot)
+{
+	return m->slot + slot * m->slot_bytes + p->before;
 }
 
 /* Who holds which block: in one piece and without a pointer, so that it can outlive the process where the blocks do. */

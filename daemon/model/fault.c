@@ -39,7 +39,7 @@ static bool is_layer_finite(const struct model *m, uint32_t layer, uint32_t bloc
 		struct kv_mem mem = memory_of(&m->node[i]);
 
 		for (const struct kv_part *p = mem.part; p < mem.part + mem.n_part; p++)
-			if (p->layer == layer &&
+			if (p->layer == layer && kv_is_paged(p) &&
 			    !is_piece_finite(m->kv_type, p, (const void *)kv_piece(&mem, p, m->n_kv_block, block),
 					     slot))
 				return false;

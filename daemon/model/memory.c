@@ -7,14 +7,16 @@
 
 int memory_init(struct memory *l, uint32_t n_layer, struct error *e)
 {
-	*l = (struct memory){ .layer = calloc(n_layer, sizeof(*l->layer)) };
-	return l->layer ? 0 : error_set(e, -ENOMEM, "no memory for %u layers; free some memory", n_layer);
+	*l = (struct memory){ .layer = calloc(n_layer, sizeof(*l->layer)),
+			      .state = calloc(n_layer, sizeof(*l->state)) };
+	return l->layer && l->state ? 0 : error_set(e, -ENOMEM, "no memory for %u layers; free some memory", n_layer);
 }
 
 void memory_deinit(struct memory *l)
 {
 	free(l->part);
 	free(l->layer);
+	free(l->state);
 }
 
 static int make_room(struct memory *l, size_t n, struct error *e)
@@ -25,7 +27,7 @@ static int make_room(struct memory *l, size_t n, struct error *e)
 		return 0;
 	more = realloc(l->part, 2 * (l->n_part + n) * sizeof(*more));
 	if (!more)
-		return error_set(e, -ENOMEM, "no memory for a list of keys and values; free some memory");
+		return error_set(e, -ENOMEM, "no memory for a list of keys, values and states; free some memory");
 	l->part = more;
 	l->n_room = 2 * (l->n_part + n);
 	return 0;
@@ -33,8 +35,10 @@ static int make_room(struct memory *l, size_t n, struct error *e)
 
 static void add(struct memory *l, struct kv_part part)
 {
-	part.before = l->block_bytes;
-	l->block_bytes += part.bytes;
+	size_t *sum = kv_is_paged(&part) ? &l->block_bytes : &l->slot_bytes;
+
+	part.before = *sum;
+	*sum += part.bytes;
 	l->part[l->n_part++] = part;
 }
 
@@ -67,12 +71,34 @@ int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct er
 	return r;
 }
 
+int memory_add_state(struct model *m, uint32_t layer, uint32_t node, size_t bytes, struct error *e)
+{
+	struct memory *l = &m->node[node].memory;
+	struct kv_part part = { .layer = layer, .kind = KV_STATE, .bytes = (bytes + 63) / 64 * 64 };
+	int r = bytes ? make_room(l, 1, e) : 0;
+
+	if (r < 0 || !bytes)
+		return r;
+	l->state[layer] = l->n_part;
+	add(l, part);
+	return 0;
+}
+
 const struct kv_part *memory_part(const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v)
 {
 	return &n->memory.part[n->memory.layer[layer] + 2 * (size_t)head_kv + is_v];
 }
 
+void *memory_state(const struct node *n, uint32_t layer, uint32_t slot)
+{
+	const struct memory *l = &n->memory;
+
+	return l->slot + slot * l->slot_bytes + l->part[l->state[layer]].before;
+}
+
 struct kv_mem memory_of(const struct node *n)
 {
-	return (struct kv_mem){ .base = n->memory.base, .part = n->memory.part, .n_part = n->memory.n_part };
+	const struct memory *l = &n->memory;
+
+	return (struct kv_mem){ l->base, l->slot, l->part, l->n_part, l->slot_bytes };
 }

@@ -79,11 +79,19 @@ size_t model_kv_block_bytes(const struct model *m, uint32_t node);
 struct kv_mem model_kv_mem(const struct model *m, uint32_t node);
 /* Bytes of a block on all nodes. */
 size_t model_kv_bytes(const struct model *m);
+/* The states of all layers of a sequence, a slot, on a node; a multiple of 64, 0 if it has none. */
+size_t model_state_bytes(const struct model *m, uint32_t node);
+/* Bytes of a slot on all nodes; 0: its sequences need none. */
+size_t model_slot_bytes(const struct model *m);
 /* Memory for n_block blocks of all nodes, one node's behind the other's (kv/kv.h says how a node's lie); 64-byte aligned. */
 void model_set_kv(struct model *m, void *mem, size_t n_block);
-/* The same from a pool for each node, bound to where the layout says. The caller unmaps pool[]. */
-/* As the next, but pages are left out where they are not of hugetlb: model_populate_kv takes them. */
-int model_reserve_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX],
+/* Likewise for n_slot slots of all nodes. */
+void model_set_states(struct model *m, void *mem, size_t n_slot);
+/* Both from a pool for each node, bound to where the layout says: its blocks, then its slots. The caller unmaps pool[]. */
+int model_map_kv(struct model *m, const struct layout *l, size_t n_block, size_t n_slot, struct pool pool[NODE_MAX],
+		 struct error *e);
+/* As model_map_kv, but pages are left out where they are not of hugetlb: model_populate_kv and model_populate_slots take them. */
+int model_reserve_kv(struct model *m, const struct layout *l, size_t n_block, size_t n_slot, struct pool pool[NODE_MAX],
 		     struct error *e);
 /* The parts that a block has a piece of, on all nodes: what model_populate_kv counts in. */
 size_t model_n_kv_part(const struct model *m);
@@ -92,12 +100,14 @@ uint32_t model_kv_page_blocks(const struct model *m);
 /* Makes the pages of blocks [first, end) of one part present. Any number of threads. 0 or -errno. */
 int model_populate_kv(const struct model *m, const struct pool pool[NODE_MAX], size_t part, uint32_t first,
 		      uint32_t end);
-int model_map_kv(struct model *m, const struct layout *l, size_t n_block, struct pool pool[NODE_MAX], struct error *e);
+/* Makes the pages of slots [first, end) of one node present. 0 or -errno. */
+int model_populate_slots(const struct model *m, const struct pool pool[NODE_MAX], uint32_t node, uint32_t first,
+			 uint32_t end);
 
 /*
- * Runs batch rows 0..n_row-1 through the model: stores their K and V in the sequences' blocks, and writes batch->logits for
+ * Runs batch rows 0..n_row-1 through the model: stores their K and V in the sequences' blocks, moves the states in their slots on, and writes batch->logits for
  * the n_logit rows of batch->logit_row. Columns n_vocab.. of a logit row are zero. Rows of a sequence are consecutive and
- * ascend in position; a block that is written here has one holder. Allocates nothing.
+ * ascend in position; a block that is written here has one holder, a slot one sequence. Allocates nothing.
  */
 void model_forward(struct model *m, struct team *t, struct batch *b);
 

@@ -11,7 +11,7 @@ struct run {
 	const struct kernels *k;
 	struct batch *b;
 	uint32_t *block;
-	void *kv;
+	void *kv, *state;
 	double sum, sum2; /* of -log p, and its square */
 	uint32_t n;
 };
@@ -23,13 +23,15 @@ static int run_new(struct run *r, uint32_t n_ctx, uint32_t n_step)
 
 	r->block = calloc(n_block, sizeof(*r->block));
 	r->kv = aligned_alloc(64, model_kv_bytes(r->m) * n_block);
-	if (!b || !r->block || !r->kv)
+	r->state = aligned_alloc(64, model_slot_bytes(r->m));
+	if (!b || !r->block || !r->kv || !r->state)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n_block; i++)
 		r->block[i] = i;
 	if (batch_init(b, n_step, n_step, model_hparams(r->m)->n_vocab) < 0)
 		return -ENOMEM;
 	model_set_kv(r->m, r->kv, n_block);
+	model_set_states(r->m, r->state, 1);
 	return 0;
 }
 
@@ -40,6 +42,7 @@ static void run_free(struct run *r)
 	free(r->b);
 	free(r->block);
 	free(r->kv);
+	free(r->state);
 }
 
 static void score(struct run *r, const float *logits, int32_t token)

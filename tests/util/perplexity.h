@@ -16,7 +16,7 @@ struct perplexity {
 
 /*
  * n_ctx: the window, a multiple of KV_BLOCK that the model was opened for; n_step: rows of a step, no more than the model
- * was opened for, logit rows likewise. bos < 0: none. Replaces the model's KV memory by its own for the time of the call (model_set_kv again after).
+ * was opened for, logit rows likewise. bos < 0: none. Replaces the model's memory of sequences by its own for the time of the call (model_set_kv, model_set_states again after).
  * -ENODATA: fewer than n_ctx tokens. Allocates; not for the step path.
  */
 int perplexity_run(struct perplexity *p, struct model *m, struct team *t, const struct kernels *k, const int32_t *token,

@@ -20,7 +20,7 @@
 static uint8_t mem[N_BLOCK * BLOCK_BYTES];
 /* Parts of unequal size, as of a head whose values are wider than its keys. */
 static const struct kv_part part[] = { { 0, KV_KEYS, 8, 0, 64, 0 }, { 0, KV_VALUES, 8, 0, 128, 64 } };
-static const struct kv_mem node = { mem, part, 2 };
+static const struct kv_mem node = { .base = mem, .part = part, .n_part = 2 };
 
 static void each_block_is_given_once(void **state)
 {

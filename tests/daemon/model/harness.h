@@ -1,6 +1,6 @@
 /*
- * Drives model_forward the way a scheduler would: sequences with scattered KV blocks, prompts cut into chunks, strangers
- * riding along. Shared by the tests of this folder.
+ * Drives model_forward the way a scheduler would: sequences with scattered KV blocks and slots, prompts cut into chunks, strangers
+ * riding along, guesses of which some are right. Shared by the tests of this folder.
  */
 #ifndef GYRE_TESTS_MODEL_HARNESS_H
 #define GYRE_TESTS_MODEL_HARNESS_H
@@ -25,10 +25,11 @@ struct harness {
 	struct model *m;
 	struct team *t;
 	struct batch *b;
-	void *kv;
+	void *kv, *state;
 	uint32_t n_block; /* of the pool */
 	uint32_t block[HARNESS_SEQ_MAX][HARNESS_BLOCKS];
-	uint32_t n_past[HARNESS_SEQ_MAX];
+	uint32_t slot[HARNESS_SEQ_MAX];
+	uint32_t n_past[HARNESS_SEQ_MAX], n_replay[HARNESS_SEQ_MAX];
 };
 
 struct harness_options {
@@ -62,20 +63,31 @@ static inline void harness_open(struct harness *h, const char *path, enum kernel
 	harness_open_as(h, path, &(struct harness_options){ .isa = isa, .n_thread = n_thread, .n_ctx = n_ctx });
 }
 
-/* Fresh KV: NaN everywhere, so that a read of what nobody wrote shows; n_seq sequences whose blocks interleave. */
+/* NaN everywhere, so that a read of what nobody wrote shows. */
+static inline void *harness_poisoned(size_t bytes)
+{
+	void *p = aligned_alloc(64, bytes ? bytes : 64);
+
+	assert_non_null(p);
+	return memset(p, 0xff, bytes);
+}
+
+/* Fresh memory of n_seq sequences, whose blocks interleave; every other slot is nobody's. */
 static inline void harness_reset(struct harness *h, uint32_t n_seq, uint32_t n_tok)
 {
-	uint32_t n_block = (n_tok + KV_BLOCK - 1) / KV_BLOCK;
-	size_t bytes = model_kv_bytes(h->m) * n_block * n_seq;
+	uint32_t n_block = (n_tok + KV_BLOCK - 1) / KV_BLOCK, n_slot = 2 * n_seq + 1;
 
 	assert_true(n_seq <= HARNESS_SEQ_MAX && n_block <= HARNESS_BLOCKS);
 	free(h->kv);
-	h->kv = aligned_alloc(64, bytes);
-	memset(h->kv, 0xff, bytes);
+	free(h->state);
 	h->n_block = n_block * n_seq;
+	h->kv = harness_poisoned(model_kv_bytes(h->m) * h->n_block);
+	h->state = harness_poisoned(model_slot_bytes(h->m) * n_slot);
 	model_set_kv(h->m, h->kv, h->n_block);
+	model_set_states(h->m, h->state, n_slot);
 	for (uint32_t s = 0; s < n_seq; s++) {
-		h->n_past[s] = 0;
+		h->n_past[s] = h->n_replay[s] = 0;
+		h->slot[s] = 2 * (n_seq - s) - 1;
 		for (uint32_t i = 0; i < n_block; i++)
 			h->block[s][i] = (n_block - 1 - i) * n_seq + s;
 	}
@@ -89,7 +101,8 @@ static inline void harness_poison(struct harness *h, uint32_t block)
 		struct kv_mem m = model_kv_mem(h->m, i);
 
 		for (const struct kv_part *p = m.part; p < m.part + m.n_part; p++)
-			memset(kv_piece(&m, p, h->n_block, block), 0xff, p->bytes);
+			if (kv_is_paged(p))
+				memset(kv_piece(&m, p, h->n_block, block), 0xff, p->bytes);
 	}
 }
 
@@ -98,8 +111,13 @@ static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *t
 {
 	struct batch *b = h->b;
 
-	b->seq[b->n_seq] =
-		(struct batch_seq){ .block = h->block[seq], .n_past = h->n_past[seq], .row0 = b->n_row, .n_row = n };
+	b->seq[b->n_seq] = (struct batch_seq){ .block = h->block[seq],
+					       .n_past = h->n_past[seq],
+					       .row0 = b->n_row,
+					       .n_row = n,
+					       .slot = h->slot[seq],
+					       .n_replay = h->n_replay[seq] };
+	h->n_replay[seq] = 0;
 	for (uint32_t i = 0; i < n; i++, b->n_row++) {
 		b->token[b->n_row] = token[i];
 		b->pos[b->n_row] = (int32_t)h->n_past[seq]++;
@@ -108,6 +126,21 @@ static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *t
 			b->logit_row[b->n_logit++] = b->n_row;
 	}
 	b->n_seq++;
+}
+
+/* The next token of a sequence and n_draft guesses behind it, with logits of all. */
+static inline void harness_add_guessed(struct harness *h, uint32_t seq, const int32_t *token, uint32_t n_draft)
+{
+	harness_add(h, seq, token, 1 + n_draft, true);
+	h->b->seq[h->b->n_seq - 1].n_draft = n_draft;
+	h->n_past[seq] -= n_draft;
+}
+
+/* After that step: the first n guesses were right. */
+static inline void harness_accept(struct harness *h, uint32_t seq, uint32_t n)
+{
+	h->n_past[seq] += n;
+	h->n_replay[seq] = n;
 }
 
 /* Each range beside the logits is theirs. */
@@ -140,6 +173,7 @@ static inline void harness_close(struct harness *h)
 	model_close(h->m);
 	weights_free(h->w);
 	free(h->kv);
+	free(h->state);
 	batch_deinit(h->b);
 	free(h->b);
 }
@@ -172,6 +206,37 @@ static inline void harness_logits(struct harness *h, float *out, const int32_t *
 		for (uint32_t i = 0; i < n_now; i++)
 			memcpy(out + (size_t)(at + i) * n_vocab,
 			       h->b->logits + (size_t)(first + i) * h->b->logit_stride, n_vocab * sizeof(float));
+	}
+}
+
+/* The same of sequence 0 alone, whose first n_prompt tokens are its prompt; the others come with guesses of every number, of which none,
+ * some or all are right. */
+static inline void harness_logits_guessed(struct harness *h, float *out, const int32_t *token, uint32_t n,
+					  uint32_t n_prompt)
+{
+	uint32_t n_vocab = model_hparams(h->m)->n_vocab, n_step = 0, n_hit;
+
+	harness_reset(h, 1, n + REQUEST_DRAFT_MAX);
+	harness_add(h, 0, token, n_prompt, true);
+	for (uint32_t at = 0, n_now = n_prompt; at < n; at += n_now) {
+		if (at) {
+			int32_t guess[1 + REQUEST_DRAFT_MAX];
+			uint32_t n_draft = n_step * 7 % (REQUEST_DRAFT_MAX + 1);
+
+			n_hit = n_step * 5 % (n_draft + 1);
+			n_hit = n_hit < n - at ? n_hit : n - at - 1;
+			for (uint32_t i = 0; i <= n_draft; i++)
+				guess[i] = i <= n_hit ? token[at + i] : (token[at] + 1 + (int32_t)i) % (int32_t)n_vocab;
+			harness_add_guessed(h, 0, guess, n_draft);
+			n_now = 1 + n_hit;
+			n_step++;
+		}
+		harness_step(h);
+		if (at)
+			harness_accept(h, 0, n_hit);
+		for (uint32_t i = 0; i < n_now; i++)
+			memcpy(out + (size_t)(at + i) * n_vocab, h->b->logits + (size_t)i * h->b->logit_stride,
+			       n_vocab * sizeof(float));
 	}
 }
 

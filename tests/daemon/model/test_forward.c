@@ -176,6 +176,23 @@ static void the_same_with_kv_in_q8_0(void **state)
 	check_ways(*state, KVQ_Q8_0);
 }
 
+/* Rows that turn out wrong leave nothing behind: not in K and V, not in a state. */
+static void guesses_leave_nothing(void **state)
+{
+	const struct tiny *o = *state;
+
+	define(o, KVQ_F16);
+	for (int n_node = 1; n_node <= 2; n_node++) {
+		struct harness_options ho = { ISA_MAX, 3, n_node, 0, KVQ_F16 };
+		struct harness h;
+
+		open_model(&h, o, &ho);
+		harness_logits_guessed(&h, got, token, N_TOK, 61);
+		harness_close(&h);
+		same("guessed", &ho, 61);
+	}
+}
+
 /* Their blocks may be anybody's by then, as the scheduler gives them back. */
 static void what_lies_behind_a_window_is_not_read(void **state)
 {
@@ -314,6 +331,7 @@ static int run_architecture(const struct arch *arch, struct tiny *o)
 {
 	const struct CMUnitTest tests[] = {
 		{ "any isa, team, chunk and company", any_isa_team_chunk_and_company, NULL, NULL, o },
+		{ "guesses leave nothing", guesses_leave_nothing, NULL, NULL, o },
 		{ "any number of nodes", any_number_of_nodes, NULL, NULL, o },
 		{ "the same with KV in q8_0", the_same_with_kv_in_q8_0, NULL, NULL, o },
 		{ "q8_0 KV on nodes", any_number_of_nodes_q8_0, NULL, NULL, o },

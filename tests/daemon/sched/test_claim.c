@@ -32,7 +32,7 @@ static struct engine {
 } engine[N_ENGINE];
 static struct user user[N_USER];
 static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { mem, NULL, 0 };
+static const struct kv_mem node = { .base = mem };
 static uint32_t seed = 1;
 
 static uint32_t below(uint32_t n)

@@ -30,7 +30,7 @@ static struct sched s;
 static struct user user[8];
 static uint64_t n_row_of[8];
 static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { mem, NULL, 0 };
+static const struct kv_mem node = { .base = mem };
 
 static void open_sched(uint32_t n_row, uint32_t n_block, uint32_t n_draft)
 {

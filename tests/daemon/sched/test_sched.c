@@ -20,7 +20,7 @@ static struct sched s;
 static struct user user;
 static _Alignas(64) uint8_t mem[4 * 64];
 static const struct kv_part part = { .bytes = 64 };
-static const struct kv_mem node = { mem, &part, 1 };
+static const struct kv_mem node = { .base = mem, .part = &part, .n_part = 1 };
 
 static int setup(void **state)
 {

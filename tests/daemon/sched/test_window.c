@@ -26,7 +26,7 @@ static struct kv kv;
 static struct sched s;
 static struct user user[N_USER];
 static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { mem, NULL, 0 };
+static const struct kv_mem node = { .base = mem };
 static struct {
 	const struct request *of;
 	uint32_t pos;
