@@ -1,5 +1,6 @@
 #include "daemon/control/health.h"
 
+#include "daemon/machine/thread.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/log.h"
 #include "daemon/util/minmax.h"
@@ -40,6 +41,21 @@ static bool is_resting(const struct engine *e)
 	return (load_relaxed(&e->queue->is_waiting) && n_waiting(e) == 0) || load_relaxed(&e->seat.is_waiting);
 }
 
+/* One of its threads is ready to run and gets no CPU, and none of them is held up by anything else. */
+static bool is_starved(const struct engine *e)
+{
+	bool is_ready = false;
+
+	for (int i = 0; i < team_size(e->team); i++) {
+		char state = thread_state("", i ? team_thread(e->team, i) : e->leader);
+
+		if (state != 'R' && state != 'S')
+			return false;
+		is_ready |= state == 'R';
+	}
+	return is_ready;
+}
+
 static void say_moving(struct health *h, uint32_t i, uint64_t now_ns)
 {
 	if (h->is_stalled)
@@ -66,6 +82,10 @@ void health_look(struct health *h, const struct engine *e, uint32_t i, bool is_c
 	still_ns = now_ns - h->moved_ns;
 	limit_ns = cpu_ns - h->cpu_ns > still_ns / BUSY_SHARE ? HEALTH_BUSY_NS : HEALTH_STALL_NS;
 	if (!h->is_stalled && still_ns < limit_ns + e->intake->watch.spin_ns)
+		return;
+	if (!h->is_stalled && still_ns < HEALTH_BUSY_NS && is_starved(e))
+		return;
+	if (count_laps(e) != n_lap) /* it went on while its threads were looked at one by one */
 		return;
 	counter_set(&h->stalled_ms, still_ns / 1000000u);
 	if (h->is_stalled)

@@ -1,8 +1,8 @@
 /*
  * Whether engines move. What moves is counted by the threads themselves, a lap at a time (util/profile.h): between two laps of a
  * pass lie milliseconds. An engine that has requests and is not asleep, or that sleeps on requests, and whose threads make no lap
- * for a while is stalled: a worker is stopped, starved, or waits for something that does not come. While its threads use CPU time
- * they may be in one long operation, and are given longer.
+ * for a while is stalled: a worker is stopped, or waits for something that does not come. While its threads use CPU time they may be in
+ * one long operation, and while they are ready to run and get no CPU it is the host that stands: both are given longer.
  *
  * Control thread. Reads other threads' counters, relaxed; no engine is asked for anything, so a stuck one is seen as well.
  */

@@ -322,6 +322,11 @@ uint64_t team_cpu_ns(const struct team *t)
 	return ns;
 }
 
+pthread_t team_thread(const struct team *t, int worker)
+{
+	return t->worker[worker].thread;
+}
+
 void team_range(size_t n_items, int n_worker, int worker, size_t align, size_t *begin, size_t *end)
 {
 	size_t n_unit = (n_items + align - 1) / align, n = (size_t)n_worker, i = (size_t)worker;

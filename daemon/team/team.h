@@ -13,6 +13,7 @@
 #include "daemon/machine/layout.h"
 #include "daemon/util/profile.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,6 +45,8 @@ const struct team_node *team_node_at(const struct team *t, int i);
 /* A worker's laps. Each worker records into its own profile; worker 0 starts with its first team_run. Waits at barriers are counted here. */
 const struct profile *team_profile(const struct team *t, int worker);
 
+/* The thread of a worker, who is not the caller. Any thread. */
+pthread_t team_thread(const struct team *t, int worker);
 /* CPU time of all workers but the caller. Any thread. */
 uint64_t team_cpu_ns(const struct team *t);
 

@@ -3,10 +3,12 @@
  * One thread of the real gyred is stopped, by ptrace, as a page that does not come or a host that starves it would: within a second
  * statistics and log must say which engine stands, and both must say when it goes on.
  */
+#include "shm/clock.h"
 #include "tests/system/stop.h"
 #include "tests/util/emulated.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/ptrace.h>
 
 static struct tinyd d;
@@ -156,6 +158,57 @@ static void who_has_nothing_to_do_does_not_stand(void **state)
 		assert_true(++n < 20);
 }
 
+#define STARVED_NS \
+	850000000 /* longer than what stands may; within a period of real-time throttling, which gives others 50 ms then */
+
+/* Takes a CPU from everybody who is not real-time, for so long. Says why not. */
+static bool take_cpu(size_t cpu)
+{
+	const struct sched_param first = { .sched_priority = 50 }, none = { 0 };
+	cpu_set_t set, old;
+	uint64_t end_ns;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_getaffinity(0, sizeof(old), &old) || sched_setaffinity(0, sizeof(set), &set) ||
+	    sched_setscheduler(0, SCHED_FIFO, &first)) {
+		printf("skip: a real-time thread: %s\n", strerror(errno));
+		return false;
+	}
+	for (end_ns = clock_ns() + STARVED_NS; clock_ns() < end_ns;)
+		continue;
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(old), &old), 0);
+	return true;
+}
+
+/* A host that gives a worker no CPU is what stands: to start gyred anew would not help. */
+static void a_worker_without_a_cpu_does_not_stand(void **state)
+{
+	cpu_set_t set;
+	struct gyre *g;
+	bool is_taken;
+
+	(void)state;
+	if (is_emulated("who gets a CPU is") || !stop_is_possible())
+		skip();
+	start();
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	if (sched_setaffinity(stop_find(&d, "gyred"), sizeof(set), &set)) {
+		printf("skip: CPU 0: %s\n", strerror(errno));
+		tinyd_stop(&d);
+		skip();
+	}
+	g = begin_stream();
+	is_taken = take_cpu(0);
+	end_stream(g);
+	assert_int_equal(tinyd_stop(&d), 0);
+	if (!is_taken)
+		skip();
+	assert_null(strstr(tinyd_said(&d), "no progress"));
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -175,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_stands_is_seen),
 		cmocka_unit_test(a_leader_that_stands_is_seen),
+		cmocka_unit_test(a_worker_without_a_cpu_does_not_stand),
 		cmocka_unit_test(who_has_nothing_to_do_does_not_stand),
 	};
 
