@@ -1,6 +1,7 @@
 /* Finds the settings of this host that slow gyre down, and names the command that mends each. Reads /proc and /sys; changes nothing. */
 #include "tools/tool.h"
 
+#include "daemon/config/check.h"
 #include "daemon/machine/busy.h"
 #include "daemon/machine/cgroup.h"
 #include "daemon/machine/layout_text.h"
@@ -313,6 +314,31 @@ static void look_seccomp(struct finding *f)
 		      "this kernel has no filters: gyred serves without");
 }
 
+/* What gyred would say of its configuration; NULL: of the one that is installed, if it is. */
+static void look_config(struct finding *f, const char *path)
+{
+	static struct config c;
+	char *argv[] = { (char *)"gyred", (char *)"--config", (char *)(path ? path : CONFIG_FILE), NULL };
+	struct error e = { "" };
+	int r;
+
+	if (!path && access(CONFIG_FILE, F_OK) < 0) {
+		found(f, STATE_OK, "", "none is installed as " CONFIG_FILE);
+		return;
+	}
+	r = config_parse(&c, 3, argv, &e);
+	if (r >= 0)
+		r = check_config(&c, &e);
+	if (r >= 0)
+		r = check_memory(&c, "", &e);
+	if (r >= 0)
+		r = check_files(&c, true, &e);
+	if (r < 0)
+		found(f, STATE_BAD, "as it says; gyred --check --config FILE tries it again", "%s", e.text);
+	else
+		found(f, STATE_OK, "", "gyred would start with %s", argv[2]);
+}
+
 static const struct check {
 	const char *name;
 	void (*look)(struct finding *f);
@@ -333,25 +359,33 @@ static const struct check {
 	{ "busy host", look_busy },
 };
 
-int doctor_main(const struct args *a)
+/* Says it, and returns whether it is bad. */
+static bool report(const struct args *a, json_t *list, const char *check, const struct finding *f)
 {
 	static const char *const name[] = { "ok", "hint", "bad" };
+
+	json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s}", "check", check, "state", name[f->state], "is", f->is,
+					      "fix", f->fix));
+	if (!a->json) {
+		printf("%-5s %-23s %s\n", name[f->state], check, f->is);
+		if (*f->fix)
+			printf("      %-23s fix: %s\n", "", f->fix);
+	}
+	return f->state == STATE_BAD;
+}
+
+int doctor_main(const struct args *a)
+{
 	json_t *list = json_array();
 	bool is_bad = false;
+	struct finding f;
 
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-		struct finding f;
-
 		checks[i].look(&f);
-		is_bad = is_bad || f.state == STATE_BAD;
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s}", "check", checks[i].name, "state",
-						      name[f.state], "is", f.is, "fix", f.fix));
-		if (a->json)
-			continue;
-		printf("%-5s %-23s %s\n", name[f.state], checks[i].name, f.is);
-		if (*f.fix)
-			printf("      %-23s fix: %s\n", "", f.fix);
+		is_bad |= report(a, list, checks[i].name, &f);
 	}
+	look_config(&f, a->n_word ? a->word[0] : NULL);
+	is_bad |= report(a, list, "configuration", &f);
 	if (a->json)
 		print_json(list);
 	else

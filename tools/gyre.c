@@ -37,8 +37,10 @@ static const struct verb verbs[] = {
 	  OPT_SOCKET | OPT_MODEL | OPT_CHAT | OPT_TALK | OPT_MESSAGES | OPT_TEMPLATE | OPT_IDS | OPT_JSON, 0, 1,
 	  tokenize_main },
 	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
-	{ "doctor", "", "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.", OPT_JSON,
-	  0, 0, doctor_main },
+	{ "doctor", "[CONFIG]",
+	  "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.\nWith it what gyred "
+	  "would say of its configuration: CONFIG is /etc/gyre/gyred.conf unless given.",
+	  OPT_JSON, 0, 1, doctor_main },
 	{ "plan", "[FILE.gguf...]",
 	  "What gyred would do on this host.\nWith --topology: the NUMA nodes with their cores, memory and huge pages, "
 	  "and which "

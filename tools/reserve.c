@@ -17,11 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_FILE "/etc/gyre/gyred.conf"
-#define PAGE_BYTES  ((size_t)2 << 20)
-#define HUGE_DIR    "hugepages/hugepages-2048kB"
-#define KEEP_SHARE  8u /* of a node's memory, one part stays in ordinary pages */
-#define CLAIM_MAX   (NODE_MAX + 1u)
+#define PAGE_BYTES ((size_t)2 << 20)
+#define HUGE_DIR   "hugepages/hugepages-2048kB"
+#define KEEP_SHARE 8u /* of a node's memory, one part stays in ordinary pages */
+#define CLAIM_MAX  (NODE_MAX + 1u)
 
 /* What is wanted of a node. */
 struct claim {

@@ -79,6 +79,8 @@ struct list {
 	uint32_t n, v[LIST_MAX];
 };
 
+#define CONFIG_FILE "/etc/gyre/gyred.conf" /* where a configuration is unless one is named */
+
 struct args {
 	const char *socket, *model, *system, *kv_type, *kv_bytes, *isa, *root;
 	const char *tools, *messages, *chat_template, *chat_date;

@@ -59,7 +59,7 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 
 	mo.kv_type = kvq_parse(c->kv_type);
 	if (mo.kv_type == KVQ_TYPE_MAX)
-		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0", c->kv_type);
+		return error_set(why, -EINVAL, "kv-type: '%s' is none of f16, q8_0, f32", c->kv_type);
 	size_step(o, &mo.n_row_max, &mo.n_logit_max);
 	if (!mo.n_ctx)
 		mo.n_ctx = engine_default_ctx(o->weights->gguf);

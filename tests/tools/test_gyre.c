@@ -148,7 +148,7 @@ static void options_of_gyred_are_checked_first(void **state)
 {
 	static const struct {
 		const char *words, *text;
-	} row[] = { { "--kv-type q4", "kv-type: 'q4' is none of f16, q8_0\n" },
+	} row[] = { { "--kv-type q4", "kv-type: 'q4' is none of f16, q8_0, f32\n" },
 		    { "--isa avx3", "isa: 'avx3' is none of ref, " },
 		    { "--kv-bytes 900T", "kv-bytes: 900.0 TiB, but this machine has " },
 		    { "--kv-bytes 900T --replicas 2", "kv-bytes: 900.0 TiB a replica, but this machine has " },
@@ -275,6 +275,15 @@ static void golden_model_is_inspected(void **state)
 	assert_int_equal(output[0], '{');
 }
 
+static void write_config(const char *text)
+{
+	FILE *f = fopen("/tmp/gyre-doctor.conf", "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
 static void doctor_reports_each_check(void **state)
 {
 	(void)state;
@@ -282,6 +291,15 @@ static void doctor_reports_each_check(void **state)
 	assert_non_null(strstr(output, "huge pages"));
 	assert_non_null(strstr(output, "io_uring"));
 	assert_null(strchr(output, '[')); /* the chosen value alone, not the list the kernel shows */
+	assert_non_null(strstr(output, "configuration"));
+	write_config("model = tests/golden/llama_plain.gguf\nthread = 2\n");
+	assert_int_equal(gyre("doctor /tmp/gyre-doctor.conf"), 1);
+	assert_non_null(strstr(output, "gyre-doctor.conf:2: "));
+	assert_non_null(strstr(output, "threads"));
+	write_config("model = tests/golden/llama_plain.gguf\nthreads = 1\n");
+	gyre("doctor /tmp/gyre-doctor.conf");
+	assert_non_null(strstr(output, "gyred would start with"));
+	unlink("/tmp/gyre-doctor.conf");
 }
 
 /* What another machine's tree gives is compared to the letter in tests/daemon/machine/test_layout.c. */

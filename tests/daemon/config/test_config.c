@@ -65,7 +65,7 @@ static void a_wrong_option_says_what_to_write(void **state)
 		{ { "--priority-uids", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17" }, "priority-uids: more than 16" },
 		{ { "--log-level", "error" }, "log-level: 'error' is none of off|errors|requests|debug" },
 		{ { "--log-level", "" }, "log-level: '' is none of off|errors|requests|debug" },
-		{ { "--kv-type", "q4" }, "kv-type: 'q4' is none of f16, q8_0" },
+		{ { "--kv-type", "q4" }, "kv-type: 'q4' is none of f16, q8_0, f32" },
 		{ { "--isa", "avx3" }, NULL },
 		{ { "--chat-date", "2023-02-29" }, "chat-date: '2023-02-29' is no day; write YYYY-MM-DD: 2024-07-26" },
 		{ { "--chat-date", "today" }, "chat-date: 'today' is no day; write YYYY-MM-DD: 2024-07-26" },
