@@ -25,6 +25,8 @@
 #define DIM_K_MAX      576 /* of a head's queries and K, a multiple of 16: MLA's latent and what is rotated */
 #define DIM_V_MAX      512 /* of a head's V, likewise */
 #define ATTN_SCRATCH   (ATTN_GROUP * (ATTN_CHUNK + LANES)) /* floats that attn_chunk wants */
+#define RECUR_CHAINS   4 /* of a recurrence's sum over key dimensions, which are a multiple of it */
+#define CONV_TAP_MAX   4 /* of a short convolution */
 #define ACT_AMAX_MIN \
 	0x1p-120f /* a block no larger quantizes to zeros: 127 / amax overflows below 127 * 2^-128, 2^-121.01 */
 #define ACT_Q_MAX       120.0f    /* largest quant of an activation: a nibble more, 15 or -8, is still a byte (zen4/) */
@@ -114,6 +116,37 @@ struct chunks {
 	uint32_t cut[CHUNK_MAX + 1];
 };
 
+/*
+ * Linear recurrences. Every one of them is, for each row of a state over key dimensions k,
+ *   s = w s + (alpha v + beta t) b,  t = s.a,  y = s.q
+ * and they differ in what w is (one number, one for each key dimension, one for each row and key dimension), in whether there is a t, and
+ * in whether y is taken before or after:
+ *   RECUR_DECAY      s = w*s + u b, u = alpha*v;                       y = s.q                  w[1]       Mamba-2
+ *   RECUR_RATE       s = exp(w*rate)*s + u b, u = w*v;                 y = s.q                  w[LANES]   Mamba
+ *   RECUR_DELTA      t = w * s.b; s = w*s + u b, u = alpha*(v - t);    y = s.q                  w[1]       gated delta-net
+ *   RECUR_DELTA_KEY  t = (w*s).b; likewise                                                      w[n_key]   Kimi delta attention
+ *   RECUR_BONUS      y = fma(alpha, v, s.q); s = w*s + v b                                      w[n_key]   RWKV-6
+ *   RECUR_TWO        t = s.a; s = (w*s + t c) + v b;                   y = s.q                  w[n_key]   RWKV-7
+ * where x + u b is fma(u, b[k], x), x's product rounded before. A sum over k is RECUR_CHAINS chains of fma from +0, chain j over k = j,
+ * j + RECUR_CHAINS, ... ascending, which meet as (0 + 1) + (2 + 3). exp: ref/exp.h.
+ */
+enum recur_form { RECUR_DECAY, RECUR_RATE, RECUR_DELTA, RECUR_DELTA_KEY, RECUR_BONUS, RECUR_TWO, RECUR_FORM_MAX };
+
+/* LANES rows of a state over n_tok tokens, one after the other. Rows never mix, so that neither the cut of a state into groups nor that
+ * of tokens into calls enters the bits. */
+struct recur {
+	float *s;             /* [n_key][LANES]: the lane is the row; read and written */
+	const float *rate;    /* [n_key][LANES], of RECUR_RATE */
+	int n_key;            /* a multiple of RECUR_CHAINS */
+	size_t n_tok, stride; /* floats from a token's inputs to the next one's, of all that follow */
+	const float *w, *v;   /* v[LANES] */
+	const float *b, *q;   /* [n_key] */
+	const float *a, *c;   /* [n_key], of RECUR_TWO; else NULL */
+	const float *alpha;   /* [1], of those that have one; else NULL */
+	float *y;             /* [n_tok][y_stride]; y may be v, and y_stride 0 where nobody reads it */
+	size_t y_stride;
+};
+
 struct kernels {
 	const char *isa;
 
@@ -156,11 +189,29 @@ struct kernels {
 	 * Pairs are (2i, 2i+1), or (i, i + n_rot/2) when neox. x0' = fma(x0, c, -(x1*s)); x1' = fma(x0, s, x1*c). */
 	void (*rope)(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 
-	/* y[n] = gate / (1 + exp(-gate)) * up. y may be gate. exp: ref/exp.h. */
+	/* y[n] = x * (1 / sqrtf(sum(x*x) + eps)). Sum as rms_norm's. y may be x. */
+	void (*l2_norm)(float *y, const float *x, size_t n, float eps);
+
+	/* y[n] = gate / (1 + exp(-gate)) * up. y may be gate, or up. exp: ref/exp.h. */
 	void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
 
 	/* y[n] = gelu(gate) * up, gelu(g) = 0.5 g * (1 + tanh(g * fma(g * GELU_C3, g, GELU_C1))). y may be gate. tanh: ref/tanh.h. */
 	void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+
+	/* y[n] = y / (1 + exp(-y)). */
+	void (*silu)(float *y, size_t n);
+
+	/* y[n] = 1 / (1 + exp(-y)); of a NaN one. */
+	void (*sigmoid)(float *y, size_t n);
+
+	/* y[n] *= sigmoid(gate), as y / (1 + exp(-gate)). */
+	void (*sigmoid_mul)(float *y, const float *gate, size_t n);
+
+	/* y[n] = log(1 + exp(y)): ref/log.h. */
+	void (*softplus)(float *y, size_t n);
+
+	/* y[n] *= x[n]. */
+	void (*mul)(float *y, const float *x, size_t n);
 
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);
@@ -170,6 +221,13 @@ struct kernels {
 
 	/* y[n] = cap * tanh(y / cap). tanh: ref/tanh.h */
 	void (*cap)(float *y, size_t n, float cap);
+
+	void (*recur[RECUR_FORM_MAX])(const struct recur *r);
+
+	/* One token's causal depthwise convolution: y[n] = b + sum over j of w[j] * x[j], a chain of fma over j ascending from b, or from +0 where b
+	 * is NULL. x[n_tap][n]: the inputs of the n_tap - 1 tokens before it, oldest first, then its own; y may be one of them. n is a multiple
+	 * of LANES; w[n / LANES][n_tap][LANES], as panels of F32 are. */
+	void (*conv1d)(float *y, const float *const *x, const float *w, const float *b, size_t n, int n_tap);
 
 	/* Stores one position's k[dim_k], v[dim_v] at slot (0..KV_BLOCK-1) of a block whose K and V parts (of this head) start at
 	 * kb, vb. KVQ_F16: f32 -> f16, nearest even. KVQ_F32: as they are. KVQ_Q8_0: q as in act_tile_bytes but |q| <= KVQ_Q_MAX, and d as f16; where

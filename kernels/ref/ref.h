@@ -36,6 +36,12 @@ void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void ref_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
+void ref_l2_norm(float *y, const float *x, size_t n, float eps);
+void ref_silu(float *y, size_t n);
+void ref_sigmoid(float *y, size_t n);
+void ref_sigmoid_mul(float *y, const float *gate, size_t n);
+void ref_softplus(float *y, size_t n);
+void ref_mul(float *y, const float *x, size_t n);
 void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_scale(float *y, size_t n, float by);
@@ -45,6 +51,13 @@ float ref_max(const float *x, size_t n);
 size_t ref_argmax(const float *x, size_t n);
 void ref_exps(float *y, const float *x, size_t n, float scale, float max);
 float ref_sum_exp(const float *x, size_t n, float max);
+
+/* mix.c */
+typedef void ref_recur_fn(const struct recur *r);
+typedef void ref_conv1d_fn(float *y, const float *const *x, const float *w, const float *b, size_t n, int n_tap);
+
+ref_recur_fn ref_recur_decay, ref_recur_rate, ref_recur_delta, ref_recur_delta_key, ref_recur_bonus, ref_recur_two;
+ref_conv1d_fn ref_conv1d;
 
 /* attn.c, attn_q8.c */
 #define ATTN_CHUNK_ARGS                                                                                    \

@@ -2,6 +2,7 @@
 #include "kernels/ref/ref.h"
 
 #include "kernels/ref/exp.h"
+#include "kernels/ref/log.h"
 #include "kernels/ref/reduce.h"
 #include "kernels/ref/tanh.h"
 
@@ -38,6 +39,17 @@ void ref_layer_norm(float *y, const float *x, const float *w, const float *b, si
 	}
 }
 
+void ref_l2_norm(float *y, const float *x, size_t n, float eps)
+{
+	float lane[LANES] = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
+	float scale = 1.0f / sqrtf(ref_reduce(lane) + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] * scale;
+}
+
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox)
 {
 	int step = neox ? 1 : 2, apart = neox ? n_rot / 2 : 1;
@@ -66,6 +78,36 @@ void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 
 		y[i] = 0.5f * g * (1.0f + t) * up[i];
 	}
+}
+
+void ref_silu(float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = y[i] / (1.0f + ref_exp(-y[i]));
+}
+
+void ref_sigmoid(float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = 1.0f / (1.0f + ref_exp_or_nan(-y[i]));
+}
+
+void ref_sigmoid_mul(float *y, const float *gate, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = y[i] / (1.0f + ref_exp_or_nan(-gate[i]));
+}
+
+void ref_softplus(float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = ref_softplus_of(y[i]);
+}
+
+void ref_mul(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] *= x[i];
 }
 
 void ref_add(float *y, const float *x, size_t n)

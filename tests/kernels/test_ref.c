@@ -2,6 +2,7 @@
  * Why it matters: every ISA is held to the bits of ref/, so what ref/ gets wrong is wrong everywhere and no comparison shows it.
  * Here it is held to something else: products, exp and tanh to double, f16 to the compiler's, chunks to the tree as it is told.
  */
+#include "kernels/ref/log.h"
 #include "kernels/ref/tanh.h"
 #include "tests/kernels/data.h"
 
@@ -198,12 +199,28 @@ static void test_tanh_is_right(void **state)
 	assert_true(worst < 5 * 0x1p-24);
 }
 
+static void test_softplus_is_right(void **state)
+{
+	double worst = 0;
+
+	(void)state;
+	assert_true(isnan(ref_softplus_of(NAN)) && ref_softplus_of(-1e30f) == 0.0f && ref_softplus_of(1e30f) == 1e30f);
+	for (float x = -86.0f; x < 90.0f; x += 0.00137f) {
+		double want = log1p(exp((double)x)), e = fabs((double)ref_softplus_of(x) - want) / want;
+
+		worst = e > worst ? e : worst;
+	}
+	print_message("worst error: %.2f * 2^-24\n", worst * 0x1p24);
+	assert_true(worst < 6 * 0x1p-24);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ref_matmul_is_right),   cmocka_unit_test(test_ref_max_is_right),
 		cmocka_unit_test(test_f16_is_exact),          cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
 		cmocka_unit_test(test_exp_is_within_two_ulp), cmocka_unit_test(test_tanh_is_right),
+		cmocka_unit_test(test_softplus_is_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
