@@ -6,14 +6,14 @@
 /* Query heads of one KV head that go into one call. */
 static uint32_t heads_per_set(const struct hparams *hp)
 {
-	uint32_t n_rep = hp->n_head / hp->n_head_kv;
+	uint32_t n_rep = hp->n_head_kv ? hp->n_head / hp->n_head_kv : 1;
 
 	return n_rep < ATTN_TILE ? n_rep : ATTN_TILE;
 }
 
 bool attention_sets(struct model *m, struct node *n, const struct plan_node *p)
 {
-	uint32_t per = heads_per_set(&m->hp), n_rep = m->hp.n_head / m->hp.n_head_kv;
+	uint32_t per = heads_per_set(&m->hp), n_rep = m->hp.n_head_kv ? m->hp.n_head / m->hp.n_head_kv : 1;
 
 	n->set = memory_array(p->head.end - p->head.begin + 1, sizeof(*n->set));
 	if (!n->set)
@@ -32,7 +32,7 @@ void attention_plan(struct model *m)
 	const struct batch *b = m->batch;
 
 	m->n_group = 0;
-	for (uint32_t i = 0; i < b->n_seq; i++) {
+	for (uint32_t i = 0; i < b->n_seq && m->hp.n_head; i++) {
 		const struct batch_seq *s = &b->seq[i];
 
 		for (uint32_t r = 0; r < s->n_row; r += rows) {

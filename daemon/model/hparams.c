@@ -19,33 +19,33 @@
 /* A head's keys and values have one size, so the smaller of what kernels take bounds it. */
 #define HEAD_DIM_MAX ((uint32_t)(DIM_K_MAX < DIM_V_MAX ? DIM_K_MAX : DIM_V_MAX))
 
-/* A number, or one for each layer that is the same for all: -ERANGE otherwise, and then *v is the first. */
-static int get_equal(const struct gguf *g, const char *key, uint32_t *v)
+/* A number, or one for each layer that is the same for all: -ERANGE otherwise, and then *v is the first. is_of_some: of those layers that
+ * have any, a 0 being none. */
+static int get_equal(const struct gguf *g, const char *key, uint32_t *v, bool is_of_some)
 {
 	struct gguf_arr a;
+	uint64_t first;
 	int r = gguf_get_arr(g, key, &a);
 
 	if (r < 0)
 		return gguf_get_u32(g, key, v);
 	if (!a.n || a.type > GGUF_I32)
 		return -EINVAL;
-	if (gguf_arr_int(&a, 0) < 0 || gguf_arr_int(&a, 0) > UINT32_MAX)
+	for (first = 0; is_of_some && first + 1 < a.n && gguf_arr_int(&a, first) == 0;)
+		first++;
+	if (gguf_arr_int(&a, first) < 0 || gguf_arr_int(&a, first) > UINT32_MAX)
 		return -EINVAL;
-	*v = (uint32_t)gguf_arr_int(&a, 0);
-	for (uint64_t i = 1; i < a.n; i++)
-		if (gguf_arr_int(&a, i) != (int64_t)*v)
+	*v = (uint32_t)gguf_arr_int(&a, first);
+	for (uint64_t i = first + 1; i < a.n; i++)
+		if (gguf_arr_int(&a, i) != (int64_t)*v && !(is_of_some && gguf_arr_int(&a, i) == 0))
 			return -ERANGE;
 	return 0;
 }
 
-int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
-		    struct error *e)
+/* Says what get_equal found. */
+static int check_number(const char *arch, const char *key, int r, uint32_t *v, uint32_t def, uint32_t max,
+			struct error *e)
 {
-	char key[KEY_BYTES];
-	int r;
-
-	snprintf(key, sizeof(key), "%s.%s", arch, name);
-	r = get_equal(g, key, v);
 	if (r == -ENOENT && def) {
 		*v = def;
 		return 0;
@@ -60,6 +60,25 @@ int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, ui
 	if (*v < 1 || *v > max)
 		return error_set(e, -EINVAL, "%s is %u; 1..%u are possible", key, *v, max);
 	return 0;
+}
+
+int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
+		    struct error *e)
+{
+	char key[KEY_BYTES];
+
+	snprintf(key, sizeof(key), "%s.%s", arch, name);
+	return check_number(arch, key, get_equal(g, key, v, false), v, def, max, e);
+}
+
+/* Likewise, but layers may have none of it, which is 0. */
+static int get_of_some(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def,
+		       struct error *e)
+{
+	char key[KEY_BYTES];
+
+	snprintf(key, sizeof(key), "%s.%s", arch, name);
+	return check_number(arch, key, get_equal(g, key, v, true), v, def, DIM_MAX, e);
 }
 
 static int check_heads(const struct hparams *hp, uint32_t value_dim, struct error *e)
@@ -79,15 +98,24 @@ static int check_heads(const struct hparams *hp, uint32_t value_dim, struct erro
 	return 0;
 }
 
+/* Whether the architecture has layers with tensors of an axis. */
+static bool has_axis(const struct arch *arch, enum plan_axis axis)
+{
+	for (size_t i = 0; i < arch->n_tensor; i++)
+		if (arch->tensor[i].axis == axis)
+			return true;
+	return false;
+}
+
 static int read_heads(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	uint32_t value_dim = 0, even;
 	int r;
 
-	r = hparams_get_u32(g, arch, "attention.head_count", &hp->n_head, 0, DIM_MAX, e);
+	r = get_of_some(g, arch, "attention.head_count", &hp->n_head, 0, e);
 	if (r < 0)
 		return r;
-	r = hparams_get_u32(g, arch, "attention.head_count_kv", &hp->n_head_kv, hp->n_head, DIM_MAX, e);
+	r = get_of_some(g, arch, "attention.head_count_kv", &hp->n_head_kv, hp->n_head, e);
 	if (r < 0)
 		return r;
 	/* A head count that does not divide n_embd must come with an explicit length. */
@@ -125,6 +153,32 @@ static float or_else(float v, float def)
 	return v != 0 ? v : def;
 }
 
+/* Of a layer that has no heads, or a feed-forward of no columns, these bits go. */
+static int drop_absent(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	const struct {
+		const char *name;
+		bool is_read;
+		uint8_t bits;
+	} of_layers[] = {
+		{ "attention.head_count", hp->n_head, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN },
+		{ "attention.head_count_kv", hp->n_head, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN },
+		{ "feed_forward_length", true, LAYER_FF | LAYER_EXPERTS },
+	};
+	uint32_t n[LAYER_MAX];
+
+	for (size_t k = 0; k < sizeof(of_layers) / sizeof(of_layers[0]); k++) {
+		int r = hparams_get_layers(g, arch->name, of_layers[k].name, n, hp->n_layer, DIM_MAX, e);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		for (uint32_t i = 0; i < hp->n_layer; i++)
+			if (!of_layers[k].is_read || (r == 0 && !n[i]))
+				hp->kind[i] &= (uint8_t)~of_layers[k].bits;
+	}
+	return 0;
+}
+
 static int read_factors(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
 	const struct {
@@ -144,6 +198,8 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 	}
 	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN | (hp->n_expert ? LAYER_EXPERTS : LAYER_FF),
 	       hp->n_layer);
+	if (drop_absent(hp, g, arch, e) < 0)
+		return -EINVAL;
 	if (arch->imply) {
 		int r = arch->imply(hp, g, e);
 
@@ -153,7 +209,7 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 	hp->embd_scale = or_else(hp->embd_scale, 1);
 	hp->residual_scale = or_else(hp->residual_scale, 1);
 	hp->logit_scale = or_else(hp->logit_scale, 1);
-	hp->attn_scale = or_else(hp->attn_scale, 1.0f / sqrtf((float)hp->head_dim));
+	hp->attn_scale = or_else(hp->attn_scale, hp->head_dim ? 1.0f / sqrtf((float)hp->head_dim) : 1);
 	return 0;
 }
 
@@ -259,7 +315,6 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 	} want[] = {
 		{ "embedding_length", &hp->n_embd, DIM_MAX },
 		{ "block_count", &hp->n_layer, LAYER_MAX },
-		{ "feed_forward_length", &hp->n_ff, DIM_MAX },
 		{ "context_length", &hp->n_ctx_train, CTX_MAX },
 	};
 
@@ -270,6 +325,20 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 			return r;
 	}
 	return 0;
+}
+
+/* Of an architecture that may have none, 0. */
+static int read_ff(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	uint32_t n;
+	int r;
+
+	snprintf(key, sizeof(key), "%s.feed_forward_length", arch->name);
+	r = get_equal(g, key, &n, true);
+	if (!has_axis(arch, PLAN_FF) && (r == -ENOENT || (r == 0 && n == 0)))
+		return 0;
+	return get_of_some(g, arch->name, "feed_forward_length", &hp->n_ff, 0, e);
 }
 
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
@@ -287,7 +356,9 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *ar
 	snprintf(key, sizeof(key), "%s.attention.layer_norm_%sepsilon", name, arch->norm == NORM_RMS ? "rms_" : "");
 	if (gguf_get_f32(g, key, &hp->norm_eps) < 0 || !(hp->norm_eps >= 0 && hp->norm_eps < 1))
 		return error_set(e, -EINVAL, "%s is missing or not a number in 0..1", key);
-	r = read_heads(hp, g, name, e);
+	r = read_ff(hp, g, arch, e);
+	if (r == 0 && has_axis(arch, PLAN_HEAD))
+		r = read_heads(hp, g, name, e);
 	if (r == 0)
 		r = read_experts(hp, g, name, e);
 	return r == 0 ? read_factors(hp, g, arch, e) : r;

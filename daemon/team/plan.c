@@ -123,19 +123,29 @@ static void deal_experts(struct plan *p, uint32_t node)
 	s->partial[s->n_partial++] = (struct plan_range){ 0, s->n_chunk };
 }
 
-static void deal(struct plan *p, uint32_t n_part, uint32_t node)
+static void deal_heads(struct plan *p, uint32_t n_part, uint32_t node)
 {
 	const struct plan_shape *s = &p->shape;
-	uint32_t n_rep = s->n_head / s->n_head_kv, n_range = ceil_div(s->n_vocab, PLAN_VOCAB_RANGE);
+	uint32_t n_rep = s->n_head / s->n_head_kv;
 	struct plan_node *n = &p->node[node];
-	struct plan_range vocab = share(n_range, p->n_node, node);
 
 	give_chunks(&p->head, node, head_chunks(p, n_part, node));
-	give_chunks(&p->ff, node, share(p->ff.n_chunk, p->n_node, node));
 	n->head.begin = p->head.node[node].col.begin / s->head_dim;
 	n->head.end = p->head.node[node].col.end / s->head_dim;
 	n->head_kv.begin = n->head.begin / n_rep;
 	n->head_kv.end = n->head.begin == n->head.end ? n->head_kv.begin : ceil_div(n->head.end, n_rep);
+}
+
+static void deal(struct plan *p, uint32_t n_part, uint32_t node)
+{
+	const struct plan_shape *s = &p->shape;
+	uint32_t n_range = ceil_div(s->n_vocab, PLAN_VOCAB_RANGE);
+	struct plan_node *n = &p->node[node];
+	struct plan_range vocab = share(n_range, p->n_node, node);
+
+	if (s->n_head)
+		deal_heads(p, n_part, node);
+	give_chunks(&p->ff, node, share(p->ff.n_chunk, p->n_node, node));
 	n->ff = p->ff.node[node].col;
 	if (s->n_expert)
 		deal_experts(p, node);
@@ -148,7 +158,7 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 	uint32_t n_part;
 
 	*p = (struct plan){ .shape = *s, .n_node = n_node };
-	n_part = cut_heads(&p->head, s);
+	n_part = s->n_head ? cut_heads(&p->head, s) : 0;
 	cut_ff(&p->ff, s->n_ff, s->ff_block);
 	if (s->n_expert)
 		cut_ff(&p->expert, s->n_ff_expert, s->expert_block);

@@ -48,7 +48,7 @@ struct plan_range {
 	uint32_t begin, end;
 };
 
-/* The model's dimensions, from its file. */
+/* The model's dimensions, from its file. n_head, n_ff 0: it has no attention, no feed-forward of these axes. */
 struct plan_shape {
 	uint32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t head_block,
