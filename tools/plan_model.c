@@ -315,7 +315,7 @@ static json_t *predictions_json(const struct plan *plan, const struct prediction
 	return list;
 }
 
-static int plan_file(const struct args *a, const struct gguf *g, const struct layout *l, int n_numa, struct error *e)
+static int plan_file(const struct args *a, struct gguf *g, const struct layout *l, int n_numa, struct error *e)
 {
 	static struct figures f;
 	struct plan split, plan[PREDICTIONS];

@@ -30,6 +30,10 @@ struct gguf *gguf_close(struct gguf *g)
 	free(g->header);
 	free(g->tensor);
 	free(g->tensor_by_name);
+	free(g->left_out);
+	while (g->n_name)
+		free(g->name[--g->n_name]);
+	free(g->name);
 	free(g);
 	return NULL;
 }

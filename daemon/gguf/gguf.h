@@ -78,7 +78,20 @@ struct gguf_tensor {
 	uint64_t ne[GGUF_DIM_MAX]; /* fastest axis first, as in the file; unused ones are 1 */
 	uint32_t file;             /* the one that its bytes lie in */
 	uint64_t offset;           /* there, absolute */
-	uint64_t bytes;
+	uint64_t bytes;            /* of its own rows */
+	/* Of a piece (gguf_cut) whose rows do not all lie together: so many do, then come so many of others. run 0: they do. */
+	uint64_t run, gap;
+	bool is_piece;
+};
+
+/*
+ * What takes a tensor's place: of every `period` rows of it `take`, from the first-th on. The rows of all matrices of a tensor are
+ * counted on, and of a vector its numbers are the rows. Each part of a period may be a piece's, or no one's.
+ */
+struct gguf_piece {
+	const struct gguf_tensor *of;
+	const char *name; /* copied; NULL: nothing takes its place, the tensor is left out */
+	uint64_t first, take, period;
 };
 
 /* path: of the model, or of any of its parts, which lie in one folder under the names that gguf-split gives. */
@@ -89,6 +102,15 @@ int gguf_open_metadata(struct gguf **gp, const char *path, struct error *e);
 int gguf_parse(struct gguf **gp, const void *data, size_t n, uint64_t file_bytes, struct error *e);
 /* NULL does nothing. Returns NULL. */
 struct gguf *gguf_close(struct gguf *g);
+
+/*
+ * From then on the model has the pieces [n] in place of the tensors that they are of; those of one tensor stand together, and tensors
+ * ascend. All tensors found before are void. -EINVAL: a piece that is not within its tensor, or whose name is another's too.
+ */
+int gguf_cut(struct gguf *g, const struct gguf_piece *piece, size_t n, struct error *e);
+/* The tensors that were left out. */
+size_t gguf_n_left_out(const struct gguf *g);
+const struct gguf_tensor *gguf_left_out_at(const struct gguf *g, size_t i);
 
 /* Metadata: 0, -ENOENT absent, -EINVAL another type or out of range. */
 int gguf_get_u32(const struct gguf *g, const char *key, uint32_t *v); /* any integer type whose value fits */

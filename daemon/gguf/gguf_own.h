@@ -1,6 +1,7 @@
 /*
  * What the files of this folder share. gguf_open.c reads files, gguf_parse.c and gguf_kv.c make a struct gguf_header of each, gguf.c
- * makes a model of one header or, as gguf_split.c allows, of several; gguf_get.c answers questions about it.
+ * makes a model of one header or, as gguf_split.c allows, of several; gguf_cut.c makes
+ * several tensors of one; gguf_get.c answers questions about it.
  */
 #ifndef GYRE_DAEMON_GGUF_GGUF_OWN_H
 #define GYRE_DAEMON_GGUF_GGUF_OWN_H
@@ -31,6 +32,10 @@ struct gguf {
 	size_t n_tensor;
 	struct gguf_tensor *tensor;                /* [n_tensor], file by file */
 	const struct gguf_tensor **tensor_by_name; /* [n_tensor] sorted */
+	struct gguf_tensor *left_out;              /* [n_left_out] */
+	size_t n_left_out;
+	char **name; /* [n_name] of pieces */
+	size_t n_name;
 };
 
 /* gguf_parse.c. The header points into data[n], which stays the caller's until he hands it over in ->data. */

@@ -5,6 +5,7 @@
 #ifndef GYRE_DAEMON_MODEL_ARCH_H
 #define GYRE_DAEMON_MODEL_ARCH_H
 
+#include "daemon/model/cut.h"
 #include "daemon/model/seat.h"
 #include "daemon/model/tensors.h"
 
@@ -32,6 +33,7 @@ struct arch {
 	/* What its layers have. */
 	const struct layer_tensor *tensor;
 	size_t n_tensor;
+	const struct cut *cut; /* what its files have as one tensor, beside what any file may; NULL: nothing */
 
 	enum rope_pairs rope;
 	enum gate gate;

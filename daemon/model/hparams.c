@@ -307,6 +307,23 @@ int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *a
 	return r;
 }
 
+/* block_count counts them too. */
+static int read_nextn(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	int r;
+
+	snprintf(key, sizeof(key), "%s.nextn_predict_layers", arch);
+	r = gguf_get_u32(g, key, &hp->n_nextn);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || hp->n_nextn >= hp->n_layer)
+		return error_set(e, -EINVAL, "%s is not a number of the %u blocks (%s.block_count)", key, hp->n_layer,
+				 arch);
+	hp->n_layer -= hp->n_nextn;
+	return 0;
+}
+
 static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	const struct {
@@ -324,7 +341,7 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return read_nextn(hp, g, arch, e);
 }
 
 /* Of an architecture that may have none, 0. */

@@ -30,6 +30,7 @@ enum layer_kind {
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
+	uint32_t n_nextn;        /* blocks behind the last layer that predict further tokens: left out */
 	uint32_t n_rot;          /* dimensions of a head that rotate */
 	uint32_t n_window;       /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
 	uint8_t kind[LAYER_MAX]; /* [n_layer] bits of enum layer_kind */
@@ -51,11 +52,12 @@ struct model_options {
 
 struct model;
 
-/* How a model's file is divided between nodes: weights_options.plan. -ENOTSUP, -EINVAL: what is wrong with the file. */
-int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+/* How a model's file is divided between nodes: weights_options.plan. What is fused in it is cut
+ * (cut.h), for whoever looks at its tensors then. -ENOTSUP, -EINVAL: what is wrong with the file. */
+int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
 
 /* Likewise of a file whose experts no pass runs yet, which model_plan refuses: for `gyre plan`. */
-int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+int model_divide(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
 
 /* The next metadata key of the architecture's, from the *i-th, that gyre knows nothing of: it may change numbers. false: none. */
 bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key);

@@ -48,7 +48,7 @@ static void note_tensor(struct plan_shape *s, const struct gguf_tensor *t, enum 
 		s->n_vocab = (uint32_t)t->ne[1];
 }
 
-int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
+int model_divide(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e)
 {
 	struct plan_shape s = { .head_block = 1, .ff_block = 1, .expert_block = 1, .n_vocab = 1 };
 	const struct arch *arch;
@@ -56,6 +56,8 @@ int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct e
 	bool has_ff = false; /* beside experts */
 	int r = arch_read_shape(&arch, &hp, g, e);
 
+	if (r == 0)
+		r = cut_tensors(g, arch, &hp, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
@@ -80,7 +82,7 @@ int model_divide(struct plan *p, const struct gguf *g, uint32_t n_node, struct e
 	return r;
 }
 
-int model_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e)
+int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e)
 {
 	const struct arch *arch;
 	struct hparams hp = { 0 };

@@ -119,7 +119,7 @@ int tensors_open_ends(struct tensors *t, struct error *e)
 	return m->output ? 0 : -EINVAL;
 }
 
-static uint32_t width(const struct hparams *hp, enum vector_width width)
+uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 {
 	switch (width) {
 	case VECTOR_EMBD:
@@ -128,6 +128,10 @@ static uint32_t width(const struct hparams *hp, enum vector_width width)
 		return hp->head_dim;
 	case VECTOR_HEADS:
 		return hp->n_head * hp->head_dim;
+	case VECTOR_FF:
+		return hp->n_ff;
+	case VECTOR_FF_EXPERT:
+		return hp->n_ff_expert;
 	default:
 		return hp->n_head_kv * hp->head_dim;
 	}
@@ -139,8 +143,9 @@ static const struct tensor *open_row(struct tensors *t, const struct layer_tenso
 	const struct hparams *hp = &t->m->hp;
 
 	if (row->axis == PLAN_ROW)
-		return tensors_rows(t, name, width(hp, row->n_row), width(hp, row->width), e);
-	return row->width ? tensors_vector(t, name, width(hp, row->width), e) : tensors_matrix(t, name, row->axis, e);
+		return tensors_rows(t, name, tensors_width(hp, row->n_row), tensors_width(hp, row->width), e);
+	return row->width ? tensors_vector(t, name, tensors_width(hp, row->width), e)
+			  : tensors_matrix(t, name, row->axis, e);
 }
 
 static int open_layer(struct tensors *t, uint32_t layer, struct error *e)

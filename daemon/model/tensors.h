@@ -9,11 +9,13 @@
 
 /* How long a vector is, or a side of a matrix that is divided by PLAN_ROW. */
 enum vector_width {
-	VECTOR_NONE,     /* it is a matrix */
-	VECTOR_EMBD,     /* n_embd: a norm of the residual stream */
-	VECTOR_HEAD_DIM, /* head_dim: a norm of each head */
-	VECTOR_HEADS,    /* n_head * head_dim: a bias of the query heads */
-	VECTOR_HEADS_KV, /* n_head_kv * head_dim: of the key or value heads */
+	VECTOR_NONE,      /* it is a matrix */
+	VECTOR_EMBD,      /* n_embd: a norm of the residual stream */
+	VECTOR_HEAD_DIM,  /* head_dim: a norm of each head */
+	VECTOR_HEADS,     /* n_head * head_dim: a bias of the query heads */
+	VECTOR_HEADS_KV,  /* n_head_kv * head_dim: of the key or value heads */
+	VECTOR_FF,        /* n_ff */
+	VECTOR_FF_EXPERT, /* n_ff_expert: of each expert */
 };
 
 /* A tensor that layers have. */
@@ -36,6 +38,7 @@ struct tensors {
 int tensors_init(struct tensors *t, struct model *m, const struct weights *w, struct error *e);
 void tensors_deinit(struct tensors *t);
 
+uint32_t tensors_width(const struct hparams *hp, enum vector_width width);
 /* NULL: the file has none of that name. Else it counts as used. */
 const struct tensor *tensors_find(struct tensors *t, const char *name);
 /* A matrix between the residual stream and an axis of the plan, or a vector [n_col]. NULL and e is set otherwise. */

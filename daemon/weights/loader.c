@@ -155,8 +155,10 @@ static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 	r = res < 0 ? res : read_rest(w->team->l, s, (size_t)res);
 	if (r)
 		return job_error(w, s->job, r);
-	if (s->job->n_part)
+	if (s->job->n_part) {
+		pack_gather(s->job, s->buf + s->skip);
 		pack_job(s->job, s->buf + s->skip);
+	}
 	w->free_slot[w->n_free++] = i;
 	return 0;
 }

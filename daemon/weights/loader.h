@@ -29,6 +29,9 @@ struct loader_job {
 	uint32_t file;   /* of loader's */
 	uint64_t offset; /* in the file */
 	uint32_t bytes;  /* to read; <= LOADER_JOB_MAX */
+	/* Of a piece whose rows do not lie together: of these bytes the first so many are the job's, then come gap others, then run of
+	 * the job's, and so on. gap 0: all are. */
+	uint32_t head, run, gap;
 	uint32_t type;
 	uint32_t expert, n_expert;
 	uint32_t row0, n_row; /* of each; n_row 0: a vector, converted to f32 */

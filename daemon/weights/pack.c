@@ -6,6 +6,8 @@
 #include "daemon/util/minmax.h"
 #include "kernels/quant.h"
 
+#include <string.h>
+
 static void vector_to_f32(const struct loader_job *job, const uint8_t *src)
 {
 	const struct quant_info *q = quant_info(job->type);
@@ -44,6 +46,17 @@ static void pack_rows(const struct loader_job *job, const struct tensor_part *p,
 		quant_pack_panel(job->type, dst, src, stride, (int)min_u32(end - row, PANEL_ROWS), p->n_col);
 		src += PANEL_ROWS * stride;
 		dst += PANEL_ROWS * quant_row_bytes(job->type, p->n_col);
+	}
+}
+
+void pack_gather(const struct loader_job *job, uint8_t *buf)
+{
+	size_t to = job->head;
+
+	for (size_t at = to + job->gap, n; job->gap && at < job->bytes; at += n + job->gap) {
+		n = min_size(job->run, job->bytes - at);
+		memmove(buf + to, buf + at, n);
+		to += n;
 	}
 }
 

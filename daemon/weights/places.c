@@ -30,6 +30,19 @@ static int refuse_type(const struct gguf_tensor *t, struct error *e)
 			 (int)t->name.n, t->name.p, t->type, names);
 }
 
+/* Whether a job can hold what a panel's rows lie among. A vector is read at once. */
+static bool is_near(const struct gguf_tensor *t)
+{
+	uint64_t n = is_vector(t) ? t->ne[0] : PANEL_ROWS, n_file, bytes;
+
+	if (!t->run || (!is_vector(t) && weights_keeps_to_runs(t)))
+		return true;
+	return !__builtin_mul_overflow(n / t->run + 1, t->gap, &n_file) &&
+	       !__builtin_add_overflow(n_file, n, &n_file) &&
+	       !__builtin_mul_overflow(n_file, t->bytes / (is_vector(t) ? t->ne[0] : t->ne[1] * t->ne[2]), &bytes) &&
+	       bytes <= LOADER_JOB_MAX - LOADER_JOB_BYTES;
+}
+
 /* Whether gyre can hold t. */
 static int check_tensor(const struct gguf_tensor *t, struct error *e)
 {
@@ -52,6 +65,11 @@ static int check_tensor(const struct gguf_tensor *t, struct error *e)
 				 "damaged or of a model that gyre does not read",
 				 len, t->name.p, (unsigned long long)t->ne[1], (unsigned long long)t->ne[0],
 				 LOADER_JOB_MAX / PANEL_ROWS >> 10);
+	if (!is_near(t))
+		return error_set(e, -EINVAL,
+				 "tensor '%.*s' is %llu rows of every %llu of another: too far apart to be read; the "
+				 "file is damaged or of a model that gyre does not read",
+				 len, t->name.p, (unsigned long long)t->run, (unsigned long long)(t->run + t->gap));
 	return 0;
 }
 

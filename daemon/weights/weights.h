@@ -52,8 +52,8 @@ struct weights {
 enum weights_direct { WEIGHTS_DIRECT_AUTO, WEIGHTS_DIRECT_NEVER, WEIGHTS_DIRECT_ALWAYS };
 
 struct weights_options {
-	/* How the model is divided; NULL: not at all. Its error is weights_load's. */
-	int (*plan)(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *e);
+	/* How the model is divided; NULL: not at all. It may cut tensors (gguf_cut). Its error is weights_load's. */
+	int (*plan)(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
 	const struct layout *layout; /* nodes, and where their memory lies; NULL: one node, anywhere */
 	int n_thread;                /* packers; 0: topology_default_threads */
 	enum weights_direct direct;  /* AUTO: when the file system takes it and the file is not in the page cache */

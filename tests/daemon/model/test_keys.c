@@ -135,7 +135,6 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 		"full_attention_interval",
 		"num_loops",
 		"n_deepstack_layers",
-		"nextn_predict_layers",
 		"decoder_block_count",
 		"hyper_connection.count",
 		"hash_layer_count",

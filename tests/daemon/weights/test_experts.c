@@ -47,7 +47,7 @@ static enum plan_axis axis_of(const void *of, const char *name, size_t n)
 						    : PLAN_COPY;
 }
 
-static int make_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *why)
+static int make_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *why)
 {
 	const struct plan_shape s = { .n_embd = mix->n_embd,
 				      .n_head = 4,
