@@ -82,7 +82,7 @@ static uint64_t tensor_bytes(const struct plan *p, const struct gguf *g, const s
 	struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
 	uint64_t bytes = t->bytes;
 
-	if (axis == PLAN_COPY)
+	if (axis == PLAN_COPY || axis == PLAN_VECTOR)
 		return bytes;
 	if (axis == PLAN_VOCAB && !is_head(g, t->name))
 		return 0;

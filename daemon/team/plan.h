@@ -30,6 +30,7 @@
 /* The direction in which a tensor is divided. */
 enum plan_axis {
 	PLAN_COPY,    /* nothing: each node has it whole */
+	PLAN_VECTOR,  /* likewise, and it is a vector, whatever axes the file gives it */
 	PLAN_HEAD,    /* rows, by query heads */
 	PLAN_HEAD_KV, /* rows, by key/value heads */
 	PLAN_FF,      /* rows of the feed-forward */
@@ -93,7 +94,7 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t node);
 /* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. Not of PLAN_ROW. */
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node);
-/* The whole axis: rows, or columns of the axes that end in K; of one expert. 0 for PLAN_COPY. */
+/* The whole axis: rows, or columns of the axes that end in K; of one expert. 0 for PLAN_COPY, PLAN_VECTOR. */
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
 /* Whether tensors of the axis have one of experts, too: of which a node has its share, plan_node.expert. */
 bool plan_is_of_experts(enum plan_axis axis);

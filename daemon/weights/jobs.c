@@ -157,6 +157,7 @@ static void add_tensor(struct job_list *l, const struct plan *p, const struct gg
 	struct source s = source_of(g, t);
 
 	if (t->is_vector) {
+		s.row_bytes = g->bytes;
 		add_job(l, &s, (struct loader_job){ .n_expert = 1, .part = t->part, .n_part = t->n_part });
 	} else if (t->n_expert > 1 &&
 		   read_bytes(&s, s.expert_bytes) <= (s.keeps_to_runs ? RUN_BYTES_MIN : LOADER_JOB_BYTES)) {

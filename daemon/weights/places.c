@@ -73,6 +73,21 @@ static int check_tensor(const struct gguf_tensor *t, struct error *e)
 	return 0;
 }
 
+/* A tensor as it is held: what its architecture takes for a vector may have more axes in the file, even four. */
+static struct gguf_tensor flattened(const struct weights *w, const struct gguf_tensor *t)
+{
+	struct gguf_tensor flat = *t;
+
+	if (!w->plan.axis || w->plan.axis(w->plan.axis_of, t->name.p, t->name.n) != PLAN_VECTOR)
+		return flat;
+	flat.n_dim = 1;
+	for (int i = 1; i < GGUF_DIM_MAX; i++) {
+		flat.ne[0] *= t->ne[i];
+		flat.ne[i] = 1;
+	}
+	return flat;
+}
+
 /* What a tensor is divided along. One whose shape is not the plan's stays whole, for the model to refuse by its name. */
 static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_tensor *t)
 {
@@ -154,7 +169,7 @@ static int describe(struct weights *w, size_t *n_part, struct error *e)
 
 	*n_part = 0;
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
-		const struct gguf_tensor *g = gguf_tensor_at(w->gguf, i);
+		const struct gguf_tensor flat = flattened(w, gguf_tensor_at(w->gguf, i)), *g = &flat;
 		struct tensor *t = &w->tensor[i];
 
 		r = check_tensor(g, e);
