@@ -1,4 +1,4 @@
-"""Random blocks of the GGUF types whose scales are f16s at fixed places: any other bits of a block are valid."""
+"""Random blocks of the GGUF types whose scales are f16s at fixed places, and of MXFP4: any other bits of a block are valid."""
 import gguf
 import numpy as np
 
@@ -32,7 +32,10 @@ def put_scales(raw, name, values):
 
 def random_blocks(rng, n, name):
     """u8[n][block bytes]"""
-    _, low, high = SCALES[name]
     raw = rng.integers(0, 256, (n, block_size(name)[1]), dtype=np.uint8)
+    if name == "MXFP4":  # its scale is a power of two
+        raw[:, 0] = rng.integers(118, 122, n)
+        return raw
+    _, low, high = SCALES[name]
     put_scales(raw, name, lambda _: rng.uniform(low, high, n))
     return raw
