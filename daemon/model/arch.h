@@ -5,6 +5,7 @@
 #ifndef GYRE_DAEMON_MODEL_ARCH_H
 #define GYRE_DAEMON_MODEL_ARCH_H
 
+#include "daemon/model/block_mix.h"
 #include "daemon/model/cut.h"
 #include "daemon/model/seat.h"
 #include "daemon/model/tensors.h"
@@ -34,6 +35,10 @@ struct arch {
 	const struct layer_tensor *tensor;
 	size_t n_tensor;
 	const struct cut *cut; /* what its files have as one tensor, beside what any file may; NULL: nothing */
+
+	/* What its layers that are LAYER_STATE do; NULL: it has none. */
+	const struct mixer *mixer;
+	bool has_q_gate; /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */
 
 	enum rope_pairs rope;
 	enum gate gate;

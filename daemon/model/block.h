@@ -17,6 +17,7 @@ struct heads_in {
 	const struct tensor *q, *k, *v;
 	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
 	struct norm q_norm, k_norm;                    /* of each head, before it turns */
+	const struct tensor *q_gate;                   /* of each query head's output (arch.has_q_gate); NULL: none */
 	const struct rope *rope;                       /* NULL: heads do not turn */
 };
 

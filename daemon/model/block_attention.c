@@ -5,6 +5,7 @@
  * the same and they are merged in order of position, so the cut never shows in the bits. A chunk knows which one its worker takes
  * after it, for that one's K is fetched meanwhile.
  */
+#include "daemon/model/arch.h"
 #include "daemon/model/attention.h"
 #include "daemon/model/block.h"
 #include "daemon/util/minmax.h"
@@ -98,6 +99,13 @@ static void item_run(const struct seat *s, uint32_t layer, const struct item *it
 	m->k->attn_chunk[m->kv_type](&to, &tile, &kv, (int32_t)(c * ATTN_CHUNK), s->own->attn);
 }
 
+/* Of a row's head of the pair. */
+static const float *gate_of(const struct model *m, const struct pair *pr, uint32_t r, uint32_t h)
+{
+	return m->qkv + (size_t)(pr->group->row0 + r) * m->qkv_stride + pr->node->gate0 +
+	       (size_t)(pr->set->head0 + h) * m->hp.head_dim;
+}
+
 static void pair_merge(const struct seat *s, uint32_t layer, const struct pair *pr, const struct partial *p)
 {
 	const struct model *m = s->m;
@@ -117,6 +125,8 @@ static void pair_merge(const struct seat *s, uint32_t layer, const struct pair *
 			}
 			m->k->attn_merge(y, p->o + (c0 * ATTN_TILE + q) * dim, ATTN_TILE * dim, max, sum, (int)n_chunk,
 					 (int)dim, -INFINITY);
+			if (m->arch->has_q_gate)
+				m->k->sigmoid_mul(y, gate_of(m, pr, r, h), dim);
 		}
 }
 

@@ -70,8 +70,12 @@ static void run_units(const struct seat *s, const struct heads_in *in, uint32_t 
 	struct projection k = { in->k, in->k_bias, in->k_norm.w ? &in->k_norm : NULL, in->rope, y + n_head * dim };
 	struct projection v = { in->v, in->v_bias, NULL, NULL, k.y + n->n_head_kv * dim };
 
+	struct projection gate = { in->q_gate, NULL, NULL, NULL, s->m->qkv + n->gate0 };
+
 	if (begin < n_head)
 		project(s, &q, begin, min_size(end, n_head));
+	if (begin < n_head && in->q_gate)
+		project(s, &gate, begin, min_size(end, n_head));
 	if (end <= n_head)
 		return;
 	begin = begin > n_head ? begin - n_head : 0;
@@ -95,6 +99,7 @@ void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint3
 	size_t begin, end;
 
 	src.kinds = linear_kind(s->m, in->q) | linear_kind(s->m, in->k) | linear_kind(s->m, in->v);
+	src.kinds |= in->q_gate ? linear_kind(s->m, in->q_gate) : 0;
 	linear_pack(s, &src);
 	linear_share(&share, s, in->q, s->m->hp.n_embd, n->n_head + 2 * (size_t)n->n_head_kv,
 		     s->m->hp.head_dim / PANEL_ROWS);

@@ -2,7 +2,7 @@
 
 #include "daemon/model/hparams.h"
 
-enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN };
+enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN, LAP_MIX_IN, LAP_MIX };
 
 static gate_fn *gate_of(const struct model *m)
 {
@@ -22,6 +22,8 @@ static int decoder_open(struct tensors *t, struct error *e)
 		layer[i].ffn.gate_mul = gate_of(m);
 		if (m->hp.kind[i] & LAYER_ATTENTION)
 			r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);
+		if (r == 0 && m->hp.kind[i] & LAYER_STATE)
+			r = mix_open(m, m->arch->mixer, &layer[i].mix, i, e);
 	}
 	return r == 0 ? rope_open(t, m->arch->rope, e) : r;
 }
@@ -35,6 +37,14 @@ static void attend(const struct seat *s, const struct decoder_layer *l, uint32_t
 	block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
 }
 
+static void mix(const struct seat *s, const struct decoder_layer *l, uint32_t i)
+{
+	const struct mix *mix = &s->m->mix;
+
+	block_mix(s, LAP_MIX_IN, LAP_MIX, &l->mix, i);
+	block_residual(s, LAP_OUTPUT, &l->mix_output, mix->row + mix->y, mix->stride);
+}
+
 static void decoder_forward(const struct seat *s)
 {
 	const struct model *m = s->m;
@@ -46,6 +56,8 @@ static void decoder_forward(const struct seat *s)
 
 		if (m->hp.kind[i] & LAYER_ATTENTION)
 			attend(s, l, i);
+		if (m->hp.kind[i] & LAYER_STATE)
+			mix(s, l, i);
 		if (m->hp.kind[i] & LAYER_FF) {
 			block_ffn(s, LAP_GATE_UP, &l->ffn);
 			block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
@@ -59,7 +71,9 @@ const struct pass decoder_pass = {
 		 [LAP_ATTENTION] = "attention",
 		 [LAP_OUTPUT] = "output",
 		 [LAP_GATE_UP] = "gate_up",
-		 [LAP_DOWN] = "down" },
+		 [LAP_DOWN] = "down",
+		 [LAP_MIX_IN] = "mix_in",
+		 [LAP_MIX] = "mix" },
 	.layer_bytes = sizeof(struct decoder_layer),
 	.open = decoder_open,
 	.forward = decoder_forward,

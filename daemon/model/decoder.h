@@ -1,6 +1,7 @@
 /*
- * The pass of a decoder whose layers are an attention, then a gated feed-forward, each added to the residual stream:
- *   x += attention(n),                         n = norm(x)
+ * The pass of a decoder whose layers are an attention or what mixes tokens in its place (block_mix.h), then a gated feed-forward, each
+ * added to the residual stream:
+ *   x += attention(n), or x += Wout . mix(n),  n = norm(x)
  *   x += Wdown . (act(Wgate . n) * (Wup . n)), n = norm(x)
  * Which of them a layer has, its kind says (enum layer_kind); what an architecture does not have is NULL in its layers: biases, norms of
  * heads, norms of what is added.
@@ -10,12 +11,15 @@
 
 #include "daemon/model/arch.h"
 #include "daemon/model/block.h"
+#include "daemon/model/block_mix.h"
 
 #include <stddef.h>
 
 struct decoder_layer {
 	struct heads_in heads; /* LAYER_ATTENTION */
 	struct residual_in output;
+	struct mix_in mix; /* LAYER_STATE */
+	struct residual_in mix_output;
 	struct ffn_in ffn; /* LAYER_FF */
 	struct residual_in down;
 };

@@ -324,6 +324,25 @@ static int read_nextn(struct hparams *hp, const struct gguf *g, const char *arch
 	return 0;
 }
 
+int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+{
+	const struct {
+		const char *name;
+		uint32_t *v, def, max;
+	} want[] = {
+		{ "ssm.conv_kernel", &hp->ssm.conv_kernel, 0, CONV_TAP_MAX },
+		{ "ssm.inner_size", &hp->ssm.inner_size, 0, DIM_MAX },
+		{ "ssm.state_size", &hp->ssm.state_size, 0, DIM_MAX },
+		{ "ssm.time_step_rank", &hp->ssm.time_step_rank, 0, DIM_MAX },
+		{ "ssm.group_count", &hp->ssm.group_count, 1, DIM_MAX },
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]) && r == 0; i++)
+		r = hparams_get_u32(g, arch, want[i].name, want[i].v, want[i].def, want[i].max, e);
+	return r;
+}
+
 static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	const struct {

@@ -20,6 +20,8 @@ void hparams_set_period(struct hparams *hp, uint32_t period, uint8_t bits);
  * layer that does not; `period`: what an absent key means. */
 int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *arch, uint32_t period, uint8_t bits,
 			 struct error *e);
+/* Reads hparams.ssm: all of its keys but group_count, which is 1 where it is absent, must be there. */
+int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 /* How many positions a layer sees; 0: all. */
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
 

@@ -107,6 +107,13 @@ static const struct key {
 	{ "rope.scaling.yarn_attn_factor", RULE_NUMBER, 1 },
 	{ "rope.scaling.yarn_log_multiplier", RULE_NUMBER, 0 },
 
+	{ "ssm.conv_kernel", RULE_NEVER, 0 },
+	{ "ssm.inner_size", RULE_NEVER, 0 },
+	{ "ssm.state_size", RULE_NEVER, 0 },
+	{ "ssm.time_step_rank", RULE_NEVER, 0 },
+	{ "ssm.group_count", RULE_NEVER, 0 },
+	{ "shortconv.l_cache", RULE_NEVER, 0 },
+
 	{ "expert_count", RULE_EXPERTS, 0 },
 	{ "expert_used_count", RULE_EXPERTS, 0 },
 	{ "expert_shared_count", RULE_EXPERTS, 0 },

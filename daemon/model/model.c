@@ -62,6 +62,8 @@ static int nodes_lay_out(struct model *m, struct error *e)
 		n->qkv0 = m->qkv_stride;
 		n->att0 = p->head.begin * m->hp.head_dim;
 		m->qkv_stride += (n->n_head + 2 * n->n_head_kv) * m->hp.head_dim;
+		n->gate0 = m->qkv_stride;
+		m->qkv_stride += m->arch->has_q_gate ? n->n_head * m->hp.head_dim : 0;
 		r = memory_init(&n->memory, m->hp.n_layer, e);
 	}
 	return r;

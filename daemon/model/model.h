@@ -35,6 +35,14 @@ struct hparams {
 	uint32_t n_window;       /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
 	uint8_t kind[LAYER_MAX]; /* [n_layer] bits of enum layer_kind */
 	uint32_t n_expert, n_expert_used, n_ff_expert; /* 0: none */
+	/* Of what mixes tokens in the layers that are LAYER_STATE, in GGUF's words; 0: there is none. */
+	struct {
+		uint32_t conv_kernel;    /* taps of its convolution */
+		uint32_t inner_size;     /* channels, of all heads */
+		uint32_t state_size;     /* key dimensions */
+		uint32_t time_step_rank; /* heads, or the rank of what makes channels' steps */
+		uint32_t group_count;    /* of heads that share their keys */
+	} ssm;
 	float norm_eps;
 	float embd_scale, residual_scale, logit_scale; /* of the embedding, of what a block adds, of logits; 1: none */
 	float attn_scale;                              /* of q.k */

@@ -39,6 +39,7 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 {
 	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->hp.n_ff), m->hp.n_head * m->hp.head_dim);
 
+	n_col = max_u32(n_col, m->mix.stride); /* what an output product takes is no wider */
 	n_col = (n_col + 255) / 256 * 256;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
 		if (!(kinds_wanted(m->k) & (1u << kind)))
@@ -73,11 +74,13 @@ bool scratch_new(struct model *m)
 	m->att = memory_array(n_row * m->att_stride, sizeof(float));
 	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->up = memory_array(n_row * m->ff_stride, sizeof(float));
+	m->mix.row = memory_array(n_row * m->mix.stride, sizeof(float));
 	m->group = memory_array(n_row, sizeof(*m->group));
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	m->share = memory_array(m->n_thread, sizeof(*m->share));
-	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->group || !m->partial || !m->scratch || !m->share)
+	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->group || !m->partial ||
+	    !m->scratch || !m->share)
 		return false;
 	for (uint32_t i = 0; i < m->n_sum; i++) {
 		m->reduce.sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
@@ -125,6 +128,7 @@ void scratch_free(struct model *m)
 	free(m->att);
 	free(m->gate);
 	free(m->up);
+	free(m->mix.row);
 	free(m->group);
 	free(m->partial);
 	free(m->scratch);

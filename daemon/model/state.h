@@ -16,6 +16,8 @@
 /* With fewer attention items than this per worker, the chunks of a sequence are spread as well. */
 #define SPLIT_ITEMS 4u
 
+#define MIX_PROJ_MAX 4 /* products of what mixes tokens */
+
 /* Packed activations of n_row rows: tiles of ACT_TILE rows, for each kind that some product wants. */
 struct act {
 	uint8_t *tile[ACT_KIND_MAX];
@@ -68,6 +70,7 @@ struct head_set {
 struct node {
 	uint32_t n_head, n_head_kv;
 	uint32_t qkv0;        /* column of m->qkv where its q heads begin; then its k heads and its v heads */
+	uint32_t gate0;       /* and where its q heads' gates do, if they have some */
 	uint32_t att0;        /* column of m->att where its heads begin */
 	struct head_set *set; /* [n_set] */
 	uint32_t n_set;
@@ -78,6 +81,17 @@ struct node {
 	/* This step. */
 	uint32_t n_pair; /* pairs: (group, set) */
 	bool is_split;   /* chunks of a pair go to several workers */
+};
+
+/* What mixes tokens in the layers that are LAYER_STATE (block_mix.h). */
+struct mix {
+	const struct mixer *mixer; /* NULL: the model has no such layer */
+	uint32_t
+		at[MIX_PROJ_MAX]; /* columns of a row where its products begin; all start at a multiple of PANEL_ROWS */
+	uint32_t more;            /* where what else its stages want does */
+	uint32_t y;               /* where the source of its output product does */
+	uint32_t stride;
+	float *row; /* [n_row_max][stride] */
 };
 
 struct model {
@@ -97,10 +111,11 @@ struct model {
 	uint32_t att_stride; /* n_head * head_dim */
 	uint32_t ff_stride, n_chunk_max;
 	size_t n_kv_block;
-	float *x;             /* [n_row_max][x_stride]: residual stream, where workers share one */
-	float *qkv;           /* [n_row_max][qkv_stride] */
-	float *att;           /* [n_row_max][att_stride] */
-	float *gate, *up;     /* [n_row_max][ff_stride] */
+	float *x;         /* [n_row_max][x_stride]: residual stream, where workers share one */
+	float *qkv;       /* [n_row_max][qkv_stride] */
+	float *att;       /* [n_row_max][att_stride] */
+	float *gate, *up; /* [n_row_max][ff_stride] */
+	struct mix mix;
 	struct reduce reduce; /* of partial sums [n_row_max][x_stride] */
 	uint32_t n_sum;
 	struct node node[NODE_MAX];

@@ -132,6 +132,18 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 		return hp->n_ff;
 	case VECTOR_FF_EXPERT:
 		return hp->n_ff_expert;
+	case VECTOR_SSM_TAPS:
+		return hp->ssm.conv_kernel;
+	case VECTOR_SSM_CHANNELS:
+		return 2 * hp->ssm.group_count * hp->ssm.state_size + hp->ssm.inner_size;
+	case VECTOR_SSM_INNER:
+		return hp->ssm.inner_size;
+	case VECTOR_SSM_RANK:
+		return hp->ssm.time_step_rank;
+	case VECTOR_SSM_RANKS:
+		return 2 * hp->ssm.time_step_rank;
+	case VECTOR_SSM_HEAD:
+		return hp->ssm.inner_size / hp->ssm.time_step_rank;
 	default:
 		return hp->n_head_kv * hp->head_dim;
 	}
@@ -142,7 +154,7 @@ static const struct tensor *open_row(struct tensors *t, const struct layer_tenso
 {
 	const struct hparams *hp = &t->m->hp;
 
-	if (row->axis == PLAN_ROW)
+	if (row->n_row)
 		return tensors_rows(t, name, tensors_width(hp, row->n_row), tensors_width(hp, row->width), e);
 	return row->width ? tensors_vector(t, name, tensors_width(hp, row->width), e)
 			  : tensors_matrix(t, name, row->axis, e);

@@ -9,13 +9,19 @@
 
 /* How long a vector is, or a side of a matrix that is divided by PLAN_ROW. */
 enum vector_width {
-	VECTOR_NONE,      /* it is a matrix */
-	VECTOR_EMBD,      /* n_embd: a norm of the residual stream */
-	VECTOR_HEAD_DIM,  /* head_dim: a norm of each head */
-	VECTOR_HEADS,     /* n_head * head_dim: a bias of the query heads */
-	VECTOR_HEADS_KV,  /* n_head_kv * head_dim: of the key or value heads */
-	VECTOR_FF,        /* n_ff */
-	VECTOR_FF_EXPERT, /* n_ff_expert: of each expert */
+	VECTOR_NONE,         /* it is a matrix */
+	VECTOR_EMBD,         /* n_embd: a norm of the residual stream */
+	VECTOR_HEAD_DIM,     /* head_dim: a norm of each head */
+	VECTOR_HEADS,        /* n_head * head_dim: a bias of the query heads */
+	VECTOR_HEADS_KV,     /* n_head_kv * head_dim: of the key or value heads */
+	VECTOR_FF,           /* n_ff */
+	VECTOR_FF_EXPERT,    /* n_ff_expert: of each expert */
+	VECTOR_SSM_TAPS,     /* ssm.conv_kernel */
+	VECTOR_SSM_CHANNELS, /* keys of all groups twice, and inner_size: what a convolution takes */
+	VECTOR_SSM_INNER,    /* ssm.inner_size */
+	VECTOR_SSM_RANK,     /* ssm.time_step_rank */
+	VECTOR_SSM_RANKS,    /* twice that */
+	VECTOR_SSM_HEAD,     /* inner_size / time_step_rank */
 };
 
 /* A tensor that layers have. */

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROFILE_MODEL_MAX 8
+#define PROFILE_MODEL_MAX 12
 
 /* In the order of a step. IDLE: waiting for a run or a request; BARRIER: for the other workers. */
 enum profile_part {

@@ -1,0 +1,119 @@
+#include "daemon/model/block_mix.h"
+
+#include "daemon/model/linear.h"
+#include "daemon/util/minmax.h"
+
+#include <errno.h>
+
+/* Of the ranges that workers share out: a unit takes as long as its sequence has rows, and those differ. */
+#define STAGE_PIECES 8u
+
+static uint32_t pad(uint32_t n)
+{
+	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+}
+
+struct plan_range mix_units(const struct model *m, uint32_t n_unit, uint32_t node)
+{
+	size_t begin, end;
+
+	team_range(n_unit, (int)m->plan->n_node, (int)node, 1, &begin, &end);
+	return (struct plan_range){ (uint32_t)begin, (uint32_t)end };
+}
+
+int mix_open(struct model *m, const struct mixer *mixer, const struct mix_in *in, uint32_t layer, struct error *e)
+{
+	struct mix *mix = &m->mix;
+	uint32_t at = 0;
+	int r = 0;
+
+	if (in->conv && in->conv->type != QUANT_F32)
+		return error_set(e, -ENOTSUP,
+				 "layer %u: its convolution is of type %s; quantize again and leave it F32", layer,
+				 quant_info(in->conv->type)->name);
+	for (int i = 0; i < MIX_PROJ_MAX && in->proj[i]; i++) {
+		if (mix->mixer && mix->at[i] != at)
+			return error_set(e, -EINVAL, "layer %u has a mixer of another shape than those before", layer);
+		mix->at[i] = at;
+		at += pad(in->proj[i]->n_row);
+	}
+	mix->mixer = mixer;
+	mix->more = at;
+	mix->stride = pad(at + (mixer->n_more ? mixer->n_more(m) : 0));
+	mix->y = mixer->y_at(m);
+	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
+		r = memory_add_state(m, layer, i, mixer->state_bytes(m, i), e);
+	return r;
+}
+
+/* The node's panels of all products, as one range that is shared out. */
+static uint32_t n_panels(const struct tensor *w, uint32_t node)
+{
+	return (w->part[node].n_row + PANEL_ROWS - 1) / PANEL_ROWS;
+}
+
+static void project(const struct seat *s, const struct mix_in *in, uint32_t begin, uint32_t end)
+{
+	const struct mix *mix = &s->m->mix;
+	uint32_t node = s->team->index, first = 0;
+
+	for (int i = 0; i < MIX_PROJ_MAX && in->proj[i]; i++) {
+		const struct tensor_part *part = &in->proj[i]->part[node];
+		uint32_t n = n_panels(in->proj[i], node), from = max_u32(begin, first), to = min_u32(end, first + n);
+		struct product p = { &s->own->act, in->proj[i], part, mix->row + mix->at[i] + part->row0, mix->stride };
+
+		if (from < to)
+			linear_mul(s, &p, from - first, to - first);
+		first += n;
+	}
+}
+
+static void products(const struct seat *s, int lap, const struct mix_in *in)
+{
+	struct act_source src = linear_source(s, &in->norm, NULL, s->m->batch->n_row);
+	uint32_t n = 0;
+	struct share share;
+	size_t begin, end;
+
+	for (int i = 0; i < MIX_PROJ_MAX && in->proj[i]; i++) {
+		src.kinds |= linear_kind(s->m, in->proj[i]);
+		n += n_panels(in->proj[i], s->team->index);
+	}
+	linear_pack(s, &src);
+	linear_share(&share, s, in->proj[0], s->m->hp.n_embd, n, 1);
+	while (share_next(&share, &begin, &end))
+		project(s, in, (uint32_t)begin, (uint32_t)end);
+	seat_meet(s, lap);
+}
+
+/* The node's units of all sequences. */
+static void run_stage(const struct seat *s, const struct mix_stage *stage, const struct mix_in *in, uint32_t layer)
+{
+	struct model *m = s->m;
+	const struct batch *b = m->batch;
+	struct plan_range unit = mix_units(m, stage->n_unit(m), s->team->index);
+	size_t n = unit.end - unit.begin, begin, end;
+	struct share share;
+
+	share_begin(&share, m->share, m->team, s->worker, n * b->n_seq, STAGE_PIECES);
+	while (share_next(&share, &begin, &end))
+		for (size_t i = begin; i < end; i++) {
+			const struct batch_seq *seq = &b->seq[i / n];
+			struct mix_seq q = { s, in, seq, m->mix.row + (size_t)seq->row0 * m->mix.stride,
+					     memory_state(s->node, layer, seq->slot) };
+
+			if (seq->n_row)
+				stage->run(&q, unit.begin + (uint32_t)(i % n));
+		}
+}
+
+void block_mix(const struct seat *s, int lap_products, int lap, const struct mix_in *in, uint32_t layer)
+{
+	const struct mix_stage *stage = s->m->mix.mixer->stage;
+
+	products(s, lap_products, in);
+	for (int i = 0; i < MIX_STAGE_MAX && stage[i].run; i++) {
+		run_stage(s, &stage[i], in, layer);
+		seat_meet(s, lap);
+	}
+}
