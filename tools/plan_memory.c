@@ -14,6 +14,7 @@
 struct row {
 	const char *file;
 	uint64_t weights, position; /* bytes; position: of keys and values, of one in all layers */
+	uint64_t state;             /* of a sequence's states in all layers */
 	uint64_t least, wish;       /* in all: with the smallest pool, with the usual one */
 };
 
@@ -32,12 +33,12 @@ static int read_row(struct row *row, const struct args *a, const struct layout *
 	r = demand_read(&d, &own, l, e);
 	if (r < 0)
 		return r;
-	*row = (struct row){ .file = file, .position = d.block_bytes / KV_BLOCK };
+	*row = (struct row){ .file = file, .position = d.cost.block / KV_BLOCK, .state = d.cost.slot };
 	for (int i = 0; i < d.n_node; i++) {
 		row->weights += d.weights[i];
 		kv += d.kv[i];
 	}
-	row->least = row->weights + KV_FIT_LEAST / KV_BLOCK * d.block_bytes + KV_FIT_ROOM;
+	row->least = row->weights + kv_pool_bytes(&d.cost, d.n_least) + KV_FIT_ROOM;
 	row->wish = row->weights + kv + KV_FIT_ROOM;
 	return 0;
 }
@@ -57,24 +58,25 @@ static const char *verdict(uint64_t least, uint64_t wish, uint64_t available)
 
 static void print_row(const struct row *r)
 {
-	char text[4][32];
+	char text[5][32];
 
-	printf("%10s %10s %10s %10s  %s\n", size(text[0], r->weights), size(text[1], r->position * 1024),
-	       size(text[2], r->least), size(text[3], r->wish), r->file);
+	printf("%10s %10s %10s %10s %10s  %s\n", size(text[0], r->weights), size(text[1], r->position * 1024),
+	       size(text[2], r->state), size(text[3], r->least), size(text[4], r->wish), r->file);
 }
 
 static void print_sum(uint64_t least, uint64_t wish, uint64_t available)
 {
 	char text[3][32];
 
-	printf("%10s %10s %10s %10s  together, of %s that this host has for them: %s\n", "", "", size(text[0], least),
-	       size(text[1], wish), size(text[2], available), verdict(least, wish, available));
+	printf("%10s %10s %10s %10s %10s  together, of %s that this host has for them: %s\n", "", "", "",
+	       size(text[0], least), size(text[1], wish), size(text[2], available), verdict(least, wish, available));
 }
 
 static json_t *row_json(const struct row *r)
 {
-	return json_pack("{s:s,s:I,s:I,s:I,s:I}", "file", r->file, "weights", (json_int_t)r->weights, "position",
-			 (json_int_t)r->position, "least", (json_int_t)r->least, "wish", (json_int_t)r->wish);
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I}", "file", r->file, "weights", (json_int_t)r->weights, "position",
+			 (json_int_t)r->position, "state", (json_int_t)r->state, "least", (json_int_t)r->least, "wish",
+			 (json_int_t)r->wish);
 }
 
 int plan_memory(const struct args *a, const struct layout *l)
@@ -86,7 +88,7 @@ int plan_memory(const struct args *a, const struct layout *l)
 	if (!a->n_word)
 		return fail(TOOL_USAGE, "--memory: say which models: gyre plan --memory FILE.gguf...");
 	if (!a->json)
-		printf("%10s %10s %10s %10s  %s\n", "WEIGHTS", "KV/1024", "AT LEAST", "USUALLY", "FILE");
+		printf("%10s %10s %10s %10s %10s  %s\n", "WEIGHTS", "KV/1024", "STATE", "AT LEAST", "USUALLY", "FILE");
 	for (int i = 0; i < a->n_word; i++) {
 		struct row row = { 0 };
 

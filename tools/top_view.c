@@ -209,11 +209,16 @@ static double total_rate(const struct top_view *v, const char *key)
 	return rate(v, number(v->before.all, key), number(v->now.all, key));
 }
 
-static double kv_used(const struct top_view *v)
+/* "   KV 3.1 % of 64 blocks, 2 of 8 slots" */
+static void put_pool(const struct top_view *v, char *line, size_t n)
 {
-	double n = number(v->now.all, "kv_blocks");
+	double n_block = number(v->now.all, "kv_blocks"), n_slot = number(v->now.all, "kv_slots");
+	double used = n_block > 0 ? 100 * (1 - number(v->now.all, "kv_blocks_free") / n_block) : 0;
+	int k = snprintf(line, n, "   KV %.1f %% of %.0f blocks", used, n_block);
 
-	return n > 0 ? 100 * (1 - number(v->now.all, "kv_blocks_free") / n) : 0;
+	if (n_slot > 0 && (size_t)k < n)
+		snprintf(line + k, n - (size_t)k, ", %.0f of %.0f slots", n_slot - number(v->now.all, "kv_slots_free"),
+			 n_slot);
 }
 
 static void put_summary(const struct top_view *v, uint32_t i, char *line, size_t n)
@@ -228,10 +233,13 @@ static void put_summary(const struct top_view *v, uint32_t i, char *line, size_t
 			 "sessions %.0f   requests live %.0f, %.1f/s   refused %.1f/s   preempted blocks %.1f/s",
 			 number(all, "sessions"), number(all, "live"), total_rate(v, "requests"),
 			 total_rate(v, "refused"), total_rate(v, "preempted"));
-	else
-		snprintf(line, n, "tokens/s: prompts %.1f, answers %.1f   KV %.1f %% of %.0f blocks",
-			 total_rate(v, "tokens_prompt"), total_rate(v, "tokens_generated"), kv_used(v),
-			 number(all, "kv_blocks"));
+	else {
+		int k = snprintf(line, n, "tokens/s: prompts %.1f, answers %.1f", total_rate(v, "tokens_prompt"),
+				 total_rate(v, "tokens_generated"));
+
+		if ((size_t)k < n)
+			put_pool(v, line + k, n - (size_t)k);
+	}
 }
 
 static void put_engine(const struct top_view *v, size_t i, char *line, size_t n)

@@ -157,24 +157,32 @@ static void put_scalars(struct metrics *m)
 }
 
 /* None is held of a model that sleeps. */
-static double kv_used(const struct served *s)
+static double kv_used(const struct served *s, bool is_slot)
 {
 	uint64_t n = 0, n_free = 0;
 
 	for (uint32_t i = 0; served_is_open(s) && i < s->n_engine; i++) {
-		n += s->engine[i].kv.book->n_block;
-		n_free += counter_read32(&s->engine[i].kv.book->n_free);
+		const struct kv_book *k = s->engine[i].kv.book;
+
+		n += is_slot ? k->n_slot : k->n_block;
+		n_free += counter_read32(is_slot ? &k->n_slot_free : &k->n_free);
 	}
 	return n ? (double)(n - n_free) / (double)n : 0;
 }
 
+static void put_used(struct metrics *m, const char *name, const char *help, bool is_slot)
+{
+	put_head(m, name, "gauge", help);
+	for (const struct served *s = NULL; (s = next_served(m, s));) {
+		put_name(m, name, s, NULL, NULL);
+		writer_put(&m->w, "%.6g\n", kv_used(s, is_slot));
+	}
+}
+
 static void put_states(struct metrics *m)
 {
-	put_head(m, "kv_cache_usage_perc", "gauge", "Share of the KV blocks that requests hold, 0 to 1.");
-	for (const struct served *s = NULL; (s = next_served(m, s));) {
-		put_name(m, "kv_cache_usage_perc", s, NULL, NULL);
-		writer_put(&m->w, "%.6g\n", kv_used(s));
-	}
+	put_used(m, "kv_cache_usage_perc", "Share of the KV blocks that requests hold, 0 to 1.", false);
+	put_used(m, "kv_slot_usage_perc", "Likewise of the slots for recurrent states; 0 if the model has none.", true);
 	put_head(m, "model_loaded", "gauge", "1: the model is in memory.");
 	for (const struct served *s = NULL; (s = next_served(m, s));) {
 		put_name(m, "model_loaded", s, NULL, NULL);

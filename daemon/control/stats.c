@@ -86,11 +86,11 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 
 		put(w,
 		    "%s{\"model\":\"%s\",\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,"
-		    "\"kv_blocks_free\":%u,\"stalled_ms\":%llu,\"stalls\":%llu}",
+		    "\"kv_blocks_free\":%u,\"kv_slots_free\":%u,\"stalled_ms\":%llu,\"stalls\":%llu}",
 		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
 		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    counter_read32(&e->kv.book->n_free), (unsigned long long)h->stalled_ms,
-		    (unsigned long long)h->n_stall);
+		    counter_read32(&e->kv.book->n_free), counter_read32(&e->kv.book->n_slot_free),
+		    (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
 		comma = ",";
 	}
 	put(w, "]");
@@ -98,14 +98,18 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 
 static void put_kv(struct writer *w, const struct registry *r)
 {
-	uint64_t n = 0, n_free = 0;
+	uint64_t n = 0, n_free = 0, n_slot = 0, n_slot_free = 0;
 
 	FOR_EACH_ENGINE(e, r)
 	{
 		n += e->kv.book->n_block;
 		n_free += counter_read32(&e->kv.book->n_free);
+		n_slot += e->kv.book->n_slot;
+		n_slot_free += counter_read32(&e->kv.book->n_slot_free);
 	}
-	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,", (unsigned long long)n, (unsigned long long)n_free);
+	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,\"kv_slots\":%llu,\"kv_slots_free\":%llu,",
+	    (unsigned long long)n, (unsigned long long)n_free, (unsigned long long)n_slot,
+	    (unsigned long long)n_slot_free);
 }
 
 size_t stats_write(const struct control_parts *p, const struct health_all *health, const struct connections *c,
@@ -159,7 +163,8 @@ static uint64_t count_bytes(const struct served *s, uint64_t *kv)
 		for (uint32_t k = 0; k < i; k++)
 			is_shared |= s->weights[k] == s->weights[i];
 		n += is_shared ? 0 : s->weights[i]->n_bytes;
-		*kv += e->kv.book->n_block * (uint64_t)model_kv_bytes(e->model);
+		*kv += e->kv.book->n_block * (uint64_t)model_kv_bytes(e->model) +
+		       e->kv.book->n_slot * (uint64_t)model_slot_bytes(e->model);
 	}
 	return n;
 }

@@ -25,6 +25,7 @@ int demand_read(struct demand *n, const struct config_model *own, const struct l
 	_cleanup_(weights_freep) struct weights *w = NULL;
 	_cleanup_(model_closep) struct model *m = NULL;
 	struct kernels k;
+	struct kv_cost cost;
 	size_t n_block;
 	int r;
 
@@ -34,11 +35,13 @@ int demand_read(struct demand *n, const struct config_model *own, const struct l
 		r = open_model(&m, w, &k, own, e);
 	if (r < 0)
 		return r;
-	n_block = own->kv_bytes ? own->kv_bytes / model_kv_bytes(m) : engine_blocks_wanted(model_n_ctx(m));
-	*n = (struct demand){ .n_node = l->n_node, .block_bytes = model_kv_bytes(m) };
+	cost = engine_kv_cost(m);
+	n_block = own->kv_bytes ? kv_divide(&cost, own->kv_bytes) : engine_blocks_wanted(m, model_n_ctx(m));
+	*n = (struct demand){ .n_node = l->n_node, .cost = cost, .n_least = cost.block ? KV_FIT_LEAST / KV_BLOCK : 1 };
 	for (int i = 0; i < l->n_node; i++) {
 		n->weights[i] = w->pool[i].bytes;
-		n->kv[i] = n_block * model_kv_block_bytes(m, (uint32_t)i);
+		n->kv[i] = n_block * model_kv_block_bytes(m, (uint32_t)i) +
+			   kv_n_slot(&cost, n_block) * model_state_bytes(m, (uint32_t)i);
 	}
 	return 0;
 }

@@ -6,6 +6,7 @@
 #define GYRE_DAEMON_ENGINE_DEMAND_H
 
 #include "daemon/config/config.h"
+#include "daemon/kv/fit.h"
 #include "daemon/machine/layout.h"
 
 #include <stddef.h>
@@ -13,7 +14,8 @@
 struct demand {
 	int n_node;
 	size_t weights[NODE_MAX], kv[NODE_MAX]; /* bytes of an engine's nodes */
-	size_t block_bytes;                     /* of KV_BLOCK positions, on all of them */
+	struct kv_cost cost;                    /* of KV_BLOCK positions, of a sequence's states, on all of them */
+	size_t n_least;                         /* blocks of the smallest pool */
 };
 
 /* Of one engine on that layout. The KV pool is the one that is wished for: what the configuration says, or full contexts. */

@@ -35,6 +35,34 @@ static bool is_memory_left(void)
 	return placement_available("", -1) >= POOL_RESERVE + FILL_LOOK_PARTS * ((size_t)2 << 20);
 }
 
+/* The next slot, which takes whole pages in any case. 0 or -errno. */
+static int fill_slot(struct fill *f)
+{
+	uint32_t n = f->n_slot_present;
+	int r = 0;
+
+	for (uint32_t i = 0; i < model_n_node(f->model) && r == 0; i++)
+		r = model_populate_slots(f->model, f->pool, i, n, n + 1);
+	if (r < 0)
+		return r;
+	f->n_slot_present = n + 1;
+	kv_set_slots_present(f->kv, n + 1);
+	return 0;
+}
+
+/* The other slots, one by one. 0, -ECANCELED, or -errno. */
+static int fill_slots(struct fill *f)
+{
+	int r = 0;
+
+	while (r == 0 && f->n_slot_present < f->kv->book->n_slot) {
+		if (load_relaxed(&f->is_stopping))
+			return -ECANCELED;
+		r = is_memory_left() ? fill_slot(f) : -ENOMEM;
+	}
+	return r;
+}
+
 /* The next blocks, part by part. 0, -ECANCELED, or -errno. */
 static int fill_next(struct fill *f, uint32_t end)
 {
@@ -60,17 +88,18 @@ static void *fill_main(void *arg)
 {
 	struct fill *f = arg;
 	uint32_t n_page = model_kv_page_blocks(f->model), n = f->kv->book->n_block;
-	int r = 0;
+	int r;
 
 	pthread_setname_np(pthread_self(), "gyred-memory");
 	placement_prefer(-1);
 	setpriority(PRIO_PROCESS, (id_t)gettid(), FILL_NICE);
+	r = fill_slots(f);
 	while (r == 0 && f->n_present < n)
 		r = fill_next(f, min_u32(n, f->n_present + n_page));
 	if (r < 0 && r != -ECANCELED)
-		log_warn("kv: %u of %u blocks have memory, the rest was taken by others meanwhile (%s): free memory or "
-			 "lower --kv-bytes, and start again",
-			 f->n_present, n, strerror(-r));
+		log_warn("kv: %u of %u blocks and %u of %u states have memory, the rest was taken by others meanwhile "
+			 "(%s): free memory or lower --kv-bytes, and start again",
+			 f->n_present, n, f->n_slot_present, f->kv->book->n_slot, strerror(-r));
 	return NULL;
 }
 
@@ -83,14 +112,17 @@ int fill_start(struct fill *f, struct kv *kv, const struct model *m, const struc
 	/* Whole pages of each part, or the last of them would be taken in any case. */
 	n_least = n_least / n_page * n_page + (n_least % n_page ? n_page : 0);
 	*f = (struct fill){ .kv = kv, .model = m, .pool = pool, .end = min_u32(n, n_least) };
+	kv_set_slots_present(kv, 0);
 	parallel_run(topology_default_threads(), fill_parts, f);
+	r = kv->book->n_slot && !f->error ? fill_slot(f) : 0;
+	f->error = r < 0 ? (uint32_t)-r : f->error;
 	if (f->error)
 		return error_set(e, -(int)f->error,
 				 "kv: memory for the first %u blocks: %s; free memory or lower --kv-bytes", f->end,
 				 strerror((int)f->error));
 	f->n_present = f->end;
 	kv_set_present(kv, f->n_present);
-	if (f->n_present == n)
+	if (f->n_present == n && f->n_slot_present == kv->book->n_slot)
 		return 0;
 	r = -pthread_create(&f->thread, NULL, fill_main, f);
 	f->is_running = r == 0;

@@ -140,7 +140,8 @@ static void agree_on_context(struct served *s)
 	for (uint32_t i = 0; i < s->n_engine; i++)
 		engine_limit_ctx(&s->engine[i], n);
 	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
-	s->geometry.n_kv = n_block * KV_BLOCK;
+	s->geometry.n_kv = n_block * model_block_len(s->engine[0].model);
+	s->geometry.n_state = engine_state_positions(s->engine[0].model);
 	s->geometry.n_held = window ? kv_window_blocks(window, KV_BLOCK) * KV_BLOCK : 0;
 	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;
 }

@@ -96,7 +96,7 @@ void queue_reap(struct queue *q)
 			q->live[n++] = r;
 			continue;
 		}
-		assert(!r->kept.n_block);
+		assert(!r->kept.n_block && !r->kept.has_slot);
 		fetch_add64(&q->load, -(uint64_t)r->load);
 		r->next = q->done;
 		q->done = r;

@@ -19,7 +19,7 @@ enum request_state {
 	REQUEST_FREE,
 	REQUEST_TEXT,    /* a helper thread tokenizes its prompt; in no engine's queue yet */
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
-	REQUEST_RUNNING, /* scheduled, holds KV blocks */
+	REQUEST_RUNNING, /* scheduled, holds KV blocks, and a slot if the model has states */
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
 	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back, intake returns it to the pool */
 };
@@ -68,6 +68,10 @@ struct request_kept {
 	uint32_t n_past;  /* positions whose K and V are in the pool */
 	uint32_t n_block; /* KV blocks, in order of position */
 	uint32_t n_gone;  /* of these, the first ones that it has given back: no layer sees so far */
+	/* Where its states lie, if it has a slot: behind position n_past - n_replay - 1. What they were moved on by for the last n_replay, which
+	 * were guesses, is there. */
+	uint32_t slot, n_replay;
+	bool has_slot;
 
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;

@@ -28,6 +28,7 @@ struct geometry {
 	uint32_t n_piece;     /* completions that a token's bytes take at most */
 	uint32_t n_kv;        /* positions in the pool of one engine, the smallest; 0: not known */
 	uint32_t n_held;      /* of these one request needs no more, however long it is; 0: as many as it has */
+	uint32_t n_state;     /* positions that a sequence's state counts as beside its own; 0: it has none */
 	uint64_t kv_bytes;    /* of a position there */
 };
 

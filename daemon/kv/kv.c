@@ -7,23 +7,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t *stack(const struct kv *kv)
+/* Blocks, or slots: free[n], of which the first *n_free are free, and holder[n]. */
+struct shelf {
+	uint32_t n, *n_free, *free, *holder;
+	const uint32_t *n_absent;
+};
+
+static struct shelf blocks(const struct kv *kv)
 {
-	return kv->book->entry;
+	struct kv_book *k = kv->book;
+
+	return (struct shelf){ k->n_block, &k->n_free, k->entry, k->entry + k->n_block, &kv->n_absent };
 }
 
-static uint32_t *holders(const struct kv *kv)
+static struct shelf slots(const struct kv *kv)
 {
-	return kv->book->entry + kv->book->n_block;
+	struct kv_book *k = kv->book;
+	uint32_t *entry = k->entry + 2 * (size_t)k->n_block;
+
+	return (struct shelf){ k->n_slot, &k->n_slot_free, entry, entry + k->n_slot, &kv->n_slot_absent };
 }
 
-/* The free stack is as deep as the pool has blocks, so it never overflows; low blocks come out first. */
-static void stack_fill(struct kv *kv)
+/* The free stack is as deep as there are entries, so it never overflows; low ones come out first. */
+static void shelf_fill(const struct shelf *s)
 {
-	counter_set32(&kv->book->n_free, kv->book->n_block);
-	for (uint32_t i = 0; i < kv->book->n_block; i++)
-		stack(kv)[i] = kv->book->n_block - 1 - i;
+	counter_set32(s->n_free, s->n);
+	for (uint32_t i = 0; i < s->n; i++)
+		s->free[i] = s->n - 1 - i;
 }
+
+static int shelf_take(const struct shelf *s, uint32_t *out)
+{
+	uint32_t i;
+
+	/* Low ones come out first and go back on top, so those without memory stay at the bottom. Pairs with kv_set_present. */
+	if (*s->n_free <= load_acquire(s->n_absent))
+		return -ENOSPC;
+	i = s->free[*s->n_free - 1];
+	counter_set32(s->n_free, *s->n_free - 1);
+	assert(s->holder[i] == 0);
+	s->holder[i] = 1;
+	*out = i;
+	return 0;
+}
+
+/* true: that was the last holder, who is still to be said to be gone (shelf_free). */
+static bool shelf_drop(const struct shelf *s, uint32_t i)
+{
+	assert(i < s->n && s->holder[i] > 0);
+	return --s->holder[i] == 0;
+}
+
+static void shelf_free(const struct shelf *s, uint32_t i)
+{
+	s->free[*s->n_free] = i;
+	counter_set32(s->n_free, *s->n_free + 1);
+}
+
+/* ---- poison ---- */
 
 static void poison(struct kv *kv, uint32_t block)
 {
@@ -33,28 +74,45 @@ static void poison(struct kv *kv, uint32_t block)
 				memset(kv_piece(m, p, kv->book->n_block, block), 0xff, p->bytes);
 }
 
-int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n)
+static void poison_slot(struct kv *kv, uint32_t slot)
 {
+	for (const struct kv_mem *m = kv->mem; GYRE_CHECK && m < kv->mem + NODE_MAX; m++)
+		if (m->slot_bytes)
+			memset(m->slot + slot * m->slot_bytes, 0xff, m->slot_bytes);
+}
+
+/* ---- the pool ---- */
+
+static size_t limit(size_t n)
+{
+	return n < UINT32_MAX ? n : UINT32_MAX - 1;
+}
+
+int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_block, size_t n_slot)
+{
+	struct shelf block, slot;
+
 	*kv = (struct kv){ 0 };
-	if (n == 0)
+	if (n_block == 0)
 		return -EINVAL;
 	for (uint32_t i = 0; i < n_mem; i++)
 		kv->mem[i] = mem[i];
-	if (n >= UINT32_MAX)
-		n = UINT32_MAX - 1;
-	kv->book = calloc(1, sizeof(*kv->book) + 2 * n * sizeof(kv->book->entry[0]));
+	n_block = limit(n_block);
+	n_slot = limit(n_slot);
+	kv->book = calloc(1, sizeof(*kv->book) + 2 * (n_block + n_slot) * sizeof(kv->book->entry[0]));
 	if (!kv->book)
 		return -ENOMEM;
-	kv->book->n_block = (uint32_t)n;
-	stack_fill(kv);
-	for (uint32_t i = 0; i < kv->book->n_block; i++)
+	kv->book->n_block = (uint32_t)n_block;
+	kv->book->n_slot = (uint32_t)n_slot;
+	block = blocks(kv);
+	slot = slots(kv);
+	shelf_fill(&block);
+	shelf_fill(&slot);
+	for (uint32_t i = 0; i < block.n; i++)
 		poison(kv, i);
+	for (uint32_t i = 0; i < slot.n; i++)
+		poison_slot(kv, i);
 	return 0;
-}
-
-void kv_set_present(struct kv *kv, uint32_t n)
-{
-	store_release(&kv->n_absent, n < kv->book->n_block ? kv->book->n_block - n : 0); /* pairs with kv_alloc */
 }
 
 void kv_deinit(struct kv *kv)
@@ -63,35 +121,57 @@ void kv_deinit(struct kv *kv)
 	*kv = (struct kv){ 0 };
 }
 
+void kv_set_present(struct kv *kv, uint32_t n)
+{
+	store_release(&kv->n_absent, n < kv->book->n_block ? kv->book->n_block - n : 0); /* pairs with kv_alloc */
+}
+
+void kv_set_slots_present(struct kv *kv, uint32_t n)
+{
+	store_release(&kv->n_slot_absent,
+		      n < kv->book->n_slot ? kv->book->n_slot - n : 0); /* pairs with kv_slot_alloc */
+}
+
 int kv_alloc(struct kv *kv, uint32_t *block)
 {
-	uint32_t b;
+	struct shelf s = blocks(kv);
 
-	/* Low blocks come out first and go back on top, so those without memory stay at the bottom. Pairs with kv_set_present. */
-	if (kv->book->n_free <= load_acquire(&kv->n_absent))
-		return -ENOSPC;
-	b = stack(kv)[kv->book->n_free - 1];
-	counter_set32(&kv->book->n_free, kv->book->n_free - 1);
-	assert(holders(kv)[b] == 0);
-	holders(kv)[b] = 1;
-	*block = b;
-	return 0;
+	return shelf_take(&s, block);
 }
 
 void kv_get(struct kv *kv, uint32_t block)
 {
-	assert(block < kv->book->n_block && holders(kv)[block] > 0 && holders(kv)[block] < UINT32_MAX);
-	holders(kv)[block]++;
+	struct shelf s = blocks(kv);
+
+	assert(block < s.n && s.holder[block] > 0 && s.holder[block] < UINT32_MAX);
+	s.holder[block]++;
 }
 
 void kv_put(struct kv *kv, uint32_t block)
 {
-	assert(block < kv->book->n_block && holders(kv)[block] > 0);
-	if (--holders(kv)[block] > 0)
+	struct shelf s = blocks(kv);
+
+	if (!shelf_drop(&s, block))
 		return;
 	poison(kv, block);
-	stack(kv)[kv->book->n_free] = block;
-	counter_set32(&kv->book->n_free, kv->book->n_free + 1);
+	shelf_free(&s, block);
+}
+
+int kv_slot_alloc(struct kv *kv, uint32_t *slot)
+{
+	struct shelf s = slots(kv);
+
+	return shelf_take(&s, slot);
+}
+
+void kv_slot_put(struct kv *kv, uint32_t slot)
+{
+	struct shelf s = slots(kv);
+
+	if (!shelf_drop(&s, slot))
+		return;
+	poison_slot(kv, slot);
+	shelf_free(&s, slot);
 }
 
 uint32_t kv_n_free(const struct kv *kv)
@@ -99,30 +179,39 @@ uint32_t kv_n_free(const struct kv *kv)
 	return kv->book->n_free;
 }
 
-/* The free stack names each free block once: as many entries as blocks without holders, all of them distinct. */
-static int check_free(const struct kv *kv)
+uint32_t kv_n_slot_free(const struct kv *kv)
+{
+	return kv->book->n_slot_free;
+}
+
+/* ---- check ---- */
+
+/* The free stack names each free entry once: as many as there are without holders, all of them distinct. */
+static int shelf_check(const struct shelf *s, uint64_t n_ref)
 {
 	uint32_t n_unheld = 0;
+	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < kv->book->n_block; i++)
-		n_unheld += holders(kv)[i] == 0;
-	if (kv->book->n_free != n_unheld)
+	for (uint32_t i = 0; i < s->n; i++) {
+		n_unheld += s->holder[i] == 0;
+		sum += s->holder[i];
+	}
+	if (sum != n_ref || *s->n_free != n_unheld)
 		return -EUCLEAN;
-	for (uint32_t i = 0; i < kv->book->n_free; i++) {
-		if (stack(kv)[i] >= kv->book->n_block || holders(kv)[stack(kv)[i]] != 0)
+	for (uint32_t i = 0; i < *s->n_free; i++) {
+		if (s->free[i] >= s->n || s->holder[s->free[i]] != 0)
 			return -EUCLEAN;
 		for (uint32_t j = 0; j < i; j++)
-			if (stack(kv)[i] == stack(kv)[j])
+			if (s->free[i] == s->free[j])
 				return -EUCLEAN;
 	}
 	return 0;
 }
 
-int kv_check(const struct kv *kv, uint64_t n_ref)
+int kv_check(const struct kv *kv, uint64_t n_ref, uint32_t n_slot)
 {
-	uint64_t sum = 0;
+	struct shelf block = blocks(kv), slot = slots(kv);
+	int r = shelf_check(&block, n_ref);
 
-	for (uint32_t i = 0; i < kv->book->n_block; i++)
-		sum += holders(kv)[i];
-	return sum == n_ref ? check_free(kv) : -EUCLEAN;
+	return r < 0 ? r : shelf_check(&slot, n_slot);
 }

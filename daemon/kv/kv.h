@@ -1,11 +1,12 @@
 /*
- * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references. A block
- * has a piece on each node, that of the heads which the node owns.
- * A block belongs to whoever allocated it until the last reference is put; holders share it read-only.
+ * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references; and slots, each
+ * of which has all states of one sequence. Both have a piece on each node, that of the heads which the node owns.
+ * A block belongs to whoever allocated it until the last reference is put; holders share it read-only. A slot has one holder, who writes it
+ * at every step: a sequence that is to go on from it takes a copy.
  *
- * The leader thread alone calls this; nothing here allocates after kv_init. With GYRE_CHECK (every sanitizer build) freed blocks
- * are filled with 0xff, which is a NaN in f16, so that a read of a freed block shows in the logits, and the scheduler checks
- * at every step that the pool and its holders agree.
+ * The leader thread alone calls this; nothing here allocates after kv_init. With GYRE_CHECK (every sanitizer build) what is freed is
+ * filled with 0xff, which is a NaN in f16 and f32, so that a read of it shows in the logits, and the scheduler checks at every step
+ * that the pool and its holders agree.
  */
 #ifndef GYRE_DAEMON_KV_KV_H
 #define GYRE_DAEMON_KV_KV_H
@@ -61,18 +62,19 @@ static inline uint8_t *kv_state(const struct kv_mem *m, const struct kv_part *p,
 	return m->slot + slot * m->slot_bytes + p->before;
 }
 
-/* Who holds which block: in one piece and without a pointer, so that it can outlive the process where the blocks do. */
+/* Who holds what: in one piece and without a pointer, so that it can outlive the process where the blocks and slots do. */
 struct kv_book {
 	uint32_t n_block, n_free;
-	/* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free */
+	uint32_t n_slot, n_slot_free;
+	/* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free. Then [2][n_slot] likewise. */
 	uint32_t entry[];
 };
 
 struct kv {
 	struct kv_mem mem[NODE_MAX];
 	struct kv_book *book;
-	uint32_t
-		n_absent; /* atomic: of the highest blocks, those without memory yet, which nobody is given; whoever makes it there lowers it */
+	/* atomic: of the highest blocks and slots, those without memory yet, which nobody is given; whoever makes it there lowers it */
+	uint32_t n_absent, n_slot_absent;
 };
 
 /* Blocks of so many positions that a window lies in at most: one more than it would fill, but for one position. */
@@ -82,12 +84,13 @@ static inline uint32_t kv_window_blocks(uint32_t window, uint32_t block_len)
 }
 
 /* mem[n_mem]. -EINVAL: no block. */
-int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_block);
+int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_block, size_t n_slot);
 /* Frees the bookkeeping; mem stays the caller's. A zero-filled struct does nothing. */
 void kv_deinit(struct kv *kv);
 
-/* The first n blocks have memory: at first, before anybody is given one, and by any one thread as more do. */
+/* The first n blocks have memory, the first n slots: at first, before anybody is given one, and by any one thread as more do. */
 void kv_set_present(struct kv *kv, uint32_t n);
+void kv_set_slots_present(struct kv *kv, uint32_t n);
 
 /* A block with one reference; its content is undefined. -ENOSPC: none that has memory is free. */
 int kv_alloc(struct kv *kv, uint32_t *block);
@@ -96,9 +99,14 @@ void kv_get(struct kv *kv, uint32_t block);
 /* One holder less; the last one frees the block. Asserts that there was one. */
 void kv_put(struct kv *kv, uint32_t block);
 
-uint32_t kv_n_free(const struct kv *kv);
+/* Likewise a slot, which has one holder. */
+int kv_slot_alloc(struct kv *kv, uint32_t *slot);
+void kv_slot_put(struct kv *kv, uint32_t slot);
 
-/* Walks everything: 0 when free list and references agree and the references sum to n_ref, else -EUCLEAN. */
-int kv_check(const struct kv *kv, uint64_t n_ref);
+uint32_t kv_n_free(const struct kv *kv);
+uint32_t kv_n_slot_free(const struct kv *kv);
+
+/* Walks everything: 0 when free lists and references agree, the references of blocks sum to n_ref and n_slot slots are held; else -EUCLEAN. */
+int kv_check(const struct kv *kv, uint64_t n_ref, uint32_t n_slot);
 
 #endif

@@ -217,6 +217,11 @@ size_t model_slot_bytes(const struct model *m)
 	return n;
 }
 
+uint32_t model_block_len(const struct model *m)
+{
+	return model_kv_bytes(m) ? KV_BLOCK : m->n_ctx;
+}
+
 void model_set_kv(struct model *m, void *mem, size_t n_block)
 {
 	uint8_t *at = mem;

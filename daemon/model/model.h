@@ -93,6 +93,8 @@ size_t model_kv_bytes(const struct model *m);
 size_t model_state_bytes(const struct model *m, uint32_t node);
 /* Bytes of a slot on all nodes; 0: its sequences need none. */
 size_t model_slot_bytes(const struct model *m);
+/* Positions of a block: KV_BLOCK; where nothing is kept by position, the context, and a block takes no byte. */
+uint32_t model_block_len(const struct model *m);
 /* Memory for n_block blocks of all nodes, one node's behind the other's (kv/kv.h says how a node's lie); 64-byte aligned. */
 void model_set_kv(struct model *m, void *mem, size_t n_block);
 /* Likewise for n_slot slots of all nodes. */

@@ -178,6 +178,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 		}
 	}
 	r->kept.n_past = end + n_hit;
+	r->kept.n_replay = n_hit;
 	spec_feedback(s->o.spec, r, q->n_draft, n_hit);
 }
 

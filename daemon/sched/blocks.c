@@ -1,4 +1,5 @@
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/slots.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 
@@ -74,8 +75,9 @@ void blocks_set_limits(struct sched *s)
 		uint32_t user = s->who[i].item;
 		bool is_grower = s->grower && user == s->grower_user;
 
-		s->user[user].n_limit = is_grower ? growth : is_sharing(s, user) ? share : 0;
+		s->user[user].block.n_limit = is_grower ? growth : is_sharing(s, user) ? share : 0;
 	}
+	slots_set_limits(s, n_sharer);
 }
 
 /* ---- taking ---- */
@@ -106,19 +108,29 @@ static void start_again(struct request *r)
 
 	memmove(r->block, r->block + r->kept.n_gone, n * sizeof(r->block[0]));
 	r->kept.n_block = n;
-	r->kept.n_gone = r->kept.n_past = 0;
+	r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
+}
+
+/* A state cannot go back to an earlier position, nor a window to what lies behind it. */
+static bool must_start_again(const struct sched *s, const struct request *r, uint32_t n_past_before)
+{
+	return sight(s, r) < r->kept.n_gone * s->o.block_len || (r->kept.has_slot && r->kept.n_past < n_past_before);
 }
 
 static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 {
+	uint32_t n_past = r->kept.n_past;
+
 	drop_rows(s, b, r);
 	kv_put(s->kv, r->block[--r->kept.n_block]);
-	s->user[r->user->index].n_block--;
-	r->kept.n_past = min_u32(r->kept.n_past, r->kept.n_block * s->o.block_len);
-	if (sight(s, r) < r->kept.n_gone * s->o.block_len)
+	s->user[r->user->index].block.n--;
+	r->kept.n_past = min_u32(n_past, r->kept.n_block * s->o.block_len);
+	if (must_start_again(s, r, n_past))
 		start_again(r);
-	if (!blocks_held(r))
+	if (!blocks_held(r)) {
+		slots_give(s, r);
 		r->kept.state = REQUEST_WAITING;
+	}
 	counter_add(&s->n_preempted, 1);
 }
 
@@ -126,7 +138,18 @@ void blocks_release(struct sched *s, struct request *r)
 {
 	while (blocks_held(r))
 		kv_put(s->kv, r->block[--r->kept.n_block]);
-	r->kept.n_block = r->kept.n_gone = r->kept.n_past = 0;
+	r->kept.n_block = r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
+	slots_give(s, r);
+}
+
+/* And so all that it holds: it could not go on in blocks alone. */
+static void give_up_slot(struct sched *s, struct batch *b, struct request *r)
+{
+	drop_rows(s, b, r);
+	s->user[r->user->index].block.n -= blocks_held(r);
+	counter_add(&s->n_preempted, blocks_held(r));
+	blocks_release(s, r);
+	r->kept.state = REQUEST_WAITING;
 }
 
 void blocks_forget(struct sched *s, struct request *r)
@@ -137,31 +160,40 @@ void blocks_forget(struct sched *s, struct request *r)
 		kv_put(s->kv, r->block[r->kept.n_gone++]);
 }
 
+static struct sched_hold *hold_of(struct sched_user *u, bool is_slot)
+{
+	return is_slot ? &u->slot : &u->block;
+}
+
 /* The user furthest above its limit, other than `but`. */
-static struct sched_user *find_richest(struct sched *s, const struct sched_user *but)
+static struct sched_user *find_richest(struct sched *s, const struct sched_user *but, bool is_slot)
 {
 	struct sched_user *best = NULL;
+	uint32_t most = 0;
 
 	for (uint32_t i = 0; i < s->n_who; i++) {
 		struct sched_user *u = &s->user[s->who[i].item];
+		const struct sched_hold *h = hold_of(u, is_slot);
 
-		if (u == but || u->n_block <= u->n_limit)
+		if (u == but || h->n <= h->n_limit || h->n - h->n_limit <= most)
 			continue;
-		if (!best || u->n_block - u->n_limit > best->n_block - best->n_limit)
-			best = u;
+		best = u;
+		most = h->n - h->n_limit;
 	}
 	return best;
 }
 
 /* Of a user's requests that come after `key`: a paused holder (it makes no progress with them), or else the last. */
-static struct request *find_last(const struct sched *s, const struct queue *q, const struct sched_user *u, uint64_t key)
+static struct request *find_last(const struct sched *s, const struct queue *q, const struct sched_user *u, uint64_t key,
+				 bool is_slot)
 {
 	struct request *last = NULL;
 
 	for (uint32_t i = q->n_live; i-- > 0;) {
 		struct request *r = q->live[i];
 
-		if (&s->user[r->user->index] != u || !is_eligible(r) || !blocks_held(r))
+		if (&s->user[r->user->index] != u || !is_eligible(r) ||
+		    !(is_slot ? r->kept.has_slot : blocks_held(r) > 0))
 			continue;
 		if (!r->grant)
 			return r;
@@ -171,28 +203,43 @@ static struct request *find_last(const struct sched *s, const struct queue *q, c
 	return last;
 }
 
-static struct request *find_victim(struct sched *s, const struct queue *q, const struct request *r)
+static struct request *find_victim(struct sched *s, const struct queue *q, const struct request *r, bool is_slot)
 {
 	struct sched_user *u = &s->user[r->user->index];
-	struct sched_user *other = u->n_block < u->n_limit ? find_richest(s, u) : NULL;
-	struct request *victim = other ? find_last(s, q, other, 0) : NULL;
+	const struct sched_hold *h = hold_of(u, is_slot);
+	struct sched_user *other = h->n < h->n_limit ? find_richest(s, u, is_slot) : NULL;
+	struct request *victim = other ? find_last(s, q, other, 0, is_slot) : NULL;
 
-	return victim ? victim : find_last(s, q, u, block_key(s, r));
+	return victim ? victim : find_last(s, q, u, block_key(s, r), is_slot);
 }
 
-void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
+static void cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
 {
 	while (r->kept.n_block * s->o.block_len < n) {
 		struct request *victim;
 
 		if (kv_alloc(s->kv, &r->block[r->kept.n_block]) == 0) {
 			r->kept.n_block++;
-			s->user[r->user->index].n_block++;
+			s->user[r->user->index].block.n++;
 			continue;
 		}
-		victim = find_victim(s, q, r);
+		victim = find_victim(s, q, r, false);
 		if (!victim)
 			return;
 		give_up_block(s, b, victim);
 	}
+}
+
+void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
+{
+	while (!slots_take(s, r)) {
+		struct request *victim = find_victim(s, q, r, true);
+
+		if (!victim)
+			return;
+		give_up_slot(s, b, victim);
+	}
+	cover(s, q, b, r, n);
+	if (!blocks_held(r)) /* nobody waits with a slot for blocks that others hold */
+		slots_give(s, r);
 }

@@ -1,5 +1,5 @@
 /*
- * Who may hold how many KV blocks, and who gives some up. Between users: equal limits, one of them in turn a larger one; whoever is
+ * Who may hold how many KV blocks, and a slot with them, and who gives some up. Between users: equal limits, one of them in turn a larger one; whoever is
  * below its limit may take from whoever is furthest above. Within a user: who came first, by priority, takes from who came last.
  */
 #ifndef GYRE_DAEMON_SCHED_BLOCKS_H
@@ -9,9 +9,9 @@
 
 /* After the census: chooses who may outgrow its share, if anybody has to. */
 void blocks_choose_grower(struct sched *s, const struct queue *q);
-/* Each user's limit for this step. */
+/* Each user's limits for this step, of slots too. */
 void blocks_set_limits(struct sched *s);
-/* Blocks for positions [0, n) of r; as many as can be had. Who gives some up may lose its rows of this batch. */
+/* Blocks for positions [0, n) of r, and a slot if it has none; as many as can be had: without a slot none. Who gives some up may lose its rows of this batch. */
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
 void blocks_release(struct sched *s, struct request *r);
 /* Gives back those that lie behind the window of its next row, and so of all that follow. */

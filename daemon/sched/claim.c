@@ -71,7 +71,7 @@ void claim_drop(struct request *r)
 
 bool claim_is_used_up(const struct sched *s, struct request *r)
 {
-	if (s->o.window || !r->n_claim_max || r->kept.n_token <= r->n_claim)
+	if (s->o.window || !r->n_claim_max || r->kept.n_token + s->o.n_state <= r->n_claim)
 		return false;
 	request_explain(r, -EFBIG,
 			"the prompt's %u tokens and %u of an answer are all %u positions that requests of uid %u may "

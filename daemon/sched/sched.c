@@ -55,14 +55,21 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	queue_reap(q);
 }
 
-/* Each block of the pool is free, or held by one live request. */
+/* Each block of the pool is free, or held by one live request, as each slot is; who has blocks has a slot. */
 static void check_blocks(const struct sched *s, const struct queue *q)
 {
 	uint64_t n = 0;
+	uint32_t n_slot = 0;
 
-	for (uint32_t i = 0; i < q->n_live; i++)
-		n += blocks_held(q->live[i]);
-	if (kv_check(s->kv, n) < 0)
+	for (uint32_t i = 0; i < q->n_live; i++) {
+		const struct request *r = q->live[i];
+
+		n += blocks_held(r);
+		n_slot += r->kept.has_slot;
+		if (s->kv->book->n_slot && blocks_held(r) && !r->kept.has_slot)
+			abort();
+	}
+	if (kv_check(s->kv, n, n_slot) < 0)
 		abort();
 }
 
@@ -109,8 +116,12 @@ static void add_rows(struct sched *s, struct queue *q, struct batch *b, struct r
 	uint32_t n_logit = count_logits(r, n);
 
 	r->seat = b->n_seq;
-	b->seq[b->n_seq++] =
-		(struct batch_seq){ .request = r, .block = r->block, .n_past = r->kept.n_past, .n_row = n };
+	b->seq[b->n_seq++] = (struct batch_seq){ .request = r,
+						 .block = r->block,
+						 .n_past = r->kept.n_past,
+						 .n_row = n,
+						 .slot = r->kept.slot,
+						 .n_replay = r->kept.n_replay };
 	s->n_row += n;
 	s->n_logit += n_logit;
 	u->n_row -= n;

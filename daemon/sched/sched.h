@@ -3,6 +3,9 @@
  * in chunks. Rows, seats, logit rows and KV blocks are divided between the users that want them (README.md has the bounds);
  * within a user priority orders, then turns.
  *
+ * A model with states has a slot for each sequence that runs, which is taken before its first row and given up whole; then all is
+ * computed again.
+ *
  * KV blocks are taken as positions are reached. When the pool is short, the user that holds most beyond its share gives up what
  * it took last; that is recomputed later, and by the numerical contract no stream changes. Within its share a user's first request
  * can always be served, and each user in turn may outgrow it, so there is no deadlock. Owner: the leader thread. Nothing here
@@ -18,11 +21,12 @@ struct sched_options {
 	uint32_t n_row;     /* rows of one step */
 	uint32_t chunk;     /* rows of one prompt in one step; 0: as many as there is room for */
 	uint32_t n_draft;   /* guesses per stream and step at most */
-	uint32_t block_len; /* positions per KV block */
+	uint32_t block_len; /* positions per KV block; a context, where there are slots alone */
 	uint32_t share; /* rows of a user in a step that it shares; 0: as many as take as long as a step of one row */
 	/* A user served so lately is expected back: another's steps are as short as if they shared. */
 	uint64_t recent_ns;
-	uint32_t window; /* positions that a row sees in any layer, itself included; 0: all */
+	uint32_t window;  /* positions that a row sees in any layer, itself included; 0: all */
+	uint32_t n_state; /* positions that a slot counts as in a claim */
 };
 
 /* What is sorted: live requests, users. */
@@ -37,11 +41,16 @@ struct sched_served {
 	uint32_t user;
 };
 
+/* What a user holds of what all share, and up to how much it may take from others. */
+struct sched_hold {
+	uint32_t n, n_limit;
+};
+
 /* A user in this engine. But for `turn`, of this step. */
 struct sched_user {
-	uint64_t turn;                   /* when it was last served: a number, not a time */
-	uint32_t n_live, n_ended;        /* requests; those whose end is told in this step */
-	uint32_t n_block, n_limit;       /* KV blocks it holds, and up to how many it may take from others */
+	uint64_t turn;            /* when it was last served: a number, not a time */
+	uint32_t n_live, n_ended; /* requests; those whose end is told in this step */
+	struct sched_hold block, slot;
 	uint32_t first, n_rank;          /* its part of rank[] */
 	uint32_t n_prompt;               /* of these, how many have more than one row to run */
 	uint32_t oldest;                 /* in live: its first request by priority and arrival */

@@ -82,7 +82,8 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	const struct request *r = q->live[i];
 	struct sched_user *u = &s->user[r->user->index];
 
-	u->n_block += blocks_held(r);
+	u->block.n += blocks_held(r);
+	u->slot.n += r->kept.has_slot;
 	if (!is_eligible(r) || !r->has_claim || !r->grant)
 		return;
 	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)

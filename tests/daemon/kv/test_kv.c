@@ -1,6 +1,6 @@
 /*
- * Why: a block given to two sequences mixes two users' text, and one that never comes back starves the daemon within
- * hours. The pool must therefore account for each block at any time, which kv_check proves after every operation here.
+ * Why: a block or a slot given to two sequences mixes two users' text, and one that never comes back starves the daemon within
+ * hours. The pool must therefore account for each of them at any time, which kv_check proves after every operation here.
  */
 #include "daemon/kv/kv.h"
 
@@ -16,11 +16,18 @@
 
 #define N_BLOCK     13
 #define BLOCK_BYTES 192
+#define N_SLOT      5
+#define SLOT_BYTES  448
 
-static uint8_t mem[N_BLOCK * BLOCK_BYTES];
-/* Parts of unequal size, as of a head whose values are wider than its keys. */
-static const struct kv_part part[] = { { 0, KV_KEYS, 8, 0, 64, 0 }, { 0, KV_VALUES, 8, 0, 128, 64 } };
-static const struct kv_mem node = { .base = mem, .part = part, .n_part = 2 };
+static uint8_t mem[N_BLOCK * BLOCK_BYTES + N_SLOT * SLOT_BYTES];
+/* Parts of unequal size, as of a head whose values are wider than its keys, and the states of two layers. */
+static const struct kv_part part[] = { { 0, KV_KEYS, 8, 0, 64, 0 },
+				       { 1, KV_STATE, 0, 0, 128, 0 },
+				       { 0, KV_VALUES, 8, 0, 128, 64 },
+				       { 2, KV_STATE, 0, 0, 320, 128 } };
+static const struct kv_mem node = {
+	.base = mem, .slot = mem + N_BLOCK * BLOCK_BYTES, .part = part, .n_part = 4, .slot_bytes = SLOT_BYTES
+};
 
 static void each_block_is_given_once(void **state)
 {
@@ -29,13 +36,13 @@ static void each_block_is_given_once(void **state)
 	uint32_t b;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	assert_int_equal(kv_n_free(&kv), N_BLOCK);
 	for (int i = 0; i < N_BLOCK; i++) {
 		assert_int_equal(kv_alloc(&kv, &b), 0);
 		assert_true(b < N_BLOCK && !seen[b]);
 		seen[b] = true;
-		assert_int_equal(kv_check(&kv, (uint64_t)i + 1), 0);
+		assert_int_equal(kv_check(&kv, (uint64_t)i + 1, 0), 0);
 	}
 	assert_int_equal(kv_alloc(&kv, &b), -ENOSPC);
 	kv_put(&kv, 5);
@@ -50,7 +57,7 @@ static void a_block_without_memory_is_given_to_nobody(void **state)
 	uint32_t b;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	kv_set_present(&kv, 5);
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(kv_alloc(&kv, &b), 0);
@@ -66,7 +73,7 @@ static void a_block_without_memory_is_given_to_nobody(void **state)
 	for (int i = 5; i < N_BLOCK; i++)
 		assert_int_equal(kv_alloc(&kv, &b), 0);
 	assert_int_equal(kv_alloc(&kv, &b), -ENOSPC);
-	assert_int_equal(kv_check(&kv, N_BLOCK), 0);
+	assert_int_equal(kv_check(&kv, N_BLOCK, 0), 0);
 	kv_deinit(&kv);
 }
 
@@ -76,15 +83,15 @@ static void a_block_is_free_when_its_last_holder_is_gone(void **state)
 	uint32_t b;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	assert_int_equal(kv_alloc(&kv, &b), 0);
 	kv_get(&kv, b);
 	kv_put(&kv, b);
 	assert_int_equal(kv_n_free(&kv), N_BLOCK - 1);
-	assert_int_equal(kv_check(&kv, 1), 0);
+	assert_int_equal(kv_check(&kv, 1, 0), 0);
 	kv_put(&kv, b);
 	assert_int_equal(kv_n_free(&kv), N_BLOCK);
-	assert_int_equal(kv_check(&kv, 0), 0);
+	assert_int_equal(kv_check(&kv, 0, 0), 0);
 	kv_deinit(&kv);
 }
 
@@ -94,7 +101,7 @@ static void random_use_stays_consistent(void **state)
 	uint32_t held[1000], n = 0, x = 12345;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	for (int i = 0; i < 20000; i++) {
 		uint32_t op = (x = x * 1664525u + 1013904223u) >> 24;
 
@@ -109,41 +116,91 @@ static void random_use_stays_consistent(void **state)
 			kv_put(&kv, held[j]);
 			held[j] = held[--n];
 		}
-		assert_int_equal(kv_check(&kv, n), 0);
+		assert_int_equal(kv_check(&kv, n, 0), 0);
 	}
 	kv_deinit(&kv);
 }
 
-/* Every byte of the pool is one block's and one part's. */
+static uint8_t *piece(const struct kv_part *p, uint32_t i)
+{
+	return kv_is_paged(p) ? kv_piece(&node, p, N_BLOCK, i) : kv_state(&node, p, i);
+}
+
+static uint32_t n_piece(const struct kv_part *p)
+{
+	return kv_is_paged(p) ? N_BLOCK : N_SLOT;
+}
+
+/* Every byte of the pool is one block's or slot's, and one part's. */
 static void pieces_fill_the_pool(void **state)
 {
-	static uint8_t n_owner[N_BLOCK * BLOCK_BYTES];
+	static uint8_t n_owner[sizeof(mem)];
 
 	(void)state;
 	for (size_t p = 0; p < node.n_part; p++)
-		for (uint32_t b = 0; b < N_BLOCK; b++)
+		for (uint32_t b = 0; b < n_piece(&part[p]); b++)
 			for (size_t i = 0; i < part[p].bytes; i++)
-				n_owner[kv_piece(&node, &part[p], N_BLOCK, b) + i - mem]++;
+				n_owner[piece(&part[p], b) + i - mem]++;
 	for (size_t i = 0; i < sizeof(n_owner); i++)
 		assert_int_equal(n_owner[i], 1);
 }
 
-static void a_freed_block_is_poisoned_and_no_other(void **state)
+static void check_poison(uint32_t block, uint32_t slot)
+{
+	for (size_t p = 0; p < node.n_part; p++)
+		for (uint32_t i = 0; i < n_piece(&part[p]); i++)
+			for (size_t k = 0; k < part[p].bytes; k++)
+				assert_int_equal(piece(&part[p], i)[k],
+						 i == (kv_is_paged(&part[p]) ? block : slot) ? 0xff : 0);
+}
+
+static void what_is_freed_is_poisoned_and_nothing_else(void **state)
 {
 	struct kv kv;
-	uint32_t b;
+	uint32_t b, slot;
 
 	(void)state;
 	if (!GYRE_CHECK)
 		skip();
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	assert_int_equal(kv_alloc(&kv, &b), 0);
+	assert_int_equal(kv_slot_alloc(&kv, &slot), 0);
 	memset(mem, 0, sizeof(mem));
 	kv_put(&kv, b);
-	for (size_t p = 0; p < node.n_part; p++)
-		for (uint32_t i = 0; i < N_BLOCK; i++)
-			for (size_t k = 0; k < part[p].bytes; k++)
-				assert_int_equal(kv_piece(&node, &part[p], N_BLOCK, i)[k], i == b ? 0xff : 0);
+	check_poison(b, UINT32_MAX);
+	memset(mem, 0, sizeof(mem));
+	kv_slot_put(&kv, slot);
+	check_poison(UINT32_MAX, slot);
+	kv_deinit(&kv);
+}
+
+static void each_slot_is_given_once(void **state)
+{
+	struct kv kv;
+	bool seen[N_SLOT] = { false };
+	uint32_t slot;
+
+	(void)state;
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
+	kv_set_slots_present(&kv, 2);
+	for (uint32_t i = 0; i < N_SLOT; i++) {
+		if (i == 2) {
+			assert_int_equal(kv_slot_alloc(&kv, &slot), -ENOSPC); /* it has no memory yet */
+			kv_set_slots_present(&kv, N_SLOT);
+		}
+		assert_int_equal(kv_slot_alloc(&kv, &slot), 0);
+		assert_true(slot < N_SLOT && !seen[slot] && (i > 1 || slot < 2));
+		seen[slot] = true;
+		assert_int_equal(kv_check(&kv, 0, i + 1), 0);
+		assert_int_equal(kv_n_slot_free(&kv), N_SLOT - i - 1);
+	}
+	assert_int_equal(kv_slot_alloc(&kv, &slot), -ENOSPC);
+	kv_slot_put(&kv, 3);
+	assert_int_equal(kv_check(&kv, 0, N_SLOT), -EUCLEAN);
+	assert_int_equal(kv_check(&kv, 0, N_SLOT - 1), 0);
+	assert_int_equal(kv_n_free(&kv), N_BLOCK);
+	assert_int_equal(kv_slot_alloc(&kv, &slot), 0);
+	assert_int_equal(slot, 3);
 	kv_deinit(&kv);
 }
 
@@ -153,14 +210,17 @@ static void check_sees_damage(void **state)
 	uint32_t b;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, N_SLOT), 0);
 	assert_int_equal(kv_alloc(&kv, &b), 0);
-	assert_int_equal(kv_check(&kv, 2), -EUCLEAN);
+	assert_int_equal(kv_check(&kv, 2, 0), -EUCLEAN);
 	kv.book->entry[kv.book->n_block + b]++;
-	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
+	assert_int_equal(kv_check(&kv, 1, 0), -EUCLEAN);
 	kv.book->entry[kv.book->n_block + b]--;
 	kv.book->entry[0] = kv.book->entry[1];
-	assert_int_equal(kv_check(&kv, 1), -EUCLEAN);
+	assert_int_equal(kv_check(&kv, 1, 0), -EUCLEAN);
+	kv.book->entry[0]--;
+	kv.book->entry[2 * N_BLOCK] = 1; /* a slot twice in the free stack */
+	assert_int_equal(kv_check(&kv, 1, 0), -EUCLEAN);
 	kv_deinit(&kv);
 }
 
@@ -169,7 +229,7 @@ static void a_pool_of_nothing_is_refused(void **state)
 	struct kv kv;
 
 	(void)state;
-	assert_int_equal(kv_init(&kv, &node, 1, 0), -EINVAL);
+	assert_int_equal(kv_init(&kv, &node, 1, 0, N_SLOT), -EINVAL);
 	kv_deinit(&kv);
 }
 
@@ -181,7 +241,8 @@ int main(void)
 		cmocka_unit_test(a_block_is_free_when_its_last_holder_is_gone),
 		cmocka_unit_test(random_use_stays_consistent),
 		cmocka_unit_test(pieces_fill_the_pool),
-		cmocka_unit_test(a_freed_block_is_poisoned_and_no_other),
+		cmocka_unit_test(what_is_freed_is_poisoned_and_nothing_else),
+		cmocka_unit_test(each_slot_is_given_once),
 		cmocka_unit_test(check_sees_damage),
 		cmocka_unit_test(a_pool_of_nothing_is_refused),
 	};

@@ -49,7 +49,7 @@ static int open_engines(void **state)
 	for (int i = 0; i < N_ENGINE; i++) {
 		queue_init(&engine[i].q, true);
 		assert_int_equal(batch_init(&engine[i].b, 64, 32, 16), 0);
-		assert_int_equal(kv_init(&engine[i].kv, &node, 1, N_BLOCK), 0);
+		assert_int_equal(kv_init(&engine[i].kv, &node, 1, N_BLOCK, 0), 0);
 		sched_init(&engine[i].s, &engine[i].kv, &o);
 	}
 	for (uint32_t i = 0; i < N_USER; i++)

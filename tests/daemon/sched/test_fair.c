@@ -39,7 +39,7 @@ static void open_sched(uint32_t n_row, uint32_t n_block, uint32_t n_draft)
 	assert_int_equal(request_pool_init(&pool, N_POOL, N_CTX, LEN, false), 0);
 	queue_init(&q, false);
 	assert_int_equal(batch_init(&b, N_ROW, 128, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, n_block), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, n_block, 0), 0);
 	sched_init(&s, &kv, &o);
 	memset(n_row_of, 0, sizeof(n_row_of));
 	for (uint32_t i = 0; i < 8; i++)
@@ -94,7 +94,7 @@ static void step(void)
 	}
 	for (uint32_t i = 0; i < q.n_live; i++)
 		n_held += q.live[i]->kept.n_block;
-	assert_int_equal(kv_check(&kv, n_held), 0);
+	assert_int_equal(kv_check(&kv, n_held, 0), 0);
 	while (q.done) {
 		struct request *r = q.done;
 

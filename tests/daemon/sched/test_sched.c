@@ -30,7 +30,7 @@ static int setup(void **state)
 	assert_int_equal(request_pool_init(&pool, 8, N_CTX, 32, false), 0);
 	queue_init(&q, false);
 	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, 4), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, 4, 0), 0);
 	sched_init(&s, &kv, &o);
 	return 0;
 }

@@ -45,7 +45,7 @@ static void open_sched(uint32_t window)
 	assert_int_equal(request_pool_init(&pool, 16, N_CTX, LEN, false), 0);
 	queue_init(&q, false);
 	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, 0), 0);
 	sched_init(&s, &kv, &o);
 	memset(slot, 0, sizeof(slot));
 	for (uint32_t i = 0; i < N_USER; i++)
@@ -115,7 +115,7 @@ static void step(void)
 		run_seq(&b.seq[i]);
 	for (uint32_t i = 0; i < q.n_live; i++)
 		n_held += blocks_held(q.live[i]);
-	assert_int_equal(kv_check(&kv, n_held), 0);
+	assert_int_equal(kv_check(&kv, n_held, 0), 0);
 	while (q.done) {
 		struct request *r = q.done;
 
