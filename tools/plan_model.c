@@ -31,6 +31,11 @@ struct shape {
 	double macs; /* of a row */
 };
 
+static bool is_of_experts(const struct gguf_tensor *t, enum plan_axis axis)
+{
+	return axis == PLAN_ROW && t->n_dim > 2;
+}
+
 static bool is_head(const struct gguf *g, struct gguf_str name)
 {
 	return gguf_str_eq(name, gguf_tensor_find(g, "output.weight") ? "output.weight" : "token_embd.weight");
@@ -41,7 +46,7 @@ static double tensor_macs(const struct plan *p, const struct gguf *g, const stru
 {
 	double n = (double)t->ne[0] * (double)t->ne[1];
 
-	if (plan_is_of_experts(axis))
+	if (is_of_experts(t, axis))
 		return n * p->shape.n_expert_used;
 	return t->n_dim == 2 && (axis != PLAN_VOCAB || is_head(g, t->name)) ? n : 0;
 }
@@ -65,15 +70,6 @@ static uint64_t part_of(uint64_t bytes, uint32_t part, uint32_t all)
 	return bytes / all * part + bytes % all * part / all;
 }
 
-/* Experts whose weights a token reads on a node, where it takes them as evenly as it can. */
-static uint32_t experts_read(const struct plan *p, uint32_t node)
-{
-	struct plan_range own = p->node[node].expert;
-	uint32_t n = p->shape.n_expert_used * (own.end - own.begin);
-
-	return (n + p->shape.n_expert - 1) / p->shape.n_expert;
-}
-
 /* Bytes of a tensor that a step of one row reads on a node. */
 static uint64_t tensor_bytes(const struct plan *p, const struct gguf *g, const struct gguf_tensor *t, uint32_t node)
 {
@@ -86,10 +82,12 @@ static uint64_t tensor_bytes(const struct plan *p, const struct gguf *g, const s
 		return bytes;
 	if (axis == PLAN_VOCAB && !is_head(g, t->name))
 		return 0;
-	if (plan_is_of_experts(axis) && !p->shape.n_expert)
-		return 0; /* the metadata know of none: the file is refused when it is loaded */
-	if (plan_is_of_experts(axis))
-		bytes = part_of(bytes, experts_read(p, node), p->shape.n_expert);
+	if (is_of_experts(t, axis))
+		bytes = part_of(bytes, p->shape.n_expert_used, p->shape.n_expert);
+	if (axis == PLAN_ROW) {
+		r = plan_row_share(p, (uint32_t)t->ne[1], node);
+		return part_of(bytes, r.end - r.begin, (uint32_t)t->ne[1]);
+	}
 	return part_of(bytes, r.end - r.begin, plan_extent(p, axis));
 }
 
@@ -201,17 +199,15 @@ static json_t *range_json(struct plan_range r)
 	return json_pack("[i,i]", (int)r.begin, (int)r.end);
 }
 
-/* What a node has of the experts: which, and which columns of each. */
+/* What a node has of every expert: rows of gate and up. */
 static json_t *experts_json(const struct plan *p)
 {
 	json_t *nodes = json_array();
 
 	for (uint32_t i = 0; i < p->n_node; i++)
-		json_array_append_new(nodes, json_pack("{s:o,s:o}", "experts", range_json(p->node[i].expert), "columns",
-						       range_json(p->expert.node[i].col)));
-	return json_pack("{s:i,s:i,s:i,s:f,s:o}", "experts", (int)p->shape.n_expert, "of_a_token",
-			 (int)p->shape.n_expert_used, "chunks", (int)p->expert.n_chunk, "balance",
-			 plan_balance(p).expert, "nodes", nodes);
+		json_array_append_new(nodes, range_json(plan_row_share(p, p->shape.n_ff_expert, i)));
+	return json_pack("{s:i,s:i,s:f,s:o}", "experts", (int)p->shape.n_expert, "of_a_token",
+			 (int)p->shape.n_expert_used, "balance", plan_balance(p).expert, "nodes", nodes);
 }
 
 static json_t *split_json(const struct plan *p, const struct gguf *g)
@@ -236,17 +232,18 @@ static json_t *split_json(const struct plan *p, const struct gguf *g)
 static void print_experts(const struct plan *p)
 {
 	const struct plan_shape *s = &p->shape;
-	bool is_sliced = p->n_node <= p->expert.n_chunk;
 
-	printf("experts: %u of %u a token, each %u columns in %u chunks. %s\n", s->n_expert_used, s->n_expert,
-	       s->n_ff_expert, p->expert.n_chunk,
-	       is_sliced ? "Every node has a slice of each, so all work whichever a token takes."
-			 : "These are fewer than nodes, so a node has whole experts; a token's may be on few of them.");
-	for (uint32_t i = 0; i < p->n_node; i++)
-		printf("%4u experts %u..%u, columns %u..%u\n", i, p->node[i].expert.begin, p->node[i].expert.end,
-		       p->expert.node[i].col.begin, p->expert.node[i].col.end);
-	printf("fullest node over the mean: experts %.2f. gyre divides experts, but runs none yet.\n",
-	       plan_balance(p).expert);
+	printf("experts: %u of %u a token, each of %u columns. Every node has rows of each, so all work alike "
+	       "whichever a "
+	       "token takes; rows go in panels of 16, so no block is too long for more nodes.\n",
+	       s->n_expert_used, s->n_expert, s->n_ff_expert);
+	for (uint32_t i = 0; i < p->n_node; i++) {
+		struct plan_range ff = plan_row_share(p, s->n_ff_expert, i), embd = plan_row_share(p, s->n_embd, i);
+
+		printf("%4u of each expert: gate and up %u..%u, down %u..%u\n", i, ff.begin, ff.end, embd.begin,
+		       embd.end);
+	}
+	printf("fullest node over the mean: experts %.2f\n", plan_balance(p).expert);
 }
 
 static void print_split(const struct plan *p, const struct gguf *g)
@@ -322,7 +319,7 @@ static int plan_file(const struct args *a, struct gguf *g, const struct layout *
 	struct prediction r[PREDICTIONS];
 	struct shape s;
 	uint32_t n = 0;
-	int code = model_divide(&split, g, (uint32_t)l->n_node, e);
+	int code = model_plan(&split, g, (uint32_t)l->n_node, e);
 
 	if (code < 0)
 		return code;
@@ -330,7 +327,7 @@ static int plan_file(const struct args *a, struct gguf *g, const struct layout *
 	if (code < 0 && code != -ENODEV)
 		return code;
 	s = shape_of(&split, g);
-	for (; code == 0 && n < PREDICTIONS && model_divide(&plan[n], g, 1u << n, e) == 0; n++)
+	for (; code == 0 && n < PREDICTIONS && model_plan(&plan[n], g, 1u << n, e) == 0; n++)
 		r[n] = predict(&plan[n], &s, &f);
 	if (a->json)
 		return print_json(json_pack("{s:o,s:f,s:f,s:f,s:o}", "split", split_json(&split, g), "node_gbps",

@@ -28,6 +28,14 @@ enum gate { GATE_SILU, GATE_GELU };
 /* RMS norm, or layer norm. */
 enum arch_norm { NORM_RMS, NORM_LAYER };
 
+/* Whether files of an architecture have experts, and how it weighs them where they do not say. */
+struct arch_experts {
+	enum { EXPERTS_NEVER, EXPERTS_MAYBE, EXPERTS_ALWAYS } are;
+	enum gating gating; /* 0: softmax */
+	bool is_unnormed;   /* weights of the chosen stay as they are */
+	bool is_on_input;   /* what an expert takes is weighed, not what it gives */
+};
+
 struct arch {
 	const char *name; /* general.architecture */
 	const struct pass *pass;
@@ -43,6 +51,7 @@ struct arch {
 	enum rope_pairs rope;
 	enum gate gate;
 	enum arch_norm norm;
+	struct arch_experts experts;
 	/* attention.sliding_window is obeyed, in the layers that are LAYER_WINDOW: all, where imply says nothing. Else the file does not say of which layers
 	 * it is, and the context ends where it would begin to matter. */
 	bool has_window;
@@ -59,8 +68,6 @@ struct arch {
 
 /* The architecture and the shape that a file says. -ENOTSUP, -EINVAL with what is wrong with it. */
 int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e);
-/* Likewise of a file with experts, which arch_read refuses. */
-int arch_read_shape(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e);
 /* The i-th row of the table, NULL past the end. */
 const struct arch *arch_at(size_t i);
 

@@ -6,11 +6,11 @@
 #include <stdio.h>
 
 extern const struct arch arch_llama, arch_ernie4_5, arch_gemma2, arch_gemma3, arch_granite, arch_qwen2, arch_qwen3,
-	arch_seed_oss, arch_smollm3;
+	arch_qwen3moe, arch_seed_oss, arch_smollm3;
 
 static const struct arch *const table[] = {
-	&arch_llama, &arch_ernie4_5, &arch_gemma2,   &arch_gemma3,  &arch_granite,
-	&arch_qwen2, &arch_qwen3,    &arch_seed_oss, &arch_smollm3,
+	&arch_llama, &arch_ernie4_5, &arch_gemma2,   &arch_gemma3,   &arch_granite,
+	&arch_qwen2, &arch_qwen3,    &arch_qwen3moe, &arch_seed_oss, &arch_smollm3,
 };
 
 const struct arch *arch_at(size_t i)
@@ -42,18 +42,9 @@ static int find(const struct arch **arch, const struct gguf *g, struct error *e)
 	return refuse(name, e);
 }
 
-int arch_read_shape(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	int r = find(arch, g, e);
-
-	return r == 0 ? hparams_read(hp, g, *arch, e) : r;
-}
-
 int arch_read(const struct arch **arch, struct hparams *hp, const struct gguf *g, struct error *e)
 {
 	int r = find(arch, g, e);
 
-	if (r == 0)
-		r = keys_check_experts(g, *arch, e);
 	return r == 0 ? hparams_read(hp, g, *arch, e) : r;
 }

@@ -9,6 +9,7 @@
 #ifndef GYRE_DAEMON_MODEL_BLOCK_H
 #define GYRE_DAEMON_MODEL_BLOCK_H
 
+#include "daemon/model/route.h"
 #include "daemon/model/seat.h"
 
 /* From x to the queries, keys and values of a layer. */
@@ -37,6 +38,20 @@ struct ffn_in {
 	gate_fn *gate_mul;
 };
 
+/* A mixture of experts: feed-forwards of which each token takes some. All products are divided by rows (PLAN_ROW). */
+struct experts_in {
+	struct norm norm;
+	const struct tensor *router;                    /* [n_expert][n_embd] */
+	const struct tensor *router_bias, *choose_bias; /* [n_expert] (route.h), NULL: none */
+	const struct tensor *gate, *up, *down;          /* [n_expert] of [n_ff_expert][n_embd]; down: the other way */
+	const struct tensor *gate_bias, *up_bias, *down_bias;       /* [n_expert][..], NULL: none */
+	const struct tensor *shared_gate, *shared_up, *shared_down; /* the expert that all tokens take; NULL: none */
+	const struct tensor *shared_inp; /* [n_embd]: it is weighed by sigmoid(shared_inp . n); NULL: by 1 */
+	gate_fn *gate_mul;
+	bool is_on_input; /* a weight is of what an expert takes */
+	struct norm post; /* of the sum, before it is added */
+};
+
 /* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
 /* m->qkv = W . n + bias, n = norm(x); each head of q and k is normed and rotated, k and v are stored in the KV pool.
@@ -50,6 +65,12 @@ void block_attention(const struct seat *s, int lap, uint32_t layer);
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride);
 /* m->gate = act(Wgate . n) * (Wup . n), n = norm(x). Ends with a barrier. */
 void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
+/*
+ * x += residual_scale * post(shared + sum over a token's experts of weight * down(act(gate . n) * (up . n))), n = norm(x). Of the sum the
+ * shared expert comes first, then the others in ascending order. Its work goes to the parts lap, lap + 1 and lap + 2 of the profile:
+ * router, gate and up, down, each of which ends with a barrier; several rows cost two more, more than a tile three more.
+ */
+void block_experts(const struct seat *s, int lap, const struct experts_in *in);
 /* batch->logits = cap(logit_scale * output . norm(x)), and what sampling asks of them, for the rows that want them: the end
  * of a pass, without a barrier. */
 void block_logits(const struct seat *s);

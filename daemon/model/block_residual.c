@@ -1,5 +1,6 @@
 #include "daemon/model/block.h"
 #include "daemon/model/linear.h"
+#include "daemon/model/residual.h"
 
 /* What a node computes of the product, and of which columns of src. */
 struct part {
@@ -37,26 +38,13 @@ static const struct act *pack(const struct seat *s, const struct tensor *w, cons
 						    .is_own = w->axis != PLAN_ROW });
 }
 
-/* x += the only partial sum there is, in the columns of panels [begin, end). */
-static void add_at_once(const struct seat *s, size_t begin, size_t end)
-{
-	const struct model *m = s->m;
-
-	for (size_t r = 0, at = begin * PANEL_ROWS; r < m->batch->n_row; r++, at += m->x_stride) {
-		if (m->hp.residual_scale != 1)
-			m->k->scale(m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS, m->hp.residual_scale);
-		m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
-	}
-}
-
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride)
 {
 	const struct model *m = s->m;
 	const struct tensor *w = in->w;
 	struct part own = part_of(s, w);
-	struct residual *r = &s->own->residual;
-	bool is_at_once = !in->norm.w && own.sum->n_partial == 1 && r->x == m->x;
 	struct product p = { .x = pack(s, w, src, stride, own.col), .w = w, .y_stride = m->x_stride };
+	bool is_at_once = residual_leave(s, own.sum, &in->norm);
 	struct share share;
 	size_t begin, end;
 
@@ -68,9 +56,7 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 			linear_mul(s, &p, begin, end);
 		}
 		if (is_at_once)
-			add_at_once(s, own.row0 / PANEL_ROWS + begin, own.row0 / PANEL_ROWS + end);
+			residual_add_at_once(s, own.row0 / PANEL_ROWS + begin, own.row0 / PANEL_ROWS + end);
 	}
-	r->pending = is_at_once ? NULL : own.sum;
-	r->norm = in->norm.w ? &in->norm : NULL;
 	seat_meet(s, lap);
 }

@@ -1,12 +1,31 @@
 #include "daemon/model/decoder.h"
 
+#include "daemon/model/experts.h"
 #include "daemon/model/hparams.h"
 
-enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN, LAP_MIX_IN, LAP_MIX };
+enum {
+	LAP_QKV,
+	LAP_ATTENTION,
+	LAP_OUTPUT,
+	LAP_GATE_UP,
+	LAP_DOWN,
+	LAP_MIX_IN,
+	LAP_MIX,
+	LAP_EXPERTS,
+	LAP_EXPERTS_GATE_UP,
+	LAP_EXPERTS_DOWN
+};
 
 static gate_fn *gate_of(const struct model *m)
 {
 	return m->arch->gate == GATE_GELU ? m->k->gelu_mul : m->k->silu_mul;
+}
+
+static int open_experts(struct model *m, struct experts_in *in, struct error *e)
+{
+	in->gate_mul = gate_of(m);
+	in->is_on_input = m->arch->experts.is_on_input;
+	return experts_open(m, in, e);
 }
 
 static int decoder_open(struct tensors *t, struct error *e)
@@ -24,6 +43,8 @@ static int decoder_open(struct tensors *t, struct error *e)
 			r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);
 		if (r == 0 && m->hp.kind[i] & LAYER_STATE)
 			r = mix_open(m, m->arch->mixer, &layer[i].mix, i, e);
+		if (r == 0 && m->hp.kind[i] & LAYER_EXPERTS)
+			r = open_experts(m, &layer[i].experts, e);
 	}
 	return r == 0 ? rope_open(t, m->arch->rope, e) : r;
 }
@@ -62,6 +83,8 @@ static void decoder_forward(const struct seat *s)
 			block_ffn(s, LAP_GATE_UP, &l->ffn);
 			block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
 		}
+		if (m->hp.kind[i] & LAYER_EXPERTS)
+			block_experts(s, LAP_EXPERTS, &l->experts);
 	}
 	block_logits(s);
 }
@@ -73,7 +96,10 @@ const struct pass decoder_pass = {
 		 [LAP_GATE_UP] = "gate_up",
 		 [LAP_DOWN] = "down",
 		 [LAP_MIX_IN] = "mix_in",
-		 [LAP_MIX] = "mix" },
+		 [LAP_MIX] = "mix",
+		 [LAP_EXPERTS] = "router",
+		 [LAP_EXPERTS_GATE_UP] = "experts_gate_up",
+		 [LAP_EXPERTS_DOWN] = "experts_down" },
 	.layer_bytes = sizeof(struct decoder_layer),
 	.open = decoder_open,
 	.forward = decoder_forward,

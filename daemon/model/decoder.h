@@ -22,6 +22,7 @@ struct decoder_layer {
 	struct residual_in mix_output;
 	struct ffn_in ffn; /* LAYER_FF */
 	struct residual_in down;
+	struct experts_in experts; /* LAYER_EXPERTS */
 };
 
 /* A row of an architecture's table: where its tensor goes, then what else layer_tensor says of it. */
@@ -49,6 +50,35 @@ struct decoder_layer {
 		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF),     \
 		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
 #define TENSORS_FF TENSORS_FF_OF("ffn_norm.weight")
+
+/* What qwen3moe has in the place of TENSORS_FF, and others beside it. */
+#define TENSORS_EXPERTS \
+	TENSOR("ffn_norm.weight", experts.norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS), TENSORS_EXPERTS_UNNORMED
+#define TENSORS_EXPERTS_UNNORMED                                                                                       \
+	TENSOR("ffn_gate_inp.weight", experts.router, .axis = PLAN_ROW, .n_row = VECTOR_EXPERTS, .width = VECTOR_EMBD, \
+	       .in = LAYER_EXPERTS),                                                                                   \
+		TENSOR("ffn_gate_exps.weight", experts.gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT,              \
+		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                              \
+		TENSOR("ffn_up_exps.weight", experts.up, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT,                  \
+		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                              \
+		TENSOR("ffn_down_exps.weight", experts.down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD,                   \
+		       .width = VECTOR_FF_EXPERT, .in = LAYER_EXPERTS, .is_of_experts = true)
+/* An expert of all tokens beside them. */
+#define TENSORS_SHARED                                                                                        \
+	TENSOR("ffn_gate_shexp.weight", experts.shared_gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_SHARED,     \
+	       .width = VECTOR_EMBD, .in = LAYER_SHARED),                                                     \
+		TENSOR("ffn_up_shexp.weight", experts.shared_up, .axis = PLAN_ROW, .n_row = VECTOR_FF_SHARED, \
+		       .width = VECTOR_EMBD, .in = LAYER_SHARED),                                             \
+		TENSOR("ffn_down_shexp.weight", experts.shared_down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD,  \
+		       .width = VECTOR_FF_SHARED, .in = LAYER_SHARED)
+/* Which weighs what it gives. */
+#define TENSOR_SHARED_INP                                                                                 \
+	TENSOR("ffn_gate_inp_shexp.weight", experts.shared_inp, .width = VECTOR_EMBD, .in = LAYER_SHARED, \
+	       .axis = PLAN_VECTOR)
+/* What is added to scores to choose by, and weighs nothing. */
+#define TENSOR_CHOOSE_BIAS                                                                            \
+	TENSOR("exp_probs_b.bias", experts.choose_bias, .width = VECTOR_EXPERTS, .axis = PLAN_VECTOR, \
+	       .in = LAYER_EXPERTS)
 
 extern const struct pass decoder_pass;
 

@@ -189,46 +189,25 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 		{ "logit_scale", &hp->logit_scale },         { "attention.scale", &hp->attn_scale },
 		{ "attn_logit_softcapping", &hp->attn_cap }, { "final_logit_softcapping", &hp->logit_cap },
 	};
+	int r = 0;
 
-	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-		int r = get_factor(g, arch, want[i].name, want[i].v, e);
-
-		if (r < 0)
-			return r;
-	}
-	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN | (hp->n_expert ? LAYER_EXPERTS : LAYER_FF),
-	       hp->n_layer);
-	if (drop_absent(hp, g, arch, e) < 0)
-		return -EINVAL;
-	if (arch->imply) {
-		int r = arch->imply(hp, g, e);
-
-		if (r < 0)
-			return r;
-	}
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]) && r == 0; i++)
+		r = get_factor(g, arch, want[i].name, want[i].v, e);
+	if (r < 0)
+		return r;
+	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN, hp->n_layer);
+	r = hparams_read_experts(hp, g, arch, e);
+	if (r == 0)
+		r = drop_absent(hp, g, arch, e);
+	if (r == 0 && arch->imply)
+		r = arch->imply(hp, g, e);
+	if (r < 0)
+		return r;
 	hp->embd_scale = or_else(hp->embd_scale, 1);
 	hp->residual_scale = or_else(hp->residual_scale, 1);
 	hp->logit_scale = or_else(hp->logit_scale, 1);
 	hp->attn_scale = or_else(hp->attn_scale, hp->head_dim ? 1.0f / sqrtf((float)hp->head_dim) : 1);
 	return 0;
-}
-
-static int read_experts(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
-{
-	char key[KEY_BYTES];
-	uint32_t n = 0;
-	int r;
-
-	snprintf(key, sizeof(key), "%s.expert_count", arch);
-	r = gguf_get_u32(g, key, &n);
-	if (r == -ENOENT || (r == 0 && n == 0))
-		return 0;
-	r = hparams_get_u32(g, arch, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
-	if (r == 0)
-		r = hparams_get_u32(g, arch, "expert_used_count", &hp->n_expert_used, 0, hp->n_expert, e);
-	if (r == 0)
-		r = hparams_get_u32(g, arch, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff, DIM_MAX, e);
-	return r;
 }
 
 static int read_window(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
@@ -395,7 +374,5 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *ar
 	r = read_ff(hp, g, arch, e);
 	if (r == 0 && has_axis(arch, PLAN_HEAD))
 		r = read_heads(hp, g, name, e);
-	if (r == 0)
-		r = read_experts(hp, g, name, e);
 	return r == 0 ? read_factors(hp, g, arch, e) : r;
 }

@@ -6,7 +6,7 @@
 
 struct arch;
 
-/* -EINVAL, -ENOTSUP with the key's name. Experts are read, not refused. */
+/* -EINVAL, -ENOTSUP with the key's name. */
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e);
 /* For an architecture's own keys, "<arch>.<name>": a number in 1..max; def: what an absent key means, 0: it must be there. */
 int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
@@ -25,9 +25,11 @@ int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch,
 /* How many positions a layer sees; 0: all. */
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
 
-/* keys.c: -ENOTSUP with the name of a key that asks for what gyre does not compute; experts' keys have a check of their own. */
+/* hparams_experts.c: what the file says of experts, and which layers have them: LAYER_FF, LAYER_EXPERTS, LAYER_SHARED of kind[]. */
+int hparams_read_experts(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e);
+
+/* keys.c: -ENOTSUP with the name of a key that asks for what gyre does not compute. */
 int keys_check(const struct gguf *g, const struct arch *arch, struct error *e);
-int keys_check_experts(const struct gguf *g, const struct arch *arch, struct error *e);
 /* Whether a key that changes numbers is obeyed by this architecture. */
 bool keys_is_obeyed(const struct arch *arch, const char *name);
 

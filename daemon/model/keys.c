@@ -18,7 +18,7 @@ enum rule {
 	RULE_ANY,     /* changes no logit */
 	RULE_NUMBER,  /* must be `number`, or an array of nothing else; a flag is 0 or 1 */
 	RULE_GATE,    /* must name the architecture's gate */
-	RULE_EXPERTS, /* must be 0: named for what it is */
+	RULE_EXPERTS, /* obeyed where an architecture has experts; else it must be 0 */
 	RULE_NEVER,
 };
 
@@ -119,10 +119,10 @@ static const struct key {
 	{ "expert_shared_count", RULE_EXPERTS, 0 },
 	{ "expert_feed_forward_length", RULE_EXPERTS, 0 },
 	{ "expert_shared_feed_forward_length", RULE_EXPERTS, 0 },
-	{ "expert_chunk_feed_forward_length", RULE_EXPERTS, 0 },
 	{ "expert_group_count", RULE_EXPERTS, 0 },
 	{ "expert_group_used_count", RULE_EXPERTS, 0 },
-	{ "expert_weights_scale", RULE_ANY, 0 }, /* these weigh experts, of which there are none */
+	{ "expert_chunk_feed_forward_length", RULE_NUMBER, 0 },
+	{ "expert_weights_scale", RULE_ANY, 0 }, /* these weigh experts; where there are none they weigh nothing */
 	{ "expert_weights_norm", RULE_ANY, 0 },
 	{ "expert_gating_func", RULE_ANY, 0 },
 	{ "leading_dense_block_count", RULE_ANY, 0 },
@@ -159,9 +159,11 @@ static int refuse(const struct gguf_kv *kv, const struct key *k, enum gate gate,
 	int n = (int)kv->key.n;
 
 	if (k->rule == RULE_EXPERTS)
-		return error_set(e, -ENOTSUP,
-				 "%.*s: a mixture of experts, which is not supported yet; use a dense model", n,
-				 kv->key.p);
+		return error_set(
+			e, -ENOTSUP,
+			"%.*s: a mixture of experts, which gyre does not run of this architecture; use another "
+			"model",
+			n, kv->key.p);
 	if (k->rule == RULE_GATE)
 		return error_set(e, -ENOTSUP,
 				 "%.*s is not \"%s\", as gyre computes this architecture; use another model", n,
@@ -192,6 +194,8 @@ static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const st
 		return is_gate(g, kv, arch->gate);
 	case RULE_NEVER:
 		return keys_is_obeyed(arch, k->name);
+	case RULE_EXPERTS:
+		return arch->experts.are != EXPERTS_NEVER || is_all(kv, 0);
 	default:
 		return keys_is_obeyed(arch, k->name) || is_all(kv, k->number);
 	}
@@ -216,7 +220,7 @@ bool keys_is_obeyed(const struct arch *arch, const char *name)
 	return false;
 }
 
-static int check(const struct gguf *g, const struct arch *arch, bool is_of_experts, struct error *e)
+int keys_check(const struct gguf *g, const struct arch *arch, struct error *e)
 {
 	for (size_t i = 0; i < gguf_n_kv(g); i++) {
 		const struct gguf_kv *kv = gguf_kv_at(g, i);
@@ -224,20 +228,10 @@ static int check(const struct gguf *g, const struct arch *arch, bool is_of_exper
 		const char *name = own_name(kv, arch->name, &n);
 		const struct key *k = name ? key_find(name, n) : NULL;
 
-		if (k && (k->rule == RULE_EXPERTS) == is_of_experts && !is_computed(g, kv, k, arch))
+		if (k && !is_computed(g, kv, k, arch))
 			return refuse(kv, k, arch->gate, e);
 	}
 	return 0;
-}
-
-int keys_check(const struct gguf *g, const struct arch *arch, struct error *e)
-{
-	return check(g, arch, false, e);
-}
-
-int keys_check_experts(const struct gguf *g, const struct arch *arch, struct error *e)
-{
-	return check(g, arch, true, e);
 }
 
 bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key)

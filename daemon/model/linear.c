@@ -28,18 +28,22 @@ struct act_source linear_source(const struct seat *s, const struct norm *norm, c
 				    .norm = norm };
 }
 
-static uint32_t n_tiles(uint32_t n_row)
+uint32_t linear_n_tile(uint32_t n_row)
 {
 	return (n_row + ACT_TILE - 1) / ACT_TILE;
 }
 
-/* As few tiles as it takes, of equal sizes: a small one costs most of what a full one does. */
-static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
+void linear_tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 {
-	uint32_t n_tile = n_tiles(n_row), each = n_row / n_tile, more = n_row % n_tile;
+	uint32_t n_tile = linear_n_tile(n_row), each = n_row / n_tile, more = n_row % n_tile;
 
 	*row0 = (size_t)tile * each + min_u32(tile, more);
 	*n = each + (tile < more);
+}
+
+size_t linear_row_bytes(enum act_kind kind, size_t n_col)
+{
+	return (act_tile_bytes(kind, 1, n_col) + 63) / 64 * 64;
 }
 
 /* ---- packing ---- */
@@ -48,9 +52,8 @@ static void tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n)
 #define PACK_ALONE_MAX 16384u
 
 struct tile {
-	uint32_t index;
 	const float *x; /* [n][stride] */
-	size_t stride, n;
+	size_t stride, row0, n;
 };
 
 /* Columns [begin, end) of a tile. */
@@ -60,7 +63,7 @@ static void pack(const struct seat *s, uint32_t kinds, const struct tile *t, siz
 
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 		if (kinds & (1u << kind))
-			s->m->k->act_pack[kind](a->tile[kind] + t->index * a->tile_bytes[kind] +
+			s->m->k->act_pack[kind](a->tile[kind] + t->row0 * a->row_bytes[kind] +
 							act_tile_bytes((enum act_kind)kind, (int)t->n, begin),
 						t->x + begin, t->stride, (int)t->n, end - begin);
 }
@@ -80,28 +83,30 @@ static void take_row(const struct seat *s, const struct act_source *src, float *
 static void norm_and_pack(const struct seat *s, const struct act_source *src, uint32_t index)
 {
 	const struct model *m = s->m;
-	struct tile t = { .index = index, .x = s->own->norm, .stride = m->x_stride };
-	size_t row0;
+	float *rows = s->own->norm;
+	struct tile t = { .stride = m->x_stride };
 
-	tile_rows(src->n_row, index, &row0, &t.n);
+	linear_tile_rows(src->n_row, index, &t.row0, &t.n);
+	if (src->keep && t.n < src->n_row)
+		rows = src->keep + t.row0 * m->x_stride;
 	for (size_t i = 0; i < t.n; i++) {
-		size_t row = src->row ? src->row[row0 + i] : row0 + i;
+		size_t row = src->row ? src->row[t.row0 + i] : t.row0 + i;
 
 		residual_settle_row(s, row);
-		take_row(s, src, s->own->norm + i * m->x_stride, row);
+		take_row(s, src, rows + i * m->x_stride, row);
 	}
+	t.x = rows;
 	pack(s, src->kinds, &t, 0, src->n_col);
 }
 
 /* What is not normed is divided by columns, most of which their packer has computed. */
 static void pack_columns(const struct seat *s, const struct act_source *src, size_t begin, size_t end)
 {
-	for (uint32_t i = 0; i < n_tiles(src->n_row); i++) {
-		struct tile t = { .index = i, .stride = src->stride };
-		size_t row0;
+	for (uint32_t i = 0; i < linear_n_tile(src->n_row); i++) {
+		struct tile t = { .stride = src->stride };
 
-		tile_rows(src->n_row, i, &row0, &t.n);
-		t.x = src->x + row0 * src->stride;
+		linear_tile_rows(src->n_row, i, &t.row0, &t.n);
+		t.x = src->x + t.row0 * src->stride;
 		pack(s, src->kinds, &t, begin, end);
 	}
 }
@@ -123,7 +128,7 @@ static void pack_share(const struct seat *s, const struct act_source *src, int i
 	size_t begin, end;
 
 	if (src->norm) {
-		for (uint32_t tile = (uint32_t)i; tile < n_tiles(src->n_row); tile += (uint32_t)n)
+		for (uint32_t tile = (uint32_t)i; tile < linear_n_tile(src->n_row); tile += (uint32_t)n)
 			norm_and_pack(s, src, tile);
 		s->own->residual.pending = NULL;
 		return;
@@ -142,9 +147,7 @@ static void describe(const struct seat *s, const struct act_source *src, bool is
 	a->col0 = src->col0;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 		if (src->kinds & (1u << kind)) {
-			size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, src->n_col);
-
-			a->tile_bytes[kind] = (bytes + 63) / 64 * 64;
+			a->row_bytes[kind] = linear_row_bytes((enum act_kind)kind, src->n_col);
 			a->tile[kind] = is_alone ? s->own->tile_mem[kind]
 						 : (src->is_own ? s->node : &s->m->node[0])->tile_mem[kind];
 		}
@@ -153,7 +156,8 @@ static void describe(const struct seat *s, const struct act_source *src, bool is
 const struct act *linear_pack(const struct seat *s, const struct act_source *src)
 {
 	/* Every worker for itself, where that is cheaper than to meet once more. */
-	bool is_alone = n_tiles(src->n_row) == 1 && (src->norm || (size_t)src->n_row * src->n_col < PACK_ALONE_MAX);
+	bool is_alone =
+		linear_n_tile(src->n_row) == 1 && (src->norm || (size_t)src->n_row * src->n_col < PACK_ALONE_MAX);
 
 	if (src->norm && (is_alone || src->row))
 		residual_settle(s);
@@ -172,8 +176,7 @@ const struct act *linear_pack(const struct seat *s, const struct act_source *src
 
 /* ---- products ---- */
 
-/* Panels that stay in L2 while all tiles pass over them, so that each weight is read from memory once per step. */
-static size_t group_panels(const struct tensor *w, size_t n_col, uint32_t n_tile, size_t n_panel)
+size_t linear_group(const struct tensor *w, size_t n_col, uint32_t n_tile, size_t n_panel)
 {
 	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, n_col), n;
 
@@ -186,33 +189,38 @@ static size_t group_panels(const struct tensor *w, size_t n_col, uint32_t n_tile
 void linear_mul(const struct seat *s, const struct product *p, size_t begin, size_t end)
 {
 	const struct act *a = p->x;
-	uint32_t n_tile = n_tiles(a->n_row);
+	uint32_t n_tile = linear_n_tile(a->n_row);
 	enum act_kind kind = s->m->k->act[p->w->type];
-	size_t step = group_panels(p->w, p->part->n_col, n_tile, end - begin);
+	size_t step = linear_group(p->w, p->part->n_col, n_tile, end - begin);
 
 	for (size_t at = begin; at < end; at += step) {
 		size_t to = min_size(at + step, end);
 
 		for (uint32_t t = 0; t < n_tile; t++) {
-			const uint8_t *x = a->tile[kind] + t * a->tile_bytes[kind];
+			const uint8_t *x;
 			size_t row0, n;
 
-			tile_rows(a->n_row, t, &row0, &n);
-			x += act_tile_bytes(kind, (int)n, p->part->col0 - a->col0);
+			linear_tile_rows(a->n_row, t, &row0, &n);
+			x = a->tile[kind] + row0 * a->row_bytes[kind] +
+			    act_tile_bytes(kind, (int)n, p->part->col0 - a->col0);
 			s->m->k->matmul[p->w->type](p->y + row0 * p->y_stride, p->y_stride, p->part->data, x, (int)n,
 						    &p->part->chunks, at, to);
 		}
 	}
 }
 
+size_t linear_pieces(size_t bytes)
+{
+	size_t n = bytes / PIECE_BYTES_MIN;
+
+	return n < PIECES_MIN ? 1 : n < PIECES_MAX ? n : PIECES_MAX;
+}
+
 void linear_share(struct share *share, const struct seat *s, const struct tensor *w, size_t n_col, size_t n_items,
 		  size_t item_panels)
 {
 	size_t bytes = quant_packed_bytes(w->type, PANEL_ROWS, n_col) * item_panels * n_items;
-	size_t n = bytes * n_tiles(s->own->act.n_row) / (size_t)s->team->n / PIECE_BYTES_MIN;
 
 	share_begin(share, s->m->share, s->m->team, s->worker, n_items,
-		    n < PIECES_MIN   ? 1
-		    : n < PIECES_MAX ? n
-				     : PIECES_MAX);
+		    linear_pieces(bytes * linear_n_tile(s->own->act.n_row) / (size_t)s->team->n));
 }

@@ -106,7 +106,7 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 		return r;
 	m->x_stride = pad(m->hp.n_embd);
 	m->att_stride = m->hp.n_head * m->hp.head_dim;
-	m->ff_stride = pad(m->hp.n_ff);
+	m->ff_stride = pad(max_u32(m->hp.n_ff, m->hp.n_ff_shared));
 	m->reduce.k = m->k;
 	m->reduce.scale = m->hp.residual_scale;
 	m->reduce.stride = m->x_stride;

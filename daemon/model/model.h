@@ -25,6 +25,14 @@ enum layer_kind {
 	LAYER_STATE = 1 << 3,  /* a recurrence or a convolution */
 	LAYER_FF = 1 << 4,     /* a feed-forward of all tokens */
 	LAYER_EXPERTS = 1 << 5,
+	LAYER_SHARED = 1 << 6, /* beside its experts one of all tokens */
+};
+
+/* How a router's logits become an expert's weight; the numbers are GGUF's. */
+enum gating {
+	GATING_SOFTMAX = 1,
+	GATING_SIGMOID = 2,
+	GATING_SOFTMAX_CHOSEN = 3, /* over the chosen alone */
 };
 
 struct hparams {
@@ -35,6 +43,12 @@ struct hparams {
 	uint32_t n_window;       /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
 	uint8_t kind[LAYER_MAX]; /* [n_layer] bits of enum layer_kind */
 	uint32_t n_expert, n_expert_used, n_ff_expert; /* 0: none */
+	uint32_t n_ff_shared;                          /* of the expert of all tokens; 0: none */
+	uint32_t n_group,
+		n_group_used; /* they are chosen from the best n_group_used of n_group runs; 1 and 1: from all */
+	enum gating gating;
+	bool is_expert_normed; /* weights of a token's experts become a part of their sum */
+	float expert_scale;    /* then they are scaled */
 	/* Of what mixes tokens in the layers that are LAYER_STATE, in GGUF's words; 0: there is none. */
 	struct {
 		uint32_t conv_kernel;    /* taps of its convolution */
@@ -63,9 +77,6 @@ struct model;
 /* How a model's file is divided between nodes: weights_options.plan. What is fused in it is cut
  * (cut.h), for whoever looks at its tensors then. -ENOTSUP, -EINVAL: what is wrong with the file. */
 int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
-
-/* Likewise of a file whose experts no pass runs yet, which model_plan refuses: for `gyre plan`. */
-int model_divide(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
 
 /* The next metadata key of the architecture's, from the *i-th, that gyre knows nothing of: it may change numbers. false: none. */
 bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key);

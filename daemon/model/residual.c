@@ -10,6 +10,27 @@ void residual_start(const struct seat *s)
 	r->pending = NULL;
 }
 
+bool residual_leave(const struct seat *s, const struct plan_sum *sum, const struct norm *norm)
+{
+	struct residual *r = &s->own->residual;
+	bool is_at_once = !norm->w && sum->n_partial == 1 && r->x == s->m->x;
+
+	r->pending = is_at_once ? NULL : sum;
+	r->norm = norm->w ? norm : NULL;
+	return is_at_once;
+}
+
+void residual_add_at_once(const struct seat *s, size_t begin, size_t end)
+{
+	const struct model *m = s->m;
+
+	for (size_t r = 0, at = begin * PANEL_ROWS; r < m->batch->n_row; r++, at += m->x_stride) {
+		if (m->hp.residual_scale != 1)
+			m->k->scale(m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS, m->hp.residual_scale);
+		m->k->add(m->x + at, m->reduce.sum[0] + at, (end - begin) * PANEL_ROWS);
+	}
+}
+
 /* Of what is normed before it is added a worker needs the whole row. */
 static void settle_normed(const struct seat *s, size_t row)
 {

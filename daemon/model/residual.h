@@ -11,6 +11,13 @@
 
 /* Each worker, at the start of a pass: where its x lies. Nothing is pending. */
 void residual_start(const struct seat *s);
+/*
+ * A product that is added to x leaves its partial sums in m->reduce, and these are settled later; or, where there is one, each worker adds
+ * the columns that it has computed at once. `norm` (w NULL: none) is of the sum, before it is added. residual_leave says which it is, once a
+ * product; then residual_add_at_once adds panels [begin, end) if it was at once.
+ */
+bool residual_leave(const struct seat *s, const struct plan_sum *sum, const struct norm *norm);
+void residual_add_at_once(const struct seat *s, size_t begin, size_t end);
 /* Adds what is pending to one row of x: the caller's own x, or a row that no other worker settles. */
 void residual_settle_row(const struct seat *s, size_t row);
 /* Adds it to all rows where the workers share x, each its columns, or rows; all workers call it, and a barrier ends it. Where each has

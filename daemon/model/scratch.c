@@ -1,6 +1,8 @@
 #include "daemon/model/scratch.h"
 
 #include "daemon/model/attention.h"
+#include "daemon/model/experts.h"
+#include "daemon/model/linear.h"
 #include "daemon/util/memory.h"
 #include "daemon/util/minmax.h"
 
@@ -34,19 +36,17 @@ static uint32_t kinds_wanted(const struct kernels *k)
 	return kinds;
 }
 
-/* Tiles of each. Block-quantized kinds never meet a width they do not divide. */
+/* Rows of each, of whole tiles. Block-quantized kinds never meet a width they do not divide. */
 static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32_t n_tile)
 {
-	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->hp.n_ff), m->hp.n_head * m->hp.head_dim);
+	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->ff_stride), m->hp.n_head * m->hp.head_dim);
 
 	n_col = max_u32(n_col, m->mix.stride); /* what an output product takes is no wider */
 	n_col = (n_col + 255) / 256 * 256;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
 		if (!(kinds_wanted(m->k) & (1u << kind)))
 			continue;
-		size_t bytes = act_tile_bytes((enum act_kind)kind, ACT_TILE, n_col);
-
-		tile[kind] = memory_array(n_tile, (bytes + 63) / 64 * 64);
+		tile[kind] = memory_array((size_t)n_tile * ACT_TILE, linear_row_bytes((enum act_kind)kind, n_col));
 		if (!tile[kind])
 			return false;
 	}
@@ -97,11 +97,12 @@ bool scratch_new(struct model *m)
 	for (uint32_t i = 0; i < m->n_thread; i++)
 		if (!worker_scratch_new(m, &m->scratch[i]))
 			return false;
-	return true;
+	return experts_new(m);
 }
 
 void scratch_free(struct model *m)
 {
+	experts_free(m);
 	for (uint32_t i = 0; m->partial && i < SPLIT_ITEMS * m->n_thread; i++)
 		partial_free(&m->partial[i]);
 	for (uint32_t i = 0; m->scratch && i < m->n_thread; i++) {

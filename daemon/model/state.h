@@ -18,10 +18,11 @@
 
 #define MIX_PROJ_MAX 4 /* products of what mixes tokens */
 
-/* Packed activations of n_row rows: tiles of ACT_TILE rows, for each kind that some product wants. */
+/* Packed activations of n_row rows: tiles of up to ACT_TILE rows, for each kind that some product wants. */
 struct act {
 	uint8_t *tile[ACT_KIND_MAX];
-	size_t tile_bytes[ACT_KIND_MAX]; /* from one tile to the next; depends on n_col */
+	size_t row_bytes
+		[ACT_KIND_MAX]; /* a tile that begins with row r lies r times this behind the first; depends on n_col */
 	uint32_t n_row, col0;
 };
 
@@ -47,6 +48,7 @@ struct residual {
 
 struct scratch {
 	struct act act;                  /* what was packed last */
+	struct experts_own *experts;     /* experts.h; NULL: there are none */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
 	struct residual residual;
@@ -122,6 +124,7 @@ struct model {
 	struct partial *partial;  /* [SPLIT_ITEMS * n_thread] */
 	struct scratch *scratch;  /* [n_thread] */
 	struct share_slot *share; /* [n_thread] */
+	struct experts *experts;  /* experts.h; NULL: there are none */
 	struct attn_group *group; /* [n_row_max] */
 
 	enum kvq_type kv_type;

@@ -144,9 +144,25 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 		return 2 * hp->ssm.time_step_rank;
 	case VECTOR_SSM_HEAD:
 		return hp->ssm.inner_size / hp->ssm.time_step_rank;
+	case VECTOR_FF_SHARED:
+		return hp->n_ff_shared;
+	case VECTOR_EXPERTS:
+		return hp->n_expert;
+	case VECTOR_EXPERTS_FF:
+		return hp->n_expert * hp->n_ff_expert;
+	case VECTOR_EXPERTS_EMBD:
+		return hp->n_expert * hp->n_embd;
 	default:
 		return hp->n_head_kv * hp->head_dim;
 	}
+}
+
+/* tensors_check_experts has seen their shape. */
+static const struct tensor *open_experts(struct tensors *t, const char *name, struct error *e)
+{
+	const struct tensor *found = find(t, name, e);
+
+	return found && can_multiply(t, found, name, e) ? found : NULL;
 }
 
 static const struct tensor *open_row(struct tensors *t, const struct layer_tensor *row, const char *name,
@@ -154,6 +170,8 @@ static const struct tensor *open_row(struct tensors *t, const struct layer_tenso
 {
 	const struct hparams *hp = &t->m->hp;
 
+	if (row->is_of_experts)
+		return open_experts(t, name, e);
 	if (row->n_row)
 		return tensors_rows(t, name, tensors_width(hp, row->n_row), tensors_width(hp, row->width), e);
 	return row->width ? tensors_vector(t, name, tensors_width(hp, row->width), e)
@@ -204,13 +222,6 @@ int tensors_check_unused(const struct tensors *t, struct error *e)
 	return 0;
 }
 
-/* Of experts, whose names all architectures share. */
-static const struct layer_tensor experts[] = {
-	{ .name = "ffn_gate_exps.weight", .axis = PLAN_EXPERT },
-	{ .name = "ffn_up_exps.weight", .axis = PLAN_EXPERT },
-	{ .name = "ffn_down_exps.weight", .axis = PLAN_EXPERT_K },
-};
-
 static const struct layer_tensor *row_find(const struct layer_tensor *row, size_t n_row, struct gguf_str name)
 {
 	for (size_t i = 0; i < n_row; i++)
@@ -219,20 +230,73 @@ static const struct layer_tensor *row_find(const struct layer_tensor *row, size_
 	return NULL;
 }
 
+/* The row of a layer's tensor, by its whole name: "blk.7.attn_q.weight"; *layer becomes what the name says. */
+static const struct layer_tensor *row_of(const struct arch *arch, struct gguf_str name, unsigned *layer)
+{
+	const char *end = name.p + name.n, *dot;
+
+	*layer = 0;
+	if (name.n <= 4 || memcmp(name.p, "blk.", 4))
+		return NULL;
+	for (dot = name.p + 4; dot < end && *dot >= '0' && *dot <= '9' && *layer < LAYER_MAX; dot++)
+		*layer = *layer * 10 + (unsigned)(*dot - '0');
+	if (dot == end || *dot != '.')
+		return NULL;
+	return row_find(arch->tensor, arch->n_tensor, (struct gguf_str){ dot + 1, (uint64_t)(end - dot - 1) });
+}
+
 enum plan_axis tensors_axis(const void *of, const char *name, size_t n)
 {
-	const struct arch *arch = of;
-	const char *end = name + n, *dot = n > 4 && !memcmp(name, "blk.", 4) ? memchr(name + 4, '.', n - 4) : NULL;
-	struct gguf_str whole = { name, n };
-	const struct layer_tensor *row = NULL;
+	const struct gguf_str whole = { name, n };
+	unsigned layer;
+	const struct layer_tensor *row = row_of(of, whole, &layer);
 
-	if (dot) { /* "blk.7.attn_q.weight": what lies behind the second dot */
-		struct gguf_str own = { dot + 1, (uint64_t)(end - dot - 1) };
-
-		row = row_find(arch->tensor, arch->n_tensor, own);
-		row = row ? row : row_find(experts, sizeof(experts) / sizeof(experts[0]), own);
-	}
 	if (row)
 		return row->axis;
 	return gguf_str_eq(whole, "token_embd.weight") || gguf_str_eq(whole, "output.weight") ? PLAN_VOCAB : PLAN_COPY;
+}
+
+/* "blk.0.ffn_up.3.weight": files of 2023 have a tensor for each expert. */
+static bool is_of_one_expert(struct gguf_str name)
+{
+	char text[GGUF_NAME_MAX + 1];
+	unsigned layer, expert;
+
+	snprintf(text, sizeof(text), "%.*s", (int)name.n, name.p);
+	return sscanf(text, "blk.%u.ffn_%*[a-z].%u.", &layer, &expert) == 2;
+}
+
+static int check_experts(const struct layer_tensor *row, const struct hparams *hp, const struct gguf_tensor *t,
+			 struct error *e)
+{
+	uint32_t n_row = tensors_width(hp, row->n_row), n_col = tensors_width(hp, row->width);
+
+	if (t->ne[0] == n_col && t->ne[1] == n_row && t->ne[2] == hp->n_expert && t->ne[3] == 1)
+		return 0;
+	return error_set(
+		e, -EINVAL,
+		"tensor %.*s has %llu experts of [%llu][%llu]; the metadata ask for %u of [%u][%u]: the file is "
+		"damaged or not complete",
+		(int)t->name.n, t->name.p, (unsigned long long)t->ne[2], (unsigned long long)t->ne[1],
+		(unsigned long long)t->ne[0], hp->n_expert, n_row, n_col);
+}
+
+int tensors_check_experts(const struct arch *arch, const struct hparams *hp, const struct gguf *g, struct error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < gguf_n_tensor(g) && r == 0; i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		unsigned layer;
+		const struct layer_tensor *row = row_of(arch, t->name, &layer);
+
+		if (is_of_one_expert(t->name))
+			return error_set(e, -ENOTSUP,
+					 "tensor %.*s: a mixture of experts with a tensor for each expert, as files of "
+					 "2023 have it; convert the model again, or use a newer file of it",
+					 (int)t->name.n, t->name.p);
+		if (row && row->is_of_experts)
+			r = check_experts(row, hp, t, e);
+	}
+	return r;
 }

@@ -22,6 +22,10 @@ enum vector_width {
 	VECTOR_SSM_RANK,     /* ssm.time_step_rank */
 	VECTOR_SSM_RANKS,    /* twice that */
 	VECTOR_SSM_HEAD,     /* inner_size / time_step_rank */
+	VECTOR_FF_SHARED,    /* n_ff_shared: of the expert of all tokens */
+	VECTOR_EXPERTS,      /* n_expert */
+	VECTOR_EXPERTS_FF,   /* n_expert * n_ff_expert: a bias of each */
+	VECTOR_EXPERTS_EMBD, /* n_expert * n_embd */
 };
 
 /* A tensor that layers have. */
@@ -30,10 +34,13 @@ struct layer_tensor {
 	size_t at;               /* in the architecture's layer: a const struct tensor * */
 	enum plan_axis axis;     /* of a matrix */
 	enum vector_width width; /* of a vector; of a matrix of PLAN_ROW its columns */
-	enum vector_width n_row; /* of a matrix of PLAN_ROW */
+	enum vector_width n_row; /* of a matrix of PLAN_ROW, or of PLAN_COPY */
+	bool is_of_experts;      /* as many of them as there are experts, in one tensor */
 	uint8_t in;              /* only layers that have one of these bits of enum layer_kind have it; 0: all */
 	bool is_optional;        /* where the file has none, the layer's pointer is NULL */
 };
+
+struct arch;
 
 struct tensors {
 	struct model *m;
@@ -49,7 +56,7 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width);
 const struct tensor *tensors_find(struct tensors *t, const char *name);
 /* A matrix between the residual stream and an axis of the plan, or a vector [n_col]. NULL and e is set otherwise. */
 const struct tensor *tensors_matrix(struct tensors *t, const char *name, enum plan_axis axis, struct error *e);
-/* A matrix that is divided by PLAN_ROW. */
+/* A matrix that is divided by PLAN_ROW, or not at all. */
 const struct tensor *tensors_rows(struct tensors *t, const char *name, uint32_t n_row, uint32_t n_col, struct error *e);
 const struct tensor *tensors_vector(struct tensors *t, const char *name, uint32_t n_col, struct error *e);
 
@@ -59,6 +66,9 @@ int tensors_open_ends(struct tensors *t, struct error *e);
 int tensors_open_layers(struct tensors *t, struct error *e);
 /* -ENOTSUP: the file has one that nobody asked for, a part of the model that would be left out. */
 int tensors_check_unused(const struct tensors *t, struct error *e);
+
+/* -EINVAL, -ENOTSUP: tensors of experts that are not as many, or not as large, as the metadata say. */
+int tensors_check_experts(const struct arch *arch, const struct hparams *hp, const struct gguf *g, struct error *e);
 
 /* struct plan.axis of a file's architecture. */
 enum plan_axis tensors_axis(const void *arch, const char *name, size_t n);

@@ -106,23 +106,6 @@ static struct plan_range head_chunks(const struct plan *p, uint32_t n_part, uint
 	return (struct plan_range){ r.begin * n_part, r.end * n_part };
 }
 
-_Static_assert(NODE_MAX <= PLAN_CHUNK_MAX, "whole experts are a partial sum each node");
-
-/* Chunks of every expert, or all chunks of some. */
-static void deal_experts(struct plan *p, uint32_t node)
-{
-	struct plan_sum *s = &p->expert;
-
-	if (p->n_node <= s->n_chunk) {
-		give_chunks(s, node, share(s->n_chunk, p->n_node, node));
-		p->node[node].expert = (struct plan_range){ 0, p->shape.n_expert };
-		return;
-	}
-	p->node[node].expert = share(p->shape.n_expert, p->n_node, node);
-	s->node[node] = (struct plan_share){ .col = { 0, s->cut[s->n_chunk] }, .partial = { node, node + 1 } };
-	s->partial[s->n_partial++] = (struct plan_range){ 0, s->n_chunk };
-}
-
 static void deal_heads(struct plan *p, uint32_t n_part, uint32_t node)
 {
 	const struct plan_shape *s = &p->shape;
@@ -147,8 +130,6 @@ static void deal(struct plan *p, uint32_t n_part, uint32_t node)
 		deal_heads(p, n_part, node);
 	give_chunks(&p->ff, node, share(p->ff.n_chunk, p->n_node, node));
 	n->ff = p->ff.node[node].col;
-	if (s->n_expert)
-		deal_experts(p, node);
 	n->vocab.begin = min_u32(vocab.begin * PLAN_VOCAB_RANGE, s->n_vocab);
 	n->vocab.end = min_u32(vocab.end * PLAN_VOCAB_RANGE, s->n_vocab);
 }
@@ -160,8 +141,6 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 	*p = (struct plan){ .shape = *s, .n_node = n_node };
 	n_part = s->n_head ? cut_heads(&p->head, s) : 0;
 	cut_ff(&p->ff, s->n_ff, s->ff_block);
-	if (s->n_expert)
-		cut_ff(&p->expert, s->n_ff_expert, s->expert_block);
 	p->row = (struct plan_sum){ .n_chunk = 1, .cut = { 0, s->n_embd }, .n_partial = 1, .partial = { { 0, 1 } } };
 	if (n_node < 1 || n_node > (s->n_ff ? p->ff.n_chunk : NODE_MAX) || n_node > NODE_MAX)
 		return error_set(e, -E2BIG,
@@ -195,16 +174,9 @@ struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t 
 		return n->ff;
 	case PLAN_VOCAB:
 		return n->vocab;
-	case PLAN_EXPERT:
-		return p->expert.node[node].col;
 	default:
 		return (struct plan_range){ 0, 0 };
 	}
-}
-
-bool plan_is_of_experts(enum plan_axis axis)
-{
-	return axis == PLAN_EXPERT || axis == PLAN_EXPERT_K;
 }
 
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
@@ -222,9 +194,6 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 		return s->n_ff;
 	case PLAN_VOCAB:
 		return s->n_vocab;
-	case PLAN_EXPERT:
-	case PLAN_EXPERT_K:
-		return s->n_expert ? s->n_ff_expert : 0;
 	default:
 		return 0;
 	}
@@ -232,7 +201,7 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis)
 {
-	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : axis == PLAN_EXPERT_K ? &p->expert : NULL;
+	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : NULL;
 }
 
 uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial)
@@ -249,32 +218,23 @@ static double over_mean(double most, double all, uint32_t n_node)
 	return all > 0 ? most * n_node / all : 1;
 }
 
-/* Weights of experts on a node, in columns of a row. */
-static double expert_load(const struct plan *p, uint32_t node)
-{
-	struct plan_range expert = p->node[node].expert, col = p->expert.node[node].col;
-
-	return (double)(expert.end - expert.begin) * (col.end - col.begin);
-}
-
 struct plan_balance plan_balance(const struct plan *p)
 {
-	uint32_t head = 0, ff = 0, vocab = 0, n_kv = 0;
-	double expert = 0;
+	uint32_t head = 0, ff = 0, vocab = 0, expert = 0, n_kv = 0;
 
 	for (uint32_t i = 0; i < p->n_node; i++) {
 		const struct plan_node *n = &p->node[i];
+		struct plan_range own = plan_row_share(p, p->shape.n_ff_expert, i);
 
 		head = max_u32(head, n->head.end - n->head.begin);
 		ff = max_u32(ff, n->ff.end - n->ff.begin);
 		vocab = max_u32(vocab, n->vocab.end - n->vocab.begin);
-		expert = expert_load(p, i) > expert ? expert_load(p, i) : expert;
+		expert = max_u32(expert, own.end - own.begin);
 		n_kv += n->head_kv.end - n->head_kv.begin;
 	}
 	return (struct plan_balance){ .head = over_mean(head, p->shape.n_head, p->n_node),
 				      .ff = over_mean(ff, p->shape.n_ff, p->n_node),
 				      .vocab = over_mean(vocab, p->shape.n_vocab, p->n_node),
-				      .expert = over_mean(expert, (double)p->shape.n_expert * p->shape.n_ff_expert,
-							  p->n_node),
+				      .expert = over_mean(expert, p->shape.n_ff_expert, p->n_node),
 				      .n_copied = n_kv - p->shape.n_head_kv };
 }

@@ -3,9 +3,9 @@
  * vocabulary by rows, the attention's output and the feed-forward's second product by columns. Computed once, from the model's
  * shape and the number of nodes; data from then on.
  *
- * Experts are feed-forwards of their own, in one tensor [n_expert][n_row][n_col]. Each is divided as the feed-forward is, so that a
- * token's experts keep all nodes busy whichever they are. Where there are more nodes than an expert has chunks, a node has whole
- * experts instead. Either way an expert's sum goes over the same chunks in the same tree.
+ * Experts are feed-forwards of their own, in one tensor [n_expert][n_row][n_col]. All products of an expert are divided by rows
+ * (PLAN_ROW), so that every node has a slice of each, and a token's experts keep all nodes busy whichever they are: a slice is a panel
+ * of 16 rows at least, whatever the blocks of the columns, and no sum is divided.
  *
  * A product whose columns are divided is a sum over chunks of them, cut by the model's shape alone. Chunk sums meet in one
  * fixed binary tree, so the bits do not depend on the division of work. A node owns consecutive chunks; it adds up
@@ -39,10 +39,7 @@ enum plan_axis {
 	PLAN_FF_K,    /* columns of the feed-forward */
 	/* Rows, whatever they are, in whole panels; of each expert, where there are some. Each node takes all columns, so that no sum is
 	 * divided: what a product of this axis takes may come from every node. */
-	PLAN_ROW,
-	/* Of each expert; these alone are of tensors with an axis of experts. */
-	PLAN_EXPERT,  /* rows of its feed-forward */
-	PLAN_EXPERT_K /* columns of its feed-forward */
+	PLAN_ROW
 };
 
 struct plan_range {
@@ -54,8 +51,8 @@ struct plan_shape {
 	uint32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t head_block,
 		ff_block; /* columns that a block of PLAN_HEAD_K's, of PLAN_FF_K's tensors covers; the largest of their types */
-	uint32_t n_expert, n_ff_expert, expert_block; /* n_expert 0: none; expert_block: of PLAN_EXPERT_K's tensors */
-	uint32_t n_expert_used;                       /* by a token */
+	uint32_t n_expert, n_expert_used,
+		n_ff_expert; /* 0: none; these divide nothing, and are for who tells of the plan */
 };
 
 /* Chunks of columns, whose sums meet in the tree. */
@@ -72,14 +69,12 @@ struct plan_sum {
 struct plan_node {
 	struct plan_range head, head_kv; /* a KV head whose query heads two nodes share is on both */
 	struct plan_range ff, vocab;     /* rows */
-	struct plan_range expert;        /* of which it has rows and columns: all, or whole ones */
 };
 
 struct plan {
 	struct plan_shape shape;
 	uint32_t n_node;
 	struct plan_sum head, ff; /* PLAN_HEAD_K, PLAN_FF_K */
-	struct plan_sum expert;   /* PLAN_EXPERT_K, of each expert; n_chunk 0: there are none */
 	struct plan_sum row;      /* PLAN_ROW: one partial sum, to which each node leaves its rows */
 	struct plan_node node[NODE_MAX];
 	/* The direction in which a tensor of this architecture is divided, by its name. */
@@ -94,11 +89,9 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t node);
 /* Rows of an axis that has them on a node: of PLAN_HEAD and PLAN_HEAD_KV in rows of the tensor. Not of PLAN_ROW. */
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node);
-/* The whole axis: rows, or columns of the axes that end in K; of one expert. 0 for PLAN_COPY, PLAN_VECTOR. */
+/* The whole axis: rows, or columns of the axes that end in K. 0 for PLAN_COPY, PLAN_VECTOR and PLAN_ROW. */
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
-/* Whether tensors of the axis have one of experts, too: of which a node has its share, plan_node.expert. */
-bool plan_is_of_experts(enum plan_axis axis);
-/* PLAN_HEAD_K, PLAN_FF_K or PLAN_EXPERT_K; else NULL. */
+/* PLAN_HEAD_K or PLAN_FF_K; else NULL. */
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis);
 /* The node that adds up a partial sum. */
 uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial);
@@ -108,7 +101,7 @@ uint32_t plan_mid(uint32_t begin, uint32_t end);
 
 /* The largest share of a node over the mean: 1 is even. */
 struct plan_balance {
-	double head, ff, vocab, expert; /* of what the model does not have: 1 */
+	double head, ff, vocab, expert; /* expert: of rows of gate and up; of what the model does not have: 1 */
 	uint32_t n_copied; /* KV heads that are on more than one node, each counted once for each further one */
 };
 struct plan_balance plan_balance(const struct plan *p);

@@ -101,30 +101,20 @@ static void add_rows(struct job_list *l, const struct source *s, uint32_t expert
 	}
 }
 
-static bool part_has(const struct tensor_part *p, uint32_t expert)
-{
-	return expert >= p->expert0 && expert - p->expert0 < p->n_expert;
-}
-
 /* Parts that take other rows have jobs of their own; the others share each read. */
 static void add_matrix(struct job_list *l, const struct source *s, uint32_t expert, bool is_by_rows)
 {
 	const struct tensor *t = s->t;
-	uint32_t k = 0, n = 1;
+	uint32_t n = is_by_rows ? 1 : t->n_part;
 
-	for (; k < t->n_part; k += n) {
+	for (uint32_t k = 0; k < t->n_part; k += n) {
 		const struct tensor_part *p = &t->part[k];
 
-		n = 1;
-		if (!part_has(p, expert))
-			continue;
-		while (!is_by_rows && k + n < t->n_part && part_has(&t->part[k + n], expert))
-			n++;
 		add_rows(l, s, expert, (struct plan_range){ p->row0, p->row0 + p->n_row }, p, n);
 	}
 }
 
-/* Several whole experts a job, of which each part takes what it has. */
+/* Several experts a job, of each of which every part takes its rows. */
 static void add_small_experts(struct job_list *l, const struct source *s)
 {
 	const struct tensor *t = s->t;

@@ -23,7 +23,7 @@
  */
 struct loader_job {
 	const char *name;               /* of the tensor, for messages; not NUL-terminated */
-	const struct tensor_part *part; /* [n_part], of which each takes its experts, rows and columns of these */
+	const struct tensor_part *part; /* [n_part], of which each takes its rows and columns of these */
 	uint32_t n_part;                /* 0: read and dropped, to time the reading alone */
 	uint32_t name_len;
 	uint32_t file;   /* of loader's */

@@ -29,9 +29,7 @@ static uint32_t clamp(uint32_t x, uint32_t begin, uint32_t n)
 /* Where (expert, row) lies in a part, or would if it were within: bytes from data on. */
 static size_t part_offset(const struct tensor_part *p, uint32_t type, uint32_t expert, uint32_t row)
 {
-	uint32_t e = clamp(expert, p->expert0, p->n_expert), r = clamp(row, p->row0, p->n_row);
-
-	return e * p->stride + (e < p->n_expert ? quant_packed_bytes(type, r, p->n_col) : 0);
+	return expert * p->stride + quant_packed_bytes(type, clamp(row, p->row0, p->n_row), p->n_col);
 }
 
 /* What a part takes of an expert's rows, which begin at src. */
@@ -70,8 +68,7 @@ void pack_job(const struct loader_job *job, const uint8_t *src)
 	}
 	for (uint32_t i = 0; i < job->n_part; i++)
 		for (uint32_t k = 0; k < job->n_expert; k++)
-			if (job->expert + k - job->part[i].expert0 < job->part[i].n_expert)
-				pack_rows(job, &job->part[i], job->expert + k, src + k * expert_bytes);
+			pack_rows(job, &job->part[i], job->expert + k, src + k * expert_bytes);
 }
 
 int pack_populate(const struct pool *pools, const struct tensor_part *p, const struct loader_job *first,

@@ -1,5 +1,5 @@
 /*
- * See places.h. A part is a packed matrix, or one of each expert that its node has, a stride apart.
+ * See places.h. A part is a packed matrix, or one of each expert, a stride apart.
  */
 #include "daemon/weights/places.h"
 
@@ -97,8 +97,7 @@ static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_ten
 
 	if (axis == PLAN_ROW)
 		return is_vector(t) ? PLAN_COPY : PLAN_ROW;
-	if (is_vector(t) || plan_extent(&w->plan, axis) != (sum ? t->ne[0] : t->ne[1]) ||
-	    t->ne[2] != (plan_is_of_experts(axis) ? w->plan.shape.n_expert : 1))
+	if (is_vector(t) || plan_extent(&w->plan, axis) != (sum ? t->ne[0] : t->ne[1]) || t->ne[2] != 1)
 		return PLAN_COPY;
 	for (uint32_t i = 0; sum && i < sum->n_chunk; i++)
 		if (sum->cut[i] % block)
@@ -154,11 +153,8 @@ static size_t part_stride(const struct tensor *t, const struct tensor_part *part
 static struct tensor_part part_at(const struct plan *p, const struct tensor *t, uint32_t i)
 {
 	struct tensor_part part = plan_sum(p, t->axis) ? partial_at(p, t, i) : rows_at(p, t, i);
-	struct plan_range all = { 0, t->n_expert };
-	struct plan_range own = plan_is_of_experts(t->axis) ? p->node[part.node].expert : all;
 
-	part.expert0 = own.begin;
-	part.n_expert = own.end - own.begin;
+	part.n_expert = t->n_expert;
 	part.stride = part_stride(t, &part);
 	return part;
 }

@@ -15,14 +15,14 @@
 
 #define WEIGHTS_EXPERT_MAX 4096u /* matrices of a tensor; in use: up to 512 */
 
-/* Rows [row0, row0 + n_row) and columns [col0, col0 + n_col) of a tensor; of experts [expert0, expert0 + n_expert) each. */
+/* Rows [row0, row0 + n_row) and columns [col0, col0 + n_col) of a tensor; of one of experts, of each. */
 struct tensor_part {
 	void *data; /* matrix: packed panels; vector: f32[n_col]. 64-byte aligned, as each expert is: weights_expert */
 	uint32_t node; /* whose pool it lies in */
 	uint32_t row0, n_row, col0, n_col;
-	uint32_t expert0, n_expert; /* 0, 1: a vector or a matrix */
-	size_t stride;              /* bytes from one expert to the next */
-	struct chunks chunks;       /* how its columns are added up: the plan's, or one */
+	uint32_t n_expert;    /* the tensor's */
+	size_t stride;        /* bytes from one expert to the next */
+	struct chunks chunks; /* how its columns are added up: the plan's, or one */
 };
 
 struct tensor {
@@ -31,7 +31,7 @@ struct tensor {
 	uint32_t n_expert;     /* 3-D: matrices, [n_expert][n_row][n_col]; else 1 */
 	bool is_vector;        /* 1-D, of any type in the file: a matrix of one row is packed, and is none */
 	enum plan_axis axis;
-	/* Axes that end in K: one for each partial sum. Else one for each node, which may be empty (n_row or n_expert 0). */
+	/* Axes that end in K: one for each partial sum. Else one for each node, which may be empty (n_row 0). */
 	uint32_t n_part;
 	struct tensor_part *part;
 };
@@ -69,10 +69,10 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 int weights_outline(struct weights **wp, const char *path, const struct weights_options *o, struct error *e);
 /* NULL: absent. A model that uses a tensor twice (tied embeddings) finds the same one twice: there is one copy. */
 const struct tensor *weights_find(const struct weights *w, const char *name);
-/* An expert's matrix, [p->n_row][p->n_col] in panels; one that the part has. */
+/* An expert's matrix, [p->n_row][p->n_col] in panels. */
 static inline void *weights_expert(const struct tensor_part *p, uint32_t expert)
 {
-	return (uint8_t *)p->data + (expert - p->expert0) * p->stride;
+	return (uint8_t *)p->data + expert * p->stride;
 }
 /* NULL does nothing. Returns NULL. */
 struct weights *weights_free(struct weights *w);

@@ -329,11 +329,12 @@ static void plan_takes_this_host_or_another(void **state)
 	assert_non_null(strstr(output, "--root takes a copy of /proc and /sys"));
 }
 
-/* Of 8 experts of 96 columns in blocks of 32 a token takes 3: slices on two nodes, whole ones on four. A step reads these of them. */
+/* Of 8 experts of 96 columns a token takes 3, of each of which every node has rows. A step reads these of them. */
 static void plan_divides_experts(void)
 {
 	struct tiny o = { 64, 2, 4, 4, 16, 96, 72, 64, .type_embd = QUANT_F16, .is_tied = true };
-	const uint64_t expert = 3 * 64 * 96 / 32 * 18, rest = 2 * (4 * 64 * 64 / 32 * 18 + 2 * 64 * 4) + 64 * 4;
+	const uint64_t expert = 3 * 64 * 96 / 32 * 18,
+		       rest = 2 * (4 * 64 * 64 / 32 * 18 + 2 * 64 * 4 + 8 * 64 * 4) + 64 * 4;
 	char path[] = "/tmp/gyre-test-plan-XXXXXX", words[128], want[96];
 	int fd = mkstemp(path);
 
@@ -346,15 +347,14 @@ static void plan_divides_experts(void)
 	assert_int_equal(gyre(words), 0);
 	snprintf(want, sizeof(want), "\"step_bytes\":%llu", (unsigned long long)(rest + 72 * 64 * 2 + 2 * 3 * expert));
 	assert_non_null(strstr(output, want));
-	assert_non_null(strstr(output, "\"of_a_token\":3,\"chunks\":3,\"balance\":1.0,"));
+	assert_non_null(strstr(output, "\"of_a_token\":3,\"balance\":1.0,"));
 	snprintf(words, sizeof(words), "plan -m %s --threads 2 --nodes 2 --hop-ns 600", path);
 	assert_int_equal(gyre(words), 0);
-	assert_non_null(strstr(output, "experts: 3 of 8 a token, each 96 columns in 3 chunks. Every node has a slice"));
-	assert_non_null(strstr(output, "   1 experts 0..8, columns 64..96\n"));
+	assert_non_null(strstr(output, "experts: 3 of 8 a token, each of 96 columns. Every node has rows of each"));
+	assert_non_null(strstr(output, "   1 of each expert: gate and up 48..96, down 32..64\n"));
 	snprintf(words, sizeof(words), "plan -m %s --threads 4 --nodes 4 --hop-ns 600", path);
 	assert_int_equal(gyre(words), 0);
-	assert_non_null(strstr(output, "These are fewer than nodes, so a node has whole experts"));
-	assert_non_null(strstr(output, "   3 experts 6..8, columns 0..96\n"));
+	assert_non_null(strstr(output, "   3 of each expert: gate and up 64..96, down 48..64\n"));
 	unlink(path);
 }
 

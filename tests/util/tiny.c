@@ -107,7 +107,7 @@ static void tiny_text(struct tiny_file *f, const char *key, const char *text)
 }
 
 static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
-		     uint64_t n_col)
+		     uint64_t n_col, uint64_t n_expert)
 {
 	struct tiny_tensor *t = &f->t[f->n];
 
@@ -121,23 +121,13 @@ static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name
 	t->type = n_row ? type : QUANT_F32;
 	t->n_row = n_row;
 	t->n_col = n_col;
+	t->n_expert = n_expert;
 	f->n++;
 }
 
 const char *tiny_arch(size_t i)
 {
 	return arch_at(i) ? arch_at(i)->name : NULL;
-}
-
-/* A matrix of the feed-forward, one for each expert. */
-static void tiny_add_experts(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
-			     uint64_t n_col)
-{
-	char of_experts[48];
-
-	snprintf(of_experts, sizeof(of_experts), "%.*s_exps.weight", (int)(strlen(name) - strlen(".weight")), name);
-	tiny_add(f, o, of_experts, type, n_row, n_col);
-	f->t[f->n - 1].n_expert = o->n_expert;
 }
 
 static const struct arch *find_arch(const struct tiny *o)
@@ -150,6 +140,59 @@ static const struct arch *find_arch(const struct tiny *o)
 	return arch_at(i);
 }
 
+/* ---- experts ---- */
+
+#define EXPERTS      6
+#define EXPERTS_USED 2
+
+static bool has_kind(const struct tiny *o, uint8_t kind)
+{
+	const struct arch *arch = find_arch(o);
+
+	for (size_t i = 0; i < arch->n_tensor; i++)
+		if (arch->tensor[i].in & kind)
+			return true;
+	return false;
+}
+
+static uint32_t n_expert(const struct tiny *o)
+{
+	return o->n_expert ? o->n_expert : find_arch(o)->experts.are == EXPERTS_ALWAYS ? EXPERTS : 0;
+}
+
+/* Layers without them, in front. */
+static uint32_t n_dense(const struct tiny *o)
+{
+	if (!n_expert(o))
+		return o->n_layer;
+	return o->n_layer > 1 && find_arch(o)->experts.are == EXPERTS_ALWAYS && has_kind(o, LAYER_FF);
+}
+
+/* Which of these a layer has; all others. */
+static uint8_t layer_kind(const struct tiny *o, uint32_t layer)
+{
+	const uint8_t experts = LAYER_EXPERTS | LAYER_SHARED;
+
+	return (uint8_t) ~(layer < n_dense(o) ? experts : LAYER_FF);
+}
+
+bool tiny_has(const struct tiny *o, uint32_t layer, size_t k)
+{
+	const struct layer_tensor *t = &find_arch(o)->tensor[k];
+
+	return layer < o->n_layer && (!t->in || t->in & layer_kind(o, layer));
+}
+
+static void tiny_experts(struct tiny_file *f, const struct tiny *o)
+{
+	tiny_u32(f, ".expert_count", n_expert(o));
+	tiny_u32(f, ".expert_used_count", o->n_expert ? o->n_expert_used : EXPERTS_USED);
+	if (n_dense(o))
+		tiny_u32(f, ".leading_dense_block_count", n_dense(o));
+	if (has_kind(o, LAYER_SHARED))
+		tiny_u32(f, ".expert_shared_feed_forward_length", o->n_ff);
+}
+
 /* Rows and columns of a matrix between the residual stream and an axis; n_row 0: of a vector. */
 static void tiny_shape(const struct tiny *o, const struct layer_tensor *t, uint64_t *n_row, uint64_t *n_col)
 {
@@ -157,7 +200,13 @@ static void tiny_shape(const struct tiny *o, const struct layer_tensor *t, uint6
 	const uint64_t vector[] = { [VECTOR_EMBD] = o->n_embd,
 				    [VECTOR_HEAD_DIM] = o->head_dim,
 				    [VECTOR_HEADS] = heads,
-				    [VECTOR_HEADS_KV] = heads_kv };
+				    [VECTOR_HEADS_KV] = heads_kv,
+				    [VECTOR_EXPERTS] = n_expert(o),
+				    [VECTOR_FF_EXPERT] = o->n_ff,
+				    [VECTOR_FF_SHARED] = o->n_ff,
+				    [VECTOR_FF] = o->n_ff,
+				    [VECTOR_EXPERTS_FF] = n_expert(o) * o->n_ff,
+				    [VECTOR_EXPERTS_EMBD] = n_expert(o) * o->n_embd };
 	const uint64_t axis[] = { [PLAN_HEAD] = heads,
 				  [PLAN_HEAD_KV] = heads_kv,
 				  [PLAN_FF] = o->n_ff,
@@ -165,7 +214,7 @@ static void tiny_shape(const struct tiny *o, const struct layer_tensor *t, uint6
 				  [PLAN_FF_K] = o->n_ff };
 	bool is_by_columns = t->axis == PLAN_HEAD_K || t->axis == PLAN_FF_K;
 
-	*n_row = t->width ? 0 : is_by_columns ? o->n_embd : axis[t->axis];
+	*n_row = t->width ? vector[t->n_row] : is_by_columns ? o->n_embd : axis[t->axis];
 	*n_col = t->width ? vector[t->width] : is_by_columns ? axis[t->axis] : o->n_embd;
 }
 
@@ -176,10 +225,19 @@ static uint32_t tiny_type(const struct tiny *o, const char *name)
 		const char *name;
 		uint32_t type;
 	} types[] = {
-		{ "attn_q.weight", o->type_q },      { "attn_k.weight", o->type_k },
-		{ "attn_v.weight", o->type_v },      { "attn_output.weight", o->type_o },
-		{ "ffn_gate.weight", o->type_gate }, { "ffn_up.weight", o->type_up },
+		{ "attn_q.weight", o->type_q },
+		{ "attn_k.weight", o->type_k },
+		{ "attn_v.weight", o->type_v },
+		{ "attn_output.weight", o->type_o },
+		{ "ffn_gate.weight", o->type_gate },
+		{ "ffn_up.weight", o->type_up },
 		{ "ffn_down.weight", o->type_down },
+		{ "ffn_gate_exps.weight", o->type_gate },
+		{ "ffn_up_exps.weight", o->type_up },
+		{ "ffn_down_exps.weight", o->type_down },
+		{ "ffn_gate_shexp.weight", o->type_up },
+		{ "ffn_up_shexp.weight", o->type_gate },
+		{ "ffn_down_shexp.weight", o->type_down },
 	};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -197,12 +255,11 @@ static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t layer
 		uint64_t n_row, n_col;
 		char name[48];
 
+		if (!tiny_has(o, layer, i))
+			continue;
 		tiny_shape(o, t, &n_row, &n_col);
 		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
-		if (o->n_expert && (t->axis == PLAN_FF || t->axis == PLAN_FF_K))
-			tiny_add_experts(f, o, name, tiny_type(o, t->name), n_row, n_col);
-		else
-			tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col);
+		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col, t->is_of_experts ? n_expert(o) : 0);
 	}
 }
 
@@ -320,14 +377,14 @@ int tiny_write(const char *path, const struct tiny *o)
 
 	if (!f.f)
 		return -1;
-	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd);
-	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd);
+	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd, 0);
+	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd, 0);
 	if (!o->is_tied)
-		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd);
+		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd, 0);
 	for (uint32_t i = 0; i < o->n_layer; i++)
 		tiny_layer(&f, o, i);
 	if (o->extra)
-		tiny_add(&f, o, o->extra, 0, 0, 16);
+		tiny_add(&f, o, o->extra, 0, 0, 16, 0);
 	tiny_put(&f, "GGUF", 4);
 	tiny_put(&f, &version, 4);
 	tiny_put(&f, &f.n, 8);
@@ -341,10 +398,8 @@ int tiny_write(const char *path, const struct tiny *o)
 	tiny_u32(&f, ".context_length", o->n_ctx);
 	tiny_u32(&f, ".attention.head_count", o->n_head);
 	tiny_u32(&f, ".attention.head_count_kv", o->n_head_kv);
-	if (o->n_expert) {
-		tiny_u32(&f, ".expert_count", o->n_expert);
-		tiny_u32(&f, ".expert_used_count", o->n_expert_used);
-	}
+	if (n_expert(o))
+		tiny_experts(&f, o);
 	tiny_u32(&f, ".attention.key_length", o->head_dim);
 	tiny_u32(&f, ".attention.value_length", o->head_dim);
 	tiny_key(&f, ".attention.layer_norm_rms_epsilon", 6, &eps, 4);

@@ -24,8 +24,9 @@ struct tiny_kv {
 struct tiny {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx;
 	uint32_t type_embd, type_q, type_k, type_v, type_o, type_gate, type_up, type_down, type_output;
-	uint32_t n_expert,
-		n_expert_used; /* feed-forwards of each layer, which gyre can divide but not run; 0: one that is none of experts */
+	/* Of each layer, or of all but the first where the architecture has both kinds; 0: none, or a few where it always has some. Each is as
+	 * wide as a feed-forward. */
+	uint32_t n_expert, n_expert_used;
 	uint32_t n_token;          /* a byte-level vocabulary of so many tokens, at least 259; 0: none */
 	uint32_t n_long;           /* bytes of its last token; 0: a short word */
 	const char *chat_template; /* of that vocabulary; NULL: ChatML */
@@ -50,6 +51,8 @@ extern const struct tiny tiny_served;
 
 /* The name of the i-th architecture that gyre runs; NULL past the end. */
 const char *tiny_arch(size_t i);
+/* Whether a layer of the model has the k-th tensor of its architecture's table. */
+bool tiny_has(const struct tiny *o, uint32_t layer, size_t k);
 /* 0, or -1 when the file cannot be written. */
 int tiny_write(const char *path, const struct tiny *o);
 

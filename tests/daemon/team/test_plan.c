@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 /* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block */
-#define DENSE(...)                      \
-	{                               \
-		__VA_ARGS__, 0, 0, 0, 0 \
+#define DENSE(...)                   \
+	{                            \
+		__VA_ARGS__, 0, 0, 0 \
 	}
 
 static const struct plan_shape shapes[] = {
@@ -136,49 +136,48 @@ static void expect_nodes(const struct plan_shape *s, uint32_t n, const uint32_t 
 	}
 }
 
-/* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_ff_expert, expert_block, n_expert_used */
+/* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_expert_used, n_ff_expert */
 static const struct plan_shape mixes[] = {
-	{ 4096, 32, 8, 128, 14336, 32000, 256, 256, 8, 14336, 256, 2 },
-	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 768, 256, 8 }, /* three blocks */
-	{ 2880, 64, 8, 64, 2880, 201088, 32, 32, 32, 2880, 32, 4 },
-	{ 1024, 16, 8, 64, 0, 49155, 256, 256, 40, 512, 256, 8 }, /* no feed-forward beside them */
-	{ 64, 4, 4, 16, 64, 320, 1, 1, 3, 24, 1, 1 },             /* a panel and a half */
+	{ 4096, 32, 8, 128, 0, 32000, 256, 1, 8, 2, 14336 },
+	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 8, 768 }, /* dense layers beside those of experts */
+	{ 2880, 64, 8, 64, 0, 201088, 32, 1, 32, 4, 2880 },
+	{ 64, 4, 4, 16, 0, 320, 1, 1, 3, 1, 24 }, /* a panel and a half: of more nodes most have nothing */
 };
 
-/* Each weight of each expert on one node, each sum over the same chunks, and no node idle while there is a block for it. */
-static void every_expert_is_somebodys(void **state)
+static void rows_are_somebodys(const struct plan *p, uint32_t n_row)
 {
-	struct plan p, one;
+	uint32_t at = 0, most = 0, least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < p->n_node; i++) {
+		struct plan_range r = plan_row_share(p, n_row, i);
+
+		assert_int_equal(r.begin, at);
+		assert_true(r.end % 16 == 0 || r.end == n_row);
+		at = r.end;
+		most = (r.end - r.begin + 15) / 16 > most ? (r.end - r.begin + 15) / 16 : most;
+		least = (r.end - r.begin + 15) / 16 < least ? (r.end - r.begin + 15) / 16 : least;
+	}
+	assert_int_equal(at, n_row);
+	assert_true(most - least <= 1);
+}
+
+/* Whatever a token chooses: each node has a slice of every expert, and none more than a panel above another. */
+static void every_expert_is_sliced_evenly(void **state)
+{
+	struct plan p;
 	struct error e;
 
 	(void)state;
-	for (const struct plan_shape *s = mixes; s < mixes + sizeof(mixes) / sizeof(mixes[0]); s++) {
-		assert_int_equal(plan_make(&one, s, 1, &e), 0);
+	for (const struct plan_shape *s = mixes; s < mixes + sizeof(mixes) / sizeof(mixes[0]); s++)
 		for (uint32_t n = 1; n <= NODE_MAX && plan_make(&p, s, n, &e) == 0; n++) {
-			bool is_divided = n <= one.expert.n_chunk;
-			uint32_t at = 0;
-
-			assert_int_equal(p.expert.n_chunk, one.expert.n_chunk);
-			assert_memory_equal(p.expert.cut, one.expert.cut, sizeof(p.expert.cut));
-			assert_int_equal(plan_extent(&p, PLAN_EXPERT), s->n_ff_expert);
-			if (is_divided) {
-				covers(&p, PLAN_EXPERT);
-				adds_up(&p, PLAN_EXPERT_K, s->expert_block);
-			}
-			for (uint32_t i = 0; i < n; i++) {
-				struct plan_range r = p.node[i].expert, rows = plan_rows(&p, PLAN_EXPERT, i);
-
-				assert_int_equal(r.begin, is_divided ? 0 : at);
-				at = r.end;
-				if (is_divided)
-					assert_true(rows.end > rows.begin);
-				else
-					assert_int_equal(rows.end - rows.begin, s->n_ff_expert);
-			}
-			assert_int_equal(at, s->n_expert);
+			rows_are_somebodys(&p, s->n_ff_expert);
+			rows_are_somebodys(&p, s->n_embd);
+			assert_int_equal(p.row.n_partial, 1);
 		}
-	}
-	assert_int_equal(plan_make(&p, &mixes[3], NODE_MAX, &e), 0); /* nothing limits the nodes */
+	assert_int_equal(plan_make(&p, &mixes[0], NODE_MAX, &e), 0); /* nothing limits the nodes */
+	assert_true(plan_balance(&p).expert == 1);
+	assert_int_equal(plan_make(&p, &mixes[3], 4, &e), 0);
+	assert_true(plan_balance(&p).expert == 16.0 * 4 / 24);
 }
 
 /* Whole KV heads as long as there are enough of them, then replicas. */
@@ -226,7 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_and_chunk_is_somebodys),
-		cmocka_unit_test(every_expert_is_somebodys),
+		cmocka_unit_test(every_expert_is_sliced_evenly),
 		cmocka_unit_test(heads_go_by_kv_heads_while_they_last),
 		cmocka_unit_test(balance_says_what_uneven_parts_cost),
 		cmocka_unit_test(more_nodes_than_the_model_divides_into_are_refused),

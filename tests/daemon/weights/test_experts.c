@@ -1,7 +1,7 @@
 /*
  * Why: a mixture of experts is a model of one tensor for all experts of a product, and an expert that lies a row or a block from where it
  * is looked for answers in the voice of another. So each row of each expert must come back bit for bit from whichever node has it,
- * and from one alone, whether the nodes divide every expert or have whole ones; and the bits of a sum must not know which.
+ * and from one alone; and each has all columns of its rows, so that no sum is divided.
  */
 #include "daemon/weights/weights.h"
 #include "kernels/quant.h"
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-/* up [n_expert][n_ff][n_embd], down [n_expert][n_embd][n_ff]; the latter's type has blocks along n_ff. */
+/* up [n_expert][n_ff][n_embd], down [n_expert][n_embd][n_ff], and a plain matrix that is divided likewise, [n_ff][n_embd]. */
 struct mix {
 	uint32_t n_expert, n_ff, n_embd, type_up, type_down;
 };
@@ -25,7 +25,7 @@ struct mix {
 static const struct mix mixes[] = {
 	{ 5, 80, 37, QUANT_F32, QUANT_F32 },     /* panels that end early */
 	{ 7, 96, 64, QUANT_Q8_0, QUANT_Q4_0 },   /* three blocks */
-	{ 3, 256, 32, QUANT_Q5_1, QUANT_Q6_K },  /* one block: whole experts */
+	{ 3, 256, 32, QUANT_Q5_1, QUANT_Q6_K },  /* one block of columns, which no node divides */
 	{ 2, 256, 256, QUANT_Q4_K, QUANT_Q2_K }, /* fewer of them than nodes */
 	{ 1, 64, 32, QUANT_Q8_0, QUANT_Q8_0 },   /* one expert is a matrix */
 	{ 130, 48, 16, QUANT_F16, QUANT_BF16 },  /* many small ones a read */
@@ -42,9 +42,7 @@ static struct error e;
 static enum plan_axis axis_of(const void *of, const char *name, size_t n)
 {
 	(void)of;
-	return n == 2 && !memcmp(name, "up", 2)     ? PLAN_EXPERT
-	       : n == 4 && !memcmp(name, "down", 4) ? PLAN_EXPERT_K
-						    : PLAN_COPY;
+	return n == 5 && !memcmp(name, "other", 5) ? PLAN_COPY : PLAN_ROW;
 }
 
 static int make_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *why)
@@ -57,8 +55,7 @@ static int make_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct err
 				      .head_block = 1,
 				      .ff_block = 1,
 				      .n_expert = mix->n_expert,
-				      .n_ff_expert = mix->n_ff,
-				      .expert_block = quant_info(mix->type_down)->block_len };
+				      .n_ff_expert = mix->n_ff };
 	int r = plan_make(p, &s, n_node, why);
 
 	(void)g;
@@ -144,7 +141,7 @@ static size_t check_part(const struct tensor *t, const struct tensor_part *p, co
 	size_t row_bytes = quant_row_bytes(s->type, s->ne[0]), n = quant_row_bytes(s->type, p->n_col);
 	uint8_t *row = malloc(n + 1);
 
-	for (uint32_t x = p->expert0; x < p->expert0 + p->n_expert; x++)
+	for (uint32_t x = 0; x < p->n_expert; x++)
 		for (uint32_t r = 0; r < p->n_row; r++) {
 			const uint8_t *want = s->data + (x * s->ne[1] + p->row0 + r) * row_bytes;
 
@@ -157,9 +154,7 @@ static size_t check_part(const struct tensor *t, const struct tensor_part *p, co
 
 static bool overlap(const struct tensor_part *a, const struct tensor_part *b)
 {
-	return a->row0 < b->row0 + b->n_row && b->row0 < a->row0 + a->n_row && a->col0 < b->col0 + b->n_col &&
-	       b->col0 < a->col0 + a->n_col && a->expert0 < b->expert0 + b->n_expert &&
-	       b->expert0 < a->expert0 + a->n_expert;
+	return a->row0 < b->row0 + b->n_row && b->row0 < a->row0 + a->n_row;
 }
 
 /* Every block is in one part, or in each of n_node. */
@@ -174,27 +169,12 @@ static void check_tensor(const struct weights *w, const struct source *s, enum p
 	assert_int_equal(t->n_col, s->ne[0]);
 	for (uint32_t i = 0; i < t->n_part; i++) {
 		n += check_part(t, &t->part[i], s);
+		assert_int_equal(t->part[i].n_col, t->n_col);
+		assert_int_equal(t->part[i].chunks.n, 1);
 		for (uint32_t k = 0; k < i && axis != PLAN_COPY; k++)
 			assert_false(overlap(&t->part[i], &t->part[k]));
 	}
 	assert_int_equal(n, axis == PLAN_COPY ? s->bytes * w->plan.n_node : s->bytes);
-}
-
-/* The chunks of an expert's sum are the model's, whoever adds them up. */
-static void check_chunks(const struct weights *w)
-{
-	const struct tensor *t = weights_find(w, "down");
-	struct plan one;
-
-	assert_int_equal(make_plan(&one, NULL, 1, &e), 0);
-	for (uint32_t i = 0; i < t->n_part; i++) {
-		const struct tensor_part *p = &t->part[i];
-		struct plan_range r = w->plan.expert.partial[i];
-
-		assert_int_equal(p->chunks.n, r.end - r.begin);
-		for (uint32_t c = 0; c <= p->chunks.n; c++)
-			assert_int_equal(p->col0 + p->chunks.cut[c], one.expert.cut[r.begin + c]);
-	}
 }
 
 static void every_row_of_every_expert_arrives(void **state)
@@ -203,11 +183,12 @@ static void every_row_of_every_expert_arrives(void **state)
 	for (mix = mixes; mix < mixes + N_MIX; mix++) {
 		struct source s[] = { { "up", mix->type_up, { mix->n_embd, mix->n_ff, mix->n_expert }, NULL, 0 },
 				      { "down", mix->type_down, { mix->n_ff, mix->n_embd, mix->n_expert }, NULL, 0 },
-				      { "other", mix->type_up, { mix->n_embd, 19, mix->n_expert }, NULL, 0 } };
+				      { "other", mix->type_up, { mix->n_embd, 19, mix->n_expert }, NULL, 0 },
+				      { "plain", mix->type_up, { mix->n_embd, mix->n_ff, 1 }, NULL, 0 } };
 		char path[] = "/var/tmp/gyre-experts-XXXXXX";
 
 		close(mkstemp(path));
-		write_file(path, s, 3);
+		write_file(path, s, 4);
 		for (int n_node = 1; n_node <= 3; n_node++)
 			for (enum weights_direct d = WEIGHTS_DIRECT_NEVER; d <= WEIGHTS_DIRECT_ALWAYS; d++) {
 				struct layout layout = layout_even(n_node, n_node);
@@ -220,42 +201,16 @@ static void every_row_of_every_expert_arrives(void **state)
 									    .direct = d },
 						 &e))
 					fail_msg("%s", e.text);
-				check_tensor(w, &s[0], PLAN_EXPERT);
-				check_tensor(w, &s[1], PLAN_EXPERT_K);
+				check_tensor(w, &s[0], PLAN_ROW);
+				check_tensor(w, &s[1], PLAN_ROW);
 				check_tensor(w, &s[2], PLAN_COPY);
-				check_chunks(w);
+				check_tensor(w, &s[3], PLAN_ROW);
 				weights_free(w);
 			}
 		unlink(path);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 4; i++)
 			free(s[i].data);
 	}
-}
-
-/* A node has rows of every expert as long as there are blocks for all nodes, then whole experts. */
-static void nodes_divide_experts_or_deal_them_out(void **state)
-{
-	struct plan p;
-
-	(void)state;
-	mix = &mixes[1]; /* three blocks */
-	assert_int_equal(make_plan(&p, NULL, 3, &e), 0);
-	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(p.node[i].expert.end - p.node[i].expert.begin, 7);
-		assert_int_equal(plan_rows(&p, PLAN_EXPERT, i).end - plan_rows(&p, PLAN_EXPERT, i).begin, 32);
-	}
-	assert_true(plan_balance(&p).expert == 1);
-	assert_int_equal(make_plan(&p, NULL, 4, &e), 0);
-	for (uint32_t i = 0; i < 4; i++) {
-		assert_int_equal(p.node[i].expert.end - p.node[i].expert.begin, i < 3 ? 2 : 1);
-		assert_int_equal(plan_rows(&p, PLAN_EXPERT, i).end - plan_rows(&p, PLAN_EXPERT, i).begin, 96);
-		assert_int_equal(plan_partial_node(&p.expert, i), i);
-	}
-	assert_true(plan_balance(&p).expert == 8.0 / 7);
-	mix = &mixes[3]; /* two experts of one block */
-	assert_int_equal(make_plan(&p, NULL, 8, &e), 0);
-	assert_int_equal(p.expert.n_partial, 8);
-	assert_int_equal(p.node[7].expert.end, p.node[7].expert.begin);
 }
 
 static void refused(const char *name, uint32_t type, const uint64_t ne[4], uint32_t n_dim, const char *text)
@@ -300,7 +255,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_of_every_expert_arrives),
-		cmocka_unit_test(nodes_divide_experts_or_deal_them_out),
 		cmocka_unit_test(hostile_axes_are_refused_by_name),
 	};
 

@@ -1,0 +1,42 @@
+/*
+ * Which experts a token takes, and how much of each: from the router's logits, one row at a time. In floats, in one written order; of equal
+ * scores the lower index is chosen first, and a NaN comes last, so that any logits choose n_expert_used experts.
+ */
+#ifndef GYRE_DAEMON_MODEL_ROUTE_H
+#define GYRE_DAEMON_MODEL_ROUTE_H
+
+#include "daemon/model/model.h"
+
+/* An expert of a token. */
+struct routed {
+	uint32_t expert;
+	float weight;
+};
+
+/* What a layer adds to its router's logits, and to the scores by which it chooses: these weigh nothing. [n_expert], NULL: nothing. */
+struct route_bias {
+	const float *logit, *choose;
+};
+
+/* Floats that route_row works on. */
+static inline size_t route_scratch(const struct hparams *hp)
+{
+	return 3 * (size_t)hp->n_expert;
+}
+
+/*
+ * to[n_expert_used], in ascending order of experts. logits[n_expert], to which bias.logit is added in place.
+ *   p = softmax(logits) | sigmoid(logits) | logits (GATING_SOFTMAX_CHOSEN)
+ *   the n_expert_used largest of p + bias.choose, among the n_group_used groups whose two largest have the largest sum
+ *   weight = p; softmax over the chosen for GATING_SOFTMAX_CHOSEN; / max(sum, ROUTE_SUM_MIN) if is_expert_normed; * expert_scale
+ */
+void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_bias *bias,
+	       float *logits, float *scratch);
+
+/* Below it a sum of weights divides by this instead: the smallest normal number of f16, as llama.cpp has it. */
+#define ROUTE_SUM_MIN 6.103515625e-5f
+
+/* sigmoid(x . w): of the expert that all tokens take. Lane i % 16 adds x[i] * w[i], then halves are added. */
+float route_gate(const struct kernels *k, const float *x, const float *w, size_t n);
+
+#endif
