@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-extern const struct arch arch_llama, arch_ernie4_5, arch_gemma2, arch_gemma3, arch_granite, arch_qwen2, arch_qwen3,
-	arch_qwen3moe, arch_seed_oss, arch_smollm3;
+extern const struct arch arch_llama, arch_ernie4_5, arch_ernie4_5_moe, arch_gemma2, arch_gemma3, arch_glm4moe,
+	arch_granite, arch_granitemoe, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe, arch_seed_oss,
+	arch_smollm3;
 
 static const struct arch *const table[] = {
-	&arch_llama, &arch_ernie4_5, &arch_gemma2,   &arch_gemma3,   &arch_granite,
-	&arch_qwen2, &arch_qwen3,    &arch_qwen3moe, &arch_seed_oss, &arch_smollm3,
+	&arch_llama,   &arch_ernie4_5, &arch_ernie4_5_moe, &arch_gemma2,  &arch_gemma3,
+	&arch_glm4moe, &arch_granite,  &arch_granitemoe,   &arch_qwen2,   &arch_qwen2moe,
+	&arch_qwen3,   &arch_qwen3moe, &arch_seed_oss,     &arch_smollm3,
 };
 
 const struct arch *arch_at(size_t i)

@@ -51,17 +51,17 @@ struct decoder_layer {
 		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
 #define TENSORS_FF TENSORS_FF_OF("ffn_norm.weight")
 
-/* What qwen3moe has in the place of TENSORS_FF, and others beside it. */
-#define TENSORS_EXPERTS \
-	TENSOR("ffn_norm.weight", experts.norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS), TENSORS_EXPERTS_UNNORMED
-#define TENSORS_EXPERTS_UNNORMED                                                                                       \
-	TENSOR("ffn_gate_inp.weight", experts.router, .axis = PLAN_ROW, .n_row = VECTOR_EXPERTS, .width = VECTOR_EMBD, \
-	       .in = LAYER_EXPERTS),                                                                                   \
-		TENSOR("ffn_gate_exps.weight", experts.gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT,              \
-		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                              \
-		TENSOR("ffn_up_exps.weight", experts.up, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT,                  \
-		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                              \
-		TENSOR("ffn_down_exps.weight", experts.down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD,                   \
+/* What qwen3moe has in the place of TENSORS_FF, and others beside it. The name is of the norm that it begins with. */
+#define TENSORS_EXPERTS TENSORS_EXPERTS_OF("ffn_norm.weight")
+#define TENSORS_EXPERTS_OF(norm_name)                                                                     \
+	TENSOR(norm_name, experts.norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS),                     \
+		TENSOR("ffn_gate_inp.weight", experts.router, .axis = PLAN_ROW, .n_row = VECTOR_EXPERTS,  \
+		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS),                                        \
+		TENSOR("ffn_gate_exps.weight", experts.gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT, \
+		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                 \
+		TENSOR("ffn_up_exps.weight", experts.up, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT,     \
+		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                 \
+		TENSOR("ffn_down_exps.weight", experts.down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD,      \
 		       .width = VECTOR_FF_EXPERT, .in = LAYER_EXPERTS, .is_of_experts = true)
 /* An expert of all tokens beside them. */
 #define TENSORS_SHARED                                                                                        \

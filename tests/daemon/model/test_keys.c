@@ -381,8 +381,8 @@ static void counts_of_experts_that_lie_are_refused_by_name(void **state)
 		{ { KEY_U32("expert_group_count", 6), KEY_U32("expert_group_used_count", 1) }, "used_count is 2, but" },
 		{ { KEY_U32("expert_gating_func", 4) }, "expert_gating_func is 4" },
 		{ { KEY_F32("expert_weights_scale", NAN) }, "expert_weights_scale" },
-		{ { KEY_U32("leading_dense_block_count", 2) }, "blk.0.ffn" },
-		{ { KEY_U32("interleave_moe_layer_step", 2), KEY_U32("leading_dense_block_count", 0) }, "blk.0.ffn" },
+		{ { KEY_U32("leading_dense_block_count", 2) }, "ffn_" },
+		{ { KEY_U32("interleave_moe_layer_step", 3), KEY_U32("leading_dense_block_count", 0) }, "ffn_" },
 	};
 
 	(void)state;
