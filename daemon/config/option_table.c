@@ -129,7 +129,9 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "and "
 	  "`ulimit -v`. A pool smaller than one context shortens the context, down to 256 positions; below that gyred "
 	  "does not "
-	  "start. A size that is given is taken or refused.",
+	  "start. A size that is given is taken or refused. Models with recurrent layers keep a state for each running "
+	  "sequence in it, "
+	  "beside the positions or instead of them: gyre plan --memory says how large it is.",
 	  KIND_BYTES, MODEL_FIELD(kv_bytes), 0, UINT64_MAX, WHEN_RESTARTED },
 	{ "kv-type", "TYPE", "f16", "how keys and values are stored: f16, q8_0 in half the bytes, or f32 in twice",
 	  "q8_0 has blocks of 32 dimensions as signed bytes with one f16 scale, a little over half the bytes. That is "
@@ -163,7 +165,9 @@ const struct option_row option_table[OPTION_COUNT] = {
 	{ "max-positions", "N", "0", "positions of keys and values that a user's requests hold at once; 0: any number",
 	  "On all models and replicas together. A request counts with all that it may come to hold: its prompt and "
 	  "max_tokens, or, "
-	  "without these, the context (or this limit, where it ends with EFBIG). One that has no room beside others of "
+	  "without these, the context (or this limit, where it ends with EFBIG); a recurrent state counts as the "
+	  "positions that would take its bytes, or, where positions take none, as 1024. One that has no room beside "
+	  "others of "
 	  "its user "
 	  "waits for them, in order of priority, then arrival; one that alone has none ends with EFBIG at once.",
 	  KIND_U32, QUOTA_FIELD(n_position), 0, UINT32_MAX, WHEN_RELOADED },

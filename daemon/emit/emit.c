@@ -45,7 +45,7 @@ static void log_fault(struct emit *e, const struct batch *b, uint32_t n)
 	if (b->fault_layer >= 0)
 		snprintf(where, sizeof(where), "first seen in the keys and values of layer %d", b->fault_layer);
 	if (b->fault_layer == (int32_t)e->n_layer)
-		snprintf(where, sizeof(where), "it began behind the keys and values of the last layer");
+		snprintf(where, sizeof(where), "no layer's keys and values have one");
 	log_error(
 		"a request ended because the model gave a NaN or an infinity: %s; %llu such so far; if this model does "
 		"it again its file is damaged: download or quantize it again",
