@@ -36,7 +36,9 @@ static const struct verb verbs[] = {
 	  "its ids.",
 	  OPT_SOCKET | OPT_MODEL | OPT_CHAT | OPT_TALK | OPT_MESSAGES | OPT_TEMPLATE | OPT_IDS | OPT_JSON, 0, 1,
 	  tokenize_main },
-	{ "inspect", "FILE.gguf", "Metadata and tensors of a model file.", OPT_JSON, 1, 1, inspect_main },
+	{ "inspect", "[FILE.gguf]",
+	  "What model a file is, its metadata and tensors.\nWithout a file: the architectures that gyre runs.",
+	  OPT_JSON, 0, 1, inspect_main },
 	{ "doctor", "[CONFIG]",
 	  "What of this host slows gyre down, and the fix. Exit status 1 if something is bad.\nWith it what gyred "
 	  "would say of its configuration: CONFIG is /etc/gyre/gyred.conf unless given.",

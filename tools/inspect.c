@@ -1,6 +1,5 @@
-#include "tools/tool.h"
+#include "tools/inspect.h"
 
-#include "daemon/gguf/gguf.h"
 #include "kernels/quant.h"
 
 #include <stdlib.h>
@@ -15,7 +14,7 @@ static bool is_c1(unsigned char c)
 }
 
 /* Names come from a hostile file: control characters must not reach the terminal, nor those of Latin-1, bare or as UTF-8. */
-static void print_text(struct gguf_str s, uint64_t max)
+void inspect_text(struct gguf_str s, uint64_t max)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	bool in_char = false;
@@ -64,7 +63,7 @@ static json_t *value(const struct gguf_kv *kv)
 			 list);
 }
 
-static const char *type_name(uint32_t type)
+const char *inspect_type_name(uint32_t type)
 {
 	const struct quant_info *q = quant_info(type);
 
@@ -120,12 +119,12 @@ static void print_files(const struct gguf *g)
 
 		printf("part %-3u %10.2f MiB, %zu tensors of %.2f MiB  ", i + 1, (double)f->bytes / (1 << 20), n,
 		       (double)bytes / (1 << 20));
-		print_text((struct gguf_str){ f->path, strlen(f->path) }, SIZE_MAX);
+		inspect_text((struct gguf_str){ f->path, strlen(f->path) }, SIZE_MAX);
 		putchar('\n');
 	}
 }
 
-static int inspect_json(const struct gguf *g)
+static int inspect_json(const struct gguf *g, const char *path)
 {
 	json_t *meta = json_object(), *tensors = json_array();
 
@@ -139,14 +138,14 @@ static int inspect_json(const struct gguf *g)
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
-		json_array_append_new(tensors,
-				      json_pack("{s:o,s:s,s:o,s:i,s:I,s:I}", "name", json_text(t->name.p, t->name.n),
-						"type", type_name(t->type), "shape", shape(t), "file", (int)t->file,
-						"offset", (json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
+		json_array_append_new(
+			tensors, json_pack("{s:o,s:s,s:o,s:i,s:I,s:I}", "name", json_text(t->name.p, t->name.n), "type",
+					   inspect_type_name(t->type), "shape", shape(t), "file", (int)t->file,
+					   "offset", (json_int_t)t->offset, "bytes", (json_int_t)t->bytes));
 	}
-	return print_json(json_pack("{s:i,s:I,s:o,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
-				    (json_int_t)gguf_bytes(g), "files", files(g), "metadata", meta, "tensors",
-				    tensors));
+	return print_json(json_pack("{s:i,s:I,s:o,s:o,s:o,s:o}", "version", (int)gguf_version(g), "file_bytes",
+				    (json_int_t)gguf_bytes(g), "files", files(g), "model", inspect_model(g, path),
+				    "metadata", meta, "tensors", tensors));
 }
 
 static void print_metadata(const struct gguf *g)
@@ -156,10 +155,10 @@ static void print_metadata(const struct gguf *g)
 		json_t *j = value(kv);
 		char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
 
-		print_text(kv->key, GGUF_NAME_MAX);
+		inspect_text(kv->key, GGUF_NAME_MAX);
 		printf(" = ");
 		if (text)
-			print_text((struct gguf_str){ text, strlen(text) }, TEXT_SHOWN);
+			inspect_text((struct gguf_str){ text, strlen(text) }, TEXT_SHOWN);
 		putchar('\n');
 		free(text);
 		json_decref(j);
@@ -178,8 +177,8 @@ static void print_tensors(const struct gguf *g)
 		for (uint32_t d = 0; d < t->n_dim; d++)
 			n += (size_t)snprintf(dims + n, sizeof(dims) - n, "%s%llu", d ? " x " : "",
 					      (unsigned long long)t->ne[d]);
-		printf("%-6s %-22s %10.2f MiB  ", type_name(t->type), dims, (double)t->bytes / (1 << 20));
-		print_text(t->name, GGUF_NAME_MAX);
+		printf("%-6s %-22s %10.2f MiB  ", inspect_type_name(t->type), dims, (double)t->bytes / (1 << 20));
+		inspect_text(t->name, GGUF_NAME_MAX);
 		printf(gguf_n_file(g) > 1 ? "  (part %u)\n" : "\n", t->file + 1);
 		total += t->bytes;
 	}
@@ -190,15 +189,22 @@ int inspect_main(const struct args *a)
 {
 	struct error e = { "" };
 	struct gguf *g = NULL;
+	json_t *model;
 	int code = TOOL_OK;
 
+	if (!a->n_word)
+		return inspect_list(a);
 	if (gguf_open(&g, a->word[0], &e) < 0)
 		return fail(TOOL_FAILED, "%s", e.text);
 	if (a->json) {
-		code = inspect_json(g);
+		code = inspect_json(g, a->word[0]);
 	} else {
 		printf("GGUF version %u, %.2f MiB\n", gguf_version(g), (double)gguf_bytes(g) / (1 << 20));
 		print_files(g);
+		putchar('\n');
+		model = inspect_model(g, a->word[0]);
+		inspect_print_model(model);
+		json_decref(model);
 		putchar('\n');
 		print_metadata(g);
 		putchar('\n');

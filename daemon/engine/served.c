@@ -29,6 +29,21 @@ static void warn_keys(const struct served *s)
 			 (int)key.n, key.p);
 }
 
+/* What the file has of the model that a text needs none of: blocks that predict further tokens, what sees or hears. */
+static void tell_left_out(const struct served *s)
+{
+	const struct gguf *g = s->weights[0]->gguf;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < gguf_n_left_out(g); i++)
+		bytes += gguf_left_out_at(g, i)->bytes;
+	if (gguf_n_left_out(g))
+		log_info("model %s: %zu tensors, %.1f MiB, are left out, from %.*s on: blocks that predict further "
+			 "tokens, or what sees or hears",
+			 s->name, gguf_n_left_out(g), (double)bytes / (1 << 20), (int)gguf_left_out_at(g, 0)->name.n,
+			 gguf_left_out_at(g, 0)->name.p);
+}
+
 /* A model without a template serves all the same. */
 static int open_chat(struct served *s, const struct served_options *o, struct error *e)
 {
@@ -108,6 +123,7 @@ static int load_weights(struct served *s, const struct served_options *o, struct
 	if (r < 0)
 		return r;
 	warn_keys(s);
+	tell_left_out(s);
 	return open_chat(s, o, e);
 }
 

@@ -3,7 +3,6 @@
 #include "daemon/model/hparams.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 extern const struct arch arch_llama, arch_ernie4_5, arch_ernie4_5_moe, arch_gemma2, arch_gemma3, arch_glm4moe,
 	arch_granite, arch_granitemoe, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe, arch_seed_oss,
@@ -22,12 +21,11 @@ const struct arch *arch_at(size_t i)
 
 static int refuse(struct gguf_str name, struct error *e)
 {
-	char known[512] = "";
-
-	for (size_t i = 0, n = 0; arch_at(i) && n < sizeof(known); i++)
-		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", table[i]->name);
-	return error_set(e, -ENOTSUP, "architecture \"%.*s\" is not one that gyre runs; use a model of %s",
-			 (int)(name.n < 40 ? name.n : 40), name.p, known);
+	return error_set(
+		e, -ENOTSUP,
+		"architecture \"%.*s\" is not one that gyre runs; use a model of another (gyre inspect, without a "
+		"file, lists the %zu that it runs)",
+		(int)(name.n < 40 ? name.n : 40), name.p, sizeof(table) / sizeof(table[0]));
 }
 
 static int find(const struct arch **arch, const struct gguf *g, struct error *e)

@@ -4,6 +4,7 @@
  */
 #include "tests/tools/verbs.h"
 #include "tests/util/hostile.h"
+#include "tests/util/refile.h"
 #include "tests/util/split.h"
 
 static void inspect_survives_any_file(void **state)
@@ -91,12 +92,67 @@ static void a_model_in_parts_is_a_model(void **state)
 	split_unlink(stem, 3);
 }
 
+static double model_of(const char *command, const char *name, const char *below)
+{
+	json_t *j = parse(command), *v = json_object_get(json_object_get(j, "model"), name);
+	double n = json_number_value(below ? json_object_get(v, below) : v);
+
+	json_decref(j);
+	return n;
+}
+
+#define INSPECT "$G inspect --json $FOUND"
+
+/* The figures of a model, those of one in another form, and what the header says of one that gyre does not run. */
+static void inspect_says_what_model_it_is(void **state)
+{
+	char path[128];
+	uint8_t *at;
+	static uint8_t bytes[1 << 20];
+	size_t n;
+	FILE *f;
+
+	(void)state;
+	setenv("FOUND", a.model, 1);
+	/* 2 layers of 64 x (64 + 32 + 32 + 64 + 3 x 128) and two norms, 272 tokens of 64, a last norm */
+	assert_true(model_of(INSPECT, "parameters", NULL) == 2 * (64 * 576 + 128) + 272 * 64 + 64);
+	assert_true(model_of(INSPECT, "active_parameters", NULL) == 2 * (64 * 576 + 128) + 272 * 64 + 64);
+	assert_true(model_of(INSPECT, "layers_with", "attention") == 2);
+	assert_true(model_of(INSPECT, "layers_with", "windowed_attention") == 0);
+	assert_true(model_of(INSPECT, "state_bytes", NULL) == 0);
+	expect("$G inspect $FOUND", 0);
+	/* 2 layers, 2 heads, 16 dimensions of keys and of values, 2 bytes */
+	assert_non_null(strstr(out, "a token       0.2 KiB as f16"));
+	assert_non_null(strstr(out, "architecture  llama\n"));
+	snprintf(path, sizeof(path), "%s/found.gguf", a.dir);
+	setenv("FOUND", path, 1);
+	assert_true(refile_write(path, a.model, &(struct refile){ .n_nextn = 1, .extra = { "v.a", NULL } }) >= 0);
+	assert_true(model_of(INSPECT, "left_out_layers", NULL) == 1);
+	assert_true(model_of(INSPECT, "left_out_parameters", NULL) == 64 * 576 + 128 + 272 * 64 + 8);
+	assert_true(model_of(INSPECT, "active_parameters", NULL) == 2 * (64 * 576 + 128) + 272 * 64 + 64);
+	f = fopen(a.model, "rb");
+	n = fread(bytes, 1, sizeof(bytes), f);
+	fclose(f);
+	at = memmem(bytes, n, "\5\0\0\0\0\0\0\0llama", 13);
+	memcpy(at + 8, "dbrxx", 5);
+	f = fopen(path, "wb");
+	fwrite(bytes, 1, n, f);
+	fclose(f);
+	expect("$G inspect $FOUND", 0);
+	assert_non_null(strstr(out, "dbrxx; gyre does not run this model: architecture \"dbrxx\" is not one that"));
+	assert_non_null(strstr(out, "vocabulary    gpt2"));
+	unlink(path);
+	expect("$G inspect", 0);
+	assert_non_null(strstr(out, "llama\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(inspect_survives_any_file),
 		CASE(inspect_shows_names_that_are_no_text),
 		CASE(a_model_in_parts_is_a_model),
+		CASE(inspect_says_what_model_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
