@@ -184,7 +184,7 @@ json_t *inspect_model(const struct gguf *g, const char *path)
 	add_text(j, g);
 	json_object_set_new(j, "context", json_integer(number_of(g, "context_length")));
 	json_object_set_new(j, "layers", json_integer(number_of(g, "block_count")));
-	r = arch_read_shape(&arch, &hp, g, &e);
+	r = arch_read(&arch, &hp, g, &e);
 	if (r == 0) {
 		add_layers(j, &hp);
 		r = weights_outline(&w, path, &wo, &e);

@@ -84,7 +84,7 @@ static void usage_errors_are_2(void **state)
 					     "run --temp x hi",
 					     "run --seed -1 hi",
 					     "score one",
-					     "inspect",
+					     "inspect a b",
 					     "stat extra",
 					     "run --stop '' hi",
 					     "bench model -m x --isa nosuch",

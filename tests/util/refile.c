@@ -22,7 +22,7 @@ struct refiled {
 	const struct gguf *g;
 	const struct refile *r;
 	struct out out[TENSOR_MAX];
-	uint32_t n_out, n_layer;
+	uint32_t n_out, n_layer, n_nextn; /* n_layer: with those that predict further tokens */
 	uint64_t n_kv;
 	int n_joined;
 };
@@ -47,28 +47,30 @@ static void put_number(struct refiled *w, const char *key, size_t n, uint32_t v)
 	w->n_kv++;
 }
 
-static bool is_count(struct gguf_str key)
+/* Whether a key is "<arch>.name". */
+static bool is_key(struct gguf_str key, const char *name)
 {
-	static const char end[] = ".block_count";
+	const char *dot = memchr(key.p, '.', key.n);
+	size_t n = dot ? (size_t)(key.p + key.n - dot - 1) : 0;
 
-	return key.n > strlen(end) && !memcmp(key.p + key.n - strlen(end), end, strlen(end));
+	return dot && n == strlen(name) && !memcmp(dot + 1, name, n);
 }
 
 static void put_keys(struct refiled *w)
 {
 	for (size_t i = 0; i < gguf_n_kv(w->g); i++) {
 		const struct gguf_kv *kv = gguf_kv_at(w->g, i);
+		char key[80];
 
-		if (is_count(kv->key)) {
-			char key[80];
-
+		if (is_key(kv->key, "block_count")) {
 			put_number(w, kv->key.p, kv->key.n, w->n_layer + w->r->n_nextn);
 			snprintf(key, sizeof(key), "%.*s.nextn_predict_layers", (int)strcspn(kv->key.p, "."),
 				 kv->key.p);
-			if (w->r->n_nextn)
-				put_number(w, key, strlen(key), w->r->n_nextn);
+			put_number(w, key, strlen(key), w->n_nextn + w->r->n_nextn);
 			continue;
 		}
+		if (is_key(kv->key, "nextn_predict_layers"))
+			continue;
 		put_str(w, kv->key.p, kv->key.n);
 		put(w, &(uint32_t){ kv->type }, 4);
 		put(w, kv->data, kv->bytes);
@@ -252,8 +254,14 @@ int refile_write(const char *to, const char *from, const struct refile *r)
 		return -1;
 	}
 	w.g = g;
-	while (of_layer(&w, w.n_layer, "attn_norm.weight") || of_layer(&w, w.n_layer, "ffn_norm.weight"))
-		w.n_layer++;
+	for (size_t i = 0; i < gguf_n_kv(g); i++) {
+		const struct gguf_kv *kv = gguf_kv_at(g, i);
+
+		if (is_key(kv->key, "block_count"))
+			memcpy(&w.n_layer, kv->data, 4);
+		if (is_key(kv->key, "nextn_predict_layers"))
+			memcpy(&w.n_nextn, kv->data, 4);
+	}
 	list(&w);
 	put_all(&w);
 	gguf_close(g);
