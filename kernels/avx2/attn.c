@@ -1,4 +1,4 @@
-/* Attention over an f16 KV: lane = position for q.k, lane = d for p.v, as in ref/attn.c; up to GROUP queries use each K and V
+/* Attention over a KV of f16 or f32: lane = position for q.k, lane = d for p.v, as in ref/attn.c; up to GROUP queries use each K and V
  * vector while it is in a register. */
 #include "kernels/avx2/attn.h"
 #include "kernels/avx2/avx2.h"
@@ -27,6 +27,15 @@ void avx2_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int 
 	}
 	for (int d = 0; d < dim_v; d += 8)
 		_mm_storeu_si128((__m128i *)(vr + d), to_halfs(v + d));
+}
+
+void avx2_kvq_store_f32(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	float *kg = (float *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
+
+	for (int d = 0; d < dim_k; d++)
+		kg[d * LANES] = k[d];
+	memcpy((float *)vb + slot * dim_v, v, (size_t)dim_v * sizeof(float));
 }
 
 static void zero(float *s, int begin, int end)
@@ -85,16 +94,23 @@ void avx2_attn_softmax(float *s, const struct attn_reach *r, int i, float cap, f
 	zero(s, stop, (r->n + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK);
 }
 
-/* Scores of sixteen positions, the first or second half of their block. */
-INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const int n)
+/* Eight numbers of `size` bytes each. */
+INLINE __m256 load8(const uint8_t *p, const size_t size)
 {
-	size_t at = (size_t)(half * dim) * 2 * LANES;
+	return size == 2 ? load_halfs(p) : _mm256_loadu_ps((const float *)p);
+}
+
+/* Scores of sixteen positions, the first or second half of their block. */
+INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const size_t size,
+		     const int n)
+{
+	size_t at = (size_t)(half * dim) * size * LANES;
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-	for (int d = 0; d < dim; d++, at += 2 * LANES) {
-		__m256 a = load_halfs(block.p + at), b = load_halfs(block.p + at + 16);
+	for (int d = 0; d < dim; d++, at += size * LANES) {
+		__m256 a = load8(block.p + at, size), b = load8(block.p + at + 8 * size, size);
 
 		attn_fetch(&block, at);
 		for (int i = 0; i < n; i++) {
@@ -112,10 +128,10 @@ INLINE void scores16(float *s, const float *q, struct attn_block block, int half
 
 /* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
 INLINE void add_values(__m256 acc[GROUP][2], const float *s, const struct attn_block *block, size_t at, size_t row,
-		       const struct attn_reach *r, int p, int end, const bool is_all, const int n)
+		       const struct attn_reach *r, int p, int end, const bool is_all, const size_t size, const int n)
 {
 	for (; p < end; p++, at += row) {
-		__m256 a = load_halfs(block->p + at), b = load_halfs(block->p + at + 16);
+		__m256 a = load8(block->p + at, size), b = load8(block->p + at + 8 * size, size);
 
 		attn_fetch(block, at);
 		for (int i = 0; i < n; i++) {
@@ -130,9 +146,10 @@ INLINE void add_values(__m256 acc[GROUP][2], const float *s, const struct attn_b
 }
 
 /* o[i][d .. d + 15] */
-INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, const struct attn_reach *r, const int n)
+INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, const struct attn_reach *r,
+		     const size_t size, const int n)
 {
-	size_t row = (size_t)kv->dim_v * 2;
+	size_t row = (size_t)kv->dim_v * size;
 	__m256 acc[GROUP][2];
 
 	for (int i = 0; i < n; i++)
@@ -140,14 +157,14 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, 
 	for (int p = 0, end; p < r->n; p = end) {
 		struct attn_block block = attn_block_v(kv, r->p0, p / KV_BLOCK);
 		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
-		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * 2;
+		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * size;
 		bool is_all;
 
 		end = attn_reach_run(r, p, stop < r->n ? stop : r->n, &is_all);
 		if (is_all)
-			add_values(acc, s, &block, at, row, r, p, end, true, n);
+			add_values(acc, s, &block, at, row, r, p, end, true, size, n);
 		else
-			add_values(acc, s, &block, at, row, r, p, end, false, n);
+			add_values(acc, s, &block, at, row, r, p, end, false, size, n);
 	}
 	for (int i = 0; i < n; i++) {
 		_mm256_storeu_ps(o + i * kv->dim_v + d, acc[i][0]);
@@ -156,7 +173,7 @@ INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, 
 }
 
 INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
-		  const struct attn_kv *kv, int32_t p0, float *s)
+		  const struct attn_kv *kv, int32_t p0, float *s, const size_t size)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
 	__m256 scale = _mm256_set1_ps(tile->scale);
@@ -167,16 +184,21 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 			_mm256_storeu_ps(x + i * DIM_K_MAX + d,
 					 _mm256_mul_ps(_mm256_loadu_ps(tile->q[begin + i] + d), scale));
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
+		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, size, n);
 	for (int i = 0; i < n; i++)
 		avx2_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
 	for (int d = 0; d < kv->dim_v; d += LANES)
-		values16(to->o + begin * kv->dim_v, s, kv, d, &r, n);
+		values16(to->o + begin * kv->dim_v, s, kv, d, &r, size, n);
 }
 
 void avx2_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch, sizeof(uint16_t))
+}
+
+void avx2_attn_chunk_f32(ATTN_CHUNK_ARGS)
+{
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch, sizeof(float))
 }
 
 void avx2_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int dim_v,

@@ -13,6 +13,7 @@ void kernels_avx2_override(struct kernels *k)
 	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++)
 		matmul_install(k, products[i]);
 	k->rms_norm = avx2_rms_norm;
+	k->layer_norm = avx2_layer_norm;
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
 	k->gelu_mul = avx2_gelu_mul;
@@ -20,6 +21,8 @@ void kernels_avx2_override(struct kernels *k)
 	k->add = avx2_add;
 	k->kvq_store[KVQ_F16] = avx2_kvq_store_f16;
 	k->attn_chunk[KVQ_F16] = avx2_attn_chunk_f16;
+	k->kvq_store[KVQ_F32] = avx2_kvq_store_f32;
+	k->attn_chunk[KVQ_F32] = avx2_attn_chunk_f32;
 	k->kvq_store[KVQ_Q8_0] = avx2_kvq_store_q8_0;
 	k->attn_chunk[KVQ_Q8_0] = avx2_attn_chunk_q8_0;
 	k->attn_merge = avx2_attn_merge;

@@ -15,6 +15,7 @@ extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmu
 
 /* vector.c */
 void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void avx2_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n);
@@ -26,8 +27,8 @@ void avx2_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-ref_kvq_store_fn avx2_kvq_store_f16, avx2_kvq_store_q8_0;
-ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_q8_0;
+ref_kvq_store_fn avx2_kvq_store_f16, avx2_kvq_store_f32, avx2_kvq_store_q8_0;
+ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_f32, avx2_attn_chunk_q8_0;
 ref_attn_merge_fn avx2_attn_merge;
 
 #endif

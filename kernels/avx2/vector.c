@@ -34,6 +34,60 @@ void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps
 		y[i] = (x[i] * scale) * w[i];
 }
 
+INLINE float sum_of(const float *x, size_t n)
+{
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	float lane[LANES];
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (size_t h = 0; h < 2; h++)
+			sum[h] = _mm256_add_ps(sum[h], _mm256_loadu_ps(x + i + 8 * h));
+	_mm256_storeu_ps(lane, sum[0]);
+	_mm256_storeu_ps(lane + 8, sum[1]);
+	for (; i < n; i++)
+		lane[i % LANES] += x[i];
+	return ref_reduce(lane);
+}
+
+/* The sum of (x - mean)^2. */
+INLINE float sum_of_squares(const float *x, size_t n, float mean)
+{
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	float lane[LANES];
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (size_t h = 0; h < 2; h++) {
+			__m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + 8 * h), _mm256_set1_ps(mean));
+
+			sum[h] = _mm256_fmadd_ps(d, d, sum[h]);
+		}
+	_mm256_storeu_ps(lane, sum[0]);
+	_mm256_storeu_ps(lane + 8, sum[1]);
+	for (; i < n; i++)
+		lane[i % LANES] = fmaf(x[i] - mean, x[i] - mean, lane[i % LANES]);
+	return ref_reduce(lane);
+}
+
+void avx2_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+	float mean = sum_of(x, n) / (float)n, scale = 1.0f / sqrtf(sum_of_squares(x, n, mean) / (float)n + eps);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		__m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(mean));
+
+		v = _mm256_mul_ps(_mm256_mul_ps(v, _mm256_set1_ps(scale)), _mm256_loadu_ps(w + i));
+		_mm256_storeu_ps(y + i, b ? _mm256_add_ps(v, _mm256_loadu_ps(b + i)) : v);
+	}
+	for (; i < n; i++) {
+		float v = ((x[i] - mean) * scale) * w[i];
+
+		y[i] = b ? v + b[i] : v;
+	}
+}
+
 INLINE void rotate(float *a, float *b, float c, float s)
 {
 	float x0 = *a, x1 = *b;

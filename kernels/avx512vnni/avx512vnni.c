@@ -11,6 +11,7 @@ void kernels_avx512vnni_override(struct kernels *k)
 	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++)
 		matmul_install(k, products[i]);
 	k->rms_norm = avx512vnni_rms_norm;
+	k->layer_norm = avx512vnni_layer_norm;
 	k->silu_mul = avx512vnni_silu_mul;
 	k->gelu_mul = avx512vnni_gelu_mul;
 	k->cap = avx512vnni_cap;
@@ -20,6 +21,7 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->exps = avx512vnni_exps;
 	k->sum_exp = avx512vnni_sum_exp;
 	k->attn_chunk[KVQ_F16] = avx512vnni_attn_chunk_f16;
+	k->attn_chunk[KVQ_F32] = avx512vnni_attn_chunk_f32;
 	k->kvq_store[KVQ_Q8_0] = avx512vnni_kvq_store_q8_0;
 	k->attn_chunk[KVQ_Q8_0] = avx512vnni_attn_chunk_q8_0;
 }

@@ -15,6 +15,7 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 
 /* vector.c */
 void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void avx512vnni_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_cap(float *y, size_t n, float cap);
@@ -26,6 +27,6 @@ float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
 ref_kvq_store_fn avx512vnni_kvq_store_q8_0;
-ref_attn_chunk_fn avx512vnni_attn_chunk_f16, avx512vnni_attn_chunk_q8_0;
+ref_attn_chunk_fn avx512vnni_attn_chunk_f16, avx512vnni_attn_chunk_f32, avx512vnni_attn_chunk_q8_0;
 
 #endif

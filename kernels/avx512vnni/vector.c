@@ -30,6 +30,31 @@ void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, flo
 	}
 }
 
+void avx512vnni_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+	__m512 sum = _mm512_setzero_ps(), square = _mm512_setzero_ps();
+
+	for (size_t i = 0; i < n; i += 16)
+		sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(tail(n - i), x + i));
+	__m512 mean = _mm512_set1_ps(vreduce(sum) / (float)n);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 d = _mm512_maskz_sub_ps(k, _mm512_maskz_loadu_ps(k, x + i), mean);
+
+		square = _mm512_fmadd_ps(d, d, square);
+	}
+	__m512 scale = _mm512_set1_ps(1.0f / sqrtf(vreduce(square) / (float)n + eps));
+
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), mean), scale);
+
+		v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, w + i));
+		_mm512_mask_storeu_ps(y + i, k, b ? _mm512_add_ps(v, _mm512_maskz_loadu_ps(k, b + i)) : v);
+	}
+}
+
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n)
 {
 	const __m512 sign = _mm512_set1_ps(-0.0f), one = _mm512_set1_ps(1.0f);

@@ -1,4 +1,4 @@
-/* Attention over an f16 KV: lane = position for q.k, lane = d for p.v, as in ref/attn.c; up to GROUP queries use each K and V
+/* Attention over a KV of f16 or f32: lane = position for q.k, lane = d for p.v, as in ref/attn.c; up to GROUP queries use each K and V
  * vector while it is in a register. */
 #include "kernels/neon/attn.h"
 #include "kernels/neon/neon.h"
@@ -23,6 +23,15 @@ void neon_kvq_store_f16(void *kb, void *vb, const float *k, const float *v, int 
 	}
 	for (int d = 0; d < dim_v; d += 4)
 		vst1_u16(vr + d, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(v + d))));
+}
+
+void neon_kvq_store_f32(void *kb, void *vb, const float *k, const float *v, int slot, int dim_k, int dim_v)
+{
+	float *kg = (float *)kb + (size_t)(slot / LANES) * (size_t)dim_k * LANES + slot % LANES;
+
+	for (int d = 0; d < dim_k; d++)
+		kg[d * LANES] = k[d];
+	memcpy((float *)vb + slot * dim_v, v, (size_t)dim_v * sizeof(float));
 }
 
 static void zero(float *s, int begin, int end)
@@ -92,10 +101,11 @@ INLINE void add_lanes(float32x4_t acc[GROUP][PARTS], const float32x4_t k[PARTS],
 	}
 }
 
-INLINE void load16(float32x4_t v[PARTS], const uint8_t *p)
+/* Sixteen numbers of `size` bytes each. */
+INLINE void load16(float32x4_t v[PARTS], const uint8_t *p, const size_t size)
 {
 	for (int h = 0; h < PARTS; h++)
-		v[h] = load_halfs(p + 8 * h);
+		v[h] = size == 2 ? load_halfs(p + 8 * h) : vld1q_f32((const float *)p + 4 * h);
 }
 
 INLINE void zero_sums(float32x4_t acc[GROUP][PARTS], const int n)
@@ -113,16 +123,17 @@ INLINE void store_sums(float *to, size_t stride, float32x4_t acc[GROUP][PARTS], 
 }
 
 /* Scores of sixteen positions, the first or second half of their block; q[dim][GROUP]. */
-INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const int n)
+INLINE void scores16(float *s, const float *q, struct attn_block block, int half, int dim, const size_t size,
+		     const int n)
 {
-	size_t at = (size_t)(half * dim) * 2 * LANES;
+	size_t at = (size_t)(half * dim) * size * LANES;
 	float32x4_t acc[GROUP][PARTS];
 
 	zero_sums(acc, n);
-	for (int d = 0; d < dim; d++, at += 2 * LANES) {
+	for (int d = 0; d < dim; d++, at += size * LANES) {
 		float32x4_t k[PARTS];
 
-		load16(k, block.p + at);
+		load16(k, block.p + at, size);
 		attn_fetch(&block, at);
 		add_lanes(acc, k, vld1q_f32(q + GROUP * d), n);
 	}
@@ -131,12 +142,13 @@ INLINE void scores16(float *s, const float *q, struct attn_block block, int half
 
 /* Adds positions [p, end) of a block. What a query must not see may be anything, and 0 * anything is not always 0. */
 INLINE void add_values(float32x4_t acc[GROUP][PARTS], const float *s, const struct attn_block *block, size_t at,
-		       size_t row, const struct attn_reach *r, int p, int end, const bool is_all, const int n)
+		       size_t row, const struct attn_reach *r, int p, int end, const bool is_all, const size_t size,
+		       const int n)
 {
 	for (; p < end; p++, at += row) {
 		float32x4_t v[PARTS];
 
-		load16(v, block->p + at);
+		load16(v, block->p + at, size);
 		attn_fetch(block, at);
 		for (int i = 0; i < n; i++) {
 			if (!is_all && (p < r->first[i] || p >= r->end[i]))
@@ -148,29 +160,30 @@ INLINE void add_values(float32x4_t acc[GROUP][PARTS], const float *s, const stru
 }
 
 /* o[i][d .. d + 15] */
-INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, const struct attn_reach *r, const int n)
+INLINE void values16(float *o, const float *s, const struct attn_kv *kv, int d, const struct attn_reach *r,
+		     const size_t size, const int n)
 {
-	size_t row = (size_t)kv->dim_v * 2;
+	size_t row = (size_t)kv->dim_v * size;
 	float32x4_t acc[GROUP][PARTS];
 
 	zero_sums(acc, n);
 	for (int p = 0, end; p < r->n; p = end) {
 		struct attn_block block = attn_block_v(kv, r->p0, p / KV_BLOCK);
 		int stop = (p / KV_BLOCK + 1) * KV_BLOCK;
-		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * 2;
+		size_t at = (size_t)(p % KV_BLOCK) * row + (size_t)d * size;
 		bool is_all;
 
 		end = attn_reach_run(r, p, stop < r->n ? stop : r->n, &is_all);
 		if (is_all)
-			add_values(acc, s, &block, at, row, r, p, end, true, n);
+			add_values(acc, s, &block, at, row, r, p, end, true, size, n);
 		else
-			add_values(acc, s, &block, at, row, r, p, end, false, n);
+			add_values(acc, s, &block, at, row, r, p, end, false, size, n);
 	}
 	store_sums(o + d, (size_t)kv->dim_v, acc, n);
 }
 
 INLINE void group(const int n, int begin, const struct attn_tile *tile, const struct attn_partial *to,
-		  const struct attn_kv *kv, int32_t p0, float *s)
+		  const struct attn_kv *kv, int32_t p0, float *s, const size_t size)
 {
 	struct attn_reach r = attn_reach(tile, begin, n, p0);
 	_Alignas(16) float x[DIM_K_MAX * GROUP];
@@ -179,16 +192,21 @@ INLINE void group(const int n, int begin, const struct attn_tile *tile, const st
 		for (int i = 0; i < GROUP; i++)
 			x[GROUP * d + i] = i < n ? tile->q[begin + i][d] * tile->scale : 0.0f;
 	for (int p = 0; p < r.n; p += LANES)
-		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, n);
+		scores16(s + p, x, attn_block_k(kv, r.p0, p / KV_BLOCK), p % KV_BLOCK / LANES, kv->dim_k, size, n);
 	for (int i = 0; i < n; i++)
 		neon_attn_softmax(s + i * ATTN_S_STRIDE, &r, i, tile->cap, &to->m[begin + i], &to->l[begin + i]);
 	for (int d = 0; d < kv->dim_v; d += LANES)
-		values16(to->o + begin * kv->dim_v, s, kv, d, &r, n);
+		values16(to->o + begin * kv->dim_v, s, kv, d, &r, size, n);
 }
 
 void neon_attn_chunk_f16(ATTN_CHUNK_ARGS)
 {
-	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch)
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch, sizeof(uint16_t))
+}
+
+void neon_attn_chunk_f32(ATTN_CHUNK_ARGS)
+{
+	FOR_EACH_GROUP(tile, GROUP, WITH_CONSTANT_4, group, to, kv, p0, scratch, sizeof(float))
 }
 
 void neon_attn_merge(float *y, const float *o, size_t o_stride, const float *m, const float *l, int n_part, int dim_v,

@@ -19,6 +19,7 @@ matmul_fn neon_matmul_q4_0, neon_matmul_q4_1, neon_matmul_q5_0, neon_matmul_q5_1
 
 /* vector.c */
 void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+void neon_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void neon_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n);
@@ -30,8 +31,8 @@ void neon_exps(float *y, const float *x, size_t n, float scale, float max);
 float neon_sum_exp(const float *x, size_t n, float max);
 
 /* attn.c, attn_q8.c */
-ref_kvq_store_fn neon_kvq_store_f16, neon_kvq_store_q8_0;
-ref_attn_chunk_fn neon_attn_chunk_f16, neon_attn_chunk_q8_0;
+ref_kvq_store_fn neon_kvq_store_f16, neon_kvq_store_f32, neon_kvq_store_q8_0;
+ref_attn_chunk_fn neon_attn_chunk_f16, neon_attn_chunk_f32, neon_attn_chunk_q8_0;
 ref_attn_merge_fn neon_attn_merge;
 
 #endif

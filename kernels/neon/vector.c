@@ -45,6 +45,60 @@ void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps
 		y[i] = (x[i] * scale) * w[i];
 }
 
+INLINE float sum_of(const float *x, size_t n)
+{
+	float32x4_t sum[PARTS];
+	float lane[LANES];
+	size_t i = 0;
+
+	zero_lanes(sum);
+	for (; i + LANES <= n; i += LANES)
+		for (size_t k = 0; k < PARTS; k++)
+			sum[k] = vaddq_f32(sum[k], vld1q_f32(x + i + 4 * k));
+	store_lanes(lane, sum);
+	for (; i < n; i++)
+		lane[i % LANES] += x[i];
+	return ref_reduce(lane);
+}
+
+/* The sum of (x - mean)^2. */
+INLINE float sum_of_squares(const float *x, size_t n, float mean)
+{
+	float32x4_t sum[PARTS];
+	float lane[LANES];
+	size_t i = 0;
+
+	zero_lanes(sum);
+	for (; i + LANES <= n; i += LANES)
+		for (size_t k = 0; k < PARTS; k++) {
+			float32x4_t d = vsubq_f32(vld1q_f32(x + i + 4 * k), vdupq_n_f32(mean));
+
+			sum[k] = vfmaq_f32(sum[k], d, d);
+		}
+	store_lanes(lane, sum);
+	for (; i < n; i++)
+		lane[i % LANES] = fmaf(x[i] - mean, x[i] - mean, lane[i % LANES]);
+	return ref_reduce(lane);
+}
+
+void neon_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+	float mean = sum_of(x, n) / (float)n, scale = 1.0f / sqrtf(sum_of_squares(x, n, mean) / (float)n + eps);
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t v = vmulq_n_f32(vsubq_f32(vld1q_f32(x + i), vdupq_n_f32(mean)), scale);
+
+		v = vmulq_f32(v, vld1q_f32(w + i));
+		vst1q_f32(y + i, b ? vaddq_f32(v, vld1q_f32(b + i)) : v);
+	}
+	for (; i < n; i++) {
+		float v = ((x[i] - mean) * scale) * w[i];
+
+		y[i] = b ? v + b[i] : v;
+	}
+}
+
 /* x0, x1 -> x0', x1' */
 INLINE void rotate4(float32x4_t *x0, float32x4_t *x1, float32x4_t c, float32x4_t s)
 {

@@ -125,6 +125,16 @@ static uint64_t digest_attention(const struct kernels *k)
 	return h;
 }
 
+static uint64_t digest_layer_norm(const struct kernels *k)
+{
+	static float y[N_COL];
+	uint64_t h = 0;
+
+	k->layer_norm(y, x, u, x + N_COL, N_COL, 1e-5f), h = add_floats(h, y, N_COL);
+	k->layer_norm(y, x, u, NULL, N_COL - 7, 1e-5f), h = add_floats(h, y, N_COL);
+	return h;
+}
+
 static const struct {
 	const char *operations;
 	uint64_t (*digest)(const struct kernels *k);
@@ -134,6 +144,7 @@ static const struct {
 	{ "products", digest_products, 0x3b273ff85b246d52 },
 	{ "vectors", digest_vectors, 0x252fb45a65edf4c9 },
 	{ "gelu, scale and cap", digest_curves, 0x1c4e3c8dde7dd06e },
+	{ "layer norm", digest_layer_norm, 0xdb6f89af57a640b2 },
 	{ "attention", digest_attention, 0x096bdfde63e3ab68 },
 };
 

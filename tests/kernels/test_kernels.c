@@ -99,6 +99,11 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			set_canaries(y0, 1024), set_canaries(y1, 1024);
 			ref->rms_norm(y0, x, w, n, 1e-5f), k->rms_norm(y1, x, w, n, 1e-5f);
 			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->layer_norm(y0, x, w, u, n, 1e-5f), k->layer_norm(y1, x, w, u, n, 1e-5f);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->layer_norm(x0, x0, w, NULL, n, 1e-6f), k->layer_norm(x1, x1, w, NULL, n, 1e-6f);
+			assert_memory_equal(x0, x1, sizeof(x0));
+			memcpy(x0, x, sizeof(x0)), memcpy(x1, x, sizeof(x1));
 			ref->silu_mul(y0, x, u, n), k->silu_mul(y1, x, u, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->gelu_mul(y0, x, u, n), k->gelu_mul(y1, x, u, n);

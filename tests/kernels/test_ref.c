@@ -118,6 +118,33 @@ static void test_ref_chunks_meet_in_the_tree(void **state)
 		}
 }
 
+/* In double; far from zero, where what is squared must be what is left of the mean. */
+static void test_ref_layer_norm_is_right(void **state)
+{
+	enum { N = 500 };
+	float x[N], w[N], b[N], y[N];
+	double mean = 0, square = 0;
+	struct kernels k;
+
+	(void)state;
+	kernels_select(&k, ISA_REF);
+	for (int i = 0; i < N; i++) {
+		x[i] = 100.0f + uniform();
+		w[i] = uniform(), b[i] = uniform();
+		mean += (double)x[i] / N;
+	}
+	for (int i = 0; i < N; i++)
+		square += ((double)x[i] - mean) * ((double)x[i] - mean) / N;
+	for (int has_bias = 0; has_bias < 2; has_bias++) {
+		k.layer_norm(y, x, w, has_bias ? b : NULL, N, 1e-3f);
+		for (int i = 0; i < N; i++) {
+			double v = ((double)x[i] - mean) / sqrt(square + 1e-3) * (double)w[i];
+
+			assert_true(fabs(v + (has_bias ? (double)b[i] : 0) - (double)y[i]) < 1e-4);
+		}
+	}
+}
+
 /* What the others are compared with: signs of zero, NaN, nothing finite, the first of equals. */
 static void test_ref_max_is_right(void **state)
 {
@@ -217,9 +244,13 @@ static void test_softplus_is_right(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ref_matmul_is_right),   cmocka_unit_test(test_ref_max_is_right),
-		cmocka_unit_test(test_f16_is_exact),          cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
-		cmocka_unit_test(test_exp_is_within_two_ulp), cmocka_unit_test(test_tanh_is_right),
+		cmocka_unit_test(test_ref_matmul_is_right),
+		cmocka_unit_test(test_ref_max_is_right),
+		cmocka_unit_test(test_f16_is_exact),
+		cmocka_unit_test(test_ref_chunks_meet_in_the_tree),
+		cmocka_unit_test(test_exp_is_within_two_ulp),
+		cmocka_unit_test(test_tanh_is_right),
+		cmocka_unit_test(test_ref_layer_norm_is_right),
 		cmocka_unit_test(test_softplus_is_right),
 	};
 
