@@ -65,10 +65,6 @@ static const struct tiny mixed[] = {
 	  .type_down = QUANT_BF16, .is_tied = true, .n_expert = 20, .n_expert_used = 3 },
 };
 
-/* The first of them as every other architecture: what a layer does is theirs, what a type or a team does is not. */
-#define ARCH_MAX 64
-static struct tiny others[ARCH_MAX];
-
 static char path[64];
 static int32_t token[N_TOK];
 static float want[N_TOK * N_VOCAB], got[N_TOK * N_VOCAB];
@@ -323,46 +319,13 @@ static void a_model_that_gyre_would_misread_is_refused(void **state)
 	refuse(&o, -EINVAL, o.row);
 }
 
-/* With its window, and with a value of each of its own keys that changes much. */
-static void add_keys(const struct arch *arch, struct tiny *o)
-{
-	static struct tiny_kv kv[ARCH_MAX];
-	static char key[ARCH_MAX][64];
-	static const float three = 3;
-	size_t n = 0;
-
-	for (const char *const *name = arch->obeys; name && *name; name++, n++) {
-		snprintf(key[n], sizeof(key[n]), ".%s", *name);
-		kv[n] = (struct tiny_kv){ key[n], 6, &three, 4 };
-	}
-	if (arch->has_window)
-		kv[n++] = window;
-	o->kv = kv;
-	o->n_kv = n;
-}
-
-static int run_architecture(const struct arch *arch, struct tiny *o)
-{
-	const struct CMUnitTest tests[] = {
-		{ "any isa, team, chunk and company", any_isa_team_chunk_and_company, NULL, NULL, o },
-		{ "guesses leave nothing", guesses_leave_nothing, NULL, NULL, o },
-		{ "any number of nodes", any_number_of_nodes, NULL, NULL, o },
-		{ "the same with KV in q8_0", the_same_with_kv_in_q8_0, NULL, NULL, o },
-		{ "q8_0 KV on nodes", any_number_of_nodes_q8_0, NULL, NULL, o },
-	};
-
-	*o = models[0];
-	o->arch = arch->name;
-	add_keys(arch, o);
-	return cmocka_run_group_tests_name(arch->name, tests, NULL, NULL);
-}
-
 int main(void)
 {
 	/* Those of one model and one kind of KV follow each other: its definition takes longer than all but one of the ways. */
 	const struct CMUnitTest tests[] = {
 		{ "small types, tied", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[0] },
 		cmocka_unit_test(only_asked_rows_get_logits),
+		{ "guesses leave nothing", guesses_leave_nothing, NULL, NULL, (void *)&models[0] },
 		{ "small types on nodes", any_number_of_nodes, NULL, NULL, (void *)&models[0] },
 		{ "small types, q8_0 KV of half a block", the_same_with_kv_in_q8_0, NULL, NULL, (void *)&models[0] },
 		{ "k-quants, one KV head", any_isa_team_chunk_and_company, NULL, NULL, (void *)&models[1] },
@@ -390,8 +353,6 @@ int main(void)
 		puts("skip: of the ways to run the same tokens a sanitizer sees every fourth");
 	snprintf(path, sizeof(path), "/tmp/gyre-test-model-%d.gguf", (int)getpid());
 	r = cmocka_run_group_tests_name("llama", tests, NULL, NULL);
-	for (size_t i = 1; arch_at(i) && i < ARCH_MAX; i++)
-		r += run_architecture(arch_at(i), &others[i]);
 	unlink(path);
 	return r;
 }
