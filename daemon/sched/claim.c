@@ -3,6 +3,7 @@
 #include "shm/atomic.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static bool is_claimant(const struct request *r)
 {
@@ -71,11 +72,15 @@ void claim_drop(struct request *r)
 
 bool claim_is_used_up(const struct sched *s, struct request *r)
 {
+	char state[48] = "";
+
 	if (s->o.window || !r->n_claim_max || r->kept.n_token + s->o.n_state <= r->n_claim)
 		return false;
+	if (s->o.n_state)
+		snprintf(state, sizeof(state), ", with %u for its state,", s->o.n_state);
 	request_explain(r, -EFBIG,
-			"the prompt's %u tokens and %u of an answer are all %u positions that requests of uid %u may "
+			"the prompt's %u tokens and %u of an answer%s are all %u positions that requests of uid %u may "
 			"hold (max-positions): ask for fewer tokens",
-			r->kept.n_prompt, r->kept.n_emitted, r->n_claim_max, r->user->uid);
+			r->kept.n_prompt, r->kept.n_emitted, state, r->n_claim_max, r->user->uid);
 	return true;
 }
