@@ -40,7 +40,7 @@ static int shelf_take(const struct shelf *s, uint32_t *out)
 {
 	uint32_t i;
 
-	/* Low ones come out first and go back on top, so those without memory stay at the bottom. Pairs with kv_set_present. */
+	/* Low ones come out first and go back on top, so those without memory stay at the bottom. Pairs with kv_set_present and kv_set_slots_present. */
 	if (*s->n_free <= load_acquire(s->n_absent))
 		return -ENOSPC;
 	i = s->free[*s->n_free - 1];
@@ -123,13 +123,16 @@ void kv_deinit(struct kv *kv)
 
 void kv_set_present(struct kv *kv, uint32_t n)
 {
-	store_release(&kv->n_absent, n < kv->book->n_block ? kv->book->n_block - n : 0); /* pairs with kv_alloc */
+	uint32_t n_absent = n < kv->book->n_block ? kv->book->n_block - n : 0;
+
+	store_release(&kv->n_absent, n_absent); /* pairs with shelf_take */
 }
 
 void kv_set_slots_present(struct kv *kv, uint32_t n)
 {
-	store_release(&kv->n_slot_absent,
-		      n < kv->book->n_slot ? kv->book->n_slot - n : 0); /* pairs with kv_slot_alloc */
+	uint32_t n_absent = n < kv->book->n_slot ? kv->book->n_slot - n : 0;
+
+	store_release(&kv->n_slot_absent, n_absent); /* pairs with shelf_take */
 }
 
 int kv_alloc(struct kv *kv, uint32_t *block)

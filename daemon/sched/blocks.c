@@ -230,6 +230,17 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 	}
 }
 
+bool blocks_may_start(const struct sched *s, const struct queue *q, const struct request *r)
+{
+	const struct sched_user *u = &s->user[r->user->index];
+	uint32_t need = blocks_need(s, r), held = blocks_held(r);
+
+	if (!s->kv->book->n_slot || r->kept.n_past || need <= held + kv_n_free(s->kv) || r->arrival == s->grower)
+		return true;
+	/* Its user's first takes from those behind it as well. */
+	return need + (q->live[u->oldest] == r ? 0 : u->block.n - held) <= u->block.n_limit;
+}
+
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
 {
 	while (!slots_take(s, r)) {

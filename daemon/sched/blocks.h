@@ -11,6 +11,9 @@
 void blocks_choose_grower(struct sched *s, const struct queue *q);
 /* Each user's limits for this step, of slots too. */
 void blocks_set_limits(struct sched *s);
+/* Whether r may have rows: one that has a state to begin with needs blocks for all the tokens that it has, free ones or by right. Else it would
+ * run until it is stopped, and then once more. */
+bool blocks_may_start(const struct sched *s, const struct queue *q, const struct request *r);
 /* Blocks for positions [0, n) of r, and a slot if it has none; as many as can be had: without a slot none. Who gives some up may lose its rows of this batch. */
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
 void blocks_release(struct sched *s, struct request *r);

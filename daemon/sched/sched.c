@@ -103,7 +103,7 @@ static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b
 		 room;
 
 	n = fit_logits(r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
-	if (!n)
+	if (!n || !blocks_may_start(s, q, r))
 		return 0;
 	blocks_cover(s, q, b, r, r->kept.n_past + n);
 	room = r->kept.n_block * s->o.block_len;

@@ -101,6 +101,9 @@ static void run_state(const struct batch_seq *seq)
 	slot[seq->slot].n_kept = seq->n_draft;
 }
 
+static const struct request *watched;
+static uint32_t n_watched; /* its rows */
+
 /* What spec and sample do: guesses behind a stream's row, of which some are right. */
 static void run_seq(struct batch_seq *seq)
 {
@@ -115,6 +118,7 @@ static void run_seq(struct batch_seq *seq)
 		seq->n_row += seq->n_draft;
 	}
 	run_state(seq);
+	n_watched += r == watched ? seq->n_row - seq->n_draft : 0;
 	n_hit = seq->n_draft ? below(seq->n_draft + 1) : 0;
 	r->kept.n_past = seq->n_past + seq->n_row - seq->n_draft + n_hit;
 	r->kept.n_replay = n_hit;
@@ -265,6 +269,25 @@ static void a_lost_block_is_a_lost_state(void **state)
 	close_sched();
 }
 
+/* Who is stopped waits until it can run through, in place of running from the first row again and again. */
+static void who_is_stopped_waits(void **state)
+{
+	struct request *first, *second;
+
+	(void)state;
+	open_sched(12, LEN, 0);
+	first = add(0, 100, 250);
+	watched = second = add(0, 150, 200);
+	first->kept.priority = second->kept.priority = 0;
+	n_watched = 0;
+	while (q.n_live)
+		step();
+	assert_int_equal(n_lost, 1);
+	assert_in_range(n_watched, 350, 2 * 350);
+	watched = NULL;
+	close_sched();
+}
+
 /* Everything that can take blocks and slots from a sequence does, and every one ends. */
 static void many_end_with_few_slots(void **state)
 {
@@ -312,6 +335,7 @@ int main(void)
 		cmocka_unit_test(more_users_than_slots),
 		cmocka_unit_test(who_does_not_read_gives_way),
 		cmocka_unit_test(a_lost_block_is_a_lost_state),
+		cmocka_unit_test(who_is_stopped_waits),
 		cmocka_unit_test(many_end_with_few_slots),
 	};
 
