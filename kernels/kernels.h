@@ -181,6 +181,10 @@ struct kernels {
 	 * y = (x * scale) * w. y may be x. */
 	void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
 
+	/* sum(x*x), as in rms_norm; and its y = (x * by) * w, y may be x: where a norm goes over what lies in several pieces. */
+	float (*sum_squares)(const float *x, size_t n);
+	void (*mul_scaled)(float *y, const float *x, const float *w, size_t n, float by);
+
 	/* y[n] = (x - mean) * (1 / sqrtf(sum((x - mean)^2) / n + eps)) * w + b, in this order, each rounded; mean = sum(x) / n. Sums: lane l adds,
 	 * or takes fma over, l, l+16, ..., then the tree of ref/reduce.h. b NULL: nothing is added. y may be x. */
 	void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps);

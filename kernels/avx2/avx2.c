@@ -14,6 +14,8 @@ void kernels_avx2_override(struct kernels *k)
 		matmul_install(k, products[i]);
 	k->rms_norm = avx2_rms_norm;
 	k->layer_norm = avx2_layer_norm;
+	k->sum_squares = avx2_sum_squares;
+	k->mul_scaled = avx2_mul_scaled;
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
 	k->gelu_mul = avx2_gelu_mul;

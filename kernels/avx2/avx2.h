@@ -16,6 +16,8 @@ extern const struct matmul_row avx2_matmul_float[], avx2_matmul_q8[], avx2_matmu
 /* vector.c */
 void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void avx2_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+float avx2_sum_squares(const float *x, size_t n);
+void avx2_mul_scaled(float *y, const float *x, const float *w, size_t n, float by);
 void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n);

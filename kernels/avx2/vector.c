@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+float avx2_sum_squares(const float *x, size_t n)
 {
 	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
 	float lane[LANES];
@@ -23,15 +23,25 @@ void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps
 	_mm256_storeu_ps(lane + 8, sum[1]);
 	for (; i < n; i++)
 		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
-	float scale = 1.0f / sqrtf(ref_reduce(lane) / (float)n + eps);
+	return ref_reduce(lane);
+}
 
-	for (i = 0; i + 8 <= n; i += 8) {
-		__m256 v = _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(scale));
+void avx2_mul_scaled(float *y, const float *x, const float *w, size_t n, float by)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		__m256 v = _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(by));
 
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, _mm256_loadu_ps(w + i)));
 	}
 	for (; i < n; i++)
-		y[i] = (x[i] * scale) * w[i];
+		y[i] = (x[i] * by) * w[i];
+}
+
+void avx2_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	avx2_mul_scaled(y, x, w, n, 1.0f / sqrtf(avx2_sum_squares(x, n) / (float)n + eps));
 }
 
 INLINE float sum_of(const float *x, size_t n)

@@ -12,6 +12,8 @@ void kernels_avx512vnni_override(struct kernels *k)
 		matmul_install(k, products[i]);
 	k->rms_norm = avx512vnni_rms_norm;
 	k->layer_norm = avx512vnni_layer_norm;
+	k->sum_squares = avx512vnni_sum_squares;
+	k->mul_scaled = avx512vnni_mul_scaled;
 	k->silu_mul = avx512vnni_silu_mul;
 	k->gelu_mul = avx512vnni_gelu_mul;
 	k->cap = avx512vnni_cap;

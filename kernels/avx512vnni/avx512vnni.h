@@ -16,6 +16,8 @@ void avx512vnni_act_pack_q8_k(void *dst, const float *x, size_t x_stride, int n_
 /* vector.c */
 void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void avx512vnni_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+float avx512vnni_sum_squares(const float *x, size_t n);
+void avx512vnni_mul_scaled(float *y, const float *x, const float *w, size_t n, float by);
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_cap(float *y, size_t n, float cap);

@@ -11,7 +11,7 @@ static inline __mmask16 tail(size_t left)
 	return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
 }
 
-void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+float avx512vnni_sum_squares(const float *x, size_t n)
 {
 	__m512 sum = _mm512_setzero_ps();
 
@@ -20,14 +20,22 @@ void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, flo
 
 		sum = _mm512_fmadd_ps(v, v, sum);
 	}
-	__m512 scale = _mm512_set1_ps(1.0f / sqrtf(vreduce(sum) / (float)n + eps));
+	return vreduce(sum);
+}
 
+void avx512vnni_mul_scaled(float *y, const float *x, const float *w, size_t n, float by)
+{
 	for (size_t i = 0; i < n; i += 16) {
 		__mmask16 k = tail(n - i);
-		__m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), scale);
+		__m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), _mm512_set1_ps(by));
 
 		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, w + i)));
 	}
+}
+
+void avx512vnni_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	avx512vnni_mul_scaled(y, x, w, n, 1.0f / sqrtf(avx512vnni_sum_squares(x, n) / (float)n + eps));
 }
 
 void avx512vnni_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)

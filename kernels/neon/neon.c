@@ -14,6 +14,8 @@ void kernels_neon_override(struct kernels *k)
 		matmul_install(k, products[i]);
 	k->rms_norm = neon_rms_norm;
 	k->layer_norm = neon_layer_norm;
+	k->sum_squares = neon_sum_squares;
+	k->mul_scaled = neon_mul_scaled;
 	k->rope = neon_rope;
 	k->silu_mul = neon_silu_mul;
 	k->gelu_mul = neon_gelu_mul;

@@ -20,6 +20,8 @@ matmul_fn neon_matmul_q4_0, neon_matmul_q4_1, neon_matmul_q5_0, neon_matmul_q5_1
 /* vector.c */
 void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
 void neon_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+float neon_sum_squares(const float *x, size_t n);
+void neon_mul_scaled(float *y, const float *x, const float *w, size_t n, float by);
 void neon_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n);

@@ -20,7 +20,7 @@ INLINE void store_lanes(float lane[LANES], const float32x4_t v[PARTS])
 		vst1q_f32(lane + 4 * k, v[k]);
 }
 
-void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+float neon_sum_squares(const float *x, size_t n)
 {
 	float32x4_t sum[PARTS];
 	float lane[LANES];
@@ -37,12 +37,22 @@ void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps
 	store_lanes(lane, sum);
 	for (; i < n; i++)
 		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
-	float scale = 1.0f / sqrtf(ref_reduce(lane) / (float)n + eps);
+	return ref_reduce(lane);
+}
 
-	for (i = 0; i + 4 <= n; i += 4)
-		vst1q_f32(y + i, vmulq_f32(vmulq_n_f32(vld1q_f32(x + i), scale), vld1q_f32(w + i)));
+void neon_mul_scaled(float *y, const float *x, const float *w, size_t n, float by)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, vmulq_f32(vmulq_n_f32(vld1q_f32(x + i), by), vld1q_f32(w + i)));
 	for (; i < n; i++)
-		y[i] = (x[i] * scale) * w[i];
+		y[i] = (x[i] * by) * w[i];
+}
+
+void neon_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	neon_mul_scaled(y, x, w, n, 1.0f / sqrtf(neon_sum_squares(x, n) / (float)n + eps));
 }
 
 INLINE float sum_of(const float *x, size_t n)

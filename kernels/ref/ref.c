@@ -17,6 +17,8 @@ void kernels_ref_fill(struct kernels *k)
 			      [ACT_Q8_EIGHTS] = ref_act_pack_q8_eights,
 			      [ACT_Q8_K_EIGHTS] = ref_act_pack_q8_k_eights },
 		.rms_norm = ref_rms_norm,
+		.sum_squares = ref_sum_squares,
+		.mul_scaled = ref_mul_scaled,
 		.layer_norm = ref_layer_norm,
 		.rope = ref_rope,
 		.l2_norm = ref_l2_norm,

@@ -34,6 +34,8 @@ void ref_act_pack_q8_k_eights(void *dst, const float *x, size_t x_stride, int n_
 
 /* vector.c */
 void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps);
+float ref_sum_squares(const float *x, size_t n);
+void ref_mul_scaled(float *y, const float *x, const float *w, size_t n, float by);
 void ref_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
 void ref_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void ref_l2_norm(float *y, const float *x, size_t n, float eps);

@@ -8,15 +8,24 @@
 
 #include <math.h>
 
-void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+float ref_sum_squares(const float *x, size_t n)
 {
 	float lane[LANES] = { 0 };
 
 	for (size_t i = 0; i < n; i++)
 		lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
-	float scale = 1.0f / sqrtf(ref_reduce(lane) / (float)n + eps);
+	return ref_reduce(lane);
+}
+
+void ref_mul_scaled(float *y, const float *x, const float *w, size_t n, float by)
+{
 	for (size_t i = 0; i < n; i++)
-		y[i] = (x[i] * scale) * w[i];
+		y[i] = (x[i] * by) * w[i];
+}
+
+void ref_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	ref_mul_scaled(y, x, w, n, 1.0f / sqrtf(ref_sum_squares(x, n) / (float)n + eps));
 }
 
 void ref_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)

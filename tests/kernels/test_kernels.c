@@ -104,6 +104,10 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			ref->layer_norm(x0, x0, w, NULL, n, 1e-6f), k->layer_norm(x1, x1, w, NULL, n, 1e-6f);
 			assert_memory_equal(x0, x1, sizeof(x0));
 			memcpy(x0, x, sizeof(x0)), memcpy(x1, x, sizeof(x1));
+			m0 = ref->sum_squares(x, n), m1 = k->sum_squares(x, n);
+			assert_memory_equal(&m0, &m1, 4);
+			ref->mul_scaled(y0, x, w, n, 0.7f), k->mul_scaled(y1, x, w, n, 0.7f);
+			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->silu_mul(y0, x, u, n), k->silu_mul(y1, x, u, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->gelu_mul(y0, x, u, n), k->gelu_mul(y1, x, u, n);
