@@ -4,13 +4,13 @@
 
 #include <errno.h>
 
-extern const struct arch arch_llama, arch_ernie4_5, arch_ernie4_5_moe, arch_gemma2, arch_gemma3, arch_glm4moe,
-	arch_granite, arch_granitemoe, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe, arch_seed_oss,
-	arch_smollm3;
+extern const struct arch arch_llama, arch_ernie4_5, arch_ernie4_5_moe, arch_exaone4, arch_gemma2, arch_gemma3,
+	arch_glm4moe, arch_granite, arch_granitemoe, arch_olmo2, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe,
+	arch_seed_oss, arch_smollm3;
 
 static const struct arch *const table[] = {
-	&arch_llama,   &arch_ernie4_5, &arch_ernie4_5_moe, &arch_gemma2,  &arch_gemma3,
-	&arch_glm4moe, &arch_granite,  &arch_granitemoe,   &arch_qwen2,   &arch_qwen2moe,
+	&arch_llama,   &arch_ernie4_5, &arch_ernie4_5_moe, &arch_exaone4, &arch_gemma2, &arch_gemma3,
+	&arch_glm4moe, &arch_granite,  &arch_granitemoe,   &arch_olmo2,   &arch_qwen2,  &arch_qwen2moe,
 	&arch_qwen3,   &arch_qwen3moe, &arch_seed_oss,     &arch_smollm3,
 };
 

@@ -19,7 +19,8 @@ struct heads_in {
 	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
 	struct norm q_norm, k_norm;                    /* of each head, before it turns */
 	const struct tensor *q_gate;                   /* of each query head's output (arch.has_q_gate); NULL: none */
-	const struct rope *rope;                       /* NULL: heads do not turn */
+	const struct tensor *q_wide, *k_wide; /* of all heads as one row, before they turn: its weights; NULL: none */
+	const struct rope *rope;              /* NULL: heads do not turn */
 };
 
 /* What is added to x: a product by columns. */
@@ -55,7 +56,7 @@ struct experts_in {
 /* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
 /* m->qkv = W . n + bias, n = norm(x); each head of q and k is normed and rotated, k and v are stored in the KV pool.
- * Ends with a barrier. */
+ * Ends with a barrier; one more where a norm goes over all heads. */
 void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */

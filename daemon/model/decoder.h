@@ -32,24 +32,26 @@ struct decoder_layer {
 	}
 
 /* What a llama has, by kind of layer. */
-#define TENSORS_ATTENTION                                                                      \
-	TENSOR("attn_norm.weight", heads.norm.w, .width = VECTOR_EMBD, .in = LAYER_ATTENTION), \
-		TENSOR("attn_q.weight", heads.q, .axis = PLAN_HEAD, .in = LAYER_ATTENTION),    \
+#define TENSORS_ATTENTION \
+	TENSOR("attn_norm.weight", heads.norm.w, .width = VECTOR_EMBD, .in = LAYER_ATTENTION), TENSORS_HEADS
+#define TENSORS_FF TENSORS_FF_OF("ffn_norm.weight")
+/* The name is of the norm that it begins with. */
+#define TENSORS_FF_OF(norm_name) TENSOR(norm_name, ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF), TENSORS_GATED
+/* The same without the norms before. */
+#define TENSORS_HEADS                                                                          \
+	TENSOR("attn_q.weight", heads.q, .axis = PLAN_HEAD, .in = LAYER_ATTENTION),            \
 		TENSOR("attn_k.weight", heads.k, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_v.weight", heads.v, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_output.weight", output.w, .axis = PLAN_HEAD_K, .in = LAYER_ATTENTION)
+#define TENSORS_GATED                                                             \
+	TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF),     \
+		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF), \
+		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
 /* Biases of the queries, keys and values. */
 #define TENSORS_BIAS                                                                                  \
 	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION),            \
 		TENSOR("attn_k.bias", heads.k_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_v.bias", heads.v_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION)
-/* The name is of the norm that it begins with. */
-#define TENSORS_FF_OF(norm_name)                                                      \
-	TENSOR(norm_name, ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF),          \
-		TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF), \
-		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF),     \
-		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
-#define TENSORS_FF TENSORS_FF_OF("ffn_norm.weight")
 
 /* What qwen3moe has in the place of TENSORS_FF, and others beside it. The name is of the norm that it begins with. */
 #define TENSORS_EXPERTS TENSORS_EXPERTS_OF("ffn_norm.weight")

@@ -45,6 +45,7 @@ static const struct key {
 	{ "rope.scaling.factor", RULE_OBEYED, 0 },
 	{ "rope.scaling.attn_factor", RULE_OBEYED, 0 },
 	{ "rope.scaling.original_context_length", RULE_OBEYED, 0 },
+	{ "rope.scaling.yarn_attn_factor", RULE_OBEYED, 0 },
 	{ "rope.scaling.yarn_beta_fast", RULE_OBEYED, 0 },
 	{ "rope.scaling.yarn_beta_slow", RULE_OBEYED, 0 },
 
@@ -104,7 +105,6 @@ static const struct key {
 	{ "rope.freq_base_swa", RULE_NEVER, 0 },
 	{ "rope.scaling.alpha", RULE_NUMBER, 0 },
 	{ "rope.scaling.yarn_ext_factor", RULE_NUMBER, 1 },
-	{ "rope.scaling.yarn_attn_factor", RULE_NUMBER, 1 },
 	{ "rope.scaling.yarn_log_multiplier", RULE_NUMBER, 0 },
 
 	{ "ssm.conv_kernel", RULE_NEVER, 0 },

@@ -140,6 +140,26 @@ static int read_type(struct rope_params *p, const struct gguf *g, const char *ar
 	return 0;
 }
 
+/* What YaRN multiplies rotated elements with, too (Peng et al. 2023, section 3.4). */
+static double yarn_scale(const struct rope_params *p)
+{
+	return p->type == ROPE_YARN && p->factor > 1 ? 1 + 0.1 * log_f64(p->factor) : 1;
+}
+
+/* Files of models that have the factor in their configuration say it again. */
+static int check_yarn_attn(const struct rope_params *p, const struct gguf *g, const char *arch, struct error *e)
+{
+	float said = 1, scale = (float)yarn_scale(p);
+	int r = get_f32(g, arch, "scaling.yarn_attn_factor", &said, 1e-3f, 1e3f, e);
+
+	if (r < 0 || said == 1 || (said > 0.999f * scale && said < 1.001f * scale))
+		return r;
+	return error_set(e, -ENOTSUP,
+			 "%s.rope.scaling.yarn_attn_factor is not 1 or %g, the only values that gyre computes; use another "
+			 "model",
+			 arch, (double)scale);
+}
+
 static int read_params(struct rope_params *p, const struct gguf *g, const char *arch, uint32_t n_ctx_train,
 		       struct error *e)
 {
@@ -174,7 +194,8 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
 	if (r == -ENOENT || p->n_ctx_orig == 0)
 		p->n_ctx_orig = n_ctx_train;
-	return read_type(p, g, arch, e);
+	r = read_type(p, g, arch, e);
+	return r == 0 ? check_yarn_attn(p, g, arch, e) : r;
 }
 
 /* The pair that turns n_turn times over the original context (Peng et al. 2023, section 3.2). */
@@ -215,11 +236,9 @@ static double frequency(const struct rope_params *p, uint32_t n_rot, uint32_t i,
 
 static void fill(struct rope *r, const struct rope_params *p, uint32_t n_ctx, const float *freq_factor)
 {
-	double scale = p->attn_factor;
+	double scale = p->attn_factor * yarn_scale(p);
 	uint32_t n_pair = r->n_rot / 2;
 
-	if (p->type == ROPE_YARN && p->factor > 1)
-		scale *= 1 + 0.1 * log_f64(p->factor);
 	for (uint32_t i = 0; i < n_pair; i++) {
 		double f = frequency(p, r->n_rot, i, freq_factor);
 

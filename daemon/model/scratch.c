@@ -56,13 +56,14 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
+	s->wide = memory_array(m->n_row_max, sizeof(float));
 	s->residual.branch = memory_array(m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
 	if (reduce_is_own(m->plan->n_node, 1))
 		s->residual.own = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
-	return (s->residual.own || !reduce_is_own(m->plan->n_node, 1)) && s->residual.branch && s->norm && s->attn &&
-	       s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+	return (s->residual.own || !reduce_is_own(m->plan->n_node, 1)) && s->residual.branch && s->norm && s->wide &&
+	       s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
 bool scratch_new(struct model *m)
@@ -75,12 +76,13 @@ bool scratch_new(struct model *m)
 	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->up = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->mix.row = memory_array(n_row * m->mix.stride, sizeof(float));
+	m->square = memory_array(n_row * (m->hp.n_head + m->hp.n_head_kv), sizeof(float));
 	m->group = memory_array(n_row, sizeof(*m->group));
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	m->share = memory_array(m->n_thread, sizeof(*m->share));
-	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->group || !m->partial ||
-	    !m->scratch || !m->share)
+	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->square || !m->group ||
+	    !m->partial || !m->scratch || !m->share)
 		return false;
 	for (uint32_t i = 0; i < m->n_sum; i++) {
 		m->reduce.sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
@@ -112,6 +114,7 @@ void scratch_free(struct model *m)
 		free(s->residual.own);
 		free(s->residual.branch);
 		free(s->norm);
+		free(s->wide);
 		free(s->attn);
 		free(s->merge);
 		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
@@ -130,6 +133,7 @@ void scratch_free(struct model *m)
 	free(m->gate);
 	free(m->up);
 	free(m->mix.row);
+	free(m->square);
 	free(m->group);
 	free(m->partial);
 	free(m->scratch);

@@ -51,6 +51,7 @@ struct scratch {
 	struct experts_own *experts;     /* experts.h; NULL: there are none */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
+	float *wide;                     /* [n_row_max]: what a norm over all heads multiplies a row by */
 	struct residual residual;
 	float *attn;  /* [ATTN_SCRATCH] */
 	float *merge; /* [2][n_chunk_max] */
@@ -118,6 +119,7 @@ struct model {
 	float *att;       /* [n_row_max][att_stride] */
 	float *gate, *up; /* [n_row_max][ff_stride] */
 	struct mix mix;
+	float *square; /* [n_head + n_head_kv][n_row_max]: of each head of q and k the sum of its squares, where a norm goes over all */
 	struct reduce reduce; /* of partial sums [n_row_max][x_stride] */
 	uint32_t n_sum;
 	struct node node[NODE_MAX];

@@ -171,6 +171,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 		assert_refused(&(struct tiny_kv){ key, GGUF_U32, &(uint32_t){ 8 }, 4 }, "mixture of experts");
 	}
 	assert_refused(&(struct tiny_kv)KEY_BOOL("attention.causal", 0), "not 1");
+	assert_refused(&(struct tiny_kv)KEY_F32("rope.scaling.yarn_attn_factor", 1.2f), "not 1 or 1");
 	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "relu"), row->gate == GATE_SILU ? "silu" : "gelu");
 	if (!keys_is_obeyed(row, "attention.sliding_window_pattern"))
 		assert_refused(&(struct tiny_kv)KEY_PAIR("attention.sliding_window_pattern", 0, 1), "not 0");
