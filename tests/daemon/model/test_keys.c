@@ -191,6 +191,7 @@ static void what_changes_nothing_is_taken(void **state)
 		KEY_F32("expert_weights_scale", 3),
 		KEY_PAIR("rope.dimension_sections", 0, 0),
 		KEY_F32("rope.scaling.yarn_ext_factor", 1),
+		KEY_F32("rope.scaling.yarn_attn_factor", 1),
 		KEY_STR("tensor_data_layout", "Meta AI original pth"),
 		KEY_BOOL("rope.scaling.finetuned", 1),
 		KEY_U32("pooling_type", 3),
