@@ -7,6 +7,7 @@
 #include "daemon/model/hparams.h"
 #include "tests/daemon/model/golden.h"
 #include "tests/daemon/model/harness.h"
+#include "tests/daemon/model/own_keys.h"
 #include "tests/util/tiny.h"
 
 #include <math.h>
@@ -19,39 +20,6 @@
 static char path[64];
 static const char *arch; /* whose keys are tried */
 static const struct arch *row;
-
-/* Scalars and arrays as a file has them. */
-#define KEY_U32(name, v)                                      \
-	{                                                     \
-		"." name, GGUF_U32, &(const uint32_t){ v }, 4 \
-	}
-#define KEY_F32(name, v)                                   \
-	{                                                  \
-		"." name, GGUF_F32, &(const float){ v }, 4 \
-	}
-#define KEY_BOOL(name, v)                                     \
-	{                                                     \
-		"." name, GGUF_BOOL, &(const uint8_t){ v }, 1 \
-	}
-#define KEY_STR(name, text)                                           \
-	{                                                             \
-		"." name, GGUF_STR, &(const struct {                  \
-			uint64_t n;                                   \
-			char s[sizeof(text) - 1];                     \
-		} __attribute__((packed))){ sizeof(text) - 1, text }, \
-			8 + sizeof(text) - 1                          \
-	}
-
-struct pair {
-	uint32_t type;
-	uint64_t n;
-	uint32_t v[2];
-} __attribute__((packed));
-
-#define KEY_PAIR(name, a, b)                                                                           \
-	{                                                                                              \
-		"." name, GGUF_ARR, &(const struct pair){ GGUF_U32, 2, { a, b } }, sizeof(struct pair) \
-	}
 
 /* Opens the served model with a key more; its error, or "" and the logits of N_TOK tokens. */
 static const char *open_with(const struct tiny_kv *kv, size_t n_kv, const char *extra, uint32_t n_ctx, float *logits)
@@ -230,36 +198,6 @@ static void its_own_activation_may_be_named(void **state)
 	assert_refused(row->gate == GATE_SILU ? &gelu : &silu, row->gate == GATE_SILU ? "silu" : "gelu");
 }
 
-/* The scales and caps that hparams.c reads, where an architecture obeys them. */
-static const char *const factor[] = { "embedding_scale", "residual_scale",         "logit_scale",
-				      "attention.scale", "attn_logit_softcapping", "final_logit_softcapping" };
-
-/* Keys of which each says something else, with a value that no architecture has when the file says nothing; `beside`: what the file must
- * say, too, for them to matter. */
-static const struct own_key {
-	struct tiny_kv kv, beside;
-} own_keys[] = {
-	{ KEY_U32("attention.sliding_window_pattern", 1), KEY_U32("attention.sliding_window", 8) },
-	{ KEY_F32("rope.freq_base_swa", 500), KEY_U32("attention.sliding_window", 8) },
-};
-
-static bool is_factor(const char *name)
-{
-	for (size_t i = 0; i < sizeof(factor) / sizeof(factor[0]); i++)
-		if (!strcmp(factor[i], name))
-			return true;
-	return false;
-}
-
-static const struct own_key *find_own_key(const char *name)
-{
-	for (size_t i = 0; i < sizeof(own_keys) / sizeof(own_keys[0]); i++)
-		if (!strcmp(own_keys[i].kv.key + 1, name))
-			return &own_keys[i];
-	fail_msg("%s obeys %s, of which this test knows no value", arch, name);
-	return NULL;
-}
-
 static void assert_changes_logits(const struct tiny_kv *kv, const struct tiny_kv *beside)
 {
 	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
@@ -281,8 +219,10 @@ static void what_it_obeys_changes_its_logits(void **state)
 		const struct own_key *own;
 		char key[96];
 
-		if (!is_factor(*name)) {
-			own = find_own_key(*name);
+		if (!own_key_is_factor(*name)) {
+			own = own_key_find(*name);
+			if (!own)
+				fail_msg("%s obeys %s, of which own_keys.h knows no value", arch, *name);
 			assert_changes_logits(&own->kv, &own->beside);
 			continue;
 		}
