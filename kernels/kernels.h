@@ -217,6 +217,10 @@ struct kernels {
 	/* y[n] *= x[n]. */
 	void (*mul)(float *y, const float *x, size_t n);
 
+	/* y[n] = g / (1 + exp(-(OAI_ALPHA * g))) * (u + 1); g = gate, where that is above OAI_LIMIT this; u = up, where it is outside of
+	 * -OAI_LIMIT..OAI_LIMIT the nearer of them: gpt-oss's. y may be gate. exp, OAI_: ref/exp.h. */
+	void (*oai_mul)(float *y, const float *gate, const float *up, size_t n);
+
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);
 

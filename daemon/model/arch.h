@@ -22,8 +22,8 @@ struct pass {
 	void (*forward)(const struct seat *s);
 };
 
-/* What a feed-forward multiplies with: silu, or gelu in its form of tanh, of the gate. */
-enum gate { GATE_SILU, GATE_GELU };
+/* What a feed-forward multiplies with: silu of the gate, gelu in its form of tanh, or what gpt-oss makes of silu (oai_mul). */
+enum gate { GATE_SILU, GATE_GELU, GATE_OAI };
 
 /* RMS norm, or layer norm. */
 enum arch_norm { NORM_RMS, NORM_LAYER };

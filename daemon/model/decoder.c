@@ -18,7 +18,11 @@ enum {
 
 static gate_fn *gate_of(const struct model *m)
 {
-	return m->arch->gate == GATE_GELU ? m->k->gelu_mul : m->k->silu_mul;
+	gate_fn *const fn[] = {
+		[GATE_SILU] = m->k->silu_mul, [GATE_GELU] = m->k->gelu_mul, [GATE_OAI] = m->k->oai_mul
+	};
+
+	return fn[m->arch->gate];
 }
 
 static int open_experts(struct model *m, struct experts_in *in, struct error *e)

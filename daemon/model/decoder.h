@@ -65,6 +65,16 @@ struct decoder_layer {
 		       .width = VECTOR_EMBD, .in = LAYER_EXPERTS, .is_of_experts = true),                 \
 		TENSOR("ffn_down_exps.weight", experts.down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD,      \
 		       .width = VECTOR_FF_EXPERT, .in = LAYER_EXPERTS, .is_of_experts = true)
+/* And what gpt-oss adds to all their products. */
+#define TENSORS_EXPERTS_BIAS                                                                                       \
+	TENSOR("ffn_gate_inp.bias", experts.router_bias, .width = VECTOR_EXPERTS, .axis = PLAN_VECTOR,             \
+	       .in = LAYER_EXPERTS),                                                                               \
+		TENSOR("ffn_gate_exps.bias", experts.gate_bias, .width = VECTOR_EXPERTS_FF, .axis = PLAN_VECTOR,   \
+		       .in = LAYER_EXPERTS),                                                                       \
+		TENSOR("ffn_up_exps.bias", experts.up_bias, .width = VECTOR_EXPERTS_FF, .axis = PLAN_VECTOR,       \
+		       .in = LAYER_EXPERTS),                                                                       \
+		TENSOR("ffn_down_exps.bias", experts.down_bias, .width = VECTOR_EXPERTS_EMBD, .axis = PLAN_VECTOR, \
+		       .in = LAYER_EXPERTS)
 /* An expert of all tokens beside them. */
 #define TENSORS_SHARED                                                                                        \
 	TENSOR("ffn_gate_shexp.weight", experts.shared_gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_SHARED,     \

@@ -152,7 +152,9 @@ static bool is_all(const struct gguf_kv *kv, double v)
 	return true;
 }
 
-static const char *const gate_name[] = { [GATE_SILU] = "silu", [GATE_GELU] = "gelu_pytorch_tanh" };
+static const char *const gate_name[] = {
+	[GATE_SILU] = "silu", [GATE_GELU] = "gelu_pytorch_tanh", [GATE_OAI] = "swiglu_oai"
+};
 
 static int refuse(const struct gguf_kv *kv, const struct key *k, enum gate gate, struct error *e)
 {

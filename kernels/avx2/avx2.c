@@ -19,6 +19,7 @@ void kernels_avx2_override(struct kernels *k)
 	k->rope = avx2_rope;
 	k->silu_mul = avx2_silu_mul;
 	k->gelu_mul = avx2_gelu_mul;
+	k->oai_mul = avx2_oai_mul;
 	k->cap = avx2_cap;
 	k->add = avx2_add;
 	k->kvq_store[KVQ_F16] = avx2_kvq_store_f16;

@@ -21,6 +21,7 @@ void avx2_mul_scaled(float *y, const float *x, const float *w, size_t n, float b
 void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void avx2_oai_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_cap(float *y, size_t n, float cap);
 void avx2_add(float *y, const float *x, size_t n);
 float avx2_max(const float *x, size_t n);

@@ -178,6 +178,22 @@ void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 	ref_gelu_mul(y + i, gate + i, up + i, n - i);
 }
 
+void avx2_oai_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m256 most = _mm256_set1_ps(OAI_LIMIT), one = _mm256_set1_ps(1.0f);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) { /* min and max return their second operand where one is a NaN */
+		__m256 g = _mm256_min_ps(most, _mm256_loadu_ps(gate + i));
+		__m256 u = _mm256_max_ps(_mm256_set1_ps(-OAI_LIMIT), _mm256_min_ps(most, _mm256_loadu_ps(up + i)));
+		__m256 x = _mm256_xor_ps(_mm256_mul_ps(_mm256_set1_ps(OAI_ALPHA), g), _mm256_set1_ps(-0.0f));
+
+		g = _mm256_div_ps(g, _mm256_add_ps(one, vexp(x)));
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(g, _mm256_add_ps(u, one)));
+	}
+	ref_oai_mul(y + i, gate + i, up + i, n - i);
+}
+
 void avx2_cap(float *y, size_t n, float cap)
 {
 	__m256 c = _mm256_set1_ps(cap);

@@ -16,6 +16,7 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->mul_scaled = avx512vnni_mul_scaled;
 	k->silu_mul = avx512vnni_silu_mul;
 	k->gelu_mul = avx512vnni_gelu_mul;
+	k->oai_mul = avx512vnni_oai_mul;
 	k->cap = avx512vnni_cap;
 	k->add = avx512vnni_add;
 	k->max = avx512vnni_max;

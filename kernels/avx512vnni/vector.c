@@ -90,6 +90,22 @@ void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 	}
 }
 
+void avx512vnni_oai_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m512 most = _mm512_set1_ps(OAI_LIMIT), one = _mm512_set1_ps(1.0f);
+
+	for (size_t i = 0; i < n; i += 16) { /* min and max return their second operand where one is a NaN */
+		__mmask16 k = tail(n - i);
+		__m512 g = _mm512_min_ps(most, _mm512_maskz_loadu_ps(k, gate + i));
+		__m512 u = _mm512_min_ps(most, _mm512_maskz_loadu_ps(k, up + i));
+		__m512 x = _mm512_xor_ps(_mm512_mul_ps(_mm512_set1_ps(OAI_ALPHA), g), _mm512_set1_ps(-0.0f));
+
+		u = _mm512_max_ps(_mm512_set1_ps(-OAI_LIMIT), u);
+		g = _mm512_div_ps(g, _mm512_add_ps(one, vexp(x)));
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(g, _mm512_add_ps(u, one)));
+	}
+}
+
 void avx512vnni_cap(float *y, size_t n, float cap)
 {
 	__m512 c = _mm512_set1_ps(cap);

@@ -19,6 +19,7 @@ void kernels_neon_override(struct kernels *k)
 	k->rope = neon_rope;
 	k->silu_mul = neon_silu_mul;
 	k->gelu_mul = neon_gelu_mul;
+	k->oai_mul = neon_oai_mul;
 	k->cap = neon_cap;
 	k->add = neon_add;
 	k->kvq_store[KVQ_F16] = neon_kvq_store_f16;

@@ -25,6 +25,7 @@ void neon_mul_scaled(float *y, const float *x, const float *w, size_t n, float b
 void neon_rope(float *x, const float *cos, const float *sin, int n_head, int head_dim, int n_rot, bool neox);
 void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void neon_oai_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_cap(float *y, size_t n, float cap);
 void neon_add(float *y, const float *x, size_t n);
 float neon_max(const float *x, size_t n);

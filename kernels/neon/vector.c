@@ -195,6 +195,21 @@ void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 	ref_gelu_mul(y + i, gate + i, up + i, n - i);
 }
 
+void neon_oai_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const float32x4_t most = vdupq_n_f32(OAI_LIMIT), one = vdupq_n_f32(1.0f);
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t g = vminq_f32(vld1q_f32(gate + i), most);
+		float32x4_t u = vmaxq_f32(vminq_f32(vld1q_f32(up + i), most), vnegq_f32(most));
+
+		g = vdivq_f32(g, vaddq_f32(one, vexp(vnegq_f32(vmulq_n_f32(g, OAI_ALPHA)))));
+		vst1q_f32(y + i, vmulq_f32(g, vaddq_f32(u, one)));
+	}
+	ref_oai_mul(y + i, gate + i, up + i, n - i);
+}
+
 void neon_cap(float *y, size_t n, float cap)
 {
 	float32x4_t c = vdupq_n_f32(cap);

@@ -44,4 +44,8 @@ static inline float ref_exp_or_nan(float x)
 	return isnan(x) ? x : ref_exp(x);
 }
 
+/* Of oai_mul (kernels.h). */
+#define OAI_ALPHA 1.702f
+#define OAI_LIMIT 7.0f
+
 #endif

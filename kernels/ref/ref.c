@@ -29,6 +29,7 @@ void kernels_ref_fill(struct kernels *k)
 		.softplus = ref_softplus,
 		.mul = ref_mul,
 		.gelu_mul = ref_gelu_mul,
+		.oai_mul = ref_oai_mul,
 		.add = ref_add,
 		.scale = ref_scale,
 		.cap = ref_cap,

@@ -46,6 +46,7 @@ void ref_softplus(float *y, size_t n);
 void ref_mul(float *y, const float *x, size_t n);
 void ref_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n);
+void ref_oai_mul(float *y, const float *gate, const float *up, size_t n);
 void ref_scale(float *y, size_t n, float by);
 void ref_cap(float *y, size_t n, float cap);
 void ref_add(float *y, const float *x, size_t n);

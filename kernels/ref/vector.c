@@ -119,6 +119,16 @@ void ref_mul(float *y, const float *x, size_t n)
 		y[i] *= x[i];
 }
 
+void ref_oai_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = OAI_LIMIT < gate[i] ? OAI_LIMIT : gate[i], u = OAI_LIMIT < up[i] ? OAI_LIMIT : up[i];
+
+		u = -OAI_LIMIT > u ? -OAI_LIMIT : u;
+		y[i] = g / (1.0f + ref_exp(-(OAI_ALPHA * g))) * (u + 1.0f);
+	}
+}
+
 void ref_add(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -112,6 +112,10 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->gelu_mul(y0, x, u, n), k->gelu_mul(y1, x, u, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->oai_mul(y0, x, u, n), k->oai_mul(y1, x, u, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->oai_mul(y0, u, x, n), k->oai_mul(y1, u, x, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->add(y0, w, n), k->add(y1, w, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->scale(y0, n, 0.3f), k->scale(y1, n, 0.3f);
