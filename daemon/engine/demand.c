@@ -1,5 +1,6 @@
 #include "daemon/engine/demand.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/room.h"
 #include "daemon/kv/kv.h"
 #include "daemon/util/cleanup.h"
 
@@ -35,8 +36,8 @@ int demand_read(struct demand *n, const struct config_model *own, const struct l
 		r = open_model(&m, w, &k, own, e);
 	if (r < 0)
 		return r;
-	cost = engine_kv_cost(m);
-	n_block = own->kv_bytes ? kv_divide(&cost, own->kv_bytes) : engine_blocks_wanted(m, model_n_ctx(m));
+	cost = room_cost(m);
+	n_block = own->kv_bytes ? kv_divide(&cost, own->kv_bytes) : room_blocks_wanted(m, model_n_ctx(m));
 	*n = (struct demand){ .n_node = l->n_node, .cost = cost, .n_least = cost.block ? KV_FIT_LEAST / KV_BLOCK : 1 };
 	for (int i = 0; i < l->n_node; i++) {
 		n->weights[i] = w->pool[i].bytes;

@@ -13,7 +13,6 @@
 #include "daemon/emit/emit.h"
 #include "daemon/engine/fill.h"
 #include "daemon/intake/intake.h"
-#include "daemon/kv/fit.h"
 #include "daemon/kv/kv.h"
 #include "daemon/model/model.h"
 #include "daemon/flow/queue.h"
@@ -79,12 +78,5 @@ void engine_step(struct engine *e);
 
 /* The context that nobody has asked for: what the model was trained on and its window has room for, within CONFIG_CTX_AUTO. */
 uint32_t engine_default_ctx(const struct gguf *g);
-/* What a block and a slot take, on all nodes. */
-struct kv_cost engine_kv_cost(const struct model *m);
-/* Blocks of the pool that nobody has given a size, where memory is no object. */
-size_t engine_blocks_wanted(const struct model *m, uint32_t n_ctx);
-/* Positions that a state counts as where positions are counted: as many as take its bytes; where a position takes none, as many as a pool has
- * beside a slot. 0: there is no state. */
-uint32_t engine_state_positions(const struct model *m);
 
 #endif

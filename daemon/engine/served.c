@@ -1,4 +1,5 @@
 #include "daemon/engine/served.h"
+#include "daemon/engine/room.h"
 #include "daemon/stream/stream.h"
 #include "daemon/text/chat.h"
 #include "daemon/text/chat_gguf.h"
@@ -157,7 +158,7 @@ static void agree_on_context(struct served *s)
 		engine_limit_ctx(&s->engine[i], n);
 	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
 	s->geometry.n_kv = n_block * model_block_len(s->engine[0].model);
-	s->geometry.n_state = engine_state_positions(s->engine[0].model);
+	s->geometry.n_state = room_state_positions(s->engine[0].model);
 	s->geometry.n_held = window ? kv_window_blocks(window, KV_BLOCK) * KV_BLOCK : 0;
 	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;
 }

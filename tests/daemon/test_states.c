@@ -4,6 +4,7 @@
  * architecture with states is served here.
  */
 #include "daemon/engine/demand.h"
+#include "daemon/engine/room.h"
 #include "daemon/model/arch.h"
 #include "daemon/util/counter.h"
 #include "tests/daemon/appliance.h"
@@ -148,7 +149,7 @@ static void same(const struct said *want, const struct said *got, const char *ho
 static const char *pool_of(size_t n_slot, size_t n_block)
 {
 	static char text[24];
-	struct kv_cost cost = engine_kv_cost(engine()->model);
+	struct kv_cost cost = room_cost(engine()->model);
 
 	snprintf(text, sizeof(text), "%zu", cost.block ? kv_pool_bytes(&cost, n_block) : n_slot * cost.slot);
 	return text;
@@ -251,7 +252,7 @@ static void a_state_counts_among_positions(void **state)
 
 	(void)state;
 	open_daemon(&(struct way){ "0", NULL, false, NULL });
-	n += engine_state_positions(engine()->model);
+	n += room_state_positions(engine()->model);
 	assert_true(n > N_PROMPT + 10);
 	appliance_close(&a);
 	assert_true(outcome(n, words, sizeof(words)) >= 0);
