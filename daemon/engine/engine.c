@@ -32,19 +32,9 @@ static void size_step(const struct engine_options *o, uint32_t *n_row, uint32_t 
 
 uint32_t engine_default_ctx(const struct gguf *g)
 {
-	uint32_t n_train = 0, n_window = 0;
-	struct gguf_str arch;
-	char key[160];
+	uint32_t n = model_default_ctx(g);
 
-	if (gguf_get_str(g, "general.architecture", &arch) == 0 && arch.n < 100) {
-		snprintf(key, sizeof(key), "%.*s.context_length", (int)arch.n, arch.p);
-		gguf_get_u32(g, key, &n_train);
-		snprintf(key, sizeof(key), "%.*s.attention.sliding_window", (int)arch.n, arch.p);
-		gguf_get_u32(g, key, &n_window);
-	}
-	if (n_window)
-		n_train = min_u32(n_train, n_window);
-	return n_train && n_train < CONFIG_CTX_AUTO ? n_train : CONFIG_CTX_AUTO;
+	return n ? min_u32(n, CONFIG_CTX_AUTO) : CONFIG_CTX_AUTO;
 }
 
 static int open_forward(struct engine *e, const struct engine_options *o, struct error *why)

@@ -20,9 +20,31 @@ static uint32_t pad(uint32_t n)
 	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
 }
 
+/* The window that the file speaks of and the architecture does not obey: 0 is none. */
+static uint32_t unseen_window(const struct arch *arch, const struct hparams *hp)
+{
+	return arch->has_window ? 0 : hp->n_window;
+}
+
+static uint32_t default_ctx(const struct arch *arch, const struct hparams *hp)
+{
+	uint32_t n_window = unseen_window(arch, hp);
+
+	return n_window && n_window < hp->n_ctx_train ? n_window : hp->n_ctx_train;
+}
+
+uint32_t model_default_ctx(const struct gguf *g)
+{
+	struct hparams hp = { 0 };
+	const struct arch *arch;
+	struct error e;
+
+	return arch_read(&arch, &hp, g, &e) < 0 ? 0 : default_ctx(arch, &hp);
+}
+
 static int options_read(struct model *m, const struct model_options *o, struct error *e)
 {
-	uint32_t n_window = m->arch->has_window ? 0 : m->hp.n_window;
+	uint32_t n_window = unseen_window(m->arch, &m->hp);
 
 	if (o->n_row_max < 1 || o->n_row_max > ROW_MAX || o->n_logit_max < 1 || o->n_logit_max > LOGIT_MAX)
 		return error_set(e, -EINVAL, "%u rows and %u logit rows a step: 1..%u are possible", o->n_row_max,
@@ -43,7 +65,7 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	m->n_logit_max = o->n_logit_max;
 	m->n_thread = o->n_thread;
 	m->kv_type = o->kv_type;
-	m->n_ctx = o->n_ctx ? o->n_ctx : n_window && n_window < m->hp.n_ctx_train ? n_window : m->hp.n_ctx_train;
+	m->n_ctx = o->n_ctx ? o->n_ctx : default_ctx(m->arch, &m->hp);
 	return 0;
 }
 

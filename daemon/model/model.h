@@ -87,6 +87,8 @@ int model_open(struct model **mp, const struct weights *w, const struct kernels 
 /* NULL does nothing. Returns NULL. */
 struct model *model_close(struct model *m);
 
+/* The context that a file has where none is asked for (model_options.n_ctx 0); 0: it is none that gyre reads. */
+uint32_t model_default_ctx(const struct gguf *g);
 const struct hparams *model_hparams(const struct model *m);
 /* What its architecture calls its parts of the profile, [PROFILE_MODEL_MAX]; NULL past the last. */
 const char *const *model_laps(const struct model *m);

@@ -257,6 +257,7 @@ static void a_window_is_obeyed_or_bounds_the_context(void **state)
 		assert_non_null(strstr(open_with(&kv, 1, NULL, 257, NULL), "lower --ctx to 256"));
 	harness_open(&h, path, ISA_MAX, 1, 0);
 	assert_int_equal(model_n_ctx(h.m), is_obeyed ? TINY_SERVED_CTX : 256);
+	assert_int_equal(model_default_ctx(h.w->gguf), model_n_ctx(h.m));
 	harness_close(&h);
 }
 
