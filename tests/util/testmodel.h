@@ -5,4 +5,7 @@
 /* $GYRE_TEST_MODEL, or the default model's file; NULL, with the reason on stdout, if it is not there: then skip. */
 const char *testmodel_path(void);
 
+/* The same of another model: `file` in the cache, which `tools/fetch-model NAME` puts there; valid until the next call. */
+const char *testmodel_other(const char *file, const char *name);
+
 #endif
