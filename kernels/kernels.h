@@ -147,6 +147,11 @@ struct recur {
 	size_t y_stride;
 };
 
+/* The integral of a linear and of an exponential unit (Huang and Schlag 2024), eps in -1..0. */
+struct xielu {
+	float alpha_n, alpha_p, beta, eps;
+};
+
 struct kernels {
 	const char *isa;
 
@@ -220,6 +225,12 @@ struct kernels {
 	/* y[n] = g / (1 + exp(-(OAI_ALPHA * g))) * (u + 1); g = gate, where that is above OAI_LIMIT this; u = up, where it is outside of
 	 * -OAI_LIMIT..OAI_LIMIT the nearer of them: gpt-oss's. y may be gate. exp, OAI_: ref/exp.h. */
 	void (*oai_mul)(float *y, const float *gate, const float *up, size_t n);
+	/* Activations without a gate; y may be x. Of a NaN each is one.
+	 * gelu: as above. relu2: max(x, 0)^2.
+	 * xielu: x > 0 ? fma(alpha_p * x, x, beta * x) : fma(expm1(min(x, eps)) - x, alpha_n, beta * x). expm1: ref/tanh.h. */
+	void (*gelu)(float *y, const float *x, size_t n);
+	void (*relu2)(float *y, const float *x, size_t n);
+	void (*xielu)(float *y, const float *x, size_t n, const struct xielu *p);
 
 	/* y[n] += x[n]. */
 	void (*add)(float *y, const float *x, size_t n);

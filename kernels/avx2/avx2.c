@@ -20,6 +20,9 @@ void kernels_avx2_override(struct kernels *k)
 	k->silu_mul = avx2_silu_mul;
 	k->gelu_mul = avx2_gelu_mul;
 	k->oai_mul = avx2_oai_mul;
+	k->gelu = avx2_gelu;
+	k->relu2 = avx2_relu2;
+	k->xielu = avx2_xielu;
 	k->cap = avx2_cap;
 	k->add = avx2_add;
 	k->kvq_store[KVQ_F16] = avx2_kvq_store_f16;

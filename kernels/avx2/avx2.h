@@ -22,6 +22,9 @@ void avx2_rope(float *x, const float *cos, const float *sin, int n_head, int hea
 void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx2_oai_mul(float *y, const float *gate, const float *up, size_t n);
+void avx2_gelu(float *y, const float *x, size_t n);
+void avx2_relu2(float *y, const float *x, size_t n);
+void avx2_xielu(float *y, const float *x, size_t n, const struct xielu *p);
 void avx2_cap(float *y, size_t n, float cap);
 void avx2_add(float *y, const float *x, size_t n);
 float avx2_max(const float *x, size_t n);

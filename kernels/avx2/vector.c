@@ -163,16 +163,21 @@ void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n)
 	ref_silu_mul(y + i, gate + i, up + i, n - i);
 }
 
+INLINE __m256 vgelu(__m256 x)
+{
+	__m256 t = _mm256_fmadd_ps(_mm256_mul_ps(x, _mm256_set1_ps(GELU_C3)), x, _mm256_set1_ps(GELU_C1));
+
+	t = _mm256_add_ps(_mm256_set1_ps(1.0f), vtanh(_mm256_mul_ps(x, t)));
+	return _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), x), t);
+}
+
 void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 {
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		__m256 g = _mm256_loadu_ps(gate + i);
-		__m256 x = _mm256_fmadd_ps(_mm256_mul_ps(g, _mm256_set1_ps(GELU_C3)), g, _mm256_set1_ps(GELU_C1));
-		__m256 t = vtanh(_mm256_mul_ps(g, x));
+		__m256 g = vgelu(_mm256_loadu_ps(gate + i));
 
-		g = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), g), _mm256_add_ps(_mm256_set1_ps(1.0f), t));
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(g, _mm256_loadu_ps(up + i)));
 	}
 	ref_gelu_mul(y + i, gate + i, up + i, n - i);
@@ -192,6 +197,45 @@ void avx2_oai_mul(float *y, const float *gate, const float *up, size_t n)
 		_mm256_storeu_ps(y + i, _mm256_mul_ps(g, _mm256_add_ps(u, one)));
 	}
 	ref_oai_mul(y + i, gate + i, up + i, n - i);
+}
+
+void avx2_gelu(float *y, const float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, vgelu(_mm256_loadu_ps(x + i)));
+	ref_gelu(y + i, x + i, n - i);
+}
+
+void avx2_relu2(float *y, const float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		/* A NaN as the second operand stays. */
+		__m256 v = _mm256_max_ps(_mm256_setzero_ps(), _mm256_loadu_ps(x + i));
+
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(v, v));
+	}
+	ref_relu2(y + i, x + i, n - i);
+}
+
+void avx2_xielu(float *y, const float *x, size_t n, const struct xielu *p)
+{
+	const __m256 alpha_n = _mm256_set1_ps(p->alpha_n), alpha_p = _mm256_set1_ps(p->alpha_p);
+	const __m256 beta = _mm256_set1_ps(p->beta), eps = _mm256_set1_ps(p->eps);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		__m256 v = _mm256_loadu_ps(x + i), by_beta = _mm256_mul_ps(beta, v);
+		__m256 e = _mm256_sub_ps(vexpm1(_mm256_min_ps(v, eps)), v);
+		__m256 above = _mm256_fmadd_ps(_mm256_mul_ps(alpha_p, v), v, by_beta);
+		__m256 is_above = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ);
+
+		_mm256_storeu_ps(y + i, _mm256_blendv_ps(_mm256_fmadd_ps(e, alpha_n, by_beta), above, is_above));
+	}
+	ref_xielu(y + i, x + i, n - i, p);
 }
 
 void avx2_cap(float *y, size_t n, float cap)

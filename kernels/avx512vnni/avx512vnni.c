@@ -17,6 +17,9 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->silu_mul = avx512vnni_silu_mul;
 	k->gelu_mul = avx512vnni_gelu_mul;
 	k->oai_mul = avx512vnni_oai_mul;
+	k->gelu = avx512vnni_gelu;
+	k->relu2 = avx512vnni_relu2;
+	k->xielu = avx512vnni_xielu;
 	k->cap = avx512vnni_cap;
 	k->add = avx512vnni_add;
 	k->max = avx512vnni_max;

@@ -21,6 +21,9 @@ void avx512vnni_mul_scaled(float *y, const float *x, const float *w, size_t n, f
 void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void avx512vnni_oai_mul(float *y, const float *gate, const float *up, size_t n);
+void avx512vnni_gelu(float *y, const float *x, size_t n);
+void avx512vnni_relu2(float *y, const float *x, size_t n);
+void avx512vnni_xielu(float *y, const float *x, size_t n, const struct xielu *p);
 void avx512vnni_cap(float *y, size_t n, float cap);
 void avx512vnni_add(float *y, const float *x, size_t n);
 float avx512vnni_max(const float *x, size_t n);

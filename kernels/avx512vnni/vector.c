@@ -76,17 +76,58 @@ void avx512vnni_silu_mul(float *y, const float *gate, const float *up, size_t n)
 	}
 }
 
+INLINE __m512 vgelu(__m512 x)
+{
+	__m512 t = _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_set1_ps(GELU_C3)), x, _mm512_set1_ps(GELU_C1));
+
+	t = _mm512_add_ps(_mm512_set1_ps(1.0f), vtanh(_mm512_mul_ps(x, t)));
+	return _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(0.5f), x), t);
+}
+
 void avx512vnni_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 {
-	const __m512 one = _mm512_set1_ps(1.0f), half = _mm512_set1_ps(0.5f);
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		__m512 g = vgelu(_mm512_maskz_loadu_ps(k, gate + i));
+
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(g, _mm512_maskz_loadu_ps(k, up + i)));
+	}
+}
+
+void avx512vnni_gelu(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+
+		_mm512_mask_storeu_ps(y + i, k, vgelu(_mm512_maskz_loadu_ps(k, x + i)));
+	}
+}
+
+void avx512vnni_relu2(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 k = tail(n - i);
+		/* A NaN as the second operand stays. */
+		__m512 v = _mm512_max_ps(_mm512_setzero_ps(), _mm512_maskz_loadu_ps(k, x + i));
+
+		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(v, v));
+	}
+}
+
+void avx512vnni_xielu(float *y, const float *x, size_t n, const struct xielu *p)
+{
+	const __m512 alpha_n = _mm512_set1_ps(p->alpha_n), alpha_p = _mm512_set1_ps(p->alpha_p);
+	const __m512 beta = _mm512_set1_ps(p->beta), eps = _mm512_set1_ps(p->eps);
 
 	for (size_t i = 0; i < n; i += 16) {
 		__mmask16 k = tail(n - i);
-		__m512 g = _mm512_maskz_loadu_ps(k, gate + i);
-		__m512 x = _mm512_fmadd_ps(_mm512_mul_ps(g, _mm512_set1_ps(GELU_C3)), g, _mm512_set1_ps(GELU_C1));
+		__m512 v = _mm512_maskz_loadu_ps(k, x + i), by_beta = _mm512_mul_ps(beta, v);
+		__m512 e = _mm512_sub_ps(vexpm1(_mm512_min_ps(v, eps)), v);
+		__m512 above = _mm512_fmadd_ps(_mm512_mul_ps(alpha_p, v), v, by_beta);
+		__mmask16 is_above = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
 
-		x = _mm512_mul_ps(_mm512_mul_ps(half, g), _mm512_add_ps(one, vtanh(_mm512_mul_ps(g, x))));
-		_mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(x, _mm512_maskz_loadu_ps(k, up + i)));
+		v = _mm512_mask_blend_ps(is_above, _mm512_fmadd_ps(e, alpha_n, by_beta), above);
+		_mm512_mask_storeu_ps(y + i, k, v);
 	}
 }
 

@@ -20,6 +20,9 @@ void kernels_neon_override(struct kernels *k)
 	k->silu_mul = neon_silu_mul;
 	k->gelu_mul = neon_gelu_mul;
 	k->oai_mul = neon_oai_mul;
+	k->gelu = neon_gelu;
+	k->relu2 = neon_relu2;
+	k->xielu = neon_xielu;
 	k->cap = neon_cap;
 	k->add = neon_add;
 	k->kvq_store[KVQ_F16] = neon_kvq_store_f16;

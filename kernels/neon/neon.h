@@ -26,6 +26,9 @@ void neon_rope(float *x, const float *cos, const float *sin, int n_head, int hea
 void neon_silu_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n);
 void neon_oai_mul(float *y, const float *gate, const float *up, size_t n);
+void neon_gelu(float *y, const float *x, size_t n);
+void neon_relu2(float *y, const float *x, size_t n);
+void neon_xielu(float *y, const float *x, size_t n, const struct xielu *p);
 void neon_cap(float *y, size_t n, float cap);
 void neon_add(float *y, const float *x, size_t n);
 float neon_max(const float *x, size_t n);

@@ -180,18 +180,20 @@ void neon_silu_mul(float *y, const float *gate, const float *up, size_t n)
 	ref_silu_mul(y + i, gate + i, up + i, n - i);
 }
 
+INLINE float32x4_t vgelu(float32x4_t x)
+{
+	float32x4_t t = vfmaq_f32(vdupq_n_f32(GELU_C1), vmulq_n_f32(x, GELU_C3), x);
+
+	t = vaddq_f32(vdupq_n_f32(1.0f), vtanh(vmulq_f32(x, t)));
+	return vmulq_f32(vmulq_n_f32(x, 0.5f), t);
+}
+
 void neon_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 {
 	size_t i = 0;
 
-	for (; i + 4 <= n; i += 4) {
-		float32x4_t g = vld1q_f32(gate + i);
-		float32x4_t x = vfmaq_f32(vdupq_n_f32(GELU_C1), vmulq_n_f32(g, GELU_C3), g);
-		float32x4_t t = vtanh(vmulq_f32(g, x));
-
-		g = vmulq_f32(vmulq_n_f32(g, 0.5f), vaddq_f32(vdupq_n_f32(1.0f), t));
-		vst1q_f32(y + i, vmulq_f32(g, vld1q_f32(up + i)));
-	}
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, vmulq_f32(vgelu(vld1q_f32(gate + i)), vld1q_f32(up + i)));
 	ref_gelu_mul(y + i, gate + i, up + i, n - i);
 }
 
@@ -208,6 +210,42 @@ void neon_oai_mul(float *y, const float *gate, const float *up, size_t n)
 		vst1q_f32(y + i, vmulq_f32(g, vaddq_f32(u, one)));
 	}
 	ref_oai_mul(y + i, gate + i, up + i, n - i);
+}
+
+void neon_gelu(float *y, const float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, vgelu(vld1q_f32(x + i)));
+	ref_gelu(y + i, x + i, n - i);
+}
+
+void neon_relu2(float *y, const float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t v = vmaxq_f32(vld1q_f32(x + i), vdupq_n_f32(0)); /* a NaN stays */
+
+		vst1q_f32(y + i, vmulq_f32(v, v));
+	}
+	ref_relu2(y + i, x + i, n - i);
+}
+
+void neon_xielu(float *y, const float *x, size_t n, const struct xielu *p)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t v = vld1q_f32(x + i), by_beta = vmulq_n_f32(v, p->beta);
+		float32x4_t e = vsubq_f32(vexpm1(vminq_f32(v, vdupq_n_f32(p->eps))), v);
+		float32x4_t above = vfmaq_f32(by_beta, vmulq_n_f32(v, p->alpha_p), v);
+
+		vst1q_f32(y + i, vbslq_f32(vcgtq_f32(v, vdupq_n_f32(0)), above,
+					   vfmaq_f32(by_beta, e, vdupq_n_f32(p->alpha_n))));
+	}
+	ref_xielu(y + i, x + i, n - i, p);
 }
 
 void neon_cap(float *y, size_t n, float cap)

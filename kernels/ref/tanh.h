@@ -20,12 +20,11 @@
 #define GELU_C1 0.7978845608028654f
 #define GELU_C3 0.03567740813636141f
 
-static inline float ref_tanh(float x)
+/* exp(y) - 1 of y <= 0. */
+static inline float ref_expm1(float y)
 {
-	float y = -2.0f * fabsf(x);
-
-	if (isnan(x))
-		return x;
+	if (isnan(y))
+		return y;
 	if (y < TANH_LO)
 		y = TANH_LO;
 	float n = rintf(y * EXP_LOG2E);
@@ -37,7 +36,13 @@ static inline float ref_tanh(float x)
 	q = fmaf(q, r, TANH_C1);
 	q = fmaf(q, r, 1.0f);
 	float pow = f32_from_bits((uint32_t)((int32_t)n + 127) << 23);
-	float e = fmaf(q * r, pow, pow - 1.0f);
+	return fmaf(q * r, pow, pow - 1.0f);
+}
+
+static inline float ref_tanh(float x)
+{
+	float e = ref_expm1(-2.0f * fabsf(x));
+
 	return copysignf(-e / (e + 2.0f), x);
 }
 

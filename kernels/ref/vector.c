@@ -80,12 +80,38 @@ void ref_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		y[i] = gate[i] / (1.0f + ref_exp(-gate[i])) * up[i];
 }
 
+static inline float gelu(float x)
+{
+	return 0.5f * x * (1.0f + ref_tanh(x * fmaf(x * GELU_C3, x, GELU_C1)));
+}
+
 void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		float g = gate[i], t = ref_tanh(g * fmaf(g * GELU_C3, g, GELU_C1));
+	for (size_t i = 0; i < n; i++)
+		y[i] = gelu(gate[i]) * up[i];
+}
 
-		y[i] = 0.5f * g * (1.0f + t) * up[i];
+void ref_gelu(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = gelu(x[i]);
+}
+
+void ref_relu2(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float v = x[i] < 0 ? 0 : x[i]; /* a NaN stays */
+
+		y[i] = v * v;
+	}
+}
+
+void ref_xielu(float *y, const float *x, size_t n, const struct xielu *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		float v = x[i], e = ref_expm1(v < p->eps ? v : p->eps) - v;
+
+		y[i] = v > 0 ? fmaf(p->alpha_p * v, v, p->beta * v) : fmaf(e, p->alpha_n, p->beta * v);
 	}
 }
 

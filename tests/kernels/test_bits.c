@@ -88,6 +88,18 @@ static uint64_t digest_curves(const struct kernels *k)
 	return h;
 }
 
+static uint64_t digest_activations(const struct kernels *k)
+{
+	static const struct xielu xielu = { 0.8f, 0.9f, 0.5f, -1e-6f };
+	static float y[N_COL];
+	uint64_t h = 0;
+
+	k->gelu(y, x, N_COL), h = add_floats(h, y, N_COL);
+	k->relu2(y, x, N_COL), h = add_floats(h, y, N_COL);
+	k->xielu(y, x, N_COL, &xielu), h = add_floats(h, y, N_COL);
+	return h;
+}
+
 /* Four queries and 48 positions, with a cap and without, merged with a sink. */
 static uint64_t digest_attention(const struct kernels *k)
 {
@@ -145,6 +157,7 @@ static const struct {
 	{ "vectors", digest_vectors, 0x252fb45a65edf4c9 },
 	{ "gelu, scale and cap", digest_curves, 0x1c4e3c8dde7dd06e },
 	{ "layer norm", digest_layer_norm, 0xdb6f89af57a640b2 },
+	{ "activations", digest_activations, 0xba6d38bb874dda7d },
 	{ "attention", digest_attention, 0x096bdfde63e3ab68 },
 };
 

@@ -83,6 +83,7 @@ static void check_matmul_chunks(const struct kernels *ref, const struct kernels 
 static void check_vector(const struct kernels *ref, const struct kernels *k)
 {
 	static const size_t sizes[] = { 1, 15, 16, 17, 64, 576, 1000 };
+	static const struct xielu xielu = { 0.8f, 0.9f, 0.5f, -1e-6f };
 	float x[1024], w[1024], u[1024], x0[1024], x1[1024], y0[1024], y1[1024];
 
 	for (enum fill f = 0; f < FILL_HUGE; f++) {
@@ -115,6 +116,12 @@ static void check_vector(const struct kernels *ref, const struct kernels *k)
 			ref->oai_mul(y0, x, u, n), k->oai_mul(y1, x, u, n);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->oai_mul(y0, u, x, n), k->oai_mul(y1, u, x, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->gelu(y0, x, n), k->gelu(y1, x, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->relu2(y0, x, n), k->relu2(y1, x, n);
+			assert_memory_equal(y0, y1, sizeof(y0));
+			ref->xielu(y0, x, n, &xielu), k->xielu(y1, x, n, &xielu);
 			assert_memory_equal(y0, y1, sizeof(y0));
 			ref->add(y0, w, n), k->add(y1, w, n);
 			assert_memory_equal(y0, y1, sizeof(y0));

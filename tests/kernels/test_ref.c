@@ -3,6 +3,7 @@
  * Here it is held to something else: products, exp and tanh to double, f16 to the compiler's, chunks to the tree as it is told.
  */
 #include "kernels/ref/log.h"
+#include "kernels/ref/ref.h"
 #include "kernels/ref/tanh.h"
 #include "tests/kernels/data.h"
 
@@ -241,6 +242,31 @@ static void test_softplus_is_right(void **state)
 	assert_true(worst < 6 * 0x1p-24);
 }
 
+static void test_activations_are_right(void **state)
+{
+	const struct xielu p = { 0.8f, 0.9f, 0.5f, -1e-6f };
+	float nan[3] = { NAN, NAN, NAN };
+
+	(void)state;
+	assert_true(ref_expm1(-INFINITY) == -1.0f && ref_expm1(-30.0f) == -1.0f && isnan(ref_expm1(NAN)));
+	for (float x = 0x1p-120f; x < 20.0f; x *= 1.001f) {
+		double want = expm1(-(double)x), e;
+		float in[2] = { x, -x }, y[2];
+
+		assert_true(fabs((double)ref_expm1(-x) - want) <= 4 * 0x1p-24 * -want);
+		ref_relu2(y, in, 2);
+		assert_true(y[0] == x * x && y[1] == 0);
+		ref_xielu(y, in, 2, &p);
+		e = 0.9f * (double)x * (double)x + 0.5 * (double)x;
+		assert_true(fabs((double)y[0] - e) <= 2 * 0x1p-24 * e);
+		/* Around 0 the exponential is taken at eps, and terms cancel: to a part of their size. */
+		e = (expm1(x < 1e-6f ? (double)-1e-6f : -(double)x) + (double)x) * (double)0.8f - 0.5 * (double)x;
+		assert_true(fabs((double)y[1] - e) <= 4 * 0x1p-24 * ((double)x + 1e-6));
+	}
+	ref_relu2(nan, nan, 1), ref_gelu(nan + 1, nan + 1, 1), ref_xielu(nan + 2, nan + 2, 1, &p);
+	assert_true(isnan(nan[0]) && isnan(nan[1]) && isnan(nan[2]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_tanh_is_right),
 		cmocka_unit_test(test_ref_layer_norm_is_right),
 		cmocka_unit_test(test_softplus_is_right),
+		cmocka_unit_test(test_activations_are_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
