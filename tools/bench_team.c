@@ -83,12 +83,12 @@ static void add_up(const struct job *j, int worker)
 	bool is_own = reduce_is_own(j->sum.n_partial, n_row);
 
 	if (!is_own && n_row <= ACT_TILE) {
-		reduce_rows(&j->reduce, &j->sum, j->team, worker, j->x, n_row);
+		reduce_rows(&j->reduce, &j->sum, NULL, j->team, worker, j->x, n_row);
 	} else {
 		if (!is_own)
 			team_range(n_row, team_size(j->team), worker, ACT_TILE, &begin, &end);
 		for (size_t row = begin; row < end; row++)
-			reduce_add(&j->reduce, &j->sum, is_own ? j->own_x + (size_t)worker * OWN_FLOATS : j->x, row, 0,
+			reduce_add(&j->reduce, &j->sum, NULL, is_own ? j->own_x + (size_t)worker * OWN_FLOATS : j->x, row, 0,
 				   stride);
 		if (!is_own)
 			team_barrier(j->team, worker);

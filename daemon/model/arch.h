@@ -22,11 +22,12 @@ struct pass {
 	void (*forward)(const struct seat *s);
 };
 
-/* What a feed-forward multiplies with: silu of the gate, gelu in its form of tanh, or what gpt-oss makes of silu (oai_mul). */
-enum gate { GATE_SILU, GATE_GELU, GATE_OAI };
+/* The activation of a feed-forward: of its gate, or where it has none of what it stands in the place of. gelu: in its form of tanh. oai: what gpt-oss
+ * makes of silu (oai_mul). The last two are of those without a gate. */
+enum gate { GATE_SILU, GATE_GELU, GATE_OAI, GATE_RELU2, GATE_XIELU, GATE_MAX };
 
-/* RMS norm, or layer norm. */
-enum arch_norm { NORM_RMS, NORM_LAYER };
+/* RMS norm, or layer norm, without biases or with. */
+enum arch_norm { NORM_RMS, NORM_LAYER, NORM_LAYER_BIAS };
 
 /* Whether files of an architecture have experts, and how it weighs them where they do not say. */
 struct arch_experts {
@@ -61,9 +62,13 @@ struct arch {
 	float window_base;
 	/* Keys that change its numbers, which other architectures may not have; up to a NULL. NULL: none. */
 	const char *const *obeys;
+	/* Keys that say nothing of text: of a model that takes images, too; likewise. */
+	const char *const *of_images;
 	/* Fills in what the file leaves to the architecture, and reads what no other has: a factor or a cap that the file does not have is 0,
 	 * and kind[] is what all architectures make of the metadata. NULL: nothing. */
 	int (*imply)(struct hparams *hp, const struct gguf *g, struct error *e);
+	/* Fills in what layers have beside tensors, once the pass is open. NULL: nothing. */
+	int (*open)(struct tensors *t, struct error *e);
 };
 
 /* The architecture and the shape that a file says. -ENOTSUP, -EINVAL with what is wrong with it. */

@@ -21,22 +21,28 @@ struct heads_in {
 	const struct tensor *q_gate;                   /* of each query head's output (arch.has_q_gate); NULL: none */
 	const struct tensor *q_wide, *k_wide; /* of all heads as one row, before they turn: its weights; NULL: none */
 	const struct rope *rope;              /* NULL: heads do not turn */
+	struct norm q_norm_late, k_norm_late; /* of each head, after it turned */
+	const float *temperature;             /* [n_ctx] what q is multiplied with by its position; NULL: nothing */
 };
 
 /* What is added to x: a product by columns. */
 struct residual_in {
-	const struct tensor *w;
-	struct norm norm; /* of the product, before it is added */
+	const struct tensor *w, *bias; /* bias NULL: none */
+	struct norm norm;              /* of the product and its bias, before it is added */
 };
 
-/* y[n] = act(gate) * up; y may be gate. */
+/* y[n] = act(gate) * up, or act(up); y may be any of them. */
 typedef void gate_fn(float *y, const float *gate, const float *up, size_t n);
+typedef void act_fn(float *y, const float *up, size_t n);
 
-/* From x to the two halves of a gated feed-forward. */
+/* From x to what the second product of a feed-forward takes. */
 struct ffn_in {
 	struct norm norm;
-	const struct tensor *gate, *up;
-	gate_fn *gate_mul;
+	const struct tensor *gate, *up;           /* gate NULL: there is none */
+	const struct tensor *gate_bias, *up_bias; /* NULL: none */
+	gate_fn *gate_mul;                        /* with a gate */
+	act_fn *act;                              /* without; NULL: xielu */
+	struct xielu xielu;
 };
 
 /* A mixture of experts: feed-forwards of which each token takes some. All products are divided by rows (PLAN_ROW). */
@@ -55,16 +61,16 @@ struct experts_in {
 
 /* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
 void block_embed(const struct seat *s);
-/* m->qkv = W . n + bias, n = norm(x); each head of q and k is normed and rotated, k and v are stored in the KV pool.
- * Ends with a barrier; one more where a norm goes over all heads. */
+/* m->qkv = W . n + bias, n = norm(x); each head of q and k is normed, rotated and normed late, q multiplied by its temperature;
+ * k and v are stored in the KV pool. Ends with a barrier; one more where a norm goes over all heads. */
 void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */
 void block_attention(const struct seat *s, int lap, uint32_t layer);
-/* x += residual_scale * norm(W . src), src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
+/* x += residual_scale * norm(W . src + bias), src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
  * complete in the packing of the next product. W is divided by columns, or by rows (PLAN_ROW): then src is all nodes'. */
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride);
-/* m->gate = act(Wgate . n) * (Wup . n), n = norm(x). Ends with a barrier. */
+/* m->gate = act(Wgate . n + bias) * (Wup . n + bias), or act(Wup . n + bias), n = norm(x). Ends with a barrier. */
 void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
 /*
  * x += residual_scale * post(shared + sum over a token's experts of weight * down(act(gate . n) * (up . n))), n = norm(x). Of the sum the

@@ -423,7 +423,7 @@ static void down_piece(const struct seat *s, const struct experts_in *in, const 
 static void down(const struct seat *s, int lap, const struct experts_in *in, const struct packed_ff *x)
 {
 	const struct experts_own *own = s->own->experts;
-	bool is_at_once = residual_leave(s, &s->m->plan->row, &in->post);
+	bool is_at_once = residual_leave(s, &s->m->plan->row, &in->post, NULL);
 	size_t n = n_panel(s, in->down), row0 = in->down->part[s->team->index].row0 / PANEL_ROWS, begin, end;
 	struct share share;
 

@@ -18,6 +18,8 @@ struct projection {
 	const struct norm *norm;       /* NULL: none */
 	const struct tensor *wide;     /* NULL: no norm goes over all heads */
 	const struct rope *rope;       /* NULL: they stay where they are */
+	const struct norm *norm_late;  /* after they turned; NULL: none */
+	const float *temperature;      /* [n_ctx]; NULL: none */
 	float *y;                      /* the first one, in m->qkv */
 	float *square;                 /* [n_all][n_row_max], of all nodes, where a norm is wide */
 	uint32_t n_all;
@@ -95,7 +97,7 @@ static const float *wide_scales(const struct seat *s, const struct projection *p
 	return by;
 }
 
-/* A head of all rows, normed before it turns; `by`: by what its rows are multiplied, NULL: no norm is wide. */
+/* A head of all rows; `by`: by what its rows are multiplied, NULL: no norm is wide. */
 static void finish_head(const struct seat *s, const struct projection *p, size_t head, const float *by)
 {
 	const struct model *m = s->m;
@@ -111,6 +113,10 @@ static void finish_head(const struct seat *s, const struct projection *p, size_t
 			norm_row(m, p->norm, s->team->index, x, x, dim);
 		if (p->rope)
 			turn(m, p->rope, x, m->batch->pos[r]);
+		if (p->norm_late)
+			norm_row(m, p->norm_late, s->team->index, x, x, dim);
+		if (p->temperature)
+			m->k->scale(x, dim, p->temperature[m->batch->pos[r]]);
 	}
 }
 
@@ -120,11 +126,16 @@ static void run_heads(const struct seat *s, const struct projection *p, size_t b
 
 	if (steps & STEP_PROJECT)
 		project(s, p, begin, end);
-	if (!(steps & STEP_FINISH) || !(p->norm || p->wide || p->rope))
+	if (!(steps & STEP_FINISH) || !(p->norm || p->wide || p->rope || p->norm_late || p->temperature))
 		return;
 	by = p->wide ? wide_scales(s, p) : NULL;
 	for (size_t h = begin; h < end; h++)
 		finish_head(s, p, h, by);
+}
+
+static const struct norm *norm_or_none(const struct norm *n)
+{
+	return n->w ? n : NULL;
 }
 
 /* Units [begin, end) of the node's q, then of its k and v. */
@@ -137,17 +148,20 @@ static void run_units(const struct seat *s, const struct heads_in *in, uint32_t 
 	float *y = m->qkv + n->qkv0, *square = m->square;
 	struct projection q = { .w = in->q,
 				.bias = in->q_bias,
-				.norm = in->q_norm.w ? &in->q_norm : NULL,
+				.norm = norm_or_none(&in->q_norm),
 				.wide = in->q_wide,
 				.rope = in->rope,
+				.norm_late = norm_or_none(&in->q_norm_late),
+				.temperature = in->temperature,
 				.y = y,
 				.square = square,
 				.n_all = m->hp.n_head };
 	struct projection k = { .w = in->k,
 				.bias = in->k_bias,
-				.norm = in->k_norm.w ? &in->k_norm : NULL,
+				.norm = norm_or_none(&in->k_norm),
 				.wide = in->k_wide,
 				.rope = in->rope,
+				.norm_late = norm_or_none(&in->k_norm_late),
 				.y = y + n_head * dim,
 				.square = square + (size_t)m->hp.n_head * m->n_row_max,
 				.n_all = m->hp.n_head_kv };

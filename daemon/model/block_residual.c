@@ -44,7 +44,7 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 	const struct tensor *w = in->w;
 	struct part own = part_of(s, w);
 	struct product p = { .x = pack(s, w, src, stride, own.col), .w = w, .y_stride = m->x_stride };
-	bool is_at_once = residual_leave(s, own.sum, &in->norm);
+	bool is_at_once = residual_leave(s, own.sum, &in->norm, in->bias);
 	struct share share;
 	size_t begin, end;
 

@@ -2,6 +2,7 @@
 
 #include "daemon/model/experts.h"
 #include "daemon/model/hparams.h"
+#include "daemon/model/temperature.h"
 
 enum {
 	LAP_QKV,
@@ -18,11 +19,19 @@ enum {
 
 static gate_fn *gate_of(const struct model *m)
 {
-	gate_fn *const fn[] = {
-		[GATE_SILU] = m->k->silu_mul, [GATE_GELU] = m->k->gelu_mul, [GATE_OAI] = m->k->oai_mul
-	};
+	gate_fn *const fn[GATE_MAX] = { [GATE_SILU] = m->k->silu_mul,
+					[GATE_GELU] = m->k->gelu_mul,
+					[GATE_OAI] = m->k->oai_mul };
 
 	return fn[m->arch->gate];
+}
+
+static void open_ffn(const struct model *m, struct ffn_in *in)
+{
+	act_fn *const act[GATE_MAX] = { [GATE_GELU] = m->k->gelu, [GATE_RELU2] = m->k->relu2 };
+
+	in->gate_mul = gate_of(m);
+	in->act = act[m->arch->gate];
 }
 
 static int open_experts(struct model *m, struct experts_in *in, struct error *e)
@@ -40,9 +49,12 @@ static int decoder_open(struct tensors *t, struct error *e)
 
 	if (r == 0)
 		r = tensors_open_layers(t, e);
+	if (r == 0)
+		r = temperature_open(m, e);
 	for (uint32_t i = 0; i < m->hp.n_layer && r == 0; i++) {
 		layer[i].heads.rope = rope_of(m, i);
-		layer[i].ffn.gate_mul = gate_of(m);
+		layer[i].heads.temperature = m->hp.kind[i] & LAYER_TEMPER ? m->temperature : NULL;
+		open_ffn(m, &layer[i].ffn);
 		if (m->hp.kind[i] & LAYER_ATTENTION)
 			r = memory_add_heads(m, i, hparams_window(&m->hp, i), e);
 		if (r == 0 && m->hp.kind[i] & LAYER_STATE)
@@ -50,7 +62,9 @@ static int decoder_open(struct tensors *t, struct error *e)
 		if (r == 0 && m->hp.kind[i] & LAYER_EXPERTS)
 			r = open_experts(m, &layer[i].experts, e);
 	}
-	return r == 0 ? rope_open(t, m->arch->rope, e) : r;
+	if (r == 0)
+		r = rope_open(t, m->arch->rope, e);
+	return r == 0 && m->arch->open ? m->arch->open(t, e) : r;
 }
 
 static void attend(const struct seat *s, const struct decoder_layer *l, uint32_t i)

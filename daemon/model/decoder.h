@@ -43,10 +43,12 @@ struct decoder_layer {
 		TENSOR("attn_k.weight", heads.k, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_v.weight", heads.v, .axis = PLAN_HEAD_KV, .in = LAYER_ATTENTION), \
 		TENSOR("attn_output.weight", output.w, .axis = PLAN_HEAD_K, .in = LAYER_ATTENTION)
-#define TENSORS_GATED                                                             \
-	TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF),     \
-		TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF), \
+#define TENSORS_GATED TENSOR("ffn_gate.weight", ffn.gate, .axis = PLAN_FF, .in = LAYER_FF), TENSORS_UP_DOWN
+#define TENSORS_UP_DOWN                                                   \
+	TENSOR("ffn_up.weight", ffn.up, .axis = PLAN_FF, .in = LAYER_FF), \
 		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
+/* A feed-forward without a gate. */
+#define TENSORS_UNGATED TENSOR("ffn_norm.weight", ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF), TENSORS_UP_DOWN
 /* Biases of the queries, keys and values. */
 #define TENSORS_BIAS                                                                                  \
 	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION),            \

@@ -185,9 +185,13 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 		const char *name;
 		float *v;
 	} want[] = {
-		{ "embedding_scale", &hp->embd_scale },      { "residual_scale", &hp->residual_scale },
-		{ "logit_scale", &hp->logit_scale },         { "attention.scale", &hp->attn_scale },
-		{ "attn_logit_softcapping", &hp->attn_cap }, { "final_logit_softcapping", &hp->logit_cap },
+		{ "embedding_scale", &hp->embd_scale },
+		{ "residual_scale", &hp->residual_scale },
+		{ "logit_scale", &hp->logit_scale },
+		{ "attention.scale", &hp->attn_scale },
+		{ "attn_logit_softcapping", &hp->attn_cap },
+		{ "final_logit_softcapping", &hp->logit_cap },
+		{ "attention.temperature_scale", &hp->temp_scale },
 	};
 	int r = 0;
 
@@ -195,7 +199,7 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 		r = get_factor(g, arch, want[i].name, want[i].v, e);
 	if (r < 0)
 		return r;
-	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN, hp->n_layer);
+	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN | LAYER_TEMPER, hp->n_layer);
 	r = hparams_read_experts(hp, g, arch, e);
 	if (r == 0)
 		r = drop_absent(hp, g, arch, e);

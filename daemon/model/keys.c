@@ -19,6 +19,7 @@ enum rule {
 	RULE_NUMBER,  /* must be `number`, or an array of nothing else; a flag is 0 or 1 */
 	RULE_GATE,    /* must name the architecture's gate */
 	RULE_EXPERTS, /* obeyed where an architecture has experts; else it must be 0 */
+	RULE_TURNS, /* how many rotary pairs turn by which of a position's numbers, the first three of which are equal in a text */
 	RULE_NEVER,
 };
 
@@ -101,7 +102,7 @@ static const struct key {
 	{ "hash_layer_count", RULE_NUMBER, 0 },
 	{ "adapters.count", RULE_NUMBER, 0 },
 	{ "rope.dimension_count_swa", RULE_NEVER, 0 },
-	{ "rope.dimension_sections", RULE_NUMBER, 0 },
+	{ "rope.dimension_sections", RULE_TURNS, 0 },
 	{ "rope.freq_base_swa", RULE_NEVER, 0 },
 	{ "rope.scaling.alpha", RULE_NUMBER, 0 },
 	{ "rope.scaling.yarn_ext_factor", RULE_NUMBER, 1 },
@@ -153,7 +154,8 @@ static bool is_all(const struct gguf_kv *kv, double v)
 }
 
 static const char *const gate_name[] = {
-	[GATE_SILU] = "silu", [GATE_GELU] = "gelu_pytorch_tanh", [GATE_OAI] = "swiglu_oai"
+	[GATE_SILU] = "silu",   [GATE_GELU] = "gelu_pytorch_tanh", [GATE_OAI] = "swiglu_oai", [GATE_RELU2] = "relu2",
+	[GATE_XIELU] = "xielu",
 };
 
 static int refuse(const struct gguf_kv *kv, const struct key *k, enum gate gate, struct error *e)
@@ -186,6 +188,22 @@ static bool is_gate(const struct gguf *g, const struct gguf_kv *kv, enum gate ga
 	return gguf_get_str(g, key, &s) == 0 && gguf_str_eq(s, gate_name[gate]);
 }
 
+static bool is_listed(const char *const *list, const char *name)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, name))
+			return true;
+	return false;
+}
+
+#define N_TURN 4 /* numbers of a position: time, height, width, and one that a text has not */
+
+static bool is_of_text(const struct gguf_kv *kv)
+{
+	return kv->type == GGUF_ARR && kv->arr.type <= GGUF_I32 &&
+	       (kv->arr.n < N_TURN || (kv->arr.n == N_TURN && gguf_arr_int(&kv->arr, N_TURN - 1) == 0));
+}
+
 static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const struct key *k, const struct arch *arch)
 {
 	switch (k->rule) {
@@ -198,8 +216,10 @@ static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const st
 		return keys_is_obeyed(arch, k->name);
 	case RULE_EXPERTS:
 		return arch->experts.are != EXPERTS_NEVER || is_all(kv, 0);
+	case RULE_TURNS:
+		return is_all(kv, 0) || (is_listed(arch->of_images, k->name) && is_of_text(kv));
 	default:
-		return keys_is_obeyed(arch, k->name) || is_all(kv, k->number);
+		return keys_is_obeyed(arch, k->name) || is_listed(arch->of_images, k->name) || is_all(kv, k->number);
 	}
 }
 
@@ -216,10 +236,7 @@ static const char *own_name(const struct gguf_kv *kv, const char *arch, size_t *
 
 bool keys_is_obeyed(const struct arch *arch, const char *name)
 {
-	for (const char *const *p = arch->obeys; p && *p; p++)
-		if (!strcmp(*p, name))
-			return true;
-	return false;
+	return is_listed(arch->obeys, name);
 }
 
 int keys_check(const struct gguf *g, const struct arch *arch, struct error *e)

@@ -165,6 +165,7 @@ struct model *model_close(struct model *m)
 	for (uint32_t i = 0; i < NODE_MAX; i++)
 		memory_deinit(&m->node[i].memory);
 	free(m->layer);
+	free(m->temperature);
 	for (int i = 0; i < ROPE_TABLES; i++)
 		rope_deinit(&m->rope[i]);
 	free(m);

@@ -26,6 +26,7 @@ enum layer_kind {
 	LAYER_FF = 1 << 4,     /* a feed-forward of all tokens */
 	LAYER_EXPERTS = 1 << 5,
 	LAYER_SHARED = 1 << 6, /* beside its experts one of all tokens */
+	LAYER_TEMPER = 1 << 7, /* its queries have a temperature, where hparams.temp_scale says one */
 };
 
 /* How a router's logits become an expert's weight; the numbers are GGUF's. */
@@ -60,7 +61,10 @@ struct hparams {
 	float norm_eps;
 	float embd_scale, residual_scale, logit_scale; /* of the embedding, of what a block adds, of logits; 1: none */
 	float attn_scale;                              /* of q.k */
-	float attn_cap, logit_cap;                     /* x becomes cap * tanh(x / cap); 0: it stays */
+	/* The temperature of a query at pos: 1 + temp_scale * ln(1 + floor((pos + temp_first) / temp_length)); temp_scale 0: none. */
+	float temp_scale;
+	uint32_t temp_length, temp_first;
+	float attn_cap, logit_cap; /* x becomes cap * tanh(x / cap); 0: it stays */
 };
 
 struct model_options {

@@ -29,18 +29,36 @@ static const float *gather(struct walk *w, uint32_t begin, uint32_t end, int dep
 	return sum;
 }
 
+/* The sum, where it may be written. */
+static float *own(struct walk *w, const float *sum)
+{
+	if (sum != w->sum[0])
+		memcpy(w->sum[0], sum, w->n * sizeof(*sum));
+	return w->sum[0];
+}
+
+/* The whole sum and the bias, NULL or that of its first column. */
+static const float *with_bias(struct walk *w, const float *bias)
+{
+	const float *sum = gather(w, 0, w->s->n_chunk, 0);
+
+	if (!bias)
+		return sum;
+	w->r->k->add(own(w, sum), bias, w->n);
+	return w->sum[0];
+}
+
 /* What x gets of a sum. */
 static const float *scaled(struct walk *w, const float *sum)
 {
 	if (w->r->scale == 1)
 		return sum;
-	if (sum != w->sum[0])
-		memcpy(w->sum[0], sum, w->n * sizeof(*sum));
-	w->r->k->scale(w->sum[0], w->n, w->r->scale);
+	w->r->k->scale(own(w, sum), w->n, w->r->scale);
 	return w->sum[0];
 }
 
-void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1)
+void reduce_add(const struct reduce *r, const struct plan_sum *s, const float *bias, float *x, size_t row, size_t col0,
+		size_t col1)
 {
 	_Alignas(64) float sum[PLAN_DEPTH_MAX][PIECE];
 
@@ -49,11 +67,11 @@ void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size
 			.r = r, .s = s, .at = row * r->stride + col, .n = min_size(PIECE, col1 - col), .sum = sum
 		};
 
-		r->k->add(x + w.at, scaled(&w, gather(&w, 0, s->n_chunk, 0)), w.n);
+		r->k->add(x + w.at, scaled(&w, with_bias(&w, bias ? bias + col : NULL)), w.n);
 	}
 }
 
-void reduce_row(const struct reduce *r, const struct plan_sum *s, float *y, size_t row)
+void reduce_row(const struct reduce *r, const struct plan_sum *s, const float *bias, float *y, size_t row)
 {
 	_Alignas(64) float sum[PLAN_DEPTH_MAX][PIECE];
 
@@ -62,18 +80,18 @@ void reduce_row(const struct reduce *r, const struct plan_sum *s, float *y, size
 			.r = r, .s = s, .at = row * r->stride + col, .n = min_size(PIECE, r->stride - col), .sum = sum
 		};
 
-		memcpy(y + col, gather(&w, 0, s->n_chunk, 0), w.n * sizeof(*y));
+		memcpy(y + col, with_bias(&w, bias ? bias + col : NULL), w.n * sizeof(*y));
 	}
 }
 
-void reduce_rows(const struct reduce *r, const struct plan_sum *s, struct team *team, int worker, float *x,
-		 size_t n_row)
+void reduce_rows(const struct reduce *r, const struct plan_sum *s, const float *bias, struct team *team, int worker,
+		 float *x, size_t n_row)
 {
 	size_t begin, end;
 
 	team_range(r->stride, team_size(team), worker, LANES, &begin, &end);
 	for (size_t row = 0; row < n_row; row++)
-		reduce_add(r, s, x, row, begin, end);
+		reduce_add(r, s, bias, x, row, begin, end);
 	profile_lap(PROFILE_REDUCE);
 	team_barrier(team, worker);
 }

@@ -28,12 +28,13 @@ struct reduce {
 	float *sum[PLAN_CHUNK_MAX]; /* [n_row][stride] each, as many as a plan_sum has partial ones */
 };
 
-/* y[stride] = the sum, unscaled: a whole row. */
-void reduce_row(const struct reduce *r, const struct plan_sum *s, float *y, size_t row);
-/* x[row][col0 .. col1) += scale * the sum; x is the array's origin, columns are multiples of 16. */
-void reduce_add(const struct reduce *r, const struct plan_sum *s, float *x, size_t row, size_t col0, size_t col1);
+/* y[stride] = the sum and the bias (NULL: none), unscaled: a whole row. */
+void reduce_row(const struct reduce *r, const struct plan_sum *s, const float *bias, float *y, size_t row);
+/* x[row][col0 .. col1) += scale * (the sum + bias); x is the array's origin, columns are multiples of 16. */
+void reduce_add(const struct reduce *r, const struct plan_sum *s, const float *bias, float *x, size_t row, size_t col0,
+		size_t col1);
 /* All rows, cut by columns among all workers, each of whom calls it; ends with a barrier, after which x may be read. */
-void reduce_rows(const struct reduce *r, const struct plan_sum *s, struct team *team, int worker, float *x,
-		 size_t n_row);
+void reduce_rows(const struct reduce *r, const struct plan_sum *s, const float *bias, struct team *team, int worker,
+		 float *x, size_t n_row);
 
 #endif

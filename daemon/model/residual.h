@@ -13,10 +13,13 @@
 void residual_start(const struct seat *s);
 /*
  * A product that is added to x leaves its partial sums in m->reduce, and these are settled later; or, where there is one, each worker adds
- * the columns that it has computed at once. `norm` (w NULL: none) is of the sum, before it is added. residual_leave says which it is, once a
- * product; then residual_add_at_once adds panels [begin, end) if it was at once.
+ * the columns that it has computed at once. `bias` (NULL: none) is added to the sum, and `norm` (w NULL: none) is of both, before they are
+ * added. residual_leave says which it is, once a product, before sums are written: what is pending yet is settled first, since of several
+ * products that are made from the same x (parallel.c) none packs it in between. Then residual_add_at_once adds panels [begin, end) if it
+ * was at once.
  */
-bool residual_leave(const struct seat *s, const struct plan_sum *sum, const struct norm *norm);
+bool residual_leave(const struct seat *s, const struct plan_sum *sum, const struct norm *norm,
+		    const struct tensor *bias);
 void residual_add_at_once(const struct seat *s, size_t begin, size_t end);
 /* Adds what is pending to one row of x: the caller's own x, or a row that no other worker settles. */
 void residual_settle_row(const struct seat *s, size_t row);

@@ -1,11 +1,12 @@
 /*
  * Rotary tables: cos and sin of pos * frequency for every position and pair, in double precision and then rounded to f32.
  * The C library is not asked: its last bit differs between versions and CPUs, and these tables enter every logit. The
- * functions below are plain IEEE double arithmetic with argument reduction and Taylor series, good to about 1e-15.
+ * functions of f64.h are our own.
  */
 #include "daemon/model/rope.h"
 
 #include "daemon/model/arch.h"
+#include "daemon/model/f64.h"
 #include "daemon/model/hparams.h"
 
 #include <errno.h>
@@ -17,73 +18,6 @@
 #define BASE_MIN  1.5f
 #define BASE_MAX  1e15f
 #define PI        3.14159265358979323846
-#define LN2_HI    6.93147180369123816490e-01 /* 32 bits: k * LN2_HI is exact */
-#define LN2_LO    1.90821492927058770002e-10
-/* pi/2 in three parts, the first two of 33 bits: k * part is exact for k < 2^20. */
-#define PIO2_1 1.57079632673412561417e+00
-#define PIO2_2 6.07710050630396597660e-11
-#define PIO2_3 2.02226624879595063154e-21
-
-static double pow2(int k)
-{
-	uint64_t bits = (uint64_t)(1023 + k) << 52;
-	double x;
-
-	memcpy(&x, &bits, sizeof(x));
-	return x;
-}
-
-/* |x| < 700 */
-static double exp_f64(double x)
-{
-	int k = (int)(x / (LN2_HI + LN2_LO) + (x < 0 ? -0.5 : 0.5));
-	double r = (x - k * LN2_HI) - k * LN2_LO, sum = 1;
-
-	for (int i = 15; i > 0; i--)
-		sum = 1 + sum * r / i;
-	return sum * pow2(k);
-}
-
-/* x normal and positive: log of the mantissa in [sqrt(1/2), sqrt(2)) as 2 atanh(s). */
-static double log_f64(double x)
-{
-	double m, s, s2, sum = 0;
-	uint64_t bits;
-	int k;
-
-	memcpy(&bits, &x, sizeof(bits));
-	k = (int)(bits >> 52) - 1023;
-	bits = (bits & 0x000fffffffffffffu) | 0x3ff0000000000000u;
-	memcpy(&m, &bits, sizeof(m));
-	if (m > 1.4142135623730951) {
-		m /= 2;
-		k++;
-	}
-	s = (m - 1) / (m + 1);
-	s2 = s * s;
-	for (int i = 23; i > 0; i -= 2)
-		sum = sum * s2 + 1.0 / i;
-	return k * LN2_HI + (2 * s * sum + k * LN2_LO);
-}
-
-/* 0 <= x < 2^20 * pi/2 */
-static void sincos_f64(double x, double *sin, double *cos)
-{
-	int64_t k = (int64_t)(x / (PI / 2) + 0.5);
-	double r = ((x - (double)k * PIO2_1) - (double)k * PIO2_2) - (double)k * PIO2_3, r2 = r * r, s = 1, c = 1;
-
-	for (int i = 20; i > 0; i -= 2) {
-		c = 1 - c * r2 / (i * (i - 1));
-		s = 1 - s * r2 / (i * (i + 1));
-	}
-	s *= r;
-	*sin = k & 1 ? c : s;
-	*cos = k & 1 ? s : c;
-	if (k & 2)
-		*sin = -*sin;
-	if ((k + 1) & 2)
-		*cos = -*cos;
-}
 
 enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN };
 
@@ -92,6 +26,7 @@ struct rope_params {
 	float base, factor;
 	float attn_factor;          /* of every rotated element, whatever the type */
 	float beta_fast, beta_slow; /* yarn */
+	float log_mul;              /* of what yarn scales its elements by, this much is taken back */
 	uint32_t n_ctx_orig;
 };
 
@@ -143,7 +78,9 @@ static int read_type(struct rope_params *p, const struct gguf *g, const char *ar
 /* What YaRN multiplies rotated elements with, too (Peng et al. 2023, section 3.4). */
 static double yarn_scale(const struct rope_params *p)
 {
-	return p->type == ROPE_YARN && p->factor > 1 ? 1 + 0.1 * log_f64(p->factor) : 1;
+	double more = p->type == ROPE_YARN && p->factor > 1 ? 0.1 * f64_log(p->factor) : 0;
+
+	return (1 + more) / (1 + (double)p->log_mul * more);
 }
 
 /* Files of models that have the factor in their configuration say it again. */
@@ -154,10 +91,11 @@ static int check_yarn_attn(const struct rope_params *p, const struct gguf *g, co
 
 	if (r < 0 || said == 1 || (said > 0.999f * scale && said < 1.001f * scale))
 		return r;
-	return error_set(e, -ENOTSUP,
-			 "%s.rope.scaling.yarn_attn_factor is not 1 or %g, the only values that gyre computes; use another "
-			 "model",
-			 arch, (double)scale);
+	return error_set(
+		e, -ENOTSUP,
+		"%s.rope.scaling.yarn_attn_factor is not 1 or %g, the only values that gyre computes; use another "
+		"model",
+		arch, (double)scale);
 }
 
 static int read_params(struct rope_params *p, const struct gguf *g, const char *arch, uint32_t n_ctx_train,
@@ -177,6 +115,7 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 		{ "scaling.yarn_beta_fast", &p->beta_fast, 1e-3f, 1e6f },
 		{ "scaling.yarn_beta_slow", &p->beta_slow, 1e-3f, 1e6f },
 		{ "scaling.attn_factor", &p->attn_factor, 1e-3f, 1e3f },
+		{ "scaling.yarn_log_multiplier", &p->log_mul, 0, 1e3f },
 	};
 
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
@@ -201,7 +140,7 @@ static int read_params(struct rope_params *p, const struct gguf *g, const char *
 /* The pair that turns n_turn times over the original context (Peng et al. 2023, section 3.2). */
 static double yarn_pair(const struct rope_params *p, uint32_t n_rot, double n_turn)
 {
-	return n_rot * log_f64(p->n_ctx_orig / (n_turn * 2 * PI)) / (2 * log_f64(p->base));
+	return n_rot * f64_log(p->n_ctx_orig / (n_turn * 2 * PI)) / (2 * f64_log(p->base));
 }
 
 static double clamp(double x, double min, double max)
@@ -222,7 +161,7 @@ static double yarn_keep(const struct rope_params *p, uint32_t n_rot, uint32_t i)
 
 static double frequency(const struct rope_params *p, uint32_t n_rot, uint32_t i, const float *freq_factor)
 {
-	double f = exp_f64(-2.0 * i / n_rot * log_f64(p->base)), keep;
+	double f = f64_exp(-2.0 * i / n_rot * f64_log(p->base)), keep;
 
 	if (freq_factor)
 		f /= freq_factor[i];
@@ -245,7 +184,7 @@ static void fill(struct rope *r, const struct rope_params *p, uint32_t n_ctx, co
 		for (uint32_t pos = 0; pos < n_ctx; pos++) {
 			double s, c;
 
-			sincos_f64(pos * f, &s, &c);
+			f64_sincos(pos * f, &s, &c);
 			r->cos[(size_t)pos * n_pair + i] = (float)(c * scale);
 			r->sin[(size_t)pos * n_pair + i] = (float)(s * scale);
 		}

@@ -43,7 +43,8 @@ struct residual {
 	float *own;                     /* [ACT_TILE][x_stride]; NULL: never wanted */
 	float *branch;                  /* [x_stride]: a row before it is normed and added */
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
-	const struct norm *norm;        /* of what is pending; NULL: none */
+	const float *bias;              /* [n_embd] of what is pending; NULL: none */
+	const struct norm *norm;        /* of it and its bias; NULL: none */
 };
 
 struct scratch {
@@ -106,7 +107,8 @@ struct model {
 
 	const struct tensor *token_embd, *output;
 	struct norm output_norm;
-	void *layer; /* [n_layer] of what the architecture keeps of one */
+	void *layer;        /* [n_layer] of what the architecture keeps of one */
+	float *temperature; /* [n_ctx] what queries are multiplied with by their position (temperature.h); NULL: nothing */
 	struct rope rope[ROPE_TABLES];
 
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */

@@ -115,6 +115,11 @@ int tensors_open_ends(struct tensors *t, struct error *e)
 	m->output_norm.w = tensors_vector(t, "output_norm.weight", m->hp.n_embd, e);
 	if (!m->output_norm.w)
 		return -EINVAL;
+	if (m->arch->norm == NORM_LAYER_BIAS) {
+		m->output_norm.bias = tensors_vector(t, "output_norm.bias", m->hp.n_embd, e);
+		if (!m->output_norm.bias)
+			return -EINVAL;
+	}
 	m->output = is_tied ? m->token_embd : tensors_matrix(t, "output.weight", PLAN_VOCAB, e);
 	return m->output ? 0 : -EINVAL;
 }

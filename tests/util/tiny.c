@@ -369,9 +369,24 @@ static void tiny_vocab(struct tiny_file *f, uint32_t n_token, uint32_t n_long, c
 	}
 }
 
+/* What xielu wants, of each layer. */
+static void tiny_xielu(struct tiny_file *f)
+{
+	const struct {
+		const char *key;
+		float v;
+	} want[] = {
+		{ "xielu.alpha_n", -1 }, { "xielu.alpha_p", 0.5f }, { "xielu.beta", 0.5f }, { "xielu.eps", -1e-6f }
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		tiny_key(f, want[i].key, 6, &want[i].v, 4);
+}
+
 int tiny_write(const char *path, const struct tiny *o)
 {
 	struct tiny_file f = { .f = fopen(path, "wb"), .o = o, .random = 42 };
+	const struct arch *arch = find_arch(o);
 	float eps = 1e-5f;
 	uint32_t version = 3;
 
@@ -379,6 +394,8 @@ int tiny_write(const char *path, const struct tiny *o)
 		return -1;
 	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd, 0);
 	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd, 0);
+	if (arch->norm == NORM_LAYER_BIAS)
+		tiny_add(&f, o, "output_norm.bias", 0, 0, o->n_embd, 0);
 	if (!o->is_tied)
 		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd, 0);
 	for (uint32_t i = 0; i < o->n_layer; i++)
@@ -402,7 +419,10 @@ int tiny_write(const char *path, const struct tiny *o)
 		tiny_experts(&f, o);
 	tiny_u32(&f, ".attention.key_length", o->head_dim);
 	tiny_u32(&f, ".attention.value_length", o->head_dim);
-	tiny_key(&f, ".attention.layer_norm_rms_epsilon", 6, &eps, 4);
+	tiny_key(&f, arch->norm == NORM_RMS ? ".attention.layer_norm_rms_epsilon" : ".attention.layer_norm_epsilon", 6,
+		 &eps, 4);
+	if (arch->gate == GATE_XIELU)
+		tiny_xielu(&f);
 	if (o->n_token)
 		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
 	tiny_info(&f);

@@ -40,17 +40,32 @@ struct pair {
 		"." name, GGUF_ARR, &(const struct pair){ GGUF_U32, 2, { a, b } }, sizeof(struct pair) \
 	}
 
+struct four {
+	uint32_t type;
+	uint64_t n;
+	uint32_t v[4];
+} __attribute__((packed));
+
+#define KEY_FOUR(name, ...)                                                                                   \
+	{                                                                                                     \
+		"." name, GGUF_ARR, &(const struct four){ GGUF_U32, 4, { __VA_ARGS__ } }, sizeof(struct four) \
+	}
+
 /* The scales and caps that hparams.c reads, where an architecture obeys them. */
 static const char *const factor[] = { "embedding_scale", "residual_scale",         "logit_scale",
 				      "attention.scale", "attn_logit_softcapping", "final_logit_softcapping" };
 
 /* Keys of which each says something else, with a value that no architecture has when the file says nothing; `beside`: what the file must
  * say, too, for them to matter. */
+#define BESIDE_MAX 2
 static const struct own_key {
-	struct tiny_kv kv, beside;
+	struct tiny_kv kv, beside[BESIDE_MAX];
 } own_keys[] = {
-	{ KEY_U32("attention.sliding_window_pattern", 2), KEY_U32("attention.sliding_window", 8) },
-	{ KEY_F32("rope.freq_base_swa", 500), KEY_U32("attention.sliding_window", 8) },
+	{ KEY_U32("attention.sliding_window_pattern", 2), { KEY_U32("attention.sliding_window", 8) } },
+	{ KEY_F32("rope.freq_base_swa", 500), { KEY_U32("attention.sliding_window", 8) } },
+	{ KEY_F32("attention.temperature_scale", 0.125f), { KEY_U32("rope.scaling.original_context_length", 4) } },
+	{ KEY_F32("rope.scaling.yarn_log_multiplier", 0.125f),
+	  { KEY_STR("rope.scaling.type", "yarn"), KEY_F32("rope.scaling.factor", 4) } },
 };
 
 static inline bool own_key_is_factor(const char *name)

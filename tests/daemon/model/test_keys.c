@@ -62,6 +62,29 @@ static void assert_refused(const struct tiny_kv *kv, const char *why)
 		fail_msg("%s: not refused by name and with '%s', but: '%s'", kv->key, why, said);
 }
 
+#define ACTIVATION(name)                                 \
+	{                                                \
+		name, KEY_STR("hidden_activation", name) \
+	}
+
+/* What a file may call each gate. */
+static const struct {
+	const char *name;
+	struct tiny_kv kv;
+} activation[] = { [GATE_SILU] = ACTIVATION("silu"),
+		   [GATE_GELU] = ACTIVATION("gelu_pytorch_tanh"),
+		   [GATE_OAI] = ACTIVATION("swiglu_oai"),
+		   [GATE_RELU2] = ACTIVATION("relu2"),
+		   [GATE_XIELU] = ACTIVATION("xielu") };
+
+static bool is_of_images(const char *name)
+{
+	for (const char *const *p = row->of_images; p && *p; p++)
+		if (!strcmp(*p, name))
+			return true;
+	return false;
+}
+
 /* Of the arch-prefixed keys of llama.cpp, those that ask for what gyre does not compute, with a value that does. */
 static void what_is_not_computed_is_refused_by_name(void **state)
 {
@@ -130,7 +153,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
 		snprintf(key, sizeof(key), ".%s", number[i]);
-		if (keys_is_obeyed(row, number[i]))
+		if (keys_is_obeyed(row, number[i]) || is_of_images(number[i]))
 			continue;
 		assert_refused(&(struct tiny_kv){ key, GGUF_F32, &(float){ 7.5f }, 4 }, "use another model");
 	}
@@ -140,16 +163,31 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	}
 	assert_refused(&(struct tiny_kv)KEY_BOOL("attention.causal", 0), "not 1");
 	assert_refused(&(struct tiny_kv)KEY_F32("rope.scaling.yarn_attn_factor", 1.2f), "not 1 or 1");
-	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "relu"), row->gate == GATE_SILU ? "silu" : "gelu");
+	assert_refused(&(struct tiny_kv)KEY_STR("hidden_activation", "relu"), activation[row->gate].name);
 	if (!keys_is_obeyed(row, "attention.sliding_window_pattern"))
 		assert_refused(&(struct tiny_kv)KEY_PAIR("attention.sliding_window_pattern", 0, 1), "not 0");
 	assert_refused(&(struct tiny_kv)KEY_STR("rope.scaling.type", "longrope"), "knows none, linear and yarn");
 }
 
+static void assert_changes_nothing(const struct tiny_kv *kv, const float *want)
+{
+	static float got[N_TOK * TINY_SERVED_VOCAB];
+
+	memset(got, 0, sizeof(got));
+	if (strcmp(open_with(kv, 1, NULL, 0, got), "") || memcmp(want, got, sizeof(got)))
+		fail_msg("%s%s makes another model: '%s'", arch, kv->key, open_with(kv, 1, NULL, 0, NULL));
+}
+
 /* And the same keys where they say what gyre computes anyhow, those that weigh nothing, and one that nobody knows. */
 static void what_changes_nothing_is_taken(void **state)
 {
-	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
+	static float want[N_TOK * TINY_SERVED_VOCAB];
+	const struct tiny_kv image[] = {
+		KEY_FOUR("rope.dimension_sections", 3, 3, 2, 0),
+		KEY_U32("n_deepstack_layers", 3),
+	};
+	const struct tiny_kv other_norm = KEY_F32("attention.layer_norm_epsilon", 1);
+	const struct tiny_kv other_norm_rms = KEY_F32("attention.layer_norm_rms_epsilon", 1);
 	const struct tiny_kv kv[] = {
 		KEY_BOOL("attention.causal", 1),
 		KEY_F32("attention.clamp_kqv", 0),
@@ -164,7 +202,6 @@ static void what_changes_nothing_is_taken(void **state)
 		KEY_BOOL("rope.scaling.finetuned", 1),
 		KEY_U32("pooling_type", 3),
 		KEY_U32("vocab_size", TINY_SERVED_VOCAB),
-		KEY_F32("attention.layer_norm_epsilon", 1),
 		KEY_F32("rope.scaling.factor", 0),
 		KEY_F32("rope.scale_linear", 0),
 		KEY_F32("rope.scaling.attn_factor", 1),
@@ -179,32 +216,35 @@ static void what_changes_nothing_is_taken(void **state)
 
 	(void)state;
 	assert_string_equal(open_with(NULL, 0, NULL, 0, want), "");
-	for (size_t i = 0; i < sizeof(kv) / sizeof(kv[0]); i++) {
-		if (!strncmp(kv[i].key, ".expert", 7) && row->experts.are == EXPERTS_ALWAYS)
-			continue;
-		memset(got, 0, sizeof(got));
-		if (strcmp(open_with(&kv[i], 1, NULL, 0, got), "") || memcmp(want, got, sizeof(want)))
-			fail_msg("%s makes another model: '%s'", kv[i].key, open_with(&kv[i], 1, NULL, 0, NULL));
-	}
+	for (size_t i = 0; i < sizeof(kv) / sizeof(kv[0]); i++)
+		if (strncmp(kv[i].key, ".expert", 7) || row->experts.are != EXPERTS_ALWAYS)
+			assert_changes_nothing(&kv[i], want);
+	assert_changes_nothing(row->norm == NORM_RMS ? &other_norm : &other_norm_rms, want);
+	for (size_t i = 0; i < sizeof(image) / sizeof(image[0]); i++)
+		if (is_of_images(image[i].key + 1))
+			assert_changes_nothing(&image[i], want);
+	/* Pairs that turn by a number of a position that a text has not. */
+	assert_refused(&(struct tiny_kv)KEY_FOUR("rope.dimension_sections", 2, 2, 2, 2), "use another model");
 }
 
 static void its_own_activation_may_be_named(void **state)
 {
-	const struct tiny_kv silu = KEY_STR("hidden_activation", "silu");
-	const struct tiny_kv gelu = KEY_STR("hidden_activation", "gelu_pytorch_tanh");
-
 	(void)state;
-	assert_string_equal(open_with(row->gate == GATE_SILU ? &silu : &gelu, 1, NULL, 0, NULL), "");
-	assert_refused(row->gate == GATE_SILU ? &gelu : &silu, row->gate == GATE_SILU ? "silu" : "gelu");
+	assert_string_equal(open_with(&activation[row->gate].kv, 1, NULL, 0, NULL), "");
+	assert_refused(&activation[row->gate == GATE_SILU ? GATE_GELU : GATE_SILU].kv, activation[row->gate].name);
 }
 
-static void assert_changes_logits(const struct tiny_kv *kv, const struct tiny_kv *beside)
+/* beside: up to one without a key. */
+static void assert_changes_logits(const struct tiny_kv *kv, const struct tiny_kv beside[BESIDE_MAX])
 {
 	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
-	const struct tiny_kv both[2] = { *kv, beside ? *beside : *kv };
+	struct tiny_kv all[1 + BESIDE_MAX] = { *kv };
+	size_t n = 0;
 
-	assert_string_equal(open_with(beside, beside != NULL, NULL, 0, want), "");
-	assert_string_equal(open_with(both, beside ? 2 : 1, NULL, 0, got), "");
+	for (; n < BESIDE_MAX && beside[n].key; n++)
+		all[1 + n] = beside[n];
+	assert_string_equal(open_with(beside, n, NULL, 0, want), "");
+	assert_string_equal(open_with(all, 1 + n, NULL, 0, got), "");
 	if (!memcmp(want, got, sizeof(want)))
 		fail_msg("%s%s changes nothing", arch, kv->key);
 }
@@ -212,6 +252,7 @@ static void assert_changes_logits(const struct tiny_kv *kv, const struct tiny_kv
 /* A scale or a cap is refused where it is no such number. */
 static void what_it_obeys_changes_its_logits(void **state)
 {
+	static const struct tiny_kv nothing[BESIDE_MAX];
 	static const float bad[] = { NAN, INFINITY, -1, 1e-9f, 1e9f };
 
 	(void)state;
@@ -223,11 +264,11 @@ static void what_it_obeys_changes_its_logits(void **state)
 			own = own_key_find(*name);
 			if (!own)
 				fail_msg("%s obeys %s, of which own_keys.h knows no value", arch, *name);
-			assert_changes_logits(&own->kv, &own->beside);
+			assert_changes_logits(&own->kv, own->beside);
 			continue;
 		}
 		snprintf(key, sizeof(key), ".%s", *name);
-		assert_changes_logits(&(struct tiny_kv){ key, GGUF_F32, &(float){ 0.125f }, 4 }, NULL);
+		assert_changes_logits(&(struct tiny_kv){ key, GGUF_F32, &(float){ 0.125f }, 4 }, nothing);
 		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 			assert_refused(&(struct tiny_kv){ key, GGUF_F32, &bad[i], 4 }, "not 0 or a number in");
 	}
