@@ -18,3 +18,19 @@ const struct arch arch_qwen2 = {
 	.rope = ROPE_HALVES,
 	.gate = GATE_SILU,
 };
+
+/*
+ * Qwen2-VL and Qwen2.5-VL (Qwen Team 2024) where it reads text: a position's numbers of time, height and width, by which different pairs of dimensions turn, are then
+ * equal, which is the rotation above.
+ */
+static const char *const of_images[] = { "rope.dimension_sections", NULL };
+
+const struct arch arch_qwen2vl = {
+	.name = "qwen2vl",
+	.pass = &decoder_pass,
+	.tensor = tensor,
+	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
+	.rope = ROPE_HALVES,
+	.gate = GATE_SILU,
+	.of_images = of_images,
+};

@@ -20,3 +20,19 @@ const struct arch arch_qwen3 = {
 	.rope = ROPE_HALVES,
 	.gate = GATE_SILU,
 };
+
+/*
+ * Qwen3-VL (Qwen Team 2025) where it reads text: a position's numbers of time, height and width, by which different pairs of dimensions turn, are then
+ * equal, which is the rotation above.
+ */
+static const char *const of_images[] = { "rope.dimension_sections", "n_deepstack_layers", NULL };
+
+const struct arch arch_qwen3vl = {
+	.name = "qwen3vl",
+	.pass = &decoder_pass,
+	.tensor = tensor,
+	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
+	.rope = ROPE_HALVES,
+	.gate = GATE_SILU,
+	.of_images = of_images,
+};
