@@ -39,6 +39,54 @@ size_t quant_row_bytes(uint32_t type, size_t n_col)
 	return n_col / q->block_len * q->block_bytes;
 }
 
+/* Whether one of the floats has all bits of its exponent set: then adding the lowest of them carries into `top`. */
+static bool has_full_exponent(const uint8_t *p, size_t bytes, uint64_t exponent, uint64_t lowest, uint64_t top)
+{
+	uint64_t x[4], any = 0;
+	size_t at = 0;
+
+	for (; at + sizeof(x) <= bytes; at += sizeof(x)) {
+		memcpy(x, p + at, sizeof(x));
+		any |= ((x[0] & exponent) + lowest) | ((x[1] & exponent) + lowest) | ((x[2] & exponent) + lowest) |
+		       ((x[3] & exponent) + lowest);
+	}
+	memset(x, 0, sizeof(x));
+	memcpy(x, p + at, bytes - at);
+	for (int i = 0; i < 4; i++)
+		any |= (x[i] & exponent) + lowest;
+	return any & top;
+}
+
+static bool has_full_scale(const uint8_t *p, size_t n_block, size_t block_bytes)
+{
+	uint32_t any = 0;
+
+	for (size_t i = 0; i < n_block; i++, p += block_bytes) {
+		uint16_t d;
+
+		memcpy(&d, p, sizeof(d));
+		any |= (d & 0x7c00u) + 0x0400u;
+	}
+	return any & 0x8000u;
+}
+
+bool quant_is_finite(uint32_t type, const void *src, size_t n_block)
+{
+	const struct quant_info *q = quant_info(type);
+	size_t bytes = n_block * q->block_bytes;
+
+	if (type == QUANT_F32)
+		return !has_full_exponent(src, bytes, 0x7f8000007f800000, 0x0080000000800000, 0x8000000080000000);
+	if (type == QUANT_F16)
+		return !has_full_exponent(src, bytes, 0x7c007c007c007c00, 0x0400040004000400, 0x8000800080008000);
+	if (type == QUANT_BF16)
+		return !has_full_exponent(src, bytes, 0x7f807f807f807f80, 0x0080008000800080, 0x8000800080008000);
+	for (uint8_t i = 0; i < q->n_scale; i++)
+		if (has_full_scale((const uint8_t *)src + q->scale[i], n_block, q->block_bytes))
+			return false;
+	return true;
+}
+
 /* Blocks of a row that are packed at a time: whole lines of the panel where that is possible. */
 static size_t run_blocks(const struct quant_info *q, size_t n_block)
 {

@@ -37,6 +37,7 @@
 #ifndef GYRE_KERNELS_QUANT_H
 #define GYRE_KERNELS_QUANT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,8 @@ struct quant_info {
 	void (*pack)(uint8_t *dst, const uint8_t *src, size_t stride, size_t n_block);
 	/* Row r of one panel block -> that row's GGUF block: the inverse of pack, for embedding look-up and tests. */
 	void (*unpack)(void *block, const void *panel_block, int r);
+	/* Where the f16 scales lie in a GGUF block. None: floats, and MXFP4, of which every scale is a number. */
+	uint8_t n_scale, scale[2];
 };
 
 /* NULL for a type that gyre does not read. */
@@ -83,6 +86,9 @@ size_t quant_packed_bytes(uint32_t type, uint64_t n_row, uint64_t n_col);
 
 /* Bytes of one GGUF row of n_col elements, a multiple of block_len. */
 size_t quant_row_bytes(uint32_t type, size_t n_col);
+
+/* Whether n_block GGUF blocks that lie together hold finite numbers: floats themselves, else scales. */
+bool quant_is_finite(uint32_t type, const void *src, size_t n_block);
 
 /* Packs n_row (1..16) rows of n_col elements, GGUF rows that lie src_stride bytes apart from src on, into the panel at dst, a multiple
  * of 16. The panel is not left in the cache: a loader writes much and reads none of it soon. */

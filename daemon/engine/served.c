@@ -79,6 +79,7 @@ static int load_copy(struct served *s, const struct served_options *o, uint32_t 
 {
 	struct vocab_made v = { .text = "" };
 	struct weights_options wo = { .plan = model_plan,
+				      .check = i ? NULL : model_check,
 				      .layout = &o->layouts->engine[i],
 				      .n_thread = o->layouts->all.n_worker,
 				      .beside = i ? NULL : make_vocab,

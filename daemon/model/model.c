@@ -157,6 +157,19 @@ int model_open(struct model **mp, const struct weights *w, const struct kernels 
 	return 0;
 }
 
+int model_check(const struct weights *w, struct error *e)
+{
+	const struct model_options o = { .n_row_max = 1, .n_logit_max = 1, .n_thread = 1, .n_ctx = 1 };
+	struct model *m = NULL;
+	struct kernels k;
+	int r;
+
+	kernels_select(&k, ISA_MAX);
+	r = model_open(&m, w, &k, &o, e);
+	model_close(m);
+	return r;
+}
+
 struct model *model_close(struct model *m)
 {
 	if (!m)

@@ -23,6 +23,7 @@ bool weights_keeps_to_runs(const struct gguf_tensor *t)
 struct job_list {
 	struct loader_job *job; /* NULL: they are only counted */
 	size_t n;
+	bool are_vectors; /* alone */
 };
 
 /* One tensor, in the file and in the pools. */
@@ -135,7 +136,7 @@ static struct source source_of(const struct gguf_tensor *g, const struct tensor 
 
 	return (struct source){ g,
 				t,
-				.row_bytes = g->bytes / n_row / g->ne[2],
+				.row_bytes = t->is_vector ? g->bytes / n_row : g->bytes / n_row / g->ne[2],
 				.expert_bytes = g->bytes / g->ne[2],
 				.run = g->run,
 				.gap = gap,
@@ -147,7 +148,6 @@ static void add_tensor(struct job_list *l, const struct plan *p, const struct gg
 	struct source s = source_of(g, t);
 
 	if (t->is_vector) {
-		s.row_bytes = g->bytes;
 		add_job(l, &s, (struct loader_job){ .n_expert = 1, .part = t->part, .n_part = t->n_part });
 	} else if (t->n_expert > 1 &&
 		   read_bytes(&s, s.expert_bytes) <= (s.keeps_to_runs ? RUN_BYTES_MIN : LOADER_JOB_BYTES)) {
@@ -161,18 +161,19 @@ static void add_tensor(struct job_list *l, const struct plan *p, const struct gg
 static void add_all(struct job_list *l, const struct weights *w)
 {
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++)
-		add_tensor(l, &w->plan, gguf_tensor_at(w->gguf, i), &w->tensor[i]);
+		if (!l->are_vectors || w->tensor[i].is_vector)
+			add_tensor(l, &w->plan, gguf_tensor_at(w->gguf, i), &w->tensor[i]);
 }
 
-int weights_jobs(struct loader_job **job, size_t *n_job, const struct weights *w, struct error *e)
+int weights_jobs(struct loader_job **job, size_t *n_job, const struct weights *w, bool are_vectors, struct error *e)
 {
-	struct job_list list = { 0 };
+	struct job_list list = { .are_vectors = are_vectors };
 
 	add_all(&list, w);
 	*job = calloc(list.n + 1, sizeof(**job));
 	if (!*job)
 		return error_set(e, -ENOMEM, "out of memory for the loader; free some memory");
-	list = (struct job_list){ .job = *job };
+	list = (struct job_list){ .job = *job, .are_vectors = are_vectors };
 	add_all(&list, w);
 	*n_job = list.n;
 	return 0;

@@ -157,7 +157,12 @@ static int slot_finish(struct loader_worker *w, uint32_t i, int res)
 		return job_error(w, s->job, r);
 	if (s->job->n_part) {
 		pack_gather(s->job, s->buf + s->skip);
-		pack_job(s->job, s->buf + s->skip);
+		if (!pack_job(s->job, s->buf + s->skip))
+			return error_set(
+				&w->error, -EINVAL,
+				"tensor '%.*s' has numbers that are no finite ones, among its rows from %u on: the "
+				"file is damaged; download it again",
+				(int)s->job->name_len, s->job->name, s->job->row0);
 	}
 	w->free_slot[w->n_free++] = i;
 	return 0;

@@ -58,17 +58,21 @@ void pack_gather(const struct loader_job *job, uint8_t *buf)
 	}
 }
 
-void pack_job(const struct loader_job *job, const uint8_t *src)
+bool pack_job(const struct loader_job *job, const uint8_t *src)
 {
 	size_t expert_bytes = job->n_row * quant_row_bytes(job->type, job->n_col);
+	size_t n_block = job->n_col / quant_info(job->type)->block_len;
 
+	if (!quant_is_finite(job->type, src, job->n_row ? n_block * job->n_row * job->n_expert : n_block))
+		return false;
 	if (!job->n_row) {
 		vector_to_f32(job, src);
-		return;
+		return true;
 	}
 	for (uint32_t i = 0; i < job->n_part; i++)
 		for (uint32_t k = 0; k < job->n_expert; k++)
 			pack_rows(job, &job->part[i], job->expert + k, src + k * expert_bytes);
+	return true;
 }
 
 int pack_populate(const struct pool *pools, const struct tensor_part *p, const struct loader_job *first,

@@ -16,7 +16,7 @@ int weights_lay_out(struct weights *w, uint64_t bytes[NODE_MAX], struct error *e
 /* Whether each job reads rows of one run: of a matrix whose runs are long, and end where a panel does. */
 bool weights_keeps_to_runs(const struct gguf_tensor *t);
 
-/* The jobs that read every tensor, malloced. In the order of the files, so that the disk sees mostly ascending reads. */
-int weights_jobs(struct loader_job **job, size_t *n_job, const struct weights *w, struct error *e);
+/* The jobs that read every tensor, or vectors alone, malloced. In the order of the files, so that the disk sees mostly ascending reads. */
+int weights_jobs(struct loader_job **job, size_t *n_job, const struct weights *w, bool are_vectors, struct error *e);
 
 #endif

@@ -80,32 +80,33 @@ static int take_memory(struct weights *w, const struct weights_options *o, const
 	return r;
 }
 
-/* Addresses alone, in place of memory. */
+/* Addresses in place of memory: what is not written takes none. */
 static int take_addresses(struct weights *w, const uint64_t bytes[NODE_MAX], struct error *e)
 {
 	for (uint32_t i = 0; i < w->plan.n_node; i++) {
 		size_t n = bytes[i] ? bytes[i] : 1;
-		void *base = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *base = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (base == MAP_FAILED)
 			return error_set(e, -errno, "%zu bytes of addresses cannot be had: %s; raise ulimit -v", n,
 					 strerror(errno));
-		w->pool[i] = (struct pool){ .base = base, .bytes = n, .fd = -1, .kind = POOL_4K, .os_node = -1 };
+		w->pool[i] = (struct pool){
+			.base = base, .bytes = n, .fd = -1, .kind = POOL_4K, .is_present = true, .os_node = -1
+		};
 	}
 	give_places(w);
 	return 0;
 }
 
-static int read_all(struct weights *w, const struct weights_options *o, struct loader *l, struct error *e)
+static int read_jobs(struct weights *w, struct loader *l, bool are_vectors, struct error *e)
 {
 	_cleanup_free_ struct loader_job *job = NULL;
-	int r = weights_jobs(&job, &l->n_job, w, e);
+	int r = weights_jobs(&job, &l->n_job, w, are_vectors, e);
 
 	if (r)
 		return r;
 	l->job = job;
 	l->pool = w->pool;
-	l->n_thread = n_threads(o);
 	for (size_t i = 0; i < l->n_job; i++)
 		l->job_bytes_max = max_u32(l->job_bytes_max, job[i].bytes);
 	r = loader_run(l, e);
@@ -147,7 +148,47 @@ static int load_tensors(struct weights *w, const struct weights_options *o, stru
 	r = weights_lay_out(w, bytes, e);
 	if (!r)
 		r = take_memory(w, o, bytes, e);
-	return r ? r : read_all(w, o, &l, e);
+	l.n_thread = n_threads(o);
+	return r ? r : read_jobs(w, &l, false, e);
+}
+
+/* In addresses alone, with the vectors, which are few bytes and which models look at when they are opened. */
+static int outline(struct weights *w, struct error *e)
+{
+	struct loader_file file[GGUF_FILE_MAX];
+	struct loader l = { .file = file, .n_thread = 1 };
+	uint64_t bytes[NODE_MAX] = { 0 };
+	int r = weights_lay_out(w, bytes, e);
+
+	for (; l.n_file < gguf_n_file(w->gguf); l.n_file++) {
+		const struct gguf_file *f = gguf_file_at(w->gguf, l.n_file);
+
+		file[l.n_file] = (struct loader_file){ .path = gguf_n_file(w->gguf) > 1 ? f->path : NULL,
+						       .fd = f->fd,
+						       .fd_direct = -1,
+						       .is_cached = true };
+	}
+	if (!r)
+		r = take_addresses(w, bytes, e);
+	return r ? r : read_jobs(w, &l, true, e);
+}
+
+/* Has the caller look at the tensors before there is memory for them. */
+static int check(const struct weights *w, const struct weights_options *o, struct error *e)
+{
+	struct weights t = { .plan = w->plan, .gguf = w->gguf };
+	int r;
+
+	if (!o || !o->check)
+		return 0;
+	r = outline(&t, e);
+	if (!r)
+		r = o->check(&t, e);
+	for (uint32_t i = 0; i < NODE_MAX; i++)
+		pool_unmap(&t.pool[i]);
+	free(t.tensor);
+	free(t.part);
+	return r;
 }
 
 /* Without a plan all tensors are whole, on one node. */
@@ -219,6 +260,8 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 		return r;
 	beside.gguf = w->gguf;
 	r = make_plan(w, o, &inner);
+	if (r == 0)
+		r = check(w, o, &inner);
 	if (r == 0) {
 		beside_start(&beside);
 		r = load_tensors(w, o, &inner);
@@ -235,7 +278,6 @@ int weights_load(struct weights **wp, const char *path, const struct weights_opt
 int weights_outline(struct weights **wp, const char *path, const struct weights_options *o, struct error *e)
 {
 	_cleanup_(weights_freep) struct weights *w = NULL;
-	uint64_t bytes[NODE_MAX] = { 0 };
 	struct error inner;
 	int r = open_file(&w, path, e);
 
@@ -243,9 +285,7 @@ int weights_outline(struct weights **wp, const char *path, const struct weights_
 		return r;
 	r = make_plan(w, o, &inner);
 	if (r == 0)
-		r = weights_lay_out(w, bytes, &inner);
-	if (r == 0)
-		r = take_addresses(w, bytes, &inner);
+		r = outline(w, &inner);
 	gguf_close_files(w->gguf);
 	if (r)
 		return error_set(e, r, "model '%s': %s", path, inner.text);

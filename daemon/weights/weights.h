@@ -54,6 +54,8 @@ enum weights_direct { WEIGHTS_DIRECT_AUTO, WEIGHTS_DIRECT_NEVER, WEIGHTS_DIRECT_
 struct weights_options {
 	/* How the model is divided; NULL: not at all. It may cut tensors (gguf_cut). Its error is weights_load's. */
 	int (*plan)(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e);
+	/* NULL, or looks at an outline (weights_outline) of what will be loaded, before memory is taken: its error is weights_load's. */
+	int (*check)(const struct weights *w, struct error *e);
 	const struct layout *layout; /* nodes, and where their memory lies; NULL: one node, anywhere */
 	int n_thread;                /* packers; 0: topology_default_threads */
 	enum weights_direct direct;  /* AUTO: when the file system takes it and the file is not in the page cache */
@@ -65,7 +67,7 @@ struct weights_options {
 
 /* o may be NULL. e says which tensor or which limit, and what to do about it. */
 int weights_load(struct weights **wp, const char *path, const struct weights_options *o, struct error *e);
-/* The same without reading a tensor: data are addresses that have no memory and read as zeroes. */
+/* The same without reading matrices: their data are addresses that have no memory and read as zeroes. */
 int weights_outline(struct weights **wp, const char *path, const struct weights_options *o, struct error *e);
 /* NULL: absent. A model that uses a tensor twice (tied embeddings) finds the same one twice: there is one copy. */
 const struct tensor *weights_find(const struct weights *w, const char *name);

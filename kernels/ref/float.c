@@ -53,8 +53,8 @@ FLOAT_TYPE(f16, 2, load_f16)
 FLOAT_TYPE(bf16, 2, load_bf16)
 
 const struct ref_type ref_float_types[] = {
-	{ QUANT_F32, { "F32", 1, 4, dequantize_f32, pack_f32, unpack_f32 }, ACT_F32, matmul_f32 },
-	{ QUANT_F16, { "F16", 1, 2, dequantize_f16, pack_f16, unpack_f16 }, ACT_F32, matmul_f16 },
-	{ QUANT_BF16, { "BF16", 1, 2, dequantize_bf16, pack_bf16, unpack_bf16 }, ACT_F32, matmul_bf16 },
+	{ QUANT_F32, { "F32", 1, 4, dequantize_f32, pack_f32, unpack_f32, 0, { 0 } }, ACT_F32, matmul_f32 },
+	{ QUANT_F16, { "F16", 1, 2, dequantize_f16, pack_f16, unpack_f16, 0, { 0 } }, ACT_F32, matmul_f16 },
+	{ QUANT_BF16, { "BF16", 1, 2, dequantize_bf16, pack_bf16, unpack_bf16, 0, { 0 } }, ACT_F32, matmul_bf16 },
 	{ .info = { .name = NULL } },
 };

@@ -130,8 +130,8 @@ static void matmul_q6_k(MATMUL_ARGS)
 }
 
 const struct ref_type ref_k_types[] = {
-	{ QUANT_Q4_K, { "Q4_K", 256, 144, dequantize_q4_k, k_pack4, unpack_q4_k }, ACT_Q8_K, matmul_q4_k },
-	{ QUANT_Q5_K, { "Q5_K", 256, 176, dequantize_q5_k, k_pack5, unpack_q5_k }, ACT_Q8_K, matmul_q5_k },
-	{ QUANT_Q6_K, { "Q6_K", 256, 210, dequantize_q6_k, k_pack6, unpack_q6_k }, ACT_Q8_K, matmul_q6_k },
+	{ QUANT_Q4_K, { "Q4_K", 256, 144, dequantize_q4_k, k_pack4, unpack_q4_k, 2, { 0, 2 } }, ACT_Q8_K, matmul_q4_k },
+	{ QUANT_Q5_K, { "Q5_K", 256, 176, dequantize_q5_k, k_pack5, unpack_q5_k, 2, { 0, 2 } }, ACT_Q8_K, matmul_q5_k },
+	{ QUANT_Q6_K, { "Q6_K", 256, 210, dequantize_q6_k, k_pack6, unpack_q6_k, 1, { 208 } }, ACT_Q8_K, matmul_q6_k },
 	{ .info = { .name = NULL } },
 };

@@ -101,10 +101,16 @@ LOW_TYPE(q3_k, QUANT_Q3_K)
 LOW_TYPE(iq4_xs, QUANT_IQ4_XS)
 
 const struct ref_type ref_k23_types[] = {
-	{ QUANT_Q2_K, { "Q2_K", 256, 84, dequantize_q2_k, pack_q2_k, unpack_q2_k }, ACT_Q8_K, matmul_q2_k },
-	{ QUANT_Q3_K, { "Q3_K", 256, 110, dequantize_q3_k, pack_q3_k, unpack_q3_k }, ACT_Q8_K, matmul_q3_k },
+	{ QUANT_Q2_K,
+	  { "Q2_K", 256, 84, dequantize_q2_k, pack_q2_k, unpack_q2_k, 2, { 80, 82 } },
+	  ACT_Q8_K,
+	  matmul_q2_k },
+	{ QUANT_Q3_K,
+	  { "Q3_K", 256, 110, dequantize_q3_k, pack_q3_k, unpack_q3_k, 1, { 108 } },
+	  ACT_Q8_K,
+	  matmul_q3_k },
 	{ QUANT_IQ4_XS,
-	  { "IQ4_XS", 256, 136, dequantize_iq4_xs, pack_iq4_xs, unpack_iq4_xs },
+	  { "IQ4_XS", 256, 136, dequantize_iq4_xs, pack_iq4_xs, unpack_iq4_xs, 1, { 0 } },
 	  ACT_Q8_K,
 	  matmul_iq4_xs },
 	{ .info = { .name = NULL } },

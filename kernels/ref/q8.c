@@ -190,12 +190,18 @@ Q8_TYPE(iq4_nl)
 Q8_TYPE(mxfp4)
 
 const struct ref_type ref_q8_types[] = {
-	{ QUANT_Q4_0, { "Q4_0", 32, 18, dequantize_q4_0, pack_q4_0, unpack_q4_0 }, ACT_Q8, matmul_q4_0 },
-	{ QUANT_Q4_1, { "Q4_1", 32, 20, dequantize_q4_1, pack_q4_1, unpack_q4_1 }, ACT_Q8, matmul_q4_1 },
-	{ QUANT_Q5_0, { "Q5_0", 32, 22, dequantize_q5_0, pack_q5_0, unpack_q5_0 }, ACT_Q8, matmul_q5_0 },
-	{ QUANT_Q5_1, { "Q5_1", 32, 24, dequantize_q5_1, pack_q5_1, unpack_q5_1 }, ACT_Q8, matmul_q5_1 },
-	{ QUANT_Q8_0, { "Q8_0", 32, 34, dequantize_q8_0, pack_q8_0, unpack_q8_0 }, ACT_Q8, matmul_q8_0 },
-	{ QUANT_IQ4_NL, { "IQ4_NL", 32, 18, dequantize_iq4_nl, pack_iq4_nl, unpack_iq4_nl }, ACT_Q8, matmul_iq4_nl },
-	{ QUANT_MXFP4, { "MXFP4", 32, 17, dequantize_mxfp4, pack_mxfp4, unpack_mxfp4 }, ACT_Q8, matmul_mxfp4 },
+	{ QUANT_Q4_0, { "Q4_0", 32, 18, dequantize_q4_0, pack_q4_0, unpack_q4_0, 1, { 0 } }, ACT_Q8, matmul_q4_0 },
+	{ QUANT_Q4_1, { "Q4_1", 32, 20, dequantize_q4_1, pack_q4_1, unpack_q4_1, 2, { 0, 2 } }, ACT_Q8, matmul_q4_1 },
+	{ QUANT_Q5_0, { "Q5_0", 32, 22, dequantize_q5_0, pack_q5_0, unpack_q5_0, 1, { 0 } }, ACT_Q8, matmul_q5_0 },
+	{ QUANT_Q5_1, { "Q5_1", 32, 24, dequantize_q5_1, pack_q5_1, unpack_q5_1, 2, { 0, 2 } }, ACT_Q8, matmul_q5_1 },
+	{ QUANT_Q8_0, { "Q8_0", 32, 34, dequantize_q8_0, pack_q8_0, unpack_q8_0, 1, { 0 } }, ACT_Q8, matmul_q8_0 },
+	{ QUANT_IQ4_NL,
+	  { "IQ4_NL", 32, 18, dequantize_iq4_nl, pack_iq4_nl, unpack_iq4_nl, 1, { 0 } },
+	  ACT_Q8,
+	  matmul_iq4_nl },
+	{ QUANT_MXFP4,
+	  { "MXFP4", 32, 17, dequantize_mxfp4, pack_mxfp4, unpack_mxfp4, 0, { 0 } },
+	  ACT_Q8,
+	  matmul_mxfp4 },
 	{ .info = { .name = NULL } },
 };

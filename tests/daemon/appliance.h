@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -66,6 +67,29 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 	assert_int_equal(pipe(a->signal_fd), 0);
 	assert_int_equal(control_open(&a->loop, a->listener.fd, a->signal_fd[0], &e), 0);
 	assert_int_equal(pthread_create(&a->control, NULL, appliance_control, a), 0);
+}
+
+/* Puts a NaN into a tensor that is loaded: a vector's first number, or the scale of a row's first block (of the types with one f16 a row
+ * in front of the panel). Files with one are refused, and memory can fail. */
+static inline void appliance_spoil(struct appliance *a, const char *tensor, uint32_t row)
+{
+	const struct tensor *t = weights_find(a->d.models.served[0].weights[0], tensor);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	assert_non_null(t);
+	for (const struct tensor_part *p = t->part; p < t->part + t->n_part; p++) {
+		uint8_t *at = p->data;
+
+		if (row < p->row0 || row - p->row0 >= p->n_row)
+			continue;
+		row -= p->row0;
+		if (!t->is_vector)
+			at += row / PANEL_ROWS * PANEL_ROWS * quant_row_bytes(t->type, p->n_col) + row % PANEL_ROWS * 2;
+		assert_int_equal(mprotect(at - (uintptr_t)at % page, 2 * page, PROT_READ | PROT_WRITE), 0);
+		memcpy(at, t->is_vector ? "\x00\x00\xc0\x7f" : "\x00\x7e", t->is_vector ? 4 : 2);
+		return;
+	}
+	fail_msg("%s has no row %u", tensor, row);
 }
 
 /* What SIGTERM is to gyred. */

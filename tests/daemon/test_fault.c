@@ -1,5 +1,5 @@
 /*
- * Why: a NaN among the weights must not become an answer. The request whose numbers are none ends with its own error, which a
+ * Why: a NaN among the weights (of a file they are refused, but memory fails too) must not become an answer. The request whose numbers are none ends with its own error, which a
  * client cannot mistake for a token or a log-probability; whoever rides in the same step is not touched.
  */
 #include "tests/daemon/appliance.h"
@@ -15,10 +15,9 @@ static struct appliance a;
 static void open_with(const char *tensor, uint32_t row, const char *kv_type)
 {
 	char *extra[] = { (char *)"--kv-type", (char *)kv_type, (char *)"--drain-seconds", (char *)"0", NULL };
-	struct tiny o = tiny_served;
 
-	o.bad = tensor, o.bad_row = row;
-	appliance_open(&a, &o, extra, false);
+	appliance_open(&a, &tiny_served, extra, false);
+	appliance_spoil(&a, tensor, row);
 }
 
 static void ask(struct gyre *g, uint64_t user_data, const char *text)

@@ -252,12 +252,11 @@ static void a_deadline_says_how_far_it_got(void **state)
 static void a_nan_says_what_may_be_its_cause(void **state)
 {
 	const struct gyre_options ban = { .n_bias = 1 };
-	struct tiny odd = tiny_served;
 	char out[GYRE_WORDS_MAX + 1];
 
 	(void)state;
-	odd.bad = "token_embd.weight", odd.bad_row = 'Z';
-	open_on(&odd, NULL);
+	open_on(&tiny_served, NULL);
+	appliance_spoil(&a, "token_embd.weight", 'Z');
 	ask("aZ", 2, 5);
 	expect(-EDOM, "the model gave a NaN or an infinity after 0 tokens: its file is damaged");
 	assert_int_equal(gyre_sqe_set_options(g, ask("aZ", 2, 5), &ban, &(struct gyre_bias){ 1, 1 }, NULL), 0);

@@ -268,6 +268,15 @@ static uint64_t tiny_numbers(const struct tiny_tensor *t)
 	return (t->n_expert ? t->n_expert : 1) * (t->n_row ? t->n_row : 1) * t->n_col;
 }
 
+/* A NaN; of MXFP4, which has none, the largest scale. */
+static void spoil(const struct tiny_tensor *t, uint8_t *block)
+{
+	if (t->type == QUANT_MXFP4)
+		block[0] = 254;
+	else
+		memcpy(block, t->n_row ? "\x00\x7e" : "\x00\x00\xc0\x7f", t->n_row ? 2 : 4);
+}
+
 static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 {
 	const struct quant_info *q = quant_info(t->type);
@@ -286,7 +295,7 @@ static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
 			memcpy(block, &x, 4);
 		}
 		if (is_bad && i == f->o->bad_row * (t->n_col / q->block_len))
-			memcpy(block, t->n_row ? "\x00\x7e" : "\x00\x00\xc0\x7f", t->n_row ? 2 : 4);
+			spoil(t, block);
 		tiny_put(f, block, q->block_bytes);
 	}
 }

@@ -89,7 +89,7 @@ static void fill(struct source *s, uint32_t seed)
 	s->bytes = quant_row_bytes(s->type, s->ne[0]) * s->ne[1] * s->ne[2];
 	s->data = malloc(s->bytes);
 	for (size_t i = 0; i < s->bytes; i++)
-		s->data[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> 24);
+		s->data[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> 24) & 0xfb; /* finite */
 }
 
 static void write_file(const char *path, struct source *s, uint32_t n)

@@ -26,7 +26,7 @@ static enum plan_axis axis_of(const void *of, const char *name, size_t n)
 	return n == 5 && !memcmp(name, "mixes", 5) ? PLAN_VECTOR : PLAN_COPY;
 }
 
-static int make_plan(struct plan *p, const struct gguf *g, uint32_t n_node, struct error *why)
+static int make_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *why)
 {
 	const struct plan_shape s = { .n_embd = 16, .n_vocab = 256, .head_block = 1, .ff_block = 1 };
 	int r = plan_make(p, &s, n_node, why);

@@ -97,7 +97,7 @@ static void every_type_arrives(uint32_t type, const struct quant_info *q)
 	const struct tensor *t;
 
 	for (size_t i = 0; i < sizeof(src); i++)
-		src[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
+		src[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24) & 0xfb; /* finite */
 	put_head(&b, 1, 0);
 	put_tensor(&b, "m", type, q->block_len, 17, 0);
 	put_align(&b, 32);
@@ -167,6 +167,72 @@ static void test_vectors_of_any_name_and_type(void **state)
 static void count_tensors(void *arg, const struct gguf *g)
 {
 	*(size_t *)arg += gguf_n_tensor(g);
+}
+
+/* An infinity, a NaN, and the largest number that is none, wherever a type has its scale; one row of 33, which is not the first. */
+static void a_number_that_is_none_is_refused(uint32_t type, const struct quant_info *q, uint32_t at, uint32_t width)
+{
+	const uint32_t exponent = type == QUANT_F32 ? 0x7f800000 : type == QUANT_BF16 ? 0x7f80 : 0x7c00;
+	const uint32_t bad[] = { exponent, exponent + 1, exponent - 1 };
+	struct weights *w = NULL;
+	uint8_t block[256];
+
+	for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
+		put_head(&b, 1, 0);
+		put_tensor(&b, "m", type, q->block_len, 33, 0);
+		put_align(&b, 32);
+		for (uint32_t row = 0; row < 33; row++) {
+			memset(block, 0x3b, sizeof(block));
+			if (row == 32)
+				memcpy(block + at, &bad[k], width);
+			put(&b, block, q->block_bytes);
+		}
+		memset(&e, 0, sizeof(e));
+		if (weights_load(&w, build_file(&b), NULL, &e) != (k < 2 ? -EINVAL : 0))
+			fail_msg("%s, %#x at %u: '%s'", q->name, bad[k], at, e.text);
+		if (k < 2)
+			assert_non_null(strstr(e.text, "tensor 'm' has numbers that are no finite ones"));
+		w = weights_free(w);
+		build_close(&b);
+	}
+}
+
+static void test_numbers_that_are_none(void **state)
+{
+	(void)state;
+	for (uint32_t type = 0; type < QUANT_TYPE_MAX; type++) {
+		const struct quant_info *q = quant_info(type);
+
+		if (q && q->block_len == 1)
+			a_number_that_is_none_is_refused(type, q, 0, q->block_bytes);
+		for (uint32_t i = 0; q && i < q->n_scale; i++)
+			a_number_that_is_none_is_refused(type, q, q->scale[i], 2);
+	}
+}
+
+static int refuse_all(const struct weights *w, struct error *why)
+{
+	assert_true(((const float *)weights_find(w, "v")->part[0].data)[2] == value(2));
+	assert_true(weights_find(w, "m")->n_row == N_ROW);
+	return error_set(why, -ENOTSUP, "not this one");
+}
+
+/* Whoever looks at an outline has the vectors, and nothing has been taken or begun when he refuses. */
+static void test_checked_before_memory(void **state)
+{
+	char path[] = "/var/tmp/gyre-weights-XXXXXX";
+	size_t n = 0;
+	struct weights_options o = { .check = refuse_all, .beside = count_tensors, .arg = &n };
+	struct weights *w = NULL;
+
+	(void)state;
+	write_model(path, 0);
+	pool_set_budget(1); /* any pool would be more */
+	assert_int_equal(weights_load(&w, path, &o, &e), -ENOTSUP);
+	assert_non_null(strstr(e.text, "not this one"));
+	assert_int_equal(n, 0);
+	pool_set_budget(0);
+	unlink(path);
 }
 
 /* What goes on beside the reading has been called once, with the header, and is over when the load is. */
@@ -309,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row_arrives),        cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_numbers_that_are_none),    cmocka_unit_test(test_checked_before_memory),
 		cmocka_unit_test(test_read_into_new_memory),     cmocka_unit_test(test_truncated_data),
 		cmocka_unit_test(test_refusals_name_the_tensor), cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_read_only_afterwards),     cmocka_unit_test(test_vectors_of_any_name_and_type),
