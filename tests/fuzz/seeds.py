@@ -69,6 +69,45 @@ def string_value(z):
     return struct.pack("<IQ", 8, len(z)) + z.encode()
 
 
+WIDTH = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+def header(path):
+    """A model's header without its vocabulary."""
+    data = path.read_bytes()
+    at = 24
+
+    def take(n):
+        nonlocal at
+        at += n
+        return data[at - n:at]
+
+    def string():
+        return take(struct.unpack("<Q", take(8))[0])
+
+    def value(kind):
+        if kind == 8:
+            return string()
+        if kind != 9:
+            return take(WIDTH[kind])
+        of, n = struct.unpack("<IQ", take(12))
+        return [value(of) for _ in range(n)]
+
+    n_tensor, n_kv = struct.unpack("<QQ", data[8:24])
+    keys = []
+    for _ in range(n_kv):
+        begin = at
+        name = string()
+        value(struct.unpack("<I", take(4))[0])
+        if not name.startswith((b"tokenizer.", b"general.name")):
+            keys.append(data[begin:at])
+    begin = at
+    for _ in range(n_tensor):
+        string()
+        take(8 * struct.unpack("<I", take(4))[0] + 12)
+    return data[:16] + struct.pack("<Q", len(keys)) + b"".join(keys) + data[begin:at] + bytes(32)
+
+
 def split(no, count=2, n=3):
     return {"split.no": no, "split.count": count, "split.tensors.count": n}
 
@@ -114,6 +153,8 @@ def main():
     for model in range(9):
         for flags in (0, 1, 9, 0x7f):
             write("vocab", f"model{model}_{flags:02x}", vocab(model, flags, tokens, merges, charsmap(), text))
+    for path in (CORPUS.parent.parent / "golden" / "arch").glob("*.gguf"):
+        write("model", path.stem, header(path))
     arch = {"general.architecture": "llama"}
     write("gguf", "parts", gguf(["a", "b"], **arch, **split(0)) + gguf(["c"], **split(1)))
     write("gguf", "parts_of_three", gguf([], **arch, **split(0, 3)) + gguf(["a", "b"], **split(1, 3)) + gguf(["c"], **split(2, 3)))
