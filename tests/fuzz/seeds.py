@@ -72,8 +72,8 @@ def string_value(z):
 WIDTH = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 
 
-def header(path):
-    """A model's header without its vocabulary."""
+def header(path, is_fused=False):
+    """A model's header without its vocabulary; q, k and v as one tensor, in the place of q."""
     data = path.read_bytes()
     at = 24
 
@@ -101,11 +101,23 @@ def header(path):
         value(struct.unpack("<I", take(4))[0])
         if not name.startswith((b"tokenizer.", b"general.name")):
             keys.append(data[begin:at])
-    begin = at
+    tensors = []
     for _ in range(n_tensor):
-        string()
-        take(8 * struct.unpack("<I", take(4))[0] + 12)
-    return data[:16] + struct.pack("<Q", len(keys)) + b"".join(keys) + data[begin:at] + bytes(32)
+        name = string()
+        shape = list(struct.unpack(f"<{(n := struct.unpack('<I', take(4))[0])}Q", take(8 * n)))
+        tensors.append([name, shape, take(12)])
+    if is_fused:
+        rows = {name: shape[-1] for name, shape, _ in tensors}
+        for t in tensors:
+            if b"attn_q." in t[0]:
+                t[1][-1] += rows[t[0].replace(b"attn_q.", b"attn_k.")] + rows[t[0].replace(b"attn_q.", b"attn_v.")]
+                t[0] = t[0].replace(b"attn_q.", b"attn_qkv.")
+        tensors = [t for t in tensors if b"attn_k." not in t[0] and b"attn_v." not in t[0]]
+        for i, t in enumerate(tensors):
+            t[2] = t[2][:4] + struct.pack("<Q", i << 20)
+    listed = b"".join(struct.pack("<Q", len(name)) + name + struct.pack(f"<I{len(shape)}Q", len(shape), *shape) + rest
+                      for name, shape, rest in tensors)
+    return data[:8] + struct.pack("<QQ", len(tensors), len(keys)) + b"".join(keys) + listed + bytes(32)
 
 
 def split(no, count=2, n=3):
@@ -155,6 +167,8 @@ def main():
             write("vocab", f"model{model}_{flags:02x}", vocab(model, flags, tokens, merges, charsmap(), text))
     for path in (CORPUS.parent.parent / "golden" / "arch").glob("*.gguf"):
         write("model", path.stem, header(path))
+        if path.stem in ("llama", "qwen2", "gemma3"):
+            write("model", f"{path.stem}_fused", header(path, is_fused=True))
     arch = {"general.architecture": "llama"}
     write("gguf", "parts", gguf(["a", "b"], **arch, **split(0)) + gguf(["c"], **split(1)))
     write("gguf", "parts_of_three", gguf([], **arch, **split(0, 3)) + gguf(["a", "b"], **split(1, 3)) + gguf(["c"], **split(2, 3)))
