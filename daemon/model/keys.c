@@ -133,8 +133,23 @@ static const struct key {
 
 #define N_KEY (sizeof(keys) / sizeof(keys[0]))
 
+/* Of what sees or hears beside the text, whose tensors are left out (cut.c). */
+static const struct key other_senses = { "vision", RULE_ANY, 0 };
+
+static bool is_of_other_senses(const char *name, size_t n)
+{
+	static const char *const prefix[] = { "vision.", "audio.", "mm." };
+
+	for (size_t i = 0; i < sizeof(prefix) / sizeof(prefix[0]); i++)
+		if (n > strlen(prefix[i]) && !memcmp(name, prefix[i], strlen(prefix[i])))
+			return true;
+	return false;
+}
+
 static const struct key *key_find(const char *name, size_t n)
 {
+	if (is_of_other_senses(name, n))
+		return &other_senses;
 	for (size_t i = 0; i < N_KEY; i++)
 		if (strlen(keys[i].name) == n && !memcmp(keys[i].name, name, n))
 			return &keys[i];
