@@ -97,21 +97,44 @@ double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint3
 	return now_s() - begin;
 }
 
+/* Of a tensor's matrices those that a row is multiplied with: all, or as many of the experts as a token takes; of the embedding, which
+ * is looked up, none. */
+static uint32_t n_used(const struct bench_run *b, const struct tensor *t)
+{
+	const struct weights *w = b->weights;
+
+	if (t == weights_find(w, "token_embd.weight") && weights_find(w, "output.weight"))
+		return 0;
+	return t->n_expert > 1 ? model_hparams(b->model)->n_expert_used : 1;
+}
+
 uint64_t bench_step_bytes(const struct bench_run *b, uint32_t depth)
 {
 	const struct weights *w = b->weights;
-	const struct tensor *t = weights_find(w, "token_embd.weight");
-	uint64_t kv = (uint64_t)depth * model_kv_bytes(b->model) / KV_BLOCK;
+	uint64_t n = (uint64_t)depth * model_kv_bytes(b->model) / KV_BLOCK + w->n_bytes;
 
-	if (t && weights_find(w, "output.weight"))
-		return kv + w->n_bytes - quant_packed_bytes(t->type, t->n_row, t->n_col);
-	return kv + w->n_bytes;
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
+		const struct tensor *t = &w->tensor[i];
+
+		if (!t->is_vector)
+			n -= (uint64_t)quant_packed_bytes(t->type, t->n_row, t->n_col) * (t->n_expert - n_used(b, t));
+	}
+	return n;
 }
 
 double bench_step_macs(const struct bench_run *b, uint32_t n_row, uint32_t n_logit)
 {
-	const struct hparams *hp = model_hparams(b->model);
-	double n_embd = hp->n_embd, qo = 2.0 * hp->n_head * hp->head_dim, kv = 2.0 * hp->n_head_kv * hp->head_dim;
+	const struct weights *w = b->weights;
+	const struct tensor *head = weights_find(w, "output.weight");
+	double n = 0;
 
-	return n_row * hp->n_layer * n_embd * (qo + kv + 3.0 * hp->n_ff) + n_logit * n_embd * hp->n_vocab;
+	head = head ? head : weights_find(w, "token_embd.weight");
+	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
+		const struct tensor *t = &w->tensor[i];
+		double macs = (double)t->n_row * t->n_col * n_used(b, t);
+
+		if (!t->is_vector)
+			n += macs * (t == head ? n_logit : n_row);
+	}
+	return n;
 }

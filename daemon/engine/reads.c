@@ -6,18 +6,15 @@
 #define EMBEDDING "token_embd.weight"
 #define HEAD      "output.weight"
 
-static uint64_t part_bytes(const struct tensor *t, const struct tensor_part *p)
-{
-	return (uint64_t)p->n_expert * p->n_row * quant_row_bytes(t->type, p->n_col);
-}
-
-static uint64_t tensor_bytes(const struct tensor *t, uint32_t node)
+/* Of experts as many as a token takes. */
+static uint64_t tensor_bytes(const struct weights *w, const struct tensor *t, uint32_t node)
 {
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < t->n_part; i++)
-		n += t->part[i].node == node ? part_bytes(t, &t->part[i]) : 0;
-	return n;
+		if (t->part[i].node == node)
+			n += t->part[i].n_row * quant_row_bytes(t->type, t->part[i].n_col);
+	return n * (t->n_expert > 1 ? w->plan.shape.n_expert_used : 1);
 }
 
 uint64_t reads_of_pass(const struct weights *w, uint32_t node)
@@ -28,7 +25,7 @@ uint64_t reads_of_pass(const struct weights *w, uint32_t node)
 
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++)
 		if (is_head || &w->tensor[i] != embedding)
-			n += tensor_bytes(&w->tensor[i], node);
+			n += tensor_bytes(w, &w->tensor[i], node);
 	return n;
 }
 
