@@ -19,9 +19,9 @@ enum {
 
 static gate_fn *gate_of(const struct model *m)
 {
-	gate_fn *const fn[GATE_MAX] = { [GATE_SILU] = m->k->silu_mul,
-					[GATE_GELU] = m->k->gelu_mul,
-					[GATE_OAI] = m->k->oai_mul };
+	gate_fn *const fn[GATE_MAX] = {
+		[GATE_SILU] = m->k->silu_mul, [GATE_GELU] = m->k->gelu_mul, [GATE_OAI] = m->k->oai_mul
+	};
 
 	return fn[m->arch->gate];
 }
