@@ -354,7 +354,7 @@ static void plan_divides_experts(void)
 	assert_non_null(strstr(output, "   1 of each expert: gate and up 48..96, down 32..64\n"));
 	snprintf(words, sizeof(words), "plan -m %s --threads 4 --nodes 4 --hop-ns 600", path);
 	assert_int_equal(gyre(words), 0);
-	assert_non_null(strstr(output, "   3 of each expert: gate and up 64..96, down 48..64\n"));
+	assert_non_null(strstr(output, "   3 of each expert: gate and up 80..96, down 48..64\n"));
 	unlink(path);
 }
 
