@@ -36,4 +36,17 @@ void kernels_avx2_override(struct kernels *k)
 	k->argmax = avx2_argmax;
 	k->exps = avx2_exps;
 	k->sum_exp = avx2_sum_exp;
+	k->recur[RECUR_DECAY] = avx2_recur_decay;
+	k->recur[RECUR_RATE] = avx2_recur_rate;
+	k->recur[RECUR_DELTA] = avx2_recur_delta;
+	k->recur[RECUR_DELTA_KEY] = avx2_recur_delta_key;
+	k->recur[RECUR_BONUS] = avx2_recur_bonus;
+	k->recur[RECUR_TWO] = avx2_recur_two;
+	k->conv1d = avx2_conv1d;
+	k->l2_norm = avx2_l2_norm;
+	k->silu = avx2_silu;
+	k->sigmoid = avx2_sigmoid;
+	k->softplus = avx2_softplus;
+	k->sigmoid_mul = avx2_sigmoid_mul;
+	k->mul = avx2_mul;
 }

@@ -32,6 +32,17 @@ size_t avx2_argmax(const float *x, size_t n);
 void avx2_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
+/* mix.c */
+ref_recur_fn avx2_recur_decay, avx2_recur_rate, avx2_recur_delta, avx2_recur_delta_key, avx2_recur_bonus,
+	avx2_recur_two;
+ref_conv1d_fn avx2_conv1d;
+void avx2_l2_norm(float *y, const float *x, size_t n, float eps);
+void avx2_silu(float *y, size_t n);
+void avx2_sigmoid(float *y, size_t n);
+void avx2_softplus(float *y, size_t n);
+void avx2_sigmoid_mul(float *y, const float *gate, size_t n);
+void avx2_mul(float *y, const float *x, size_t n);
+
 /* attn.c, attn_q8.c */
 ref_kvq_store_fn avx2_kvq_store_f16, avx2_kvq_store_f32, avx2_kvq_store_q8_0;
 ref_attn_chunk_fn avx2_attn_chunk_f16, avx2_attn_chunk_f32, avx2_attn_chunk_q8_0;

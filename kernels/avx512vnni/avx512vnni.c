@@ -30,4 +30,17 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->attn_chunk[KVQ_F32] = avx512vnni_attn_chunk_f32;
 	k->kvq_store[KVQ_Q8_0] = avx512vnni_kvq_store_q8_0;
 	k->attn_chunk[KVQ_Q8_0] = avx512vnni_attn_chunk_q8_0;
+	k->recur[RECUR_DECAY] = avx512vnni_recur_decay;
+	k->recur[RECUR_RATE] = avx512vnni_recur_rate;
+	k->recur[RECUR_DELTA] = avx512vnni_recur_delta;
+	k->recur[RECUR_DELTA_KEY] = avx512vnni_recur_delta_key;
+	k->recur[RECUR_BONUS] = avx512vnni_recur_bonus;
+	k->recur[RECUR_TWO] = avx512vnni_recur_two;
+	k->conv1d = avx512vnni_conv1d;
+	k->l2_norm = avx512vnni_l2_norm;
+	k->silu = avx512vnni_silu;
+	k->sigmoid = avx512vnni_sigmoid;
+	k->softplus = avx512vnni_softplus;
+	k->sigmoid_mul = avx512vnni_sigmoid_mul;
+	k->mul = avx512vnni_mul;
 }

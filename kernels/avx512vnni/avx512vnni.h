@@ -31,6 +31,17 @@ size_t avx512vnni_argmax(const float *x, size_t n);
 void avx512vnni_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
+/* mix.c */
+ref_recur_fn avx512vnni_recur_decay, avx512vnni_recur_rate, avx512vnni_recur_delta, avx512vnni_recur_delta_key,
+	avx512vnni_recur_bonus, avx512vnni_recur_two;
+ref_conv1d_fn avx512vnni_conv1d;
+void avx512vnni_l2_norm(float *y, const float *x, size_t n, float eps);
+void avx512vnni_silu(float *y, size_t n);
+void avx512vnni_sigmoid(float *y, size_t n);
+void avx512vnni_softplus(float *y, size_t n);
+void avx512vnni_sigmoid_mul(float *y, const float *gate, size_t n);
+void avx512vnni_mul(float *y, const float *x, size_t n);
+
 /* attn.c, attn_q8.c */
 ref_kvq_store_fn avx512vnni_kvq_store_q8_0;
 ref_attn_chunk_fn avx512vnni_attn_chunk_f16, avx512vnni_attn_chunk_f32, avx512vnni_attn_chunk_q8_0;

@@ -36,4 +36,17 @@ void kernels_neon_override(struct kernels *k)
 	k->argmax = neon_argmax;
 	k->exps = neon_exps;
 	k->sum_exp = neon_sum_exp;
+	k->recur[RECUR_DECAY] = neon_recur_decay;
+	k->recur[RECUR_RATE] = neon_recur_rate;
+	k->recur[RECUR_DELTA] = neon_recur_delta;
+	k->recur[RECUR_DELTA_KEY] = neon_recur_delta_key;
+	k->recur[RECUR_BONUS] = neon_recur_bonus;
+	k->recur[RECUR_TWO] = neon_recur_two;
+	k->conv1d = neon_conv1d;
+	k->l2_norm = neon_l2_norm;
+	k->silu = neon_silu;
+	k->sigmoid = neon_sigmoid;
+	k->softplus = neon_softplus;
+	k->sigmoid_mul = neon_sigmoid_mul;
+	k->mul = neon_mul;
 }

@@ -36,6 +36,17 @@ size_t neon_argmax(const float *x, size_t n);
 void neon_exps(float *y, const float *x, size_t n, float scale, float max);
 float neon_sum_exp(const float *x, size_t n, float max);
 
+/* mix.c */
+ref_recur_fn neon_recur_decay, neon_recur_rate, neon_recur_delta, neon_recur_delta_key, neon_recur_bonus,
+	neon_recur_two;
+ref_conv1d_fn neon_conv1d;
+void neon_l2_norm(float *y, const float *x, size_t n, float eps);
+void neon_silu(float *y, size_t n);
+void neon_sigmoid(float *y, size_t n);
+void neon_softplus(float *y, size_t n);
+void neon_sigmoid_mul(float *y, const float *gate, size_t n);
+void neon_mul(float *y, const float *x, size_t n);
+
 /* attn.c, attn_q8.c */
 ref_kvq_store_fn neon_kvq_store_f16, neon_kvq_store_f32, neon_kvq_store_q8_0;
 ref_attn_chunk_fn neon_attn_chunk_f16, neon_attn_chunk_f32, neon_attn_chunk_q8_0;
