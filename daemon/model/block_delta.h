@@ -33,7 +33,7 @@ extern const struct mixer delta_grouped;
 		       .width = VECTOR_SSM_INNER, .in = LAYER_STATE)
 #define DELTA_KEYS                                                                                      \
 	"ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "ssm.group_count", \
-		"full_attention_interval", "attention.recurrent_layers", "rope.dimension_sections"
+		"full_attention_interval", "attention.recurrent_layers"
 
 /* Reads hparams.ssm, and which layers are mixers in the place of attentions: those that attention.recurrent_layers lists, or all but every
  * full_attention_interval-th (4 where the key is absent). -ENOTSUP, -EINVAL with what is wrong. */

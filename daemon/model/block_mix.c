@@ -92,6 +92,7 @@ static void run_stage(const struct seat *s, const struct mix_stage *stage, const
 	struct model *m = s->m;
 	const struct batch *b = m->batch;
 	struct plan_range unit = mix_units(m, stage->n_unit(m), s->team->index);
+	bool has_state = m->mix.mixer->state_bytes(m, s->team->index);
 	size_t n = unit.end - unit.begin, begin, end;
 	struct share share;
 
@@ -100,7 +101,7 @@ static void run_stage(const struct seat *s, const struct mix_stage *stage, const
 		for (size_t i = begin; i < end; i++) {
 			const struct batch_seq *seq = &b->seq[i / n];
 			struct mix_seq q = { s, in, seq, m->mix.row + (size_t)seq->row0 * m->mix.stride,
-					     memory_state(s->node, layer, seq->slot) };
+					     has_state ? memory_state(s->node, layer, seq->slot) : NULL };
 
 			if (seq->n_row)
 				stage->run(&q, unit.begin + (uint32_t)(i % n));

@@ -35,7 +35,7 @@ struct mix_seq {
 	const struct mix_in *in;
 	const struct batch_seq *seq;
 	float *row;     /* its first row of m->mix.row; the next one is m->mix.stride floats on */
-	uint8_t *state; /* its state of the layer, on the unit's node */
+	uint8_t *state; /* its state of the layer, on the unit's node; NULL: it has none there */
 };
 
 /* Work between two barriers. */

@@ -49,6 +49,11 @@ struct decoder_layer {
 		TENSOR("ffn_down.weight", down.w, .axis = PLAN_FF_K, .in = LAYER_FF)
 /* A feed-forward without a gate. */
 #define TENSORS_UNGATED TENSOR("ffn_norm.weight", ffn.norm.w, .width = VECTOR_EMBD, .in = LAYER_FF), TENSORS_UP_DOWN
+/* With norms of heads, and a gate of what each gives. */
+#define TENSORS_GATED_ATTENTION                                                                                  \
+	TENSORS_ATTENTION, TENSOR("attn_q_gate.weight", heads.q_gate, .axis = PLAN_HEAD, .in = LAYER_ATTENTION), \
+		TENSOR("attn_q_norm.weight", heads.q_norm.w, .width = VECTOR_HEAD_DIM, .in = LAYER_ATTENTION),   \
+		TENSOR("attn_k_norm.weight", heads.k_norm.w, .width = VECTOR_HEAD_DIM, .in = LAYER_ATTENTION)
 /* Biases of the queries, keys and values. */
 #define TENSORS_BIAS                                                                                  \
 	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION),            \

@@ -1,6 +1,7 @@
 #include "tests/util/tiny.h"
 
 #include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 #include "tests/util/random_block.h"
 
 #include <assert.h>
@@ -168,21 +169,6 @@ static uint32_t n_dense(const struct tiny *o)
 	return o->n_layer > 1 && find_arch(o)->experts.are == EXPERTS_ALWAYS && has_kind(o, LAYER_FF);
 }
 
-/* Which of these a layer has; all others. */
-static uint8_t layer_kind(const struct tiny *o, uint32_t layer)
-{
-	const uint8_t experts = LAYER_EXPERTS | LAYER_SHARED;
-
-	return (uint8_t) ~(layer < n_dense(o) ? experts : LAYER_FF);
-}
-
-bool tiny_has(const struct tiny *o, uint32_t layer, size_t k)
-{
-	const struct layer_tensor *t = &find_arch(o)->tensor[k];
-
-	return layer < o->n_layer && (!t->in || t->in & layer_kind(o, layer));
-}
-
 static void tiny_experts(struct tiny_file *f, const struct tiny *o)
 {
 	tiny_u32(f, ".expert_count", n_expert(o));
@@ -193,135 +179,7 @@ static void tiny_experts(struct tiny_file *f, const struct tiny *o)
 		tiny_u32(f, ".expert_shared_feed_forward_length", o->n_ff);
 }
 
-/* Rows and columns of a matrix between the residual stream and an axis; n_row 0: of a vector. */
-static void tiny_shape(const struct tiny *o, const struct layer_tensor *t, uint64_t *n_row, uint64_t *n_col)
-{
-	const uint64_t heads = o->n_head * o->head_dim, heads_kv = o->n_head_kv * o->head_dim;
-	const uint64_t vector[] = { [VECTOR_EMBD] = o->n_embd,
-				    [VECTOR_HEAD_DIM] = o->head_dim,
-				    [VECTOR_HEADS] = heads,
-				    [VECTOR_HEADS_KV] = heads_kv,
-				    [VECTOR_EXPERTS] = n_expert(o),
-				    [VECTOR_FF_EXPERT] = o->n_ff,
-				    [VECTOR_FF_SHARED] = o->n_ff,
-				    [VECTOR_FF] = o->n_ff,
-				    [VECTOR_EXPERTS_FF] = n_expert(o) * o->n_ff,
-				    [VECTOR_EXPERTS_EMBD] = n_expert(o) * o->n_embd };
-	const uint64_t axis[] = { [PLAN_HEAD] = heads,
-				  [PLAN_HEAD_KV] = heads_kv,
-				  [PLAN_FF] = o->n_ff,
-				  [PLAN_HEAD_K] = heads,
-				  [PLAN_FF_K] = o->n_ff };
-	bool is_by_columns = t->axis == PLAN_HEAD_K || t->axis == PLAN_FF_K;
-
-	*n_row = t->width ? vector[t->n_row] : is_by_columns ? o->n_embd : axis[t->axis];
-	*n_col = t->width ? vector[t->width] : is_by_columns ? axis[t->axis] : o->n_embd;
-}
-
-/* F32 of a tensor that the mixture of types does not name. */
-static uint32_t tiny_type(const struct tiny *o, const char *name)
-{
-	const struct {
-		const char *name;
-		uint32_t type;
-	} types[] = {
-		{ "attn_q.weight", o->type_q },
-		{ "attn_k.weight", o->type_k },
-		{ "attn_v.weight", o->type_v },
-		{ "attn_output.weight", o->type_o },
-		{ "ffn_gate.weight", o->type_gate },
-		{ "ffn_up.weight", o->type_up },
-		{ "ffn_down.weight", o->type_down },
-		{ "ffn_gate_exps.weight", o->type_gate },
-		{ "ffn_up_exps.weight", o->type_up },
-		{ "ffn_down_exps.weight", o->type_down },
-		{ "ffn_gate_shexp.weight", o->type_up },
-		{ "ffn_up_shexp.weight", o->type_gate },
-		{ "ffn_down_shexp.weight", o->type_down },
-	};
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (!strcmp(types[i].name, name))
-			return types[i].type;
-	return QUANT_F32;
-}
-
-static void tiny_layer(struct tiny_file *f, const struct tiny *o, uint32_t layer)
-{
-	const struct arch *arch = find_arch(o);
-
-	for (size_t i = 0; i < arch->n_tensor; i++) {
-		const struct layer_tensor *t = &arch->tensor[i];
-		uint64_t n_row, n_col;
-		char name[48];
-
-		if (!tiny_has(o, layer, i))
-			continue;
-		tiny_shape(o, t, &n_row, &n_col);
-		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
-		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col, t->is_of_experts ? n_expert(o) : 0);
-	}
-}
-
-static uint64_t tiny_numbers(const struct tiny_tensor *t)
-{
-	return (t->n_expert ? t->n_expert : 1) * (t->n_row ? t->n_row : 1) * t->n_col;
-}
-
-/* A NaN; of MXFP4, which has none, the largest scale. */
-static void spoil(const struct tiny_tensor *t, uint8_t *block)
-{
-	if (t->type == QUANT_MXFP4)
-		block[0] = 254;
-	else
-		memcpy(block, t->n_row ? "\x00\x7e" : "\x00\x00\xc0\x7f", t->n_row ? 2 : 4);
-}
-
-static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
-{
-	const struct quant_info *q = quant_info(t->type);
-	uint64_t n = tiny_numbers(t) / q->block_len;
-	bool is_bad = f->o->bad && !strcmp(f->o->bad, t->name);
-	uint8_t block[512];
-
-	while (ftell(f->f) % 32)
-		fputc(0, f->f);
-	for (uint64_t i = 0; i < n; i++) {
-		random_block(&f->random, t->type, block, q->block_bytes);
-		if (!t->n_row) { /* a norm is around 1, a bias around 0 */
-			float x = (strstr(t->name, ".bias") ? -0.25f : 0.75f) +
-				  (float)(random_next(&f->random) & 0xff) / 512;
-
-			memcpy(block, &x, 4);
-		}
-		if (is_bad && i == f->o->bad_row * (t->n_col / q->block_len))
-			spoil(t, block);
-		tiny_put(f, block, q->block_bytes);
-	}
-}
-
-static void tiny_info(struct tiny_file *f)
-{
-	uint64_t offset = 0;
-
-	for (size_t i = 0; i < f->n; i++) {
-		const struct tiny_tensor *t = &f->t[i];
-		const struct quant_info *q = quant_info(t->type);
-		uint32_t n_dim = t->n_expert ? 3 : t->n_row ? 2 : 1;
-
-		tiny_str(f, t->name);
-		tiny_put(f, &n_dim, 4);
-		tiny_put(f, &t->n_col, 8);
-		if (t->n_row)
-			tiny_put(f, &t->n_row, 8);
-		if (t->n_expert)
-			tiny_put(f, &t->n_expert, 8);
-		tiny_put(f, &t->type, 4);
-		tiny_put(f, &offset, 8);
-		offset += tiny_numbers(t) / q->block_len * q->block_bytes;
-		offset = (offset + 31) / 32 * 32;
-	}
-}
+/* ---- vocabulary ---- */
 
 static void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
 {
@@ -392,15 +250,263 @@ static void tiny_xielu(struct tiny_file *f)
 		tiny_key(f, want[i].key, 6, &want[i].v, 4);
 }
 
+/* ---- what mixes tokens without attention ---- */
+
+/* Numbers of it, where the architecture obeys them. */
+static void tiny_mixer(struct tiny_file *f)
+{
+	const uint32_t inner = 2 * f->o->n_embd;
+	const struct {
+		const char *name;
+		uint32_t v;
+	} keys[] = {
+		{ ".ssm.conv_kernel", 4 },   { ".ssm.inner_size", inner },
+		{ ".ssm.state_size", 16 },   { ".ssm.time_step_rank", inner / 16 },
+		{ ".ssm.group_count", 2 },   { ".full_attention_interval", 2 },
+		{ ".shortconv.l_cache", 3 },
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys_is_obeyed(find_arch(f->o), keys[i].name + 1))
+			tiny_u32(f, keys[i].name, keys[i].v);
+}
+
+/* ---- metadata ---- */
+
+static void tiny_metadata(struct tiny_file *f)
+{
+	const struct tiny *o = f->o;
+	const struct arch *arch = find_arch(o);
+	float eps = 1e-5f;
+
+	tiny_text(f, "general.architecture", arch_name(o));
+	for (size_t i = 0; i < o->n_kv; i++)
+		tiny_key(f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
+	tiny_u32(f, ".embedding_length", o->n_embd);
+	tiny_u32(f, ".block_count", o->n_layer);
+	tiny_u32(f, ".feed_forward_length", o->n_ff);
+	tiny_u32(f, ".context_length", o->n_ctx);
+	tiny_u32(f, ".attention.head_count", o->n_head);
+	tiny_u32(f, ".attention.head_count_kv", o->n_head_kv);
+	if (n_expert(o))
+		tiny_experts(f, o);
+	tiny_u32(f, ".attention.key_length", o->head_dim);
+	tiny_u32(f, ".attention.value_length", o->head_dim);
+	tiny_key(f, arch->norm == NORM_RMS ? ".attention.layer_norm_rms_epsilon" : ".attention.layer_norm_epsilon", 6,
+		 &eps, 4);
+	if (arch->gate == GATE_XIELU)
+		tiny_xielu(f);
+	tiny_mixer(f);
+	if (o->n_token)
+		tiny_vocab(f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
+}
+
+static void tiny_header(struct tiny_file *f)
+{
+	fseek(f->f, 0, SEEK_SET);
+	tiny_put(f, "GGUF", 4);
+	tiny_put(f, &(uint32_t){ 3 }, 4);
+	tiny_put(f, &(uint64_t){ f->n }, 8);
+	tiny_put(f, &f->n_kv, 8);
+}
+
+/* Of metadata that are refused: those of a llama of that shape, whose layers have all that they may. */
+static void refused_shape(const struct tiny *o, struct hparams *hp)
+{
+	*hp = (struct hparams){ .n_embd = o->n_embd,
+				.n_head = o->n_head,
+				.n_head_kv = o->n_head_kv,
+				.head_dim = o->head_dim,
+				.n_ff = o->n_ff,
+				.n_expert = n_expert(o),
+				.n_ff_expert = o->n_ff,
+				.n_ff_shared = o->n_ff,
+				.ssm = { 4, 16, 16, 1, 1 } };
+	for (uint32_t i = 0; i < o->n_layer; i++)
+		hp->kind[i] = (uint8_t) ~(i < n_dense(o) ? LAYER_EXPERTS | LAYER_SHARED : LAYER_FF);
+}
+
+/* What a model makes of its metadata, but for those of the test: where these lie the tensors do not. */
+static void read_shape(const struct tiny *o, struct hparams *hp)
+{
+	struct tiny plain = *o;
+	struct tiny_file f = { .f = tmpfile(), .o = &plain };
+	const struct arch *arch;
+	struct gguf *g = NULL;
+	struct error e;
+	uint8_t *data;
+	size_t n;
+
+	assert(f.f);
+	plain.n_kv = 0;
+	tiny_header(&f);
+	tiny_metadata(&f);
+	n = (size_t)ftell(f.f);
+	tiny_header(&f);
+	data = malloc(n);
+	rewind(f.f);
+	assert(data);
+	n = fread(data, 1, n, f.f);
+	fclose(f.f);
+	*hp = (struct hparams){ 0 };
+	if (gguf_parse(&g, data, n, n, &e) < 0 || arch_read(&arch, hp, g, &e) < 0)
+		refused_shape(o, hp);
+	gguf_close(g);
+	free(data);
+}
+
+static bool has(const struct tiny *o, const struct hparams *hp, uint32_t layer, size_t k)
+{
+	const struct layer_tensor *t = &find_arch(o)->tensor[k];
+
+	return layer < o->n_layer && (!t->in || t->in & hp->kind[layer]);
+}
+
+bool tiny_has(const struct tiny *o, uint32_t layer, size_t k)
+{
+	struct hparams hp;
+
+	read_shape(o, &hp);
+	return has(o, &hp, layer, k);
+}
+
+/* Rows and columns of a matrix, between the residual stream and an axis where the table does not say them; n_row 0: of a vector. */
+static void tiny_shape(const struct tiny *o, const struct hparams *hp, const struct layer_tensor *t, uint64_t *n_row,
+		       uint64_t *n_col)
+{
+	const uint64_t heads = o->n_head * o->head_dim, heads_kv = o->n_head_kv * o->head_dim;
+	const uint64_t axis[] = { [PLAN_HEAD] = heads,
+				  [PLAN_HEAD_KV] = heads_kv,
+				  [PLAN_FF] = o->n_ff,
+				  [PLAN_HEAD_K] = heads,
+				  [PLAN_FF_K] = o->n_ff };
+	bool is_by_columns = t->axis == PLAN_HEAD_K || t->axis == PLAN_FF_K;
+
+	*n_row = t->n_row ? tensors_width(hp, t->n_row) : t->width ? 0 : is_by_columns ? o->n_embd : axis[t->axis];
+	*n_col = t->width ? tensors_width(hp, t->width) : is_by_columns ? axis[t->axis] : o->n_embd;
+}
+
+/* F32 of a tensor that the mixture of types does not name. */
+static uint32_t tiny_type(const struct tiny *o, const char *name)
+{
+	const struct {
+		const char *name;
+		uint32_t type;
+	} types[] = {
+		{ "attn_q.weight", o->type_q },
+		{ "attn_k.weight", o->type_k },
+		{ "attn_v.weight", o->type_v },
+		{ "attn_output.weight", o->type_o },
+		{ "ffn_gate.weight", o->type_gate },
+		{ "ffn_up.weight", o->type_up },
+		{ "ffn_down.weight", o->type_down },
+		{ "ffn_gate_exps.weight", o->type_gate },
+		{ "ffn_up_exps.weight", o->type_up },
+		{ "ffn_down_exps.weight", o->type_down },
+		{ "ffn_gate_shexp.weight", o->type_up },
+		{ "ffn_up_shexp.weight", o->type_gate },
+		{ "ffn_down_shexp.weight", o->type_down },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(types[i].name, name))
+			return types[i].type;
+	return QUANT_F32;
+}
+
+static void tiny_layer(struct tiny_file *f, const struct tiny *o, const struct hparams *hp, uint32_t layer)
+{
+	const struct arch *arch = find_arch(o);
+
+	for (size_t i = 0; i < arch->n_tensor; i++) {
+		const struct layer_tensor *t = &arch->tensor[i];
+		uint64_t n_row, n_col;
+		char name[48];
+
+		if (!has(o, hp, layer, i))
+			continue;
+		tiny_shape(o, hp, t, &n_row, &n_col);
+		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
+		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col, t->is_of_experts ? n_expert(o) : 0);
+	}
+}
+
+static uint64_t tiny_numbers(const struct tiny_tensor *t)
+{
+	return (t->n_expert ? t->n_expert : 1) * (t->n_row ? t->n_row : 1) * t->n_col;
+}
+
+/* A NaN; of MXFP4, which has none, the largest scale. */
+static void spoil(const struct tiny_tensor *t, uint8_t *block)
+{
+	if (t->type == QUANT_MXFP4)
+		block[0] = 254;
+	else
+		memcpy(block, t->n_row ? "\x00\x7e" : "\x00\x00\xc0\x7f", t->n_row ? 2 : 4);
+}
+
+/* Of a state, which would grow without bounds. */
+static bool is_decay(const struct tiny_tensor *t)
+{
+	return strstr(t->name, ".ssm_a") && !strstr(t->name, ".weight");
+}
+
+static void tiny_data(struct tiny_file *f, const struct tiny_tensor *t)
+{
+	const struct quant_info *q = quant_info(t->type);
+	uint64_t n = tiny_numbers(t) / q->block_len;
+	bool is_bad = f->o->bad && !strcmp(f->o->bad, t->name);
+	uint8_t block[512];
+
+	while (ftell(f->f) % 32)
+		fputc(0, f->f);
+	for (uint64_t i = 0; i < n; i++) {
+		random_block(&f->random, t->type, block, q->block_bytes);
+		if (!t->n_row || is_decay(t)) { /* a norm is around 1, a bias around 0 */
+			float x = (strstr(t->name, ".bias") ? -0.25f : 0.75f) +
+				  (float)(random_next(&f->random) & 0xff) / 512;
+
+			x = is_decay(t) ? -x : x;
+			memcpy(block, &x, 4);
+		}
+		if (is_bad && i == f->o->bad_row * (t->n_col / q->block_len))
+			spoil(t, block);
+		tiny_put(f, block, q->block_bytes);
+	}
+}
+
+static void tiny_info(struct tiny_file *f)
+{
+	uint64_t offset = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct tiny_tensor *t = &f->t[i];
+		const struct quant_info *q = quant_info(t->type);
+		uint32_t n_dim = t->n_expert ? 3 : t->n_row ? 2 : 1;
+
+		tiny_str(f, t->name);
+		tiny_put(f, &n_dim, 4);
+		tiny_put(f, &t->n_col, 8);
+		if (t->n_row)
+			tiny_put(f, &t->n_row, 8);
+		if (t->n_expert)
+			tiny_put(f, &t->n_expert, 8);
+		tiny_put(f, &t->type, 4);
+		tiny_put(f, &offset, 8);
+		offset += tiny_numbers(t) / q->block_len * q->block_bytes;
+		offset = (offset + 31) / 32 * 32;
+	}
+}
+
 int tiny_write(const char *path, const struct tiny *o)
 {
 	struct tiny_file f = { .f = fopen(path, "wb"), .o = o, .random = 42 };
 	const struct arch *arch = find_arch(o);
-	float eps = 1e-5f;
-	uint32_t version = 3;
+	struct hparams hp;
 
 	if (!f.f)
 		return -1;
+	read_shape(o, &hp);
 	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd, 0);
 	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd, 0);
 	if (arch->norm == NORM_LAYER_BIAS)
@@ -408,36 +514,14 @@ int tiny_write(const char *path, const struct tiny *o)
 	if (!o->is_tied)
 		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd, 0);
 	for (uint32_t i = 0; i < o->n_layer; i++)
-		tiny_layer(&f, o, i);
+		tiny_layer(&f, o, &hp, i);
 	if (o->extra)
 		tiny_add(&f, o, o->extra, 0, 0, 16, 0);
-	tiny_put(&f, "GGUF", 4);
-	tiny_put(&f, &version, 4);
-	tiny_put(&f, &f.n, 8);
-	tiny_put(&f, &f.n_kv, 8); /* corrected below */
-	tiny_text(&f, "general.architecture", arch_name(o));
-	for (size_t i = 0; i < o->n_kv; i++)
-		tiny_key(&f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
-	tiny_u32(&f, ".embedding_length", o->n_embd);
-	tiny_u32(&f, ".block_count", o->n_layer);
-	tiny_u32(&f, ".feed_forward_length", o->n_ff);
-	tiny_u32(&f, ".context_length", o->n_ctx);
-	tiny_u32(&f, ".attention.head_count", o->n_head);
-	tiny_u32(&f, ".attention.head_count_kv", o->n_head_kv);
-	if (n_expert(o))
-		tiny_experts(&f, o);
-	tiny_u32(&f, ".attention.key_length", o->head_dim);
-	tiny_u32(&f, ".attention.value_length", o->head_dim);
-	tiny_key(&f, arch->norm == NORM_RMS ? ".attention.layer_norm_rms_epsilon" : ".attention.layer_norm_epsilon", 6,
-		 &eps, 4);
-	if (arch->gate == GATE_XIELU)
-		tiny_xielu(&f);
-	if (o->n_token)
-		tiny_vocab(&f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
+	tiny_header(&f);
+	tiny_metadata(&f);
 	tiny_info(&f);
 	for (size_t i = 0; i < f.n; i++)
 		tiny_data(&f, &f.t[i]);
-	fseek(f.f, 16, SEEK_SET);
-	tiny_put(&f, &f.n_kv, 8);
+	tiny_header(&f);
 	return fclose(f.f);
 }
