@@ -12,6 +12,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 
@@ -25,10 +26,35 @@ def read_bin(path):
     return tokens, np.frombuffer(data, "<f4", n_tok * n_vocab, 8 + 4 * n_tok).reshape(n_tok, n_vocab)
 
 
+def string(text):
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def u32(key, value):
+    return string(key) + struct.pack("<II", 4, value)
+
+
+def with_tokenizer(path, folder, n_vocab):
+    """llama.cpp wants every file to say what its tokenizer is: the path, or of one that says nothing a copy that says it has none."""
+    data = path.read_bytes()
+    if b"tokenizer.ggml.model" in data:
+        return path
+    at = data.index(b"general.architecture") + 24
+    (n,) = struct.unpack_from("<Q", data, at)
+    arch = data[at + 8:at + 8 + n].decode()
+    more = string("tokenizer.ggml.model") + struct.pack("<I", 8) + string("none") + u32(f"{arch}.vocab_size", n_vocab)
+    more += u32("-" * (-(len(more) + 16) % 32 or 32), 0)  # what comes behind stays aligned
+    n_tensor, n_kv = struct.unpack_from("<QQ", data, 8)
+    copy = pathlib.Path(folder) / path.name
+    copy.write_bytes(data[:8] + struct.pack("<QQ", n_tensor, n_kv + 3) + more + data[24:])
+    return copy
+
+
 def judge(name):
     import llama_cpp
     tokens, want = read_bin(ARCH / f"{name}.bin")
-    model = llama_cpp.Model(ARCH / f"{name}.gguf", len(tokens), "f32")
+    with tempfile.TemporaryDirectory() as folder:
+        model = llama_cpp.Model(with_tokenizer(ARCH / f"{name}.gguf", folder, want.shape[1]), len(tokens), "f32")
     got = model.logits(tokens)
     apart = np.abs(got - want).max() / (want.max() - want.min())
     return f"{apart:.1e} | {int((got.argmax(1) != want.argmax(1)).sum())}"
