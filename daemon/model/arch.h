@@ -45,6 +45,8 @@ struct arch {
 	size_t n_tensor;
 	const struct cut *cut; /* what its files have as one tensor, beside what any file may; NULL: nothing */
 
+	const char *output_norm; /* the name of the norm before the output; NULL: "output_norm.weight" */
+
 	/* What its layers that are LAYER_STATE do; NULL: it has none. */
 	const struct mixer *mixer;
 	bool has_q_gate; /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */

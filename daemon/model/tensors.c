@@ -112,7 +112,8 @@ int tensors_open_ends(struct tensors *t, struct error *e)
 	m->token_embd = tensors_matrix(t, "token_embd.weight", PLAN_VOCAB, e);
 	if (!m->token_embd)
 		return -EINVAL;
-	m->output_norm.w = tensors_vector(t, "output_norm.weight", m->hp.n_embd, e);
+	m->output_norm.w =
+		tensors_vector(t, m->arch->output_norm ? m->arch->output_norm : "output_norm.weight", m->hp.n_embd, e);
 	if (!m->output_norm.w)
 		return -EINVAL;
 	if (m->arch->norm == NORM_LAYER_BIAS) {
@@ -137,6 +138,8 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 		return hp->n_ff;
 	case VECTOR_FF_EXPERT:
 		return hp->n_ff_expert;
+	case VECTOR_EMBD_THRICE:
+		return 3 * hp->n_embd;
 	case VECTOR_SSM_TAPS:
 		return hp->ssm.conv_kernel;
 	case VECTOR_SSM_CHANNELS:

@@ -16,6 +16,7 @@ enum vector_width {
 	VECTOR_HEADS_KV,     /* n_head_kv * head_dim: of the key or value heads */
 	VECTOR_FF,           /* n_ff */
 	VECTOR_FF_EXPERT,    /* n_ff_expert: of each expert */
+	VECTOR_EMBD_THRICE,  /* 3 * n_embd */
 	VECTOR_SSM_TAPS,     /* ssm.conv_kernel */
 	VECTOR_SSM_CHANNELS, /* keys of all groups twice, and inner_size: what a convolution takes */
 	VECTOR_SSM_INNER,    /* ssm.inner_size */

@@ -273,6 +273,22 @@ static void tiny_mixer(struct tiny_file *f)
 
 /* ---- metadata ---- */
 
+/* As many heads of keys in each layer; where a layer without is another thing, the first of several has none. */
+static void tiny_heads_kv(struct tiny_file *f)
+{
+	const struct tiny *o = f->o;
+	char key[KEY_BYTES];
+
+	full_key(key, o, ".attention.head_count_kv");
+	if (!keys_is_obeyed(find_arch(o), "shortconv.l_cache")) {
+		tiny_u32(f, ".attention.head_count_kv", o->n_head_kv);
+	} else if (!is_replaced(f, key, NULL)) {
+		tiny_array(f, key, 4, o->n_layer);
+		for (uint32_t i = 0; i < o->n_layer; i++)
+			tiny_put(f, &(uint32_t){ i || o->n_layer == 1 ? o->n_head_kv : 0 }, 4);
+	}
+}
+
 static void tiny_metadata(struct tiny_file *f)
 {
 	const struct tiny *o = f->o;
@@ -287,7 +303,7 @@ static void tiny_metadata(struct tiny_file *f)
 	tiny_u32(f, ".feed_forward_length", o->n_ff);
 	tiny_u32(f, ".context_length", o->n_ctx);
 	tiny_u32(f, ".attention.head_count", o->n_head);
-	tiny_u32(f, ".attention.head_count_kv", o->n_head_kv);
+	tiny_heads_kv(f);
 	if (n_expert(o))
 		tiny_experts(f, o);
 	tiny_u32(f, ".attention.key_length", o->head_dim);
@@ -508,7 +524,7 @@ int tiny_write(const char *path, const struct tiny *o)
 		return -1;
 	read_shape(o, &hp);
 	tiny_add(&f, o, "token_embd.weight", o->type_embd, o->n_vocab, o->n_embd, 0);
-	tiny_add(&f, o, "output_norm.weight", 0, 0, o->n_embd, 0);
+	tiny_add(&f, o, arch->output_norm ? arch->output_norm : "output_norm.weight", 0, 0, o->n_embd, 0);
 	if (arch->norm == NORM_LAYER_BIAS)
 		tiny_add(&f, o, "output_norm.bias", 0, 0, o->n_embd, 0);
 	if (!o->is_tied)
