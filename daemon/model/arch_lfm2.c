@@ -23,12 +23,12 @@ static const char *const obeys[] = { "shortconv.l_cache", NULL };
 
 static int lfm2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
-	return shortconv_read(hp, g, "lfm2", e);
+	return block_shortconv_read(hp, g, "lfm2", e);
 }
 
 static int lfm2moe_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
-	return shortconv_read(hp, g, "lfm2moe", e);
+	return block_shortconv_read(hp, g, "lfm2moe", e);
 }
 
 const struct arch arch_lfm2 = {

@@ -34,12 +34,12 @@ static const char *const of_images[] = { "rope.dimension_sections", NULL };
 
 static int qwen35_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
-	return delta_read(hp, g, "qwen35", e);
+	return block_delta_read(hp, g, "qwen35", e);
 }
 
 static int qwen35moe_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
-	return delta_read(hp, g, "qwen35moe", e);
+	return block_delta_read(hp, g, "qwen35moe", e);
 }
 
 const struct arch arch_qwen35 = {

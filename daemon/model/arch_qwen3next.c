@@ -22,7 +22,7 @@ static const char *const of_images[] = { "rope.dimension_sections", NULL };
 
 static int qwen3next_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {
-	return delta_read(hp, g, "qwen3next", e);
+	return block_delta_read(hp, g, "qwen3next", e);
 }
 
 const struct arch arch_qwen3next = {

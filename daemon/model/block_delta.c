@@ -266,7 +266,7 @@ static int read_layers(struct hparams *hp, const struct gguf *g, const char *arc
 	return r;
 }
 
-int delta_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+int block_delta_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	int r = hparams_read_ssm(hp, g, arch, e);
 

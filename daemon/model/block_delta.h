@@ -37,6 +37,6 @@ extern const struct mixer delta_grouped;
 
 /* Reads hparams.ssm, and which layers are mixers in the place of attentions: those that attention.recurrent_layers lists, or all but every
  * full_attention_interval-th (4 where the key is absent). -ENOTSUP, -EINVAL with what is wrong. */
-int delta_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
+int block_delta_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 
 #endif

@@ -50,7 +50,7 @@ const struct mixer shortconv = {
 	.state_bytes = state_bytes,
 };
 
-int shortconv_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+int block_shortconv_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	if (hp->n_embd % LANES)
 		return error_set(e, -ENOTSUP, "%s.embedding_length is %u: gyre convolves multiples of %d channels",

@@ -20,6 +20,6 @@ extern const struct mixer shortconv;
 		       .width = VECTOR_EMBD, .in = LAYER_STATE)
 
 /* Reads hparams.ssm.conv_kernel; the layers that have no heads are convolutions. -ENOTSUP, -EINVAL with what is wrong. */
-int shortconv_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
+int block_shortconv_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 
 #endif

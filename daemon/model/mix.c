@@ -5,7 +5,48 @@
  */
 #include "daemon/model/block_mix.h"
 
+#include <errno.h>
 #include <string.h>
+
+/* ---- shape ---- */
+
+static uint32_t pad_panels(uint32_t n)
+{
+	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+}
+
+struct plan_range mix_units(const struct model *m, uint32_t n_unit, uint32_t node)
+{
+	size_t begin, end;
+
+	team_range(n_unit, (int)m->plan->n_node, (int)node, 1, &begin, &end);
+	return (struct plan_range){ (uint32_t)begin, (uint32_t)end };
+}
+
+int mix_open(struct model *m, const struct mixer *mixer, const struct mix_in *in, uint32_t layer, struct error *e)
+{
+	struct mix *mix = &m->mix;
+	uint32_t at = 0;
+	int r = 0;
+
+	if (in->conv && in->conv->type != QUANT_F32)
+		return error_set(e, -ENOTSUP,
+				 "layer %u: its convolution is of type %s; quantize again and leave it F32", layer,
+				 quant_info(in->conv->type)->name);
+	for (int i = 0; i < MIX_PROJ_MAX && in->proj[i]; i++) {
+		if (mix->mixer && mix->at[i] != at)
+			return error_set(e, -EINVAL, "layer %u has a mixer of another shape than those before", layer);
+		mix->at[i] = at;
+		at += pad_panels(in->proj[i]->n_row);
+	}
+	mix->mixer = mixer;
+	mix->more = at;
+	mix->stride = pad_panels(at + (mixer->n_more ? mixer->n_more(m) : 0));
+	mix->y = mixer->y_at(m);
+	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
+		r = memory_add_state(m, layer, i, mixer->state_bytes(m, i), e);
+	return r;
+}
 
 /* ---- convolution ---- */
 
