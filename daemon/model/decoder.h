@@ -54,11 +54,15 @@ struct decoder_layer {
 	TENSORS_ATTENTION, TENSOR("attn_q_gate.weight", heads.q_gate, .axis = PLAN_HEAD, .in = LAYER_ATTENTION), \
 		TENSOR("attn_q_norm.weight", heads.q_norm.w, .width = VECTOR_HEAD_DIM, .in = LAYER_ATTENTION),   \
 		TENSOR("attn_k_norm.weight", heads.k_norm.w, .width = VECTOR_HEAD_DIM, .in = LAYER_ATTENTION)
-/* Biases of the queries, keys and values. */
-#define TENSORS_BIAS                                                                                  \
-	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION),            \
-		TENSOR("attn_k.bias", heads.k_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION), \
-		TENSOR("attn_v.bias", heads.v_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION)
+/* Biases of the queries, keys and values; of all sizes of an architecture, or of some. */
+#define TENSORS_BIAS          TENSORS_BIAS_OF(false)
+#define TENSORS_BIAS_OPTIONAL TENSORS_BIAS_OF(true)
+#define TENSORS_BIAS_OF(optional)                                                                                   \
+	TENSOR("attn_q.bias", heads.q_bias, .width = VECTOR_HEADS, .in = LAYER_ATTENTION, .is_optional = optional), \
+		TENSOR("attn_k.bias", heads.k_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION,                \
+		       .is_optional = optional),                                                                    \
+		TENSOR("attn_v.bias", heads.v_bias, .width = VECTOR_HEADS_KV, .in = LAYER_ATTENTION,                \
+		       .is_optional = optional)
 
 /* What qwen3moe has in the place of TENSORS_FF, and others beside it. The name is of the norm that it begins with. */
 #define TENSORS_EXPERTS TENSORS_EXPERTS_OF("ffn_norm.weight")

@@ -19,7 +19,7 @@
 #define BASE_MAX  1e15f
 #define PI        3.14159265358979323846
 
-enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN };
+enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN, ROPE_LONG };
 
 struct rope_params {
 	enum rope_type type;
@@ -69,8 +69,11 @@ static int read_type(struct rope_params *p, const struct gguf *g, const char *ar
 		p->type = ROPE_LINEAR;
 	else if (gguf_str_eq(type, "yarn"))
 		p->type = ROPE_YARN;
+	else if (gguf_str_eq(type, "longrope") && p->factor == 1)
+		p->type = ROPE_LONG;
 	else
-		return error_set(e, -ENOTSUP, "%s is \"%.*s\": gyre knows none, linear and yarn", key,
+		return error_set(e, -ENOTSUP,
+				 "%s is \"%.*s\": gyre knows none, linear, yarn, and longrope without a factor", key,
 				 (int)(type.n < 40 ? type.n : 40), type.p);
 	return 0;
 }
@@ -191,21 +194,37 @@ static void fill(struct rope *r, const struct rope_params *p, uint32_t n_ctx, co
 	}
 }
 
-/* *factor: what each pair's frequency is divided by; NULL: the file has no such tensor. */
-static int read_factors(struct tensors *t, uint32_t n_pair, const float **factor, struct error *e)
+/*
+ * The tensor with what each pair's frequency is divided by; NULL: there is none. LongRoPE (Ding et al. 2024) has two, one of them for models
+ * that were made longer than they once were. Which, the file says, and not how long a context is asked for: a sequence has the same logits
+ * in any.
+ */
+static const char *factors_of(struct tensors *t, const struct rope_params *p)
 {
+	bool has_long = tensors_find(t, "rope_factors_long.weight"),
+	     has_short = tensors_find(t, "rope_factors_short.weight");
+
+	if (has_long || has_short || p->type == ROPE_LONG)
+		return t->m->hp.n_ctx_train > p->n_ctx_orig ? "rope_factors_long.weight" : "rope_factors_short.weight";
+	return tensors_find(t, "rope_freqs.weight") ? "rope_freqs.weight" : NULL;
+}
+
+static int read_factors(struct tensors *t, const struct rope_params *p, const float **factor, struct error *e)
+{
+	const char *name = factors_of(t, p);
+	uint32_t n_pair = t->m->hp.n_rot / 2;
 	const struct tensor *freqs;
 
 	*factor = NULL;
-	if (!tensors_find(t, "rope_freqs.weight"))
+	if (!name)
 		return 0;
-	freqs = tensors_vector(t, "rope_freqs.weight", n_pair, e);
+	freqs = tensors_vector(t, name, n_pair, e);
 	if (!freqs)
 		return -EINVAL;
 	*factor = freqs->part[0].data;
 	for (uint32_t i = 0; i < n_pair; i++)
 		if (!((*factor)[i] >= 1e-3f && (*factor)[i] <= 1e6f))
-			return error_set(e, -EINVAL, "rope_freqs.weight[%u] is not a number in 0.001..1000000", i);
+			return error_set(e, -EINVAL, "%s[%u] is not a number in 0.001..1000000", name, i);
 	return 0;
 }
 
@@ -244,13 +263,13 @@ static int open_window_table(struct tensors *t, enum rope_pairs pairs, float bas
 int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e)
 {
 	struct model *m = t->m;
-	const float *freq_factor;
+	const float *freq_factor = NULL;
 	struct rope_params p;
 	bool has_window = false;
-	int r = read_factors(t, m->hp.n_rot / 2, &freq_factor, e);
+	int r = read_params(&p, t->w->gguf, m->arch->name, m->hp.n_ctx_train, e);
 
 	if (r == 0)
-		r = read_params(&p, t->w->gguf, m->arch->name, m->hp.n_ctx_train, e);
+		r = read_factors(t, &p, &freq_factor, e);
 	if (r < 0)
 		return r;
 	m->rope[ROPE_LAYERS] = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };

@@ -22,7 +22,7 @@ struct rope {
 	enum rope_pairs pairs;
 };
 
-/* m->rope from <arch>.rope.* and the tensor rope_freqs.weight, where there is one. -EINVAL, -ENOTSUP with the key's name. */
+/* m->rope from <arch>.rope.* and the tensors of factors, where there are some. -EINVAL, -ENOTSUP with the key's name. */
 int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e);
 void rope_deinit(struct rope *r);
 /* What a layer's heads turn by; NULL: they stay where they are. */
