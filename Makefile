@@ -145,7 +145,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c FORCE
 # What reads bytes of others, and what that stands on; kernels for each ISA would take most of the time.
 FUZZ_DIR  := shm kernels/ref daemon/util daemon/machine daemon/gguf daemon/jinja daemon/text daemon/flow daemon/session daemon/prompt daemon/stream daemon/op daemon/intake
 FUZZ_CORE := $(wildcard $(FUZZ_DIR:%=%/*.c)) kernels/quant.c daemon/control/handshake.c
-fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(call obj,$(FUZZ_CORE)) $(BUILD)/obj/templates.o
+# What one target stands on beside that: an architecture's row names its pass, and so all blocks.
+FUZZ_fuzz_model := $(wildcard $(foreach d,model weights team kv,daemon/$(d)/*.c)) kernels/kvq.c kernels/tile.c
+fuzz-link: $(BUILD)/obj/tests/fuzz/$(FUZZ_TARGET).o $(call obj,$(FUZZ_CORE) $(FUZZ_$(FUZZ_TARGET))) $(BUILD)/obj/templates.o
 	$(Q)$(CC) -fsanitize=fuzzer$(FUZZ_SAN) -pthread -o $(FUZZ_OUT) $^ $(LIBS_DAEMON)
 
 asan: ## tests under AddressSanitizer
