@@ -41,53 +41,66 @@ INLINE void mix_dot(vec t[PARTS], const enum recur_form form, const struct recur
 	struct mix_sums sum = mix_zero();
 
 	for (int k = 0; k < r->n_key; k += RECUR_CHAINS)
-		for (int j = 0; j < RECUR_CHAINS; j++)
+		for (int j = 0; j < RECUR_CHAINS; j++) {
+			vec xk = vec_set(x[k + j]), wk = form == RECUR_DELTA_KEY ? vec_set(w[k + j]) : xk;
+
 			for (int p = 0; p < PARTS; p++) {
 				vec s = vec_load(r->s + (k + j) * LANES + p * VEC_FLOATS);
 
 				if (form == RECUR_DELTA_KEY)
-					s = vec_mul(vec_set(w[k + j]), s);
-				sum.v[j][p] = vec_fma(s, vec_set(x[k + j]), sum.v[j][p]);
+					s = vec_mul(wk, s);
+				sum.v[j][p] = vec_fma(s, xk, sum.v[j][p]);
 			}
+		}
 	mix_meet(t, &sum);
 }
 
-/* What the state becomes in part p of key k. */
-INLINE vec mix_next(vec s, const enum recur_form form, const struct recur *r, size_t at, int k, int p,
-		    const vec u[PARTS], const vec t[PARTS])
-{
-	vec b = vec_set(r->b[at + (size_t)k]);
+/* Of a key, the same for all rows. */
+struct mix_key {
+	vec w, b, q, c;
+};
 
-	if (form == RECUR_RATE)
-		s = vec_mul(vec_exp(vec_mul(vec_load(r->w + at + p * VEC_FLOATS),
-					    vec_load(r->rate + k * LANES + p * VEC_FLOATS))),
-			    s);
-	else
-		s = vec_mul(vec_set(r->w[at + (form == RECUR_DECAY || form == RECUR_DELTA ? 0 : (size_t)k)]), s);
+/* All are read before the state is written, for what the compiler knows they might lie in it. `w`: where it is one number. */
+INLINE struct mix_key mix_key(const enum recur_form form, const struct recur *r, size_t at, vec w)
+{
+	struct mix_key key = { w, vec_set(r->b[at]), vec_set(r->q[at]), w };
+
+	if (form == RECUR_DELTA_KEY || form == RECUR_BONUS || form == RECUR_TWO)
+		key.w = vec_set(r->w[at]);
 	if (form == RECUR_TWO)
-		s = vec_fma(t[p], vec_set(r->c[at + (size_t)k]), s);
-	return vec_fma(u[p], b, s);
+		key.c = vec_set(r->c[at]);
+	return key;
 }
 
-/* The pass that moves the state on, and y on the way. */
+/* The pass that moves the state on, and y on the way. step: of RECUR_RATE, the rows' w. */
 INLINE void mix_move(vec y[PARTS], const enum recur_form form, const struct recur *r, size_t at, const vec u[PARTS],
-		     const vec t[PARTS])
+		     const vec t[PARTS], const vec step[PARTS])
 {
 	struct mix_sums sum = mix_zero();
+	vec w = vec_set(r->w[at]);
 
 	for (int k = 0; k < r->n_key; k += RECUR_CHAINS)
-		for (int j = 0; j < RECUR_CHAINS; j++)
+		for (int j = 0; j < RECUR_CHAINS; j++) {
+			struct mix_key key = mix_key(form, r, at + (size_t)(k + j), w);
+
 			for (int p = 0; p < PARTS; p++) {
-				float *to = r->s + (k + j) * LANES + p * VEC_FLOATS;
-				vec q = vec_set(r->q[at + (size_t)(k + j)]), s = vec_load(to);
+				int i = (k + j) * LANES + p * VEC_FLOATS;
+				vec s = vec_load(r->s + i);
 
 				if (form == RECUR_BONUS)
-					sum.v[j][p] = vec_fma(s, q, sum.v[j][p]);
-				s = mix_next(s, form, r, at, k + j, p, u, t);
-				vec_store(to, s);
+					sum.v[j][p] = vec_fma(s, key.q, sum.v[j][p]);
+				if (form == RECUR_RATE)
+					s = vec_mul(vec_exp(vec_mul(step[p], vec_load(r->rate + i))), s);
+				else
+					s = vec_mul(key.w, s);
+				if (form == RECUR_TWO)
+					s = vec_fma(t[p], key.c, s);
+				s = vec_fma(u[p], key.b, s);
+				vec_store(r->s + i, s);
 				if (form != RECUR_BONUS)
-					sum.v[j][p] = vec_fma(s, q, sum.v[j][p]);
+					sum.v[j][p] = vec_fma(s, key.q, sum.v[j][p]);
 			}
+		}
 	mix_meet(y, &sum);
 }
 
@@ -95,22 +108,24 @@ INLINE void mix_token(const enum recur_form form, const struct recur *r, size_t 
 {
 	const bool is_delta = form == RECUR_DELTA || form == RECUR_DELTA_KEY;
 	vec alpha = vec_set(form == RECUR_RATE || form == RECUR_TWO ? 1 : r->alpha[at]);
-	vec v[PARTS], u[PARTS], t[PARTS], y[PARTS];
+	vec v[PARTS], u[PARTS], t[PARTS], y[PARTS], step[PARTS];
 
 	if (is_delta || form == RECUR_TWO)
 		mix_dot(t, form, r, (is_delta ? r->b : r->a) + at, r->w + at);
 	for (int p = 0; p < PARTS; p++) {
-		u[p] = v[p] = vec_load(r->v + at + p * VEC_FLOATS);
+		u[p] = v[p] = step[p] = vec_load(r->v + at + p * VEC_FLOATS);
 		if (form == RECUR_DELTA)
 			t[p] = vec_mul(vec_set(r->w[at]), t[p]);
 		if (is_delta)
 			u[p] = vec_mul(alpha, vec_sub(v[p], t[p]));
 		if (form == RECUR_DECAY)
 			u[p] = vec_mul(alpha, v[p]);
-		if (form == RECUR_RATE)
-			u[p] = vec_mul(vec_load(r->w + at + p * VEC_FLOATS), v[p]);
+		if (form == RECUR_RATE) {
+			step[p] = vec_load(r->w + at + p * VEC_FLOATS);
+			u[p] = vec_mul(step[p], v[p]);
+		}
 	}
-	mix_move(y, form, r, at, u, t);
+	mix_move(y, form, r, at, u, t, step);
 	for (int p = 0; p < PARTS; p++)
 		vec_store(to + p * VEC_FLOATS, form == RECUR_BONUS ? vec_fma(alpha, v[p], y[p]) : y[p]);
 }
