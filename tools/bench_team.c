@@ -88,8 +88,8 @@ static void add_up(const struct job *j, int worker)
 		if (!is_own)
 			team_range(n_row, team_size(j->team), worker, ACT_TILE, &begin, &end);
 		for (size_t row = begin; row < end; row++)
-			reduce_add(&j->reduce, &j->sum, NULL, is_own ? j->own_x + (size_t)worker * OWN_FLOATS : j->x, row, 0,
-				   stride);
+			reduce_add(&j->reduce, &j->sum, NULL, is_own ? j->own_x + (size_t)worker * OWN_FLOATS : j->x,
+				   row, 0, stride);
 		if (!is_own)
 			team_barrier(j->team, worker);
 	}
