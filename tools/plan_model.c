@@ -57,9 +57,9 @@ static struct shape shape_of(const struct plan *p, const struct gguf *g)
 
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
+		enum plan_axis axis = p->axis(p, t->name.p, t->name.n);
 
-		s.n_layer += axis == PLAN_HEAD_K;
+		s.n_layer += axis == PLAN_HEAD_K || axis == PLAN_HEAD_K_2;
 		s.macs += tensor_macs(p, g, t, axis);
 	}
 	return s;
@@ -73,7 +73,7 @@ static uint64_t part_of(uint64_t bytes, uint32_t part, uint32_t all)
 /* Bytes of a tensor that a step of one row reads on a node. */
 static uint64_t tensor_bytes(const struct plan *p, const struct gguf *g, const struct gguf_tensor *t, uint32_t node)
 {
-	enum plan_axis axis = p->axis(p->axis_of, t->name.p, t->name.n);
+	enum plan_axis axis = p->axis(p, t->name.p, t->name.n);
 	const struct plan_sum *sum = plan_sum(p, axis);
 	struct plan_range r = sum ? sum->node[node].col : plan_rows(p, axis, node);
 	uint64_t bytes = t->bytes;

@@ -62,6 +62,10 @@ struct arch {
 	 * file has none, of window_base; 0: of the others' base. */
 	bool has_window_rope;
 	float window_base;
+	bool has_exact_yarn; /* YaRN's bounds are not truncated to whole pairs, where the file does not say so */
+	/* Layers with a window have heads of a shape of their own (attention.key_length_swa; head_count_kv, which then may differ by layer), and
+	 * feed_forward_length may differ, too. */
+	bool has_layer_shapes;
 	/* Keys that change its numbers, which other architectures may not have; up to a NULL. NULL: none. */
 	const char *const *obeys;
 	/* Keys that say nothing of text: of a model that takes images, too; likewise. */

@@ -6,8 +6,9 @@
 
 /* The leader, before a pass: which rows go together. */
 void attention_plan(struct model *m);
-/* A node's head sets. false: no memory. */
-bool attention_sets(struct model *m, struct node *n, const struct plan_node *p);
+/* All nodes' head sets, and the groups of rows. false: no memory. */
+bool attention_new(struct model *m);
+void attention_free(struct model *m);
 /* A part of the node's memory in block 0. */
 uint8_t *attention_base(const struct model *m, const struct node *n, const struct kv_part *p);
 /* Stores rotated k and v of one of the node's KV heads for all rows of the batch. */

@@ -15,6 +15,7 @@
 /* From x to the queries, keys and values of a layer. */
 struct heads_in {
 	struct norm norm;
+	/* k NULL: the layer reads the K and V of another. v NULL: values are what keys are before their norm. */
 	const struct tensor *q, *k, *v;
 	const struct tensor *q_bias, *k_bias, *v_bias; /* NULL: none */
 	struct norm q_norm, k_norm;                    /* of each head, before it turns */
@@ -23,12 +24,20 @@ struct heads_in {
 	const struct rope *rope;              /* NULL: heads do not turn */
 	struct norm q_norm_late, k_norm_late; /* of each head, after it turned */
 	const float *temperature;             /* [n_ctx] what q is multiplied with by its position; NULL: nothing */
+	bool is_v_normed;                     /* each head of v by a norm without weights; */
+	bool is_qk_normed_late;               /* of q and k, after it turned */
+};
+
+/* Over what attention goes, beside the layer's K and V. */
+struct attention_in {
+	const struct tensor *sink; /* [n_head]: one more logit of each head, of no value; NULL: none */
 };
 
 /* What is added to x: a product by columns. */
 struct residual_in {
 	const struct tensor *w, *bias; /* bias NULL: none */
 	struct norm norm;              /* of the product and its bias, before it is added */
+	const struct tensor *scale;    /* [1] with a norm: x is multiplied by it then; NULL: it stays */
 };
 
 /* y[n] = act(gate) * up, or act(up); y may be any of them. */
@@ -43,6 +52,12 @@ struct ffn_in {
 	gate_fn *gate_mul;                        /* with a gate */
 	act_fn *act;                              /* without; NULL: xielu */
 	struct xielu xielu;
+};
+
+/* What a layer takes of a token's numbers for it: x += norm(Wproj . (gelu(Wgate . x) * numbers)). */
+struct per_layer_in {
+	const struct tensor *gate; /* [n_per_layer][n_embd]; NULL: nothing */
+	struct residual_in proj;
 };
 
 /* A mixture of experts: feed-forwards of which each token takes some. All products are divided by rows (PLAN_ROW). */
@@ -66,7 +81,7 @@ void block_embed(const struct seat *s);
 void block_heads(const struct seat *s, int lap, const struct heads_in *in, uint32_t layer);
 /* m->att = attention of m->qkv's queries over the layer's K and V. Ends with a barrier; one more where the chunks of a sequence
  * are spread over workers. */
-void block_attention(const struct seat *s, int lap, uint32_t layer);
+void block_attention(const struct seat *s, int lap, const struct attention_in *in, uint32_t layer);
 /* x += residual_scale * norm(W . src + bias), src[n_row][stride] being m->att or m->gate. Ends with a barrier; x is
  * complete in the packing of the next product. W is divided by columns, or by rows (PLAN_ROW): then src is all nodes'. */
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride);
@@ -78,6 +93,11 @@ void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
  * router, gate and up, down, each of which ends with a barrier; several rows cost two more, more than a tile three more.
  */
 void block_experts(const struct seat *s, int lap, const struct experts_in *in);
+/* m->per_layer.row = (norm(Wproj . x / sqrt(n_embd)) + embedding * sqrt(n_per_layer)) / sqrt(2), x being the token's embedding and norm of each
+ * layer's part. Holds two barriers. */
+void block_per_layer_embed(const struct seat *s, int lap);
+/* x += norm(Wproj . (gelu(Wgate . x) * numbers of the layer)). Its work goes to the part lap; ends with a barrier. */
+void block_per_layer(const struct seat *s, int lap, const struct per_layer_in *in, uint32_t layer);
 /* batch->logits = cap(logit_scale * output . norm(x)), and what sampling asks of them, for the rows that want them: the end
  * of a pass, without a barrier. */
 void block_logits(const struct seat *s);

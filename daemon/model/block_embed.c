@@ -1,14 +1,5 @@
 #include "daemon/model/block.h"
-
-/* Where a token's row lies. */
-static const struct tensor_part *find_part(const struct model *m, uint32_t token)
-{
-	const struct tensor_part *part = m->token_embd->part;
-
-	for (uint32_t i = 1; i < m->plan->n_node && token >= part->row0 + part->n_row; i++)
-		part++;
-	return part;
-}
+#include "daemon/model/linear.h"
 
 static void embed(const struct model *m, float *x, const struct tensor_part *part, uint32_t token)
 {
@@ -27,7 +18,7 @@ void block_embed(const struct seat *s)
 	int turn = s->team->first;
 
 	for (uint32_t r = 0; r < b->n_row; r++) {
-		const struct tensor_part *part = find_part(m, (uint32_t)b->token[r]);
+		const struct tensor_part *part = linear_part_of(m, m->token_embd, (uint32_t)b->token[r]);
 
 		if (x != m->x || (part == mine && turn == s->worker))
 			embed(m, x + (size_t)r * m->x_stride, part, (uint32_t)b->token[r]);

@@ -48,6 +48,8 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 	struct share share;
 	size_t begin, end;
 
+	if (in->scale)
+		s->own->residual.scale = *(const float *)in->scale->part[s->team->index].data;
 	linear_share(&share, s, w, own.col.end - own.col.begin, own.n_panel, 1);
 	while (share_next(&share, &begin, &end)) {
 		for (uint32_t i = own.partial.begin; i < own.partial.end; i++) {

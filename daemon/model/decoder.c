@@ -72,7 +72,7 @@ static void attend(const struct seat *s, const struct decoder_layer *l, uint32_t
 	const struct model *m = s->m;
 
 	block_heads(s, LAP_QKV, &l->heads, i);
-	block_attention(s, LAP_ATTENTION, i);
+	block_attention(s, LAP_ATTENTION, &l->attention, i);
 	block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
 }
 

@@ -17,6 +17,7 @@
 
 struct decoder_layer {
 	struct heads_in heads; /* LAYER_ATTENTION */
+	struct attention_in attention;
 	struct residual_in output;
 	struct mix_in mix; /* LAYER_STATE */
 	struct residual_in mix_output;

@@ -71,30 +71,48 @@ int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, ui
 	return check_number(arch, key, get_equal(g, key, v, false), v, def, max, e);
 }
 
-/* Likewise, but layers may have none of it, which is 0. */
-static int get_of_some(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def,
-		       struct error *e)
+/* The largest of an array that get_equal has looked through. */
+static uint32_t largest(const struct gguf *g, const char *key)
 {
-	char key[KEY_BYTES];
+	struct gguf_arr a = { 0 };
+	int64_t most = 0;
 
-	snprintf(key, sizeof(key), "%s.%s", arch, name);
-	return check_number(arch, key, get_equal(g, key, v, true), v, def, DIM_MAX, e);
+	gguf_get_arr(g, key, &a);
+	for (uint64_t i = 0; i < a.n; i++)
+		most = gguf_arr_int(&a, i) > most ? gguf_arr_int(&a, i) : most;
+	return most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
 }
 
-static int check_heads(const struct hparams *hp, uint32_t value_dim, struct error *e)
+/* Likewise, but layers may have none of it, which is 0; where they may differ, of the architecture's layers, it is the largest. */
+static int get_of_some(const struct gguf *g, const struct arch *arch, const char *name, bool may_differ, uint32_t *v,
+		       uint32_t def, struct error *e)
 {
-	if (hp->n_head % hp->n_head_kv)
-		return error_set(e, -EINVAL, "%u query heads cannot share %u key/value heads evenly", hp->n_head,
-				 hp->n_head_kv);
-	if (hp->head_dim % 16 || hp->head_dim > HEAD_DIM_MAX)
-		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to %u",
-				 hp->head_dim, HEAD_DIM_MAX);
-	if (value_dim != hp->head_dim)
+	char key[KEY_BYTES];
+	int r;
+
+	snprintf(key, sizeof(key), "%s.%s", arch->name, name);
+	r = get_equal(g, key, v, true);
+	if (r == -ERANGE && may_differ) {
+		*v = largest(g, key);
+		r = 0;
+	}
+	return check_number(arch->name, key, r, v, def, DIM_MAX, e);
+}
+
+int hparams_check_heads(const struct head_shape *h, uint32_t value_dim, struct error *e)
+{
+	if (h->n_head % h->n_head_kv)
+		return error_set(e, -EINVAL, "%u query heads cannot share %u key/value heads evenly", h->n_head,
+				 h->n_head_kv);
+	if (h->head_dim % 16 || h->head_dim > HEAD_DIM_MAX)
+		return error_set(e, -ENOTSUP, "heads of %u dimensions: gyre runs multiples of 16 up to %u", h->head_dim,
+				 HEAD_DIM_MAX);
+	if (value_dim != h->head_dim)
 		return error_set(e, -ENOTSUP, "value heads of %u dimensions beside key heads of %u are not supported",
-				 value_dim, hp->head_dim);
-	if (hp->n_rot % 2 || hp->n_rot > hp->head_dim)
+				 value_dim, h->head_dim);
+	if (h->n_rot % 2 || h->n_rot > h->head_dim)
 		return error_set(e, -EINVAL, "%u of %u dimensions rotate: must be even and no more than there are",
-				 hp->n_rot, hp->head_dim);
+				 h->n_rot, h->head_dim);
 	return 0;
 }
 
@@ -107,15 +125,16 @@ static bool has_axis(const struct arch *arch, enum plan_axis axis)
 	return false;
 }
 
-static int read_heads(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
+static int read_heads(struct hparams *hp, const struct gguf *g, const struct arch *of, struct error *e)
 {
+	const char *arch = of->name;
 	uint32_t value_dim = 0, even;
 	int r;
 
-	r = get_of_some(g, arch, "attention.head_count", &hp->n_head, 0, e);
+	r = get_of_some(g, of, "attention.head_count", false, &hp->n_head, 0, e);
 	if (r < 0)
 		return r;
-	r = get_of_some(g, arch, "attention.head_count_kv", &hp->n_head_kv, hp->n_head, e);
+	r = get_of_some(g, of, "attention.head_count_kv", of->has_layer_shapes, &hp->n_head_kv, hp->n_head, e);
 	if (r < 0)
 		return r;
 	/* A head count that does not divide n_embd must come with an explicit length. */
@@ -129,7 +148,8 @@ static int read_heads(struct hparams *hp, const struct gguf *g, const char *arch
 	r = hparams_get_u32(g, arch, "rope.dimension_count", &hp->n_rot, hp->head_dim, DIM_MAX, e);
 	if (r < 0)
 		return r;
-	return check_heads(hp, value_dim, e);
+	return hparams_check_heads(&(struct head_shape){ hp->n_head, hp->n_head_kv, hp->head_dim, hp->n_rot },
+				   value_dim, e);
 }
 
 /* A scale or a cap; 0: the file has none, or an architecture that has none does not obey it. */
@@ -222,6 +242,18 @@ static int read_window(struct hparams *hp, const struct gguf *g, const char *arc
 	snprintf(key, sizeof(key), "%s.attention.sliding_window", arch);
 	r = gguf_get_u32(g, key, &hp->n_window);
 	return r < 0 && r != -ENOENT ? error_set(e, -EINVAL, "%s is not an unsigned number", key) : 0;
+}
+
+enum head_shapes hparams_shape(const struct hparams *hp, uint32_t layer)
+{
+	return hp->window_heads.head_dim && hp->kind[layer] & LAYER_WINDOW ? HEADS_WINDOW_LAYERS : HEADS_LAYERS;
+}
+
+struct head_shape hparams_heads(const struct hparams *hp, enum head_shapes shape)
+{
+	if (shape == HEADS_WINDOW_LAYERS)
+		return hp->window_heads;
+	return (struct head_shape){ hp->n_head, hp->n_head_kv, hp->head_dim, hp->n_rot };
 }
 
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer)
@@ -355,9 +387,9 @@ static int read_ff(struct hparams *hp, const struct gguf *g, const struct arch *
 
 	snprintf(key, sizeof(key), "%s.feed_forward_length", arch->name);
 	r = get_equal(g, key, &n, true);
-	if (!has_axis(arch, PLAN_FF) && (r == -ENOENT || (r == 0 && n == 0)))
+	if (!has_axis(arch, PLAN_FF) && !arch->has_layer_shapes && (r == -ENOENT || (r == 0 && n == 0)))
 		return 0;
-	return get_of_some(g, arch->name, "feed_forward_length", &hp->n_ff, 0, e);
+	return get_of_some(g, arch, "feed_forward_length", arch->has_layer_shapes, &hp->n_ff, 0, e);
 }
 
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
@@ -377,6 +409,6 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *ar
 		return error_set(e, -EINVAL, "%s is missing or not a number in 0..1", key);
 	r = read_ff(hp, g, arch, e);
 	if (r == 0 && has_axis(arch, PLAN_HEAD))
-		r = read_heads(hp, g, name, e);
+		r = read_heads(hp, g, arch, e);
 	return r == 0 ? read_factors(hp, g, arch, e) : r;
 }

@@ -22,6 +22,13 @@ int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *a
 			 struct error *e);
 /* Reads hparams.ssm: all of its keys but group_count, which is 1 where it is absent, must be there. */
 int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
+/* Which shape a layer's heads have; and what it is. */
+enum head_shapes hparams_shape(const struct hparams *hp, uint32_t layer);
+struct head_shape hparams_heads(const struct hparams *hp, enum head_shapes shape);
+/* -EINVAL, -ENOTSUP: not a shape that gyre runs. */
+int hparams_check_heads(const struct head_shape *h, uint32_t value_dim, struct error *e);
+/* hparams_shapes.c: of an architecture that has_layer_shapes what its layers have; kind[] says which have a window. */
+int hparams_read_shapes(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 /* How many positions a layer sees; 0: all. */
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer);
 

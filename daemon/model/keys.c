@@ -48,6 +48,7 @@ static const struct key {
 	{ "rope.scaling.original_context_length", RULE_OBEYED, 0 },
 	{ "rope.scaling.yarn_attn_factor", RULE_OBEYED, 0 },
 	{ "rope.scaling.yarn_beta_fast", RULE_OBEYED, 0 },
+	{ "rope.scaling.yarn_truncate", RULE_OBEYED, 0 },
 	{ "rope.scaling.yarn_beta_slow", RULE_OBEYED, 0 },
 
 	{ "vocab_size", RULE_ANY, 0 },             /* the embedding has as many rows as it has */

@@ -13,6 +13,15 @@
 #define PIECES_MIN      4u /* with fewer a range is not worth cutting */
 #define PIECES_MAX      8u
 
+const struct tensor_part *linear_part_of(const struct model *m, const struct tensor *t, uint32_t row)
+{
+	const struct tensor_part *part = t->part;
+
+	for (uint32_t i = 1; i < m->plan->n_node && row >= part->row0 + part->n_row; i++)
+		part++;
+	return part;
+}
+
 uint32_t linear_kind(const struct model *m, const struct tensor *t)
 {
 	return 1u << m->k->act[t->type];

@@ -33,6 +33,8 @@ uint32_t linear_n_tile(uint32_t n_row);
 void linear_tile_rows(uint32_t n_row, uint32_t tile, size_t *row0, size_t *n);
 /* act.row_bytes of rows of n_col. */
 size_t linear_row_bytes(enum act_kind kind, size_t n_col);
+/* The part of a matrix that is divided by rows which has a row. */
+const struct tensor_part *linear_part_of(const struct model *m, const struct tensor *t, uint32_t row);
 /* The kind that a product with t wants, as a mask. */
 uint32_t linear_kind(const struct model *m, const struct tensor *t);
 /* The rows of the residual stream that are asked for (NULL: all n_row), normed by `norm`. */

@@ -1,5 +1,6 @@
 #include "daemon/model/memory.h"
 
+#include "daemon/model/hparams.h"
 #include "daemon/model/state.h"
 
 #include <errno.h>
@@ -60,15 +61,23 @@ static int add_heads(struct memory *l, uint32_t n_head, struct kv_part part, str
 
 int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct error *e)
 {
+	enum head_shapes shape = hparams_shape(&m->hp, layer);
+	uint32_t dim = hparams_heads(&m->hp, shape).head_dim;
 	struct kv_part part = { .layer = layer,
-				.dim = m->hp.head_dim,
+				.dim = dim,
 				.window = window < m->n_ctx ? window : 0,
-				.bytes = kvq_bytes(m->kv_type, (int)m->hp.head_dim) };
+				.bytes = kvq_bytes(m->kv_type, (int)dim) };
 	int r = 0;
 
 	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
-		r = add_heads(&m->node[i].memory, m->node[i].n_head_kv, part, e);
+		r = add_heads(&m->node[i].memory, m->node[i].heads[shape].n_head_kv, part, e);
 	return r;
+}
+
+void memory_share_heads(struct model *m, uint32_t layer, uint32_t source)
+{
+	for (uint32_t i = 0; i < m->plan->n_node; i++)
+		m->node[i].memory.layer[layer] = m->node[i].memory.layer[source];
 }
 
 int memory_add_state(struct model *m, uint32_t layer, uint32_t node, size_t bytes, struct error *e)

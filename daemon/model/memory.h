@@ -33,6 +33,9 @@ int memory_add_heads(struct model *m, uint32_t layer, uint32_t window, struct er
 /* The state of a layer on a node: so many bytes of a slot, up to a multiple of 64; 0: it has none there. Once a layer and node. */
 int memory_add_state(struct model *m, uint32_t layer, uint32_t node, size_t bytes, struct error *e);
 
+/* A layer that reads the K and V of another before it, whose heads have the same shape, and has none of its own. */
+void memory_share_heads(struct model *m, uint32_t layer, uint32_t source);
+
 /* K, or V, of a layer and of one of the node's KV heads. */
 const struct kv_part *memory_part(const struct node *n, uint32_t layer, uint32_t head_kv, bool is_v);
 /* The bytes of a sequence's state in a layer, 64-byte aligned; the node has some. What is there of a sequence that begins is anything. */

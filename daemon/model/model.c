@@ -1,6 +1,7 @@
 #include "daemon/model/arch.h"
 #include "daemon/model/attention.h"
 #include "daemon/model/fault.h"
+#include "daemon/model/hparams.h"
 #include "daemon/model/residual.h"
 #include "daemon/model/scratch.h"
 #include "daemon/util/minmax.h"
@@ -69,24 +70,44 @@ static int options_read(struct model *m, const struct model_options *o, struct e
 	return 0;
 }
 
-/* Which columns of m->qkv and m->att are whose. */
+static bool has_shape(const struct model *m, enum head_shapes shape)
+{
+	return shape == HEADS_LAYERS || m->hp.window_heads.head_dim;
+}
+
+/* Which columns of m->qkv and m->att are whose, where heads have one shape. */
+static void heads_lay_out(struct model *m, enum head_shapes shape)
+{
+	struct head_shape h = hparams_heads(&m->hp, shape);
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < m->plan->n_node; i++) {
+		const struct plan_node *p = &m->plan->node[i];
+		struct plan_range kv = shape == HEADS_LAYERS ? p->head_kv : p->head_kv_2;
+		struct node_heads *n = &m->node[i].heads[shape];
+
+		n->n_head = p->head.end - p->head.begin;
+		n->n_head_kv = kv.end - kv.begin;
+		n->head0 = p->head.begin;
+		n->qkv0 = at;
+		n->att0 = p->head.begin * h.head_dim;
+		at += (n->n_head + 2 * n->n_head_kv) * h.head_dim;
+		n->gate0 = at;
+		at += m->arch->has_q_gate ? n->n_head * h.head_dim : 0;
+	}
+	m->qkv_stride = max_u32(m->qkv_stride, at);
+	m->att_stride = max_u32(m->att_stride, h.n_head * h.head_dim);
+}
+
 static int nodes_lay_out(struct model *m, struct error *e)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++) {
-		const struct plan_node *p = &m->plan->node[i];
-		struct node *n = &m->node[i];
-
-		n->n_head = p->head.end - p->head.begin;
-		n->n_head_kv = p->head_kv.end - p->head_kv.begin;
-		n->qkv0 = m->qkv_stride;
-		n->att0 = p->head.begin * m->hp.head_dim;
-		m->qkv_stride += (n->n_head + 2 * n->n_head_kv) * m->hp.head_dim;
-		n->gate0 = m->qkv_stride;
-		m->qkv_stride += m->arch->has_q_gate ? n->n_head * m->hp.head_dim : 0;
-		r = memory_init(&n->memory, m->hp.n_layer, e);
-	}
+	for (int shape = 0; shape < HEAD_SHAPES; shape++)
+		if (has_shape(m, shape))
+			heads_lay_out(m, shape);
+	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
+		r = memory_init(&m->node[i].memory, m->hp.n_layer, e);
 	return r;
 }
 
@@ -126,8 +147,8 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	if (r < 0)
 		return r;
 	m->x_stride = pad(m->hp.n_embd);
-	m->att_stride = m->hp.n_head * m->hp.head_dim;
-	m->ff_stride = pad(max_u32(m->hp.n_ff, m->hp.n_ff_shared));
+	m->ff_stride = pad(max_u32(max_u32(m->hp.n_ff, m->hp.n_ff_shared), m->hp.n_per_layer));
+	m->per_layer.stride = pad(m->hp.n_layer * m->hp.n_per_layer);
 	m->reduce.k = m->k;
 	m->reduce.scale = m->hp.residual_scale;
 	m->reduce.stride = m->x_stride;

@@ -36,13 +36,27 @@ enum gating {
 	GATING_SOFTMAX_CHOSEN = 3, /* over the chosen alone */
 };
 
+/* The heads of a layer. */
+struct head_shape {
+	uint32_t n_head, n_head_kv, head_dim;
+	uint32_t n_rot; /* dimensions that rotate */
+};
+
+/* Of which a model has two at most: of its layers, and of those with a window, where it is another. */
+enum head_shapes { HEADS_LAYERS, HEADS_WINDOW_LAYERS, HEAD_SHAPES };
+
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
-	uint32_t n_nextn;        /* blocks behind the last layer that predict further tokens: left out */
-	uint32_t n_rot;          /* dimensions of a head that rotate */
-	uint32_t n_window;       /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
-	uint8_t kind[LAYER_MAX]; /* [n_layer] bits of enum layer_kind */
+	uint32_t n_nextn;               /* blocks behind the last layer that predict further tokens: left out */
+	uint32_t n_rot;                 /* dimensions of a head that rotate */
+	uint32_t n_window;              /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */
+	bool has_window_grid;           /* these are the ones from the last multiple of n_window on, up to its own */
+	uint32_t n_per_layer;           /* numbers of a token that each layer takes in; 0: none */
+	uint32_t n_shared_kv;           /* so many layers, the last, read K and V of a layer before them */
+	uint32_t ff[LAYER_MAX];         /* [n_layer] columns of a layer's feed-forward, where they differ; 0: n_ff */
+	struct head_shape window_heads; /* of the layers that are LAYER_WINDOW; head_dim 0: the same as all others' */
+	uint8_t kind[LAYER_MAX];        /* [n_layer] bits of enum layer_kind */
 	uint32_t n_expert, n_expert_used, n_ff_expert; /* 0: none */
 	uint32_t n_ff_shared;                          /* of the expert of all tokens; 0: none */
 	uint32_t n_group,

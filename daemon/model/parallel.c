@@ -24,7 +24,7 @@ static void parallel_forward(const struct seat *s)
 
 		block_heads(s, LAP_QKV, &l->heads, i);
 		block_ffn(s, LAP_GATE_UP, &l->ffn);
-		block_attention(s, LAP_ATTENTION, i);
+		block_attention(s, LAP_ATTENTION, &l->attention, i);
 		block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
 		block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
 	}

@@ -29,6 +29,8 @@ static bool has_ff(const struct hparams *hp)
 	return false;
 }
 
+_Static_assert(LAYER_MAX <= PLAN_LAYER_MAX, "a bit for each layer");
+
 int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e)
 {
 	struct plan_shape s = { .head_block = 1, .ff_block = 1, .n_vocab = 1 };
@@ -45,17 +47,21 @@ int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e)
 	for (size_t i = 0; i < gguf_n_tensor(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
-		note_tensor(&s, t, tensors_axis(arch, t->name.p, t->name.n));
+		note_tensor(&s, t, tensors_axis(&(struct plan){ .axis_of = arch }, t->name.p, t->name.n));
 	}
 	s.n_embd = hp.n_embd;
 	s.n_head = hp.n_head;
 	s.n_head_kv = hp.n_head_kv;
 	s.head_dim = hp.head_dim;
+	s.n_head_kv_2 = hp.window_heads.n_head_kv;
+	s.head_dim_2 = hp.window_heads.head_dim;
 	s.n_ff = has_ff(&hp) ? hp.n_ff : 0;
 	s.n_expert = hp.n_expert;
 	s.n_expert_used = hp.n_expert_used;
 	s.n_ff_expert = hp.n_ff_expert;
 	r = plan_make(p, &s, n_node, e);
+	for (uint32_t i = 0; i < hp.n_layer; i++)
+		p->second[i / 64] |= (uint64_t)(hparams_shape(&hp, i) == HEADS_WINDOW_LAYERS) << i % 64;
 	p->axis = tensors_axis;
 	p->axis_of = arch;
 	return r;

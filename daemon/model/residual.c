@@ -35,6 +35,8 @@ static void settle_normed(const struct seat *s, size_t row)
 	if (m->hp.residual_scale != 1)
 		m->k->scale(r->branch, m->hp.n_embd, m->hp.residual_scale);
 	m->k->add(r->x + row * m->x_stride, r->branch, m->hp.n_embd);
+	if (r->scale != 1)
+		m->k->scale(r->x + row * m->x_stride, m->hp.n_embd, r->scale);
 }
 
 void residual_settle_row(const struct seat *s, size_t row)
@@ -95,5 +97,6 @@ bool residual_leave(const struct seat *s, const struct plan_sum *sum, const stru
 	r->bias = bias ? bias->part[s->team->index].data : NULL;
 	r->pending = is_at_once ? NULL : sum;
 	r->norm = norm->w ? norm : NULL;
+	r->scale = 1;
 	return is_at_once;
 }

@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES 96
-#define BASE_MIN  1.5f
-#define BASE_MAX  1e15f
-#define PI        3.14159265358979323846
+#define KEY_BYTES       96
+#define BASE_MIN        1.5f
+#define BASE_MAX        1e15f
+#define FREQ_FACTOR_MAX 1.0001e30f /* of pairs that stay where they are, which is 1e30 */
+#define PI              3.14159265358979323846
 
 enum rope_type { ROPE_NONE, ROPE_LINEAR, ROPE_YARN, ROPE_LONG };
 
@@ -27,6 +28,7 @@ struct rope_params {
 	float attn_factor;          /* of every rotated element, whatever the type */
 	float beta_fast, beta_slow; /* yarn */
 	float log_mul;              /* of what yarn scales its elements by, this much is taken back */
+	bool is_truncated;          /* yarn: bounds between pairs go to the pair outside */
 	uint32_t n_ctx_orig;
 };
 
@@ -84,6 +86,18 @@ static double yarn_scale(const struct rope_params *p)
 	double more = p->type == ROPE_YARN && p->factor > 1 ? 0.1 * f64_log(p->factor) : 0;
 
 	return (1 + more) / (1 + (double)p->log_mul * more);
+}
+
+/* GGUF has no key of its own for it: the architecture says it, unless the file does. */
+static int read_truncate(struct rope_params *p, const struct gguf *g, const struct arch *arch, struct error *e)
+{
+	char key[KEY_BYTES];
+	int r;
+
+	snprintf(key, sizeof(key), "%s.rope.scaling.yarn_truncate", arch->name);
+	p->is_truncated = !arch->has_exact_yarn;
+	r = gguf_get_bool(g, key, &p->is_truncated);
+	return r < 0 && r != -ENOENT ? error_set(e, -EINVAL, "%s is not a boolean", key) : 0;
 }
 
 /* Files of models that have the factor in their configuration say it again. */
@@ -156,8 +170,12 @@ static double yarn_keep(const struct rope_params *p, uint32_t n_rot, uint32_t i)
 {
 	double low = yarn_pair(p, n_rot, p->beta_fast), high = yarn_pair(p, n_rot, p->beta_slow);
 
-	low = low < 0 ? 0 : (double)(int64_t)low;
-	high = high < 0 ? 0 : (double)(int64_t)high + (high > (double)(int64_t)high);
+	low = low < 0 ? 0 : low;
+	high = high < 0 ? 0 : high;
+	if (p->is_truncated) {
+		low = (double)(int64_t)low;
+		high = (double)(int64_t)high + (high > (double)(int64_t)high);
+	}
 	high = high > n_rot - 1 ? n_rot - 1 : high;
 	return 1 - clamp((i - low) / (high - low > 0.001 ? high - low : 0.001), 0, 1);
 }
@@ -223,8 +241,8 @@ static int read_factors(struct tensors *t, const struct rope_params *p, const fl
 		return -EINVAL;
 	*factor = freqs->part[0].data;
 	for (uint32_t i = 0; i < n_pair; i++)
-		if (!((*factor)[i] >= 1e-3f && (*factor)[i] <= 1e6f))
-			return error_set(e, -EINVAL, "%s[%u] is not a number in 0.001..1000000", name, i);
+		if (!((*factor)[i] >= 1e-3f && (*factor)[i] <= FREQ_FACTOR_MAX))
+			return error_set(e, -EINVAL, "%s[%u] is not a number in 0.001..1e30", name, i);
 	return 0;
 }
 
@@ -256,7 +274,8 @@ static int open_window_table(struct tensors *t, enum rope_pairs pairs, float bas
 
 	p.base = m->arch->window_base != 0 ? m->arch->window_base : base;
 	r = get_f32(t->w->gguf, m->arch->name, "freq_base_swa", &p.base, BASE_MIN, BASE_MAX, e);
-	m->rope[ROPE_WINDOW_LAYERS] = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };
+	m->rope[ROPE_WINDOW_LAYERS] = (struct rope){ .pairs = pairs };
+	m->rope[ROPE_WINDOW_LAYERS].n_rot = m->hp.window_heads.head_dim ? m->hp.window_heads.n_rot : m->hp.n_rot;
 	return r == 0 ? open_table(&m->rope[ROPE_WINDOW_LAYERS], m, &p, NULL, e) : r;
 }
 
@@ -270,6 +289,8 @@ int rope_open(struct tensors *t, enum rope_pairs pairs, struct error *e)
 
 	if (r == 0)
 		r = read_factors(t, &p, &freq_factor, e);
+	if (r == 0)
+		r = read_truncate(&p, t->w->gguf, m->arch, e);
 	if (r < 0)
 		return r;
 	m->rope[ROPE_LAYERS] = (struct rope){ .n_rot = m->hp.n_rot, .pairs = pairs };

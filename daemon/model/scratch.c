@@ -12,7 +12,7 @@ static bool partial_new(const struct model *m, struct partial *p)
 {
 	size_t n = (size_t)m->n_chunk_max * ATTN_TILE;
 
-	p->o = memory_array(n * m->hp.head_dim, sizeof(*p->o));
+	p->o = memory_array(n * max_u32(m->hp.head_dim, m->hp.window_heads.head_dim), sizeof(*p->o));
 	p->m = memory_array(n, sizeof(*p->m));
 	p->l = memory_array(n, sizeof(*p->l));
 	return p->o && p->m && p->l;
@@ -39,7 +39,7 @@ static uint32_t kinds_wanted(const struct kernels *k)
 /* Rows of each, of whole tiles. Block-quantized kinds never meet a width they do not divide. */
 static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32_t n_tile)
 {
-	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->ff_stride), m->hp.n_head * m->hp.head_dim);
+	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->ff_stride), m->att_stride);
 
 	n_col = max_u32(n_col, m->mix.stride); /* what an output product takes is no wider */
 	n_col = (n_col + 255) / 256 * 256;
@@ -57,13 +57,14 @@ static bool worker_scratch_new(const struct model *m, struct scratch *s)
 {
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	s->wide = memory_array(m->n_row_max, sizeof(float));
+	s->embd = memory_array(m->per_layer.stride, sizeof(float));
 	s->residual.branch = memory_array(m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
 	if (reduce_is_own(m->plan->n_node, 1))
 		s->residual.own = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	return (s->residual.own || !reduce_is_own(m->plan->n_node, 1)) && s->residual.branch && s->norm && s->wide &&
-	       s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
+	       s->embd && s->attn && s->merge && partial_new(m, &s->partial) && tiles_new(s->tile_mem, m, 1);
 }
 
 bool scratch_new(struct model *m)
@@ -76,12 +77,13 @@ bool scratch_new(struct model *m)
 	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->up = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->mix.row = memory_array(n_row * m->mix.stride, sizeof(float));
-	m->square = memory_array(n_row * (m->hp.n_head + m->hp.n_head_kv), sizeof(float));
-	m->group = memory_array(n_row, sizeof(*m->group));
+	m->per_layer.row = memory_array(n_row * m->per_layer.stride, sizeof(float));
+	m->square = memory_array(n_row * (m->hp.n_head + max_u32(m->hp.n_head_kv, m->hp.window_heads.n_head_kv)),
+				 sizeof(float));
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	m->share = memory_array(m->n_thread, sizeof(*m->share));
-	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->square || !m->group ||
+	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->square || !m->per_layer.row ||
 	    !m->partial || !m->scratch || !m->share)
 		return false;
 	for (uint32_t i = 0; i < m->n_sum; i++) {
@@ -89,9 +91,10 @@ bool scratch_new(struct model *m)
 		if (!m->reduce.sum[i])
 			return false;
 	}
+	if (!attention_new(m))
+		return false;
 	for (uint32_t i = 0; i < m->plan->n_node; i++)
-		if (!attention_sets(m, &m->node[i], &m->plan->node[i]) ||
-		    !tiles_new(m->node[i].tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
+		if (!tiles_new(m->node[i].tile_mem, m, (m->n_row_max + ACT_TILE - 1) / ACT_TILE))
 			return false;
 	for (uint32_t i = 0; i < SPLIT_ITEMS * m->n_thread; i++)
 		if (!partial_new(m, &m->partial[i]))
@@ -115,6 +118,7 @@ void scratch_free(struct model *m)
 		free(s->residual.branch);
 		free(s->norm);
 		free(s->wide);
+		free(s->embd);
 		free(s->attn);
 		free(s->merge);
 		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
@@ -123,7 +127,6 @@ void scratch_free(struct model *m)
 	for (uint32_t i = 0; i < NODE_MAX; i++) {
 		for (int kind = 0; kind < ACT_KIND_MAX; kind++)
 			free(m->node[i].tile_mem[kind]);
-		free(m->node[i].set);
 	}
 	for (uint32_t i = 0; i < PLAN_CHUNK_MAX; i++)
 		free(m->reduce.sum[i]);
@@ -134,7 +137,8 @@ void scratch_free(struct model *m)
 	free(m->up);
 	free(m->mix.row);
 	free(m->square);
-	free(m->group);
+	free(m->per_layer.row);
+	attention_free(m);
 	free(m->partial);
 	free(m->scratch);
 	free(m->share);

@@ -45,6 +45,7 @@ struct residual {
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
 	const float *bias;              /* [n_embd] of what is pending; NULL: none */
 	const struct norm *norm;        /* of it and its bias; NULL: none */
+	float scale;                    /* of x, once what is pending and normed is added; 1: it stays */
 };
 
 struct scratch {
@@ -52,6 +53,7 @@ struct scratch {
 	struct experts_own *experts;     /* experts.h; NULL: there are none */
 	uint8_t *tile_mem[ACT_KIND_MAX]; /* one tile */
 	float *norm;                     /* [ACT_TILE][x_stride] */
+	float *embd;                     /* [per_layer.stride] */
 	float *wide;                     /* [n_row_max]: what a norm over all heads multiplies a row by */
 	struct residual residual;
 	float *attn;  /* [ATTN_SCRATCH] */
@@ -70,21 +72,34 @@ struct head_set {
 	uint32_t head_kv, head0, n_head; /* numbers within the node */
 };
 
-/* What one node has of a step's arrays. */
-struct node {
+/* What one node has of the heads of one shape. */
+struct node_heads {
 	uint32_t n_head, n_head_kv;
+	uint32_t head0;       /* of all nodes' query heads the first that it has */
 	uint32_t qkv0;        /* column of m->qkv where its q heads begin; then its k heads and its v heads */
 	uint32_t gate0;       /* and where its q heads' gates do, if they have some */
 	uint32_t att0;        /* column of m->att where its heads begin */
 	struct head_set *set; /* [n_set] */
 	uint32_t n_set;
-	uint8_t *tile_mem
-		[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by its workers together; node 0's: by all workers */
-	struct memory memory;   /* what a sequence keeps here */
 
 	/* This step. */
 	uint32_t n_pair; /* pairs: (group, set) */
 	bool is_split;   /* chunks of a pair go to several workers */
+};
+
+/* Rows that attend together, where heads have one shape. */
+struct attn_rows {
+	struct attn_group *group; /* [n_row_max]; NULL: no layer has the shape */
+	uint32_t n_group;
+	bool is_split; /* on some node */
+};
+
+/* What one node has of a step's arrays. */
+struct node {
+	struct node_heads heads[HEAD_SHAPES];
+	uint8_t *tile_mem
+		[ACT_KIND_MAX]; /* tiles of n_row_max rows, packed by its workers together; node 0's: by all workers */
+	struct memory memory;   /* what a sequence keeps here */
 };
 
 /* What mixes tokens in the layers that are LAYER_STATE (block_mix.h). */
@@ -96,6 +111,14 @@ struct mix {
 	uint32_t y;               /* where the source of its output product does */
 	uint32_t stride;
 	float *row; /* [n_row_max][stride] */
+};
+
+/* Numbers of each token for each layer (block_per_layer.c). */
+struct per_layer {
+	const struct tensor *embd, *proj; /* NULL: the model has none */
+	struct norm norm;
+	uint32_t stride; /* n_layer * n_per_layer, up to a multiple of PANEL_ROWS */
+	float *row;      /* [n_row_max][stride] */
 };
 
 struct model {
@@ -113,7 +136,7 @@ struct model {
 
 	uint32_t x_stride;   /* n_embd up to a multiple of PANEL_ROWS; likewise ff_stride */
 	uint32_t qkv_stride; /* of each node its q heads, k heads, v heads of a row */
-	uint32_t att_stride; /* n_head * head_dim */
+	uint32_t att_stride; /* n_head * head_dim, the larger of two shapes */
 	uint32_t ff_stride, n_chunk_max;
 	size_t n_kv_block;
 	float *x;         /* [n_row_max][x_stride]: residual stream, where workers share one */
@@ -122,6 +145,7 @@ struct model {
 	float *gate, *up; /* [n_row_max][ff_stride] */
 	struct mix mix;
 	float *square; /* [n_head + n_head_kv][n_row_max]: of each head of q and k the sum of its squares, where a norm goes over all */
+	struct per_layer per_layer;
 	struct reduce reduce; /* of partial sums [n_row_max][x_stride] */
 	uint32_t n_sum;
 	struct node node[NODE_MAX];
@@ -129,7 +153,7 @@ struct model {
 	struct scratch *scratch;  /* [n_thread] */
 	struct share_slot *share; /* [n_thread] */
 	struct experts *experts;  /* experts.h; NULL: there are none */
-	struct attn_group *group; /* [n_row_max] */
+	struct attn_rows rows[HEAD_SHAPES];
 
 	enum kvq_type kv_type;
 
@@ -137,8 +161,6 @@ struct model {
 	struct team *team;
 	struct batch *batch;
 	uint32_t n_run; /* steps so far */
-	uint32_t n_group;
-	bool is_split; /* on some node */
 };
 
 #endif

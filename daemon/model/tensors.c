@@ -1,6 +1,7 @@
 #include "daemon/model/tensors.h"
 
 #include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -130,8 +131,14 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 	switch (width) {
 	case VECTOR_EMBD:
 		return hp->n_embd;
+	case VECTOR_ONE:
+		return 1;
+	case VECTOR_PER_LAYER:
+		return hp->n_per_layer;
 	case VECTOR_HEAD_DIM:
 		return hp->head_dim;
+	case VECTOR_N_HEAD:
+		return hp->n_head;
 	case VECTOR_HEADS:
 		return hp->n_head * hp->head_dim;
 	case VECTOR_FF:
@@ -173,17 +180,29 @@ static const struct tensor *open_experts(struct tensors *t, const char *name, st
 	return found && can_multiply(t, found, name, e) ? found : NULL;
 }
 
-static const struct tensor *open_row(struct tensors *t, const struct layer_tensor *row, const char *name,
-				     struct error *e)
+/* The shape as a layer has it: its heads and its feed-forward. */
+static struct hparams of_layer(const struct hparams *hp, uint32_t layer)
 {
-	const struct hparams *hp = &t->m->hp;
+	struct head_shape h = hparams_heads(hp, hparams_shape(hp, layer));
+	struct hparams own = *hp;
+
+	own.n_head_kv = h.n_head_kv;
+	own.head_dim = h.head_dim;
+	own.n_ff = hp->ff[layer] ? hp->ff[layer] : hp->n_ff;
+	return own;
+}
+
+static const struct tensor *open_row(struct tensors *t, const struct layer_tensor *row, uint32_t layer,
+				     const char *name, struct error *e)
+{
+	const struct hparams own = of_layer(&t->m->hp, layer), *hp = &own;
 
 	if (row->is_of_experts)
 		return open_experts(t, name, e);
 	if (row->n_row)
 		return tensors_rows(t, name, tensors_width(hp, row->n_row), tensors_width(hp, row->width), e);
 	return row->width ? tensors_vector(t, name, tensors_width(hp, row->width), e)
-			  : tensors_matrix(t, name, row->axis, e);
+			  : tensors_matrix(t, name, plan_axis_of(t->m->plan, layer, row->axis), e);
 }
 
 static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
@@ -199,7 +218,7 @@ static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
 		snprintf(name, sizeof(name), "blk.%u.%s", layer, row->name);
 		if ((row->in && !(row->in & t->m->hp.kind[layer])) || (row->is_optional && !weights_find(t->w, name)))
 			continue;
-		found = open_row(t, row, name, e);
+		found = open_row(t, row, layer, name, e);
 		if (!found)
 			return -EINVAL;
 		memcpy(to + row->at, &found, sizeof(found));
@@ -253,15 +272,29 @@ static const struct layer_tensor *row_of(const struct arch *arch, struct gguf_st
 	return row_find(arch->tensor, arch->n_tensor, (struct gguf_str){ dot + 1, (uint64_t)(end - dot - 1) });
 }
 
-enum plan_axis tensors_axis(const void *of, const char *name, size_t n)
+/* Matrices that are not of a layer. */
+static const struct {
+	const char *name;
+	enum plan_axis axis;
+} ends[] = {
+	{ "token_embd.weight", PLAN_VOCAB },
+	{ "output.weight", PLAN_VOCAB },
+	{ "per_layer_token_embd.weight", PLAN_VOCAB },
+	{ "per_layer_model_proj.weight", PLAN_ROW },
+};
+
+enum plan_axis tensors_axis(const struct plan *p, const char *name, size_t n)
 {
 	const struct gguf_str whole = { name, n };
 	unsigned layer;
-	const struct layer_tensor *row = row_of(of, whole, &layer);
+	const struct layer_tensor *row = row_of(p->axis_of, whole, &layer);
 
 	if (row)
-		return row->axis;
-	return gguf_str_eq(whole, "token_embd.weight") || gguf_str_eq(whole, "output.weight") ? PLAN_VOCAB : PLAN_COPY;
+		return plan_axis_of(p, layer, row->axis);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (gguf_str_eq(whole, ends[i].name))
+			return ends[i].axis;
+	return PLAN_COPY;
 }
 
 /* "blk.0.ffn_up.3.weight": files of 2023 have a tensor for each expert. */

@@ -10,8 +10,11 @@
 /* How long a vector is, or a side of a matrix that is divided by PLAN_ROW. */
 enum vector_width {
 	VECTOR_NONE,         /* it is a matrix */
+	VECTOR_ONE,          /* 1 */
+	VECTOR_PER_LAYER,    /* n_per_layer */
 	VECTOR_EMBD,         /* n_embd: a norm of the residual stream */
 	VECTOR_HEAD_DIM,     /* head_dim: a norm of each head */
+	VECTOR_N_HEAD,       /* n_head: a number of each query head */
 	VECTOR_HEADS,        /* n_head * head_dim: a bias of the query heads */
 	VECTOR_HEADS_KV,     /* n_head_kv * head_dim: of the key or value heads */
 	VECTOR_FF,           /* n_ff */
@@ -72,6 +75,6 @@ int tensors_check_unused(const struct tensors *t, struct error *e);
 int tensors_check_experts(const struct arch *arch, const struct hparams *hp, const struct gguf *g, struct error *e);
 
 /* struct plan.axis of a file's architecture. */
-enum plan_axis tensors_axis(const void *arch, const char *name, size_t n);
+enum plan_axis tensors_axis(const struct plan *p, const char *name, size_t n);
 
 #endif

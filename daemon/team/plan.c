@@ -56,7 +56,7 @@ static uint32_t unit_heads(const struct plan_shape *s)
 {
 	uint32_t n = 1;
 
-	while (n < s->n_head && n * s->head_dim % s->head_block)
+	while (n < s->n_head && (n * s->head_dim % s->head_block || n * s->head_dim_2 % s->head_block))
 		n++;
 	return s->n_head % n ? s->n_head : n;
 }
@@ -106,17 +106,36 @@ static struct plan_range head_chunks(const struct plan *p, uint32_t n_part, uint
 	return (struct plan_range){ r.begin * n_part, r.end * n_part };
 }
 
+/* The KV heads of query heads, n_rep of which share one. */
+static struct plan_range kv_heads(struct plan_range head, uint32_t n_rep)
+{
+	uint32_t begin = head.begin / n_rep;
+
+	return (struct plan_range){ begin, head.begin == head.end ? begin : ceil_div(head.end, n_rep) };
+}
+
 static void deal_heads(struct plan *p, uint32_t n_part, uint32_t node)
 {
 	const struct plan_shape *s = &p->shape;
-	uint32_t n_rep = s->n_head / s->n_head_kv;
+	struct plan_range chunks = head_chunks(p, n_part, node);
 	struct plan_node *n = &p->node[node];
 
-	give_chunks(&p->head, node, head_chunks(p, n_part, node));
+	give_chunks(&p->head, node, chunks);
 	n->head.begin = p->head.node[node].col.begin / s->head_dim;
 	n->head.end = p->head.node[node].col.end / s->head_dim;
-	n->head_kv.begin = n->head.begin / n_rep;
-	n->head_kv.end = n->head.begin == n->head.end ? n->head_kv.begin : ceil_div(n->head.end, n_rep);
+	n->head_kv = kv_heads(n->head, s->n_head / s->n_head_kv);
+	if (!s->head_dim_2)
+		return;
+	give_chunks(&p->head_2, node, chunks);
+	n->head_kv_2 = kv_heads(n->head, s->n_head / s->n_head_kv_2);
+}
+
+/* The same heads in each chunk, of other dimensions. */
+static void cut_second(struct plan *p)
+{
+	p->head_2.n_chunk = p->head.n_chunk;
+	for (uint32_t i = 0; i <= p->head.n_chunk; i++)
+		p->head_2.cut[i] = p->head.cut[i] / p->shape.head_dim * p->shape.head_dim_2;
 }
 
 static void deal(struct plan *p, uint32_t n_part, uint32_t node)
@@ -140,6 +159,8 @@ int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struc
 
 	*p = (struct plan){ .shape = *s, .n_node = n_node };
 	n_part = s->n_head ? cut_heads(&p->head, s) : 0;
+	if (s->head_dim_2)
+		cut_second(p);
 	cut_ff(&p->ff, s->n_ff, s->ff_block);
 	p->row = (struct plan_sum){ .n_chunk = 1, .cut = { 0, s->n_embd }, .n_partial = 1, .partial = { { 0, 1 } } };
 	if (n_node < 1 || n_node > (s->n_ff ? p->ff.n_chunk : NODE_MAX) || n_node > NODE_MAX)
@@ -163,13 +184,17 @@ struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t 
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node)
 {
 	const struct plan_node *n = &p->node[node];
-	uint32_t dim = p->shape.head_dim;
+	uint32_t dim = p->shape.head_dim, dim_2 = p->shape.head_dim_2;
 
 	switch (axis) {
 	case PLAN_HEAD:
 		return (struct plan_range){ n->head.begin * dim, n->head.end * dim };
 	case PLAN_HEAD_KV:
 		return (struct plan_range){ n->head_kv.begin * dim, n->head_kv.end * dim };
+	case PLAN_HEAD_2:
+		return (struct plan_range){ n->head.begin * dim_2, n->head.end * dim_2 };
+	case PLAN_HEAD_KV_2:
+		return (struct plan_range){ n->head_kv_2.begin * dim_2, n->head_kv_2.end * dim_2 };
 	case PLAN_FF:
 		return n->ff;
 	case PLAN_VOCAB:
@@ -189,6 +214,11 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 		return s->n_head * s->head_dim;
 	case PLAN_HEAD_KV:
 		return s->n_head_kv * s->head_dim;
+	case PLAN_HEAD_2:
+	case PLAN_HEAD_K_2:
+		return s->n_head * s->head_dim_2;
+	case PLAN_HEAD_KV_2:
+		return s->n_head_kv_2 * s->head_dim_2;
 	case PLAN_FF:
 	case PLAN_FF_K:
 		return s->n_ff;
@@ -201,7 +231,26 @@ uint32_t plan_extent(const struct plan *p, enum plan_axis axis)
 
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis)
 {
-	return axis == PLAN_HEAD_K ? &p->head : axis == PLAN_FF_K ? &p->ff : NULL;
+	switch (axis) {
+	case PLAN_HEAD_K:
+		return &p->head;
+	case PLAN_HEAD_K_2:
+		return &p->head_2;
+	case PLAN_FF_K:
+		return &p->ff;
+	default:
+		return NULL;
+	}
+}
+
+enum plan_axis plan_axis_of(const struct plan *p, uint32_t layer, enum plan_axis axis)
+{
+	if (layer >= PLAN_LAYER_MAX || !(p->second[layer / 64] >> layer % 64 & 1))
+		return axis;
+	return axis == PLAN_HEAD      ? PLAN_HEAD_2
+	       : axis == PLAN_HEAD_KV ? PLAN_HEAD_KV_2
+	       : axis == PLAN_HEAD_K  ? PLAN_HEAD_K_2
+				      : axis;
 }
 
 uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial)

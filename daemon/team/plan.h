@@ -39,7 +39,11 @@ enum plan_axis {
 	PLAN_FF_K,    /* columns of the feed-forward */
 	/* Rows, whatever they are, in whole panels; of each expert, where there are some. Each node takes all columns, so that no sum is
 	 * divided: what a product of this axis takes may come from every node. */
-	PLAN_ROW
+	PLAN_ROW,
+	/* PLAN_HEAD, PLAN_HEAD_KV and PLAN_HEAD_K of layers whose heads have the second shape. */
+	PLAN_HEAD_2,
+	PLAN_HEAD_KV_2,
+	PLAN_HEAD_K_2
 };
 
 struct plan_range {
@@ -49,6 +53,7 @@ struct plan_range {
 /* The model's dimensions, from its file. n_head, n_ff 0: it has no attention, no feed-forward of these axes. */
 struct plan_shape {
 	uint32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+	uint32_t n_head_kv_2, head_dim_2; /* of some layers, which have as many query heads; 0: of none */
 	uint32_t head_block,
 		ff_block; /* columns that a block of PLAN_HEAD_K's, of PLAN_FF_K's tensors covers; the largest of their types */
 	uint32_t n_expert, n_expert_used,
@@ -68,22 +73,30 @@ struct plan_sum {
 
 struct plan_node {
 	struct plan_range head, head_kv; /* a KV head whose query heads two nodes share is on both */
+	struct plan_range head_kv_2;     /* likewise; query heads are the same */
 	struct plan_range ff, vocab;     /* rows */
 };
+
+#define PLAN_LAYER_MAX 1024u
 
 struct plan {
 	struct plan_shape shape;
 	uint32_t n_node;
 	struct plan_sum head, ff; /* PLAN_HEAD_K, PLAN_FF_K */
+	struct plan_sum head_2;   /* PLAN_HEAD_K_2: the same heads in each chunk */
 	struct plan_sum row;      /* PLAN_ROW: one partial sum, to which each node leaves its rows */
 	struct plan_node node[NODE_MAX];
 	/* The direction in which a tensor of this architecture is divided, by its name. */
-	enum plan_axis (*axis)(const void *of, const char *name, size_t n);
+	enum plan_axis (*axis)(const struct plan *p, const char *name, size_t n);
 	const void *axis_of;
+	uint64_t second[PLAN_LAYER_MAX / 64]; /* a bit for each layer whose heads have the second shape */
 };
 
 /* -E2BIG, with the remedy: more nodes than the feed-forward has chunks. axis is left NULL. */
 int plan_make(struct plan *p, const struct plan_shape *s, uint32_t n_node, struct error *e);
+
+/* An axis as a layer has it, whose heads may have the second shape. */
+enum plan_axis plan_axis_of(const struct plan *p, uint32_t layer, enum plan_axis axis);
 
 /* A node's rows of a matrix of n_row that is divided by PLAN_ROW. */
 struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t node);
@@ -91,7 +104,7 @@ struct plan_range plan_row_share(const struct plan *p, uint32_t n_row, uint32_t 
 struct plan_range plan_rows(const struct plan *p, enum plan_axis axis, uint32_t node);
 /* The whole axis: rows, or columns of the axes that end in K. 0 for PLAN_COPY, PLAN_VECTOR and PLAN_ROW. */
 uint32_t plan_extent(const struct plan *p, enum plan_axis axis);
-/* PLAN_HEAD_K or PLAN_FF_K; else NULL. */
+/* PLAN_HEAD_K, PLAN_HEAD_K_2 or PLAN_FF_K; else NULL. */
 const struct plan_sum *plan_sum(const struct plan *p, enum plan_axis axis);
 /* The node that adds up a partial sum. */
 uint32_t plan_partial_node(const struct plan_sum *s, uint32_t partial);

@@ -78,7 +78,7 @@ static struct gguf_tensor flattened(const struct weights *w, const struct gguf_t
 {
 	struct gguf_tensor flat = *t;
 
-	if (!w->plan.axis || w->plan.axis(w->plan.axis_of, t->name.p, t->name.n) != PLAN_VECTOR)
+	if (!w->plan.axis || w->plan.axis(&w->plan, t->name.p, t->name.n) != PLAN_VECTOR)
 		return flat;
 	flat.n_dim = 1;
 	for (int i = 1; i < GGUF_DIM_MAX; i++) {
@@ -91,7 +91,7 @@ static struct gguf_tensor flattened(const struct weights *w, const struct gguf_t
 /* What a tensor is divided along. One whose shape is not the plan's stays whole, for the model to refuse by its name. */
 static enum plan_axis tensor_axis(const struct weights *w, const struct gguf_tensor *t)
 {
-	enum plan_axis axis = w->plan.axis ? w->plan.axis(w->plan.axis_of, t->name.p, t->name.n) : PLAN_COPY;
+	enum plan_axis axis = w->plan.axis ? w->plan.axis(&w->plan, t->name.p, t->name.n) : PLAN_COPY;
 	const struct plan_sum *sum = plan_sum(&w->plan, axis);
 	uint32_t block = quant_info(t->type)->block_len;
 

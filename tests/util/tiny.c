@@ -289,6 +289,19 @@ static void tiny_heads_kv(struct tiny_file *f)
 	}
 }
 
+/* Numbers of a token for each layer. */
+#define PER_LAYER 32
+
+static uint32_t n_per_layer(const struct tiny *o)
+{
+	const struct arch *arch = find_arch(o);
+
+	for (size_t i = 0; i < arch->n_tensor; i++)
+		if (arch->tensor[i].width == VECTOR_PER_LAYER)
+			return PER_LAYER;
+	return 0;
+}
+
 static void tiny_metadata(struct tiny_file *f)
 {
 	const struct tiny *o = f->o;
@@ -313,6 +326,8 @@ static void tiny_metadata(struct tiny_file *f)
 	if (arch->gate == GATE_XIELU)
 		tiny_xielu(f);
 	tiny_mixer(f);
+	if (n_per_layer(o))
+		tiny_u32(f, ".embedding_length_per_layer_input", n_per_layer(o));
 	if (o->n_token)
 		tiny_vocab(f, o->n_token, o->n_long, o->chat_template ? o->chat_template : TINY_CHATML);
 }
@@ -514,6 +529,17 @@ static void tiny_info(struct tiny_file *f)
 	}
 }
 
+static void tiny_add_per_layer(struct tiny_file *f, const struct tiny *o)
+{
+	uint64_t n = (uint64_t)o->n_layer * n_per_layer(o);
+
+	if (!n)
+		return;
+	tiny_add(f, o, "per_layer_token_embd.weight", QUANT_F32, o->n_vocab, n, 0);
+	tiny_add(f, o, "per_layer_model_proj.weight", QUANT_F32, n, o->n_embd, 0);
+	tiny_add(f, o, "per_layer_proj_norm.weight", QUANT_F32, 0, n_per_layer(o), 0);
+}
+
 int tiny_write(const char *path, const struct tiny *o)
 {
 	struct tiny_file f = { .f = fopen(path, "wb"), .o = o, .random = 42 };
@@ -529,6 +555,7 @@ int tiny_write(const char *path, const struct tiny *o)
 		tiny_add(&f, o, "output_norm.bias", 0, 0, o->n_embd, 0);
 	if (!o->is_tied)
 		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd, 0);
+	tiny_add_per_layer(&f, o);
 	for (uint32_t i = 0; i < o->n_layer; i++)
 		tiny_layer(&f, o, &hp, i);
 	if (o->extra)

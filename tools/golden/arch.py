@@ -9,11 +9,15 @@ usage: arch.py FOLDER NAME...
 Needs: numpy.
 """
 import pathlib
-import shutil
 import struct
 import sys
 
 import numpy as np
+
+from keys import BOOL, with_keys
+
+# What a reference did that its file has no word for.
+MORE_KEYS = {"gptosstr": [("gpt-oss.rope.scaling.yarn_truncate", BOOL, True)]}
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "arch"
 
@@ -25,7 +29,9 @@ def main():
         run = np.load(source / f"{name}.npz")
         tokens, logits = run["tokens"].astype("<i4").ravel(), run["logits"].astype("<f4")
         logits = logits.reshape(len(tokens), -1)
-        shutil.copyfile(source / f"{name}.gguf", OUT / f"{name}.gguf")
+        base = (source / f"{name}.gguf").read_bytes()
+        more = MORE_KEYS.get(name)
+        (OUT / f"{name}.gguf").write_bytes(with_keys(base, more) if more else base)
         with open(OUT / f"{name}.bin", "wb") as f:
             f.write(struct.pack("<II", *logits.shape) + tokens.tobytes() + logits.tobytes())
 

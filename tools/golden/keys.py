@@ -9,11 +9,8 @@ import pathlib
 import struct
 import tempfile
 
-import xllamacpp.xllamacpp
-from llama_cpp_py_sync import _cffi_bindings as binding
-
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
-U32, F32, STR, ARR = 4, 6, 8, 9
+U32, F32, BOOL, STR, ARR = 4, 6, 7, 8, 9
 
 
 def entry(key, kind, value):
@@ -22,7 +19,7 @@ def entry(key, kind, value):
         return out + struct.pack("<Q", len(value)) + value.encode()
     if kind == ARR:
         return out + struct.pack("<IQ", U32, len(value)) + struct.pack(f"<{len(value)}I", *value)
-    return out + struct.pack("<f" if kind == F32 else "<I", value)
+    return out + struct.pack({F32: "<f", BOOL: "<?"}.get(kind, "<I"), value)
 
 
 # The keys of test_keys.c, in its order.
@@ -49,6 +46,9 @@ def with_keys(base, keys):
 
 
 def logits(path, tokens, n_vocab):
+    import xllamacpp.xllamacpp
+    from llama_cpp_py_sync import _cffi_bindings as binding
+
     ffi = binding.ffi
     lib = ffi.dlopen(xllamacpp.xllamacpp.__file__)
     lib.llama_backend_init()

@@ -66,6 +66,12 @@ static const struct own_key {
 	{ KEY_F32("attention.temperature_scale", 0.125f), { KEY_U32("rope.scaling.original_context_length", 4) } },
 	{ KEY_F32("rope.scaling.yarn_log_multiplier", 0.125f),
 	  { KEY_STR("rope.scaling.type", "yarn"), KEY_F32("rope.scaling.factor", 4) } },
+	{ KEY_U32("attention.shared_kv_layers", 1), { KEY_U32("attention.sliding_window", 8) } },
+	{ KEY_U32("rope.dimension_count_swa", 8), { KEY_U32("attention.sliding_window", 8) } },
+	/* These ask for other tensors: tests/golden/arch has models with them. */
+	{ .kv = { .key = ".attention.key_length_swa" } },
+	{ .kv = { .key = ".attention.value_length_swa" } },
+	{ .kv = { .key = ".embedding_length_per_layer_input" } },
 };
 
 static inline bool own_key_is_factor(const char *name)

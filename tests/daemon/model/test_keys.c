@@ -299,7 +299,8 @@ static void what_it_obeys_changes_its_logits(void **state)
 			own = own_key_find(*name);
 			if (!own)
 				fail_msg("%s obeys %s, of which own_keys.h knows no value", arch, *name);
-			assert_changes_logits(&own->kv, own->beside);
+			if (own->kv.value)
+				assert_changes_logits(&own->kv, own->beside);
 			continue;
 		}
 		snprintf(key, sizeof(key), ".%s", *name);
@@ -314,7 +315,8 @@ static void what_differs_by_layer_is_refused_by_name(void **state)
 	(void)state;
 	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.head_count", 4, 2), "differs between layers");
 	assert_refused(&(struct tiny_kv)KEY_PAIR("attention.head_count_kv", 2, 4), "differs between layers");
-	assert_refused(&(struct tiny_kv)KEY_PAIR("feed_forward_length", 128, 64), "differs between layers");
+	if (!row->has_layer_shapes)
+		assert_refused(&(struct tiny_kv)KEY_PAIR("feed_forward_length", 128, 64), "differs between layers");
 }
 
 /* Where a window is obeyed (test_golden has its logits) it bounds nothing. Elsewhere the answer is right inside it, and past it there is

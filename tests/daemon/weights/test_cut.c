@@ -55,7 +55,7 @@ static uint32_t period(void)
 	return whole->part[0] + whole->part[1] + whole->part[2];
 }
 
-static enum plan_axis axis_of(const void *of, const char *name, size_t n)
+static enum plan_axis axis_of(const struct plan *of, const char *name, size_t n)
 {
 	(void)of;
 	(void)name;

@@ -39,7 +39,7 @@ static const struct mix mixes[] = {
 static const struct mix *mix;
 static struct error e;
 
-static enum plan_axis axis_of(const void *of, const char *name, size_t n)
+static enum plan_axis axis_of(const struct plan *of, const char *name, size_t n)
 {
 	(void)of;
 	return n == 5 && !memcmp(name, "other", 5) ? PLAN_COPY : PLAN_ROW;

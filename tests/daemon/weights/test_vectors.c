@@ -20,7 +20,7 @@
 
 static struct error e;
 
-static enum plan_axis axis_of(const void *of, const char *name, size_t n)
+static enum plan_axis axis_of(const struct plan *of, const char *name, size_t n)
 {
 	(void)of;
 	return n == 5 && !memcmp(name, "mixes", 5) ? PLAN_VECTOR : PLAN_COPY;
