@@ -24,9 +24,9 @@ VARIANTS = {
     "phi3_long": ("phi3", None, {"rope.scaling.original_context_length": ("add_uint32", 32),
                                  "rope.scaling.attn_factor": ("add_float32", 1.2)}, LONGROPE),
     "phi3_short": ("phi3", None, {"rope.scaling.original_context_length": ("add_uint32", 256)}, LONGROPE),
-    # llama.cpp (2026-10) does not read this architecture's epsilon: its norms have none.
+    # llama.cpp (2026-10) does not read the epsilon of this architecture and takes 0; this one is as good as that.
     "qwen2vl": ("qwen2", "qwen2vl", {"rope.dimension_sections": ("add_array", [2, 3, 3, 0]),
-                                     "attention.layer_norm_rms_epsilon": ("add_float32", 0.0)}, {}),
+                                     "attention.layer_norm_rms_epsilon": ("add_float32", 1e-12)}, {}),
     "qwen3vl": ("qwen3", "qwen3vl", {"rope.dimension_sections": ("add_array", [3, 3, 2, 0]),
                                      "n_deepstack_layers": ("add_uint32", 3)}, {}),
 }
