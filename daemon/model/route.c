@@ -122,13 +122,16 @@ static void norm(struct routed *to, uint32_t n)
 }
 
 void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_bias *bias,
-	       float *logits, float *scratch)
+	       const float *logits, float *scratch)
 {
 	uint32_t n = hp->n_expert, n_used = hp->n_expert_used;
-	float *p = scratch, *by = scratch + n, *rest = scratch + 2 * (size_t)n;
+	float *p = scratch, *by = scratch + n, *rest = scratch + 2 * (size_t)n, *sum = scratch + 3 * (size_t)n;
 
-	if (bias->logit)
-		k->add(logits, bias->logit, n);
+	if (bias->logit) {
+		memcpy(sum, logits, n * sizeof(*sum));
+		k->add(sum, bias->logit, n);
+		logits = sum;
+	}
 	weigh_all(p, k, hp, logits);
 	/* What is only compared may as well be the logits, of which fewer are equal. */
 	memcpy(by, bias->choose || hp->n_group > 1 ? p : logits, n * sizeof(*by));

@@ -21,17 +21,18 @@ struct route_bias {
 /* Floats that route_row works on. */
 static inline size_t route_scratch(const struct hparams *hp)
 {
-	return 3 * (size_t)hp->n_expert;
+	return 4 * (size_t)hp->n_expert;
 }
 
 /*
- * to[n_expert_used], in ascending order of experts. logits[n_expert], to which bias.logit is added in place.
+ * to[n_expert_used], in ascending order of experts. logits[n_expert], to which bias.logit is added first: aside, for several workers
+ * route one row.
  *   p = softmax(logits) | sigmoid(logits) | logits (GATING_SOFTMAX_CHOSEN)
  *   the n_expert_used largest of p + bias.choose, among the n_group_used groups whose two largest have the largest sum
  *   weight = p; softmax over the chosen for GATING_SOFTMAX_CHOSEN; / max(sum, ROUTE_SUM_MIN) if is_expert_normed; * expert_scale
  */
 void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_bias *bias,
-	       float *logits, float *scratch);
+	       const float *logits, float *scratch);
 
 /* Below it a sum of weights divides by this instead: the smallest normal number of f16, as llama.cpp has it. */
 #define ROUTE_SUM_MIN 6.103515625e-5f

@@ -29,11 +29,12 @@ static struct hparams shape(uint32_t n_used, enum gating gating)
 
 static void route(struct routed *to, const struct hparams *hp, const struct route_bias *bias, const float *logits)
 {
-	float l[N], scratch[3 * N];
+	float l[N], scratch[4 * N];
 
-	assert_int_equal(route_scratch(hp), 3 * N);
+	assert_int_equal(route_scratch(hp), 4 * N);
 	memcpy(l, logits, sizeof(l));
 	route_row(to, &k, hp, bias, l, scratch);
+	assert_memory_equal(l, logits, sizeof(l)); /* of one row, which several workers route */
 }
 
 static void expect(const struct routed *got, uint32_t n, const uint32_t *expert)
