@@ -49,7 +49,8 @@ struct arch {
 
 	/* What its layers that are LAYER_STATE do; NULL: it has none. */
 	const struct mixer *mixer;
-	bool has_q_gate; /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */
+	bool has_embd_norm; /* of the embedding, with a bias: token_embd_norm */
+	bool has_q_gate;    /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */
 
 	enum rope_pairs rope;
 	enum gate gate;

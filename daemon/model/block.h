@@ -38,6 +38,9 @@ struct residual_in {
 	const struct tensor *w, *bias; /* bias NULL: none */
 	struct norm norm;              /* of the product and its bias, before it is added */
 	const struct tensor *scale;    /* [1] with a norm: x is multiplied by it then; NULL: it stays */
+	const float
+		*times; /* [n_row][times_stride] what a product of PLAN_ROW is multiplied with first; NULL: nothing */
+	size_t times_stride;
 };
 
 /* y[n] = act(gate) * up, or act(up); y may be any of them. */

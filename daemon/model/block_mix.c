@@ -47,13 +47,15 @@ static void products(const struct seat *s, int lap, const struct mix_in *in)
 }
 
 /* The node's units of all sequences. */
-static void run_stage(const struct seat *s, const struct mix_stage *stage, const struct mix_in *in, uint32_t layer)
+void block_mix_run(const struct seat *s, int lap, const struct mix_stage *stage, const struct mix_in *in,
+		   uint32_t layer)
 {
 	struct model *m = s->m;
 	const struct batch *b = m->batch;
 	struct plan_range unit = mix_units(m, stage->n_unit(m), s->team->index);
 	bool has_state = m->mix.mixer->state_bytes(m, s->team->index);
 	size_t n = unit.end - unit.begin, begin, end;
+	bool has_state = m->mix.mixer->state_bytes(m, s->team->index) > 0;
 	struct share share;
 
 	share_begin(&share, m->share, m->team, s->worker, n * b->n_seq, STAGE_PIECES);
@@ -66,6 +68,30 @@ static void run_stage(const struct seat *s, const struct mix_stage *stage, const
 			if (seq->n_row)
 				stage->run(&q, unit.begin + (uint32_t)(i % n));
 		}
+	seat_meet(s, lap);
+}
+
+void block_mix_multiply(const struct seat *s, int lap, const struct mix_product *p)
+{
+	const struct model *m = s->m;
+	struct tensor_part part = p->w->part[s->team->index];
+	struct product product = { NULL, p->w, &part, m->mix.row + p->dst + part.row0, m->mix.stride };
+	struct share share;
+	size_t begin, end;
+
+	part.data = weights_expert(&part, p->matrix);
+	product.x = linear_pack(s, &(struct act_source){ .x = m->mix.row + p->src,
+							 .stride = m->mix.stride,
+							 .n_row = m->batch->n_row,
+							 .n_col = p->w->n_col,
+							 .kinds = linear_kind(m, p->w) });
+	linear_share(&share, s, p->w, p->w->n_col, n_panels(p->w, s->team->index), 1);
+	while (share_next(&share, &begin, &end)) {
+		linear_mul(s, &product, begin, end);
+		for (size_t i = 0; p->act && i < m->batch->n_row; i++)
+			p->act(m->k, product.y + i * m->mix.stride + begin * PANEL_ROWS, (end - begin) * PANEL_ROWS);
+	}
+	seat_meet(s, lap);
 }
 
 void block_mix(const struct seat *s, int lap_products, int lap, const struct mix_in *in, uint32_t layer)
@@ -74,7 +100,11 @@ void block_mix(const struct seat *s, int lap_products, int lap, const struct mix
 
 	products(s, lap_products, in);
 	for (int i = 0; i < MIX_STAGE_MAX && stage[i].run; i++) {
-		run_stage(s, &stage[i], in, layer);
-		seat_meet(s, lap);
+		if (stage[i].product) {
+			struct mix_product p = stage[i].product(s->m, in);
+
+			block_mix_multiply(s, lap_products, &p);
+		}
+		block_mix_run(s, lap, &stage[i], in, layer);
 	}
 }

@@ -25,7 +25,8 @@ struct mix_in {
 	struct norm norm;
 	const struct tensor *proj[MIX_PROJ_MAX];
 	const struct tensor *conv, *conv_bias; /* [channels][taps] */
-	const struct tensor *a, *d, *dt_bias;  /* a vector of heads, or of channels */
+	const struct tensor *x, *dt;           /* products of columns of the rows */
+	const struct tensor *a, *d, *dt_bias;  /* a vector of heads, or of channels; a: or of these by keys */
 	struct norm y_norm;
 };
 
@@ -38,10 +39,19 @@ struct mix_seq {
 	uint8_t *state; /* its state of the layer, on the unit's node; NULL: it has none there */
 };
 
-/* Work between two barriers. */
+/* A product of columns of the rows, which leaves its own there: where they begin, dst a multiple of PANEL_ROWS. */
+struct mix_product {
+	const struct tensor *w;
+	uint32_t matrix; /* which of w's, where it has several */
+	uint32_t src, dst;
+	void (*act)(const struct kernels *k, float *y, size_t n); /* NULL: none */
+};
+
+/* Work between two barriers, and before it a product. */
 struct mix_stage {
 	uint32_t (*n_unit)(const struct model *m); /* of a sequence, on all nodes */
 	void (*run)(const struct mix_seq *q, uint32_t unit);
+	struct mix_product (*product)(const struct model *m, const struct mix_in *in); /* NULL: none */
 };
 
 struct mixer {
@@ -60,7 +70,11 @@ struct plan_range mix_units(const struct model *m, uint32_t n_unit, uint32_t nod
 /* Where a layer's products lie in a row of m->mix, which must be the same in all layers, and its state. -EINVAL: they differ. */
 int mix_open(struct model *m, const struct mixer *mixer, const struct mix_in *in, uint32_t layer, struct error *e);
 
-/* The products, then the stages; each ends with a barrier. */
+/* Each ends with a barrier: a product by all workers, and a stage's units of all sequences. */
+void block_mix_multiply(const struct seat *s, int lap, const struct mix_product *p);
+void block_mix_run(const struct seat *s, int lap, const struct mix_stage *stage, const struct mix_in *in,
+		   uint32_t layer);
+/* The products, then the stages. */
 void block_mix(const struct seat *s, int lap_products, int lap, const struct mix_in *in, uint32_t layer);
 
 /* ---- what stages are made of ---- */

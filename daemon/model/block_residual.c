@@ -38,6 +38,17 @@ static const struct act *pack(const struct seat *s, const struct tensor *w, cons
 						    .is_own = w->axis != PLAN_ROW });
 }
 
+/* Panels [begin, end) of the only partial sum. */
+static void multiply(const struct seat *s, const struct residual_in *in, uint32_t row0, size_t begin, size_t end)
+{
+	const struct model *m = s->m;
+	size_t at = row0 + begin * PANEL_ROWS;
+
+	for (size_t r = 0; r < m->batch->n_row; r++)
+		m->k->mul(m->reduce.sum[0] + r * m->x_stride + at, in->times + r * in->times_stride + at,
+			  (end - begin) * PANEL_ROWS);
+}
+
 void block_residual(const struct seat *s, int lap, const struct residual_in *in, const float *src, size_t stride)
 {
 	const struct model *m = s->m;
@@ -56,6 +67,8 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 			p.part = &w->part[w->axis == PLAN_ROW ? (uint32_t)s->team->index : i];
 			p.y = m->reduce.sum[i] + own.row0;
 			linear_mul(s, &p, begin, end);
+			if (in->times)
+				multiply(s, in, own.row0, begin, end);
 		}
 		if (is_at_once)
 			residual_add_at_once(s, own.row0 / PANEL_ROWS + begin, own.row0 / PANEL_ROWS + end);

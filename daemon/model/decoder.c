@@ -67,21 +67,22 @@ static int decoder_open(struct tensors *t, struct error *e)
 	return r == 0 && m->arch->open ? m->arch->open(t, e) : r;
 }
 
-static void attend(const struct seat *s, const struct decoder_layer *l, uint32_t i)
+/* A layer that has both takes x for both before either is added to it. */
+static void mix_tokens(const struct seat *s, const struct decoder_layer *l, uint32_t i)
 {
 	const struct model *m = s->m;
+	bool attends = m->hp.kind[i] & LAYER_ATTENTION, has_state = m->hp.kind[i] & LAYER_STATE;
 
-	block_heads(s, LAP_QKV, &l->heads, i);
-	block_attention(s, LAP_ATTENTION, &l->attention, i);
-	block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
-}
-
-static void mix(const struct seat *s, const struct decoder_layer *l, uint32_t i)
-{
-	const struct mix *mix = &s->m->mix;
-
-	block_mix(s, LAP_MIX_IN, LAP_MIX, &l->mix, i);
-	block_residual(s, LAP_OUTPUT, &l->mix_output, mix->row + mix->y, mix->stride);
+	if (attends) {
+		block_heads(s, LAP_QKV, &l->heads, i);
+		block_attention(s, LAP_ATTENTION, &l->attention, i);
+	}
+	if (has_state)
+		block_mix(s, LAP_MIX_IN, LAP_MIX, &l->mix, i);
+	if (attends)
+		block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
+	if (has_state)
+		block_residual(s, LAP_OUTPUT, &l->mix_output, m->mix.row + m->mix.y, m->mix.stride);
 }
 
 static void decoder_forward(const struct seat *s)
@@ -93,10 +94,7 @@ static void decoder_forward(const struct seat *s)
 	for (uint32_t i = 0; i < m->hp.n_layer; i++) {
 		const struct decoder_layer *l = &layer[i];
 
-		if (m->hp.kind[i] & LAYER_ATTENTION)
-			attend(s, l, i);
-		if (m->hp.kind[i] & LAYER_STATE)
-			mix(s, l, i);
+		mix_tokens(s, l, i);
 		if (m->hp.kind[i] & LAYER_FF) {
 			block_ffn(s, LAP_GATE_UP, &l->ffn);
 			block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);

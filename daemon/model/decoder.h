@@ -1,7 +1,7 @@
 /*
  * The pass of a decoder whose layers are an attention or what mixes tokens in its place (block_mix.h), then a gated feed-forward, each
  * added to the residual stream:
- *   x += attention(n), or x += Wout . mix(n),  n = norm(x)
+ *   x += attention(n), or Wout . mix(n), or both, n = norm(x)
  *   x += Wdown . (act(Wgate . n) * (Wup . n)), n = norm(x)
  * Which of them a layer has, its kind says (enum layer_kind); what an architecture does not have is NULL in its layers: biases, norms of
  * heads, norms of what is added.

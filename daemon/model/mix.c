@@ -23,16 +23,26 @@ struct plan_range mix_units(const struct model *m, uint32_t n_unit, uint32_t nod
 	return (struct plan_range){ (uint32_t)begin, (uint32_t)end };
 }
 
+/* What is multiplied number by number is no product's matrix. */
+static int check_float(const struct tensor *t, const char *what, uint32_t layer, struct error *e)
+{
+	if (!t || t->type == QUANT_F32)
+		return 0;
+	return error_set(e, -ENOTSUP, "layer %u: its %s is of type %s; quantize again and leave it F32", layer, what,
+			 quant_info(t->type)->name);
+}
+
 int mix_open(struct model *m, const struct mixer *mixer, const struct mix_in *in, uint32_t layer, struct error *e)
 {
 	struct mix *mix = &m->mix;
 	uint32_t at = 0;
-	int r = 0;
+	int r;
 
-	if (in->conv && in->conv->type != QUANT_F32)
-		return error_set(e, -ENOTSUP,
-				 "layer %u: its convolution is of type %s; quantize again and leave it F32", layer,
-				 quant_info(in->conv->type)->name);
+	r = check_float(in->conv, "convolution", layer, e);
+	if (r == 0)
+		r = check_float(in->a, "decay", layer, e);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < MIX_PROJ_MAX && in->proj[i]; i++) {
 		if (mix->mixer && mix->at[i] != at)
 			return error_set(e, -EINVAL, "layer %u has a mixer of another shape than those before", layer);

@@ -71,7 +71,14 @@ struct hparams {
 		uint32_t state_size;     /* key dimensions */
 		uint32_t time_step_rank; /* heads, or the rank of what makes channels' steps */
 		uint32_t group_count;    /* of heads that share their keys */
+		bool is_normed;          /* dt_b_c_rms: a channel's step, and its keys, are normed */
 	} ssm;
+	/* Of RWKV's; 0: another. */
+	struct {
+		uint32_t head_size;
+		uint32_t rank[4];   /* of its low-rank pairs */
+		uint32_t n_rescale; /* behind every so many layers the residual stream is halved; 0: nowhere */
+	} wkv;
 	float norm_eps;
 	float embd_scale, residual_scale, logit_scale; /* of the embedding, of what a block adds, of logits; 1: none */
 	float attn_scale;                              /* of q.k */

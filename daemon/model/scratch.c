@@ -41,7 +41,7 @@ static bool tiles_new(uint8_t *tile[ACT_KIND_MAX], const struct model *m, uint32
 {
 	uint32_t n_col = max_u32(max_u32(m->hp.n_embd, m->ff_stride), m->att_stride);
 
-	n_col = max_u32(n_col, m->mix.stride); /* what an output product takes is no wider */
+	n_col = max_u32(n_col, m->hp.ssm.inner_size);
 	n_col = (n_col + 255) / 256 * 256;
 	for (int kind = 0; kind < ACT_KIND_MAX; kind++) {
 		if (!(kinds_wanted(m->k) & (1u << kind)))

@@ -130,7 +130,8 @@ struct model {
 
 	const struct tensor *token_embd, *output;
 	struct norm output_norm;
-	void *layer;        /* [n_layer] of what the architecture keeps of one */
+	struct norm embd_norm; /* arch.has_embd_norm */
+	void *layer;           /* [n_layer] of what the architecture keeps of one */
 	float *temperature; /* [n_ctx] what queries are multiplied with by their position (temperature.h); NULL: nothing */
 	struct rope rope[ROPE_TABLES];
 

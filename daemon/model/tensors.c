@@ -122,6 +122,13 @@ int tensors_open_ends(struct tensors *t, struct error *e)
 		if (!m->output_norm.bias)
 			return -EINVAL;
 	}
+	if (m->arch->has_embd_norm) {
+		m->embd_norm.w = tensors_vector(t, "token_embd_norm.weight", m->hp.n_embd, e);
+		if (m->embd_norm.w)
+			m->embd_norm.bias = tensors_vector(t, "token_embd_norm.bias", m->hp.n_embd, e);
+		if (!m->embd_norm.bias)
+			return -EINVAL;
+	}
 	m->output = is_tied ? m->token_embd : tensors_matrix(t, "output.weight", PLAN_VOCAB, e);
 	return m->output ? 0 : -EINVAL;
 }
@@ -167,6 +174,25 @@ uint32_t tensors_width(const struct hparams *hp, enum vector_width width)
 		return hp->n_expert * hp->n_ff_expert;
 	case VECTOR_EXPERTS_EMBD:
 		return hp->n_expert * hp->n_embd;
+	case VECTOR_SSM_KEYS:
+		return hp->ssm.state_size;
+	case VECTOR_MAMBA_IN:
+		return 2 * hp->ssm.inner_size;
+	case VECTOR_MAMBA_X:
+		return hp->ssm.time_step_rank + 2 * hp->ssm.state_size;
+	case VECTOR_MAMBA2_IN:
+		return 2 * (hp->ssm.inner_size + hp->ssm.group_count * hp->ssm.state_size) + hp->ssm.time_step_rank;
+	case VECTOR_EMBD5:
+		return 5 * hp->n_embd;
+	case VECTOR_EMBD6:
+		return 6 * hp->n_embd;
+	case VECTOR_WKV_RANK0:
+	case VECTOR_WKV_RANK1:
+	case VECTOR_WKV_RANK2:
+	case VECTOR_WKV_RANK3:
+		return hp->wkv.rank[width - VECTOR_WKV_RANK0];
+	case VECTOR_WKV_RANKS:
+		return 5 * hp->wkv.rank[1];
 	default:
 		return hp->n_head_kv * hp->head_dim;
 	}
@@ -178,6 +204,22 @@ static const struct tensor *open_experts(struct tensors *t, const char *name, st
 	const struct tensor *found = find(t, name, e);
 
 	return found && can_multiply(t, found, name, e) ? found : NULL;
+}
+
+static const struct tensor *open_matrices(struct tensors *t, const struct layer_tensor *row, const char *name,
+					  struct error *e)
+{
+	const struct hparams *hp = &t->m->hp;
+	uint32_t n_row = tensors_width(hp, row->n_row), n_col = tensors_width(hp, row->width);
+	const struct tensor *found = find(t, name, e);
+
+	if (!found || !can_multiply(t, found, name, e))
+		return NULL;
+	if (found->n_expert == row->n_matrix && found->n_row == n_row && found->n_col == n_col)
+		return found;
+	error_set(e, -EINVAL, "tensor %s is [%u][%u][%u]; the metadata ask for [%u][%u][%u]", name, found->n_expert,
+		  found->n_row, found->n_col, row->n_matrix, n_row, n_col);
+	return NULL;
 }
 
 /* The shape as a layer has it: its heads and its feed-forward. */
@@ -199,6 +241,8 @@ static const struct tensor *open_row(struct tensors *t, const struct layer_tenso
 
 	if (row->is_of_experts)
 		return open_experts(t, name, e);
+	if (row->n_matrix)
+		return open_matrices(t, row, name, e);
 	if (row->n_row)
 		return tensors_rows(t, name, tensors_width(hp, row->n_row), tensors_width(hp, row->width), e);
 	return row->width ? tensors_vector(t, name, tensors_width(hp, row->width), e)
@@ -218,6 +262,10 @@ static int open_layer(struct tensors *t, uint32_t layer, struct error *e)
 		snprintf(name, sizeof(name), "blk.%u.%s", layer, row->name);
 		if ((row->in && !(row->in & t->m->hp.kind[layer])) || (row->is_optional && !weights_find(t->w, name)))
 			continue;
+		if (row->is_behind && !layer) {
+			tensors_find(t, name);
+			continue;
+		}
 		found = open_row(t, row, layer, name, e);
 		if (!found)
 			return -EINVAL;

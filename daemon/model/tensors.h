@@ -30,6 +30,17 @@ enum vector_width {
 	VECTOR_EXPERTS,      /* n_expert */
 	VECTOR_EXPERTS_FF,   /* n_expert * n_ff_expert: a bias of each */
 	VECTOR_EXPERTS_EMBD, /* n_expert * n_embd */
+	VECTOR_SSM_KEYS,     /* ssm.state_size */
+	VECTOR_MAMBA_IN,     /* inner_size twice: x, z */
+	VECTOR_MAMBA_X,      /* time_step_rank and state_size twice: dt, B, C */
+	VECTOR_MAMBA2_IN,    /* inner_size, all channels and time_step_rank: z, x B C, dt */
+	VECTOR_EMBD5,        /* 5 * n_embd */
+	VECTOR_EMBD6,        /* 6 * n_embd */
+	VECTOR_WKV_RANK0,    /* wkv.rank[0] and so on */
+	VECTOR_WKV_RANK1,
+	VECTOR_WKV_RANK2,
+	VECTOR_WKV_RANK3,
+	VECTOR_WKV_RANKS, /* 5 * wkv.rank[1] */
 };
 
 /* A tensor that layers have. */
@@ -40,7 +51,9 @@ struct layer_tensor {
 	enum vector_width width; /* of a vector; of a matrix of PLAN_ROW its columns */
 	enum vector_width n_row; /* of a matrix of PLAN_ROW, or of PLAN_COPY */
 	bool is_of_experts;      /* as many of them as there are experts, in one tensor */
+	uint8_t n_matrix;        /* or so many, of n_row and width; 0: one */
 	uint8_t in;              /* only layers that have one of these bits of enum layer_kind have it; 0: all */
+	bool is_behind;          /* the first layer has none, or has it to fill a place, in any shape */
 	bool is_optional;        /* where the file has none, the layer's pointer is NULL */
 };
 

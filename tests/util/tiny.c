@@ -260,10 +260,20 @@ static void tiny_mixer(struct tiny_file *f)
 		const char *name;
 		uint32_t v;
 	} keys[] = {
-		{ ".ssm.conv_kernel", 4 },   { ".ssm.inner_size", inner },
-		{ ".ssm.state_size", 16 },   { ".ssm.time_step_rank", inner / 16 },
-		{ ".ssm.group_count", 2 },   { ".full_attention_interval", 2 },
+		{ ".ssm.conv_kernel", 4 },
+		{ ".ssm.inner_size", inner },
+		{ ".ssm.state_size", 16 },
+		{ ".ssm.time_step_rank", inner / 16 },
+		{ ".ssm.group_count", 2 },
+		{ ".full_attention_interval", 2 },
 		{ ".shortconv.l_cache", 3 },
+		{ ".wkv.head_size", 16 },
+		{ ".time_mix_extra_dim", 8 },
+		{ ".time_decay_extra_dim", 16 },
+		{ ".attention.decay_lora_rank", 16 },
+		{ ".attention.iclr_lora_rank", 8 },
+		{ ".attention.value_residual_mix_lora_rank", 4 },
+		{ ".attention.gate_lora_rank", 24 },
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -390,7 +400,7 @@ static bool has(const struct tiny *o, const struct hparams *hp, uint32_t layer, 
 {
 	const struct layer_tensor *t = &find_arch(o)->tensor[k];
 
-	return layer < o->n_layer && (!t->in || t->in & hp->kind[layer]);
+	return layer < o->n_layer && (!t->in || t->in & hp->kind[layer]) && (layer || !t->is_behind);
 }
 
 bool tiny_has(const struct tiny *o, uint32_t layer, size_t k)
@@ -445,6 +455,15 @@ static uint32_t tiny_type(const struct tiny *o, const char *name)
 	return QUANT_F32;
 }
 
+/* A norm may be that of two blocks. */
+static bool is_added(const struct tiny_file *f, const char *name)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (!strcmp(f->t[i].name, name))
+			return true;
+	return false;
+}
+
 static void tiny_layer(struct tiny_file *f, const struct tiny *o, const struct hparams *hp, uint32_t layer)
 {
 	const struct arch *arch = find_arch(o);
@@ -454,11 +473,11 @@ static void tiny_layer(struct tiny_file *f, const struct tiny *o, const struct h
 		uint64_t n_row, n_col;
 		char name[48];
 
-		if (!has(o, hp, layer, i))
+		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
+		if (!has(o, hp, layer, i) || is_added(f, name))
 			continue;
 		tiny_shape(o, hp, t, &n_row, &n_col);
-		snprintf(name, sizeof(name), "blk.%u.%s", layer, t->name);
-		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col, t->is_of_experts ? n_expert(o) : 0);
+		tiny_add(f, o, name, tiny_type(o, t->name), n_row, n_col, t->is_of_experts ? n_expert(o) : t->n_matrix);
 	}
 }
 
@@ -553,6 +572,10 @@ int tiny_write(const char *path, const struct tiny *o)
 	tiny_add(&f, o, arch->output_norm ? arch->output_norm : "output_norm.weight", 0, 0, o->n_embd, 0);
 	if (arch->norm == NORM_LAYER_BIAS)
 		tiny_add(&f, o, "output_norm.bias", 0, 0, o->n_embd, 0);
+	if (arch->has_embd_norm) {
+		tiny_add(&f, o, "token_embd_norm.weight", 0, 0, o->n_embd, 0);
+		tiny_add(&f, o, "token_embd_norm.bias", 0, 0, o->n_embd, 0);
+	}
 	if (!o->is_tied)
 		tiny_add(&f, o, "output.weight", o->type_output, o->n_vocab, o->n_embd, 0);
 	tiny_add_per_layer(&f, o);

@@ -254,6 +254,13 @@ static const struct tiny_kv shapes[] = {
 	KEY_U32("full_attention_interval", 1),
 	KEY_PAIR("attention.recurrent_layers", 0, 1),
 	KEY_U32("shortconv.l_cache", 2),
+	KEY_U32("wkv.head_size", 48),
+	KEY_U32("time_mix_extra_dim", 16),
+	KEY_U32("time_decay_extra_dim", 8),
+	KEY_U32("attention.decay_lora_rank", 8),
+	KEY_U32("attention.iclr_lora_rank", 16),
+	KEY_U32("attention.value_residual_mix_lora_rank", 8),
+	KEY_U32("attention.gate_lora_rank", 16),
 };
 
 static bool is_shape(const char *name)
