@@ -17,7 +17,7 @@ static const struct layer_tensor tensor[] = {
 	TENSOR("ffn_down.bias", down.bias, .width = VECTOR_EMBD, .in = LAYER_FF, .is_optional = true),
 };
 
-static const char *const obeys[] = { MAMBA2_KEYS, "rope.scaling.finetuned", NULL };
+static const char *const obeys[] = { MAMBA2_KEYS, NULL };
 
 static int nemotron_h_imply(struct hparams *hp, const struct gguf *g, struct error *e)
 {

@@ -9,7 +9,7 @@ extern const struct arch arch_llama, arch_apertus, arch_cohere2, arch_ernie4_5, 
 	arch_hunyuan_dense, arch_hunyuan_moe, arch_lfm2, arch_lfm2moe, arch_llama4, arch_minimax_m2, arch_mistral3,
 	arch_olmo2, arch_phi3, arch_qwen2, arch_qwen2moe, arch_qwen2vl, arch_qwen3, arch_qwen35, arch_qwen35moe,
 	arch_qwen3moe, arch_qwen3next, arch_qwen3vl, arch_seed_oss, arch_smollm3, arch_starcoder2, arch_mamba,
-	arch_mamba2, arch_granitehybrid, arch_falcon_h1, arch_nemotron_h;
+	arch_mamba2, arch_granitehybrid, arch_falcon_h1, arch_nemotron_h, arch_rwkv6, arch_rwkv7;
 
 static const struct arch *const table[] = {
 	&arch_llama,       &arch_apertus, &arch_cohere2,       &arch_ernie4_5,   &arch_ernie4_5_moe,
@@ -20,6 +20,7 @@ static const struct arch *const table[] = {
 	&arch_qwen2vl,     &arch_qwen3,   &arch_qwen35,        &arch_qwen35moe,  &arch_qwen3moe,
 	&arch_qwen3next,   &arch_qwen3vl, &arch_seed_oss,      &arch_smollm3,    &arch_starcoder2,
 	&arch_mamba,       &arch_mamba2,  &arch_granitehybrid, &arch_falcon_h1,  &arch_nemotron_h,
+	&arch_rwkv6,       &arch_rwkv7,
 };
 
 const struct arch *arch_at(size_t i)

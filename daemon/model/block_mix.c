@@ -55,7 +55,6 @@ void block_mix_run(const struct seat *s, int lap, const struct mix_stage *stage,
 	struct plan_range unit = mix_units(m, stage->n_unit(m), s->team->index);
 	bool has_state = m->mix.mixer->state_bytes(m, s->team->index);
 	size_t n = unit.end - unit.begin, begin, end;
-	bool has_state = m->mix.mixer->state_bytes(m, s->team->index) > 0;
 	struct share share;
 
 	share_begin(&share, m->share, m->team, s->worker, n * b->n_seq, STAGE_PIECES);

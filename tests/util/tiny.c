@@ -273,7 +273,7 @@ static void tiny_mixer(struct tiny_file *f)
 		{ ".attention.decay_lora_rank", 16 },
 		{ ".attention.iclr_lora_rank", 8 },
 		{ ".attention.value_residual_mix_lora_rank", 4 },
-		{ ".attention.gate_lora_rank", 24 },
+		{ ".attention.gate_lora_rank", 12 },
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -283,19 +283,30 @@ static void tiny_mixer(struct tiny_file *f)
 
 /* ---- metadata ---- */
 
-/* As many heads of keys in each layer; where a layer without is another thing, the first of several has none. */
-static void tiny_heads_kv(struct tiny_file *f)
+bool tiny_differs(const struct tiny *o, const char *key)
+{
+	const struct arch *arch = find_arch(o);
+	bool has_lists = has_kind(o, LAYER_ATTENTION) && keys_is_obeyed(arch, "ssm.group_count") &&
+			 !keys_is_obeyed(arch, "full_attention_interval"); /* of hybrids with Mamba-2 */
+
+	if (!strcmp(key, "attention.head_count_kv"))
+		return has_lists || keys_is_obeyed(arch, "shortconv.l_cache");
+	return has_lists && !strcmp(key, "feed_forward_length");
+}
+
+/* The same in each layer; or, where one without is another thing, the first of several has none. */
+static void tiny_layers(struct tiny_file *f, const char *name, uint32_t v)
 {
 	const struct tiny *o = f->o;
 	char key[KEY_BYTES];
 
-	full_key(key, o, ".attention.head_count_kv");
-	if (!keys_is_obeyed(find_arch(o), "shortconv.l_cache")) {
-		tiny_u32(f, ".attention.head_count_kv", o->n_head_kv);
+	full_key(key, o, name);
+	if (!tiny_differs(o, name + 1)) {
+		tiny_u32(f, name, v);
 	} else if (!is_replaced(f, key, NULL)) {
 		tiny_array(f, key, 4, o->n_layer);
 		for (uint32_t i = 0; i < o->n_layer; i++)
-			tiny_put(f, &(uint32_t){ i || o->n_layer == 1 ? o->n_head_kv : 0 }, 4);
+			tiny_put(f, &(uint32_t){ i || o->n_layer == 1 ? v : 0 }, 4);
 	}
 }
 
@@ -323,10 +334,10 @@ static void tiny_metadata(struct tiny_file *f)
 		tiny_key(f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
 	tiny_u32(f, ".embedding_length", o->n_embd);
 	tiny_u32(f, ".block_count", o->n_layer);
-	tiny_u32(f, ".feed_forward_length", o->n_ff);
+	tiny_layers(f, ".feed_forward_length", o->n_ff);
 	tiny_u32(f, ".context_length", o->n_ctx);
 	tiny_u32(f, ".attention.head_count", o->n_head);
-	tiny_heads_kv(f);
+	tiny_layers(f, ".attention.head_count_kv", o->n_head_kv);
 	if (n_expert(o))
 		tiny_experts(f, o);
 	tiny_u32(f, ".attention.key_length", o->head_dim);

@@ -53,6 +53,8 @@ extern const struct tiny tiny_served;
 const char *tiny_arch(size_t i);
 /* Whether a layer of the model has the k-th tensor of its architecture's table. */
 bool tiny_has(const struct tiny *o, uint32_t layer, size_t k);
+/* Whether layers differ in the number that a key says, "attention.head_count_kv", for some have none. */
+bool tiny_differs(const struct tiny *o, const char *key);
 /* 0, or -1 when the file cannot be written. */
 int tiny_write(const char *path, const struct tiny *o);
 
