@@ -67,10 +67,10 @@ static void mix_by_content(const struct seat *s, int lap, const struct rwkv_laye
 		&(struct mix_product){ .w = l->lerp_w1, .src = rwkv_at(m, RWKV_MIX), .dst = low, .act = rwkv_tanh });
 	for (uint32_t i = 0; i < MIXES; i++)
 		block_mix_multiply(s, lap,
-			     &(struct mix_product){ .w = l->lerp_w2,
-						    .matrix = i,
-						    .src = low + i * m->hp.wkv.rank[1],
-						    .dst = rwkv_at(m, RWKV_MIX + i) });
+				   &(struct mix_product){ .w = l->lerp_w2,
+							  .matrix = i,
+							  .src = low + i * m->hp.wkv.rank[1],
+							  .dst = rwkv_at(m, RWKV_MIX + i) });
 	rwkv_mix(s, lap, &of_all, layer);
 }
 
