@@ -221,14 +221,14 @@ static void recur_grouped(const struct mix_seq *q, uint32_t head)
 /* ---- what architectures take ---- */
 
 const struct mixer delta_tiled = {
-	.stage = { { n_prepare, prepare_tiled }, { n_head, recur_tiled } },
+	.stage = { { .n_unit = n_prepare, .run = prepare_tiled }, { .n_unit = n_head, .run = recur_tiled } },
 	.n_more = n_more,
 	.y_at = v_at,
 	.state_bytes = state_bytes,
 };
 
 const struct mixer delta_grouped = {
-	.stage = { { n_prepare, prepare_grouped }, { n_head, recur_grouped } },
+	.stage = { { .n_unit = n_prepare, .run = prepare_grouped }, { .n_unit = n_head, .run = recur_grouped } },
 	.n_more = n_more,
 	.y_at = v_at,
 	.state_bytes = state_bytes,
