@@ -45,7 +45,7 @@ static void run(const struct mix_seq *q, uint32_t unit)
 }
 
 const struct mixer shortconv = {
-	.stage = { { n_unit, run } },
+	.stage = { { .n_unit = n_unit, .run = run } },
 	.y_at = y_at,
 	.state_bytes = state_bytes,
 };
