@@ -5,6 +5,7 @@
 #include "daemon/model/cut.h"
 
 #include "daemon/model/arch.h"
+#include "daemon/model/hparams.h"
 #include "daemon/util/cleanup.h"
 
 #include <errno.h>
@@ -186,13 +187,17 @@ static int look_at(struct pieces *p, const struct gguf_tensor *t, const struct a
 	struct name name;
 	bool is_of_layer = name_read(&name, t->name);
 	const struct cut *c = NULL;
+	struct hparams own;
 
 	if (is_of_other_senses(t->name) ||
 	    (is_of_layer && name.layer >= hp->n_layer && name.layer - hp->n_layer < hp->n_nextn))
 		return add(p, (struct gguf_piece){ t, NULL, 0, 0, 0 }, &name, NULL, e);
 	if (is_of_layer && name.layer < hp->n_layer && !t->is_piece)
 		c = find(arch, hp->kind[name.layer], &name);
-	return c ? cut_one(p, t, &name, c, hp, e) : 0;
+	if (!c)
+		return 0;
+	own = hparams_of_layer(hp, name.layer);
+	return cut_one(p, t, &name, c, &own, e);
 }
 
 int cut_tensors(struct gguf *g, const struct arch *arch, const struct hparams *hp, struct error *e)

@@ -256,6 +256,17 @@ struct head_shape hparams_heads(const struct hparams *hp, enum head_shapes shape
 	return (struct head_shape){ hp->n_head, hp->n_head_kv, hp->head_dim, hp->n_rot };
 }
 
+struct hparams hparams_of_layer(const struct hparams *hp, uint32_t layer)
+{
+	struct head_shape h = hparams_heads(hp, hparams_shape(hp, layer));
+	struct hparams own = *hp;
+
+	own.n_head_kv = h.n_head_kv;
+	own.head_dim = h.head_dim;
+	own.n_ff = hp->ff[layer] ? hp->ff[layer] : hp->n_ff;
+	return own;
+}
+
 uint32_t hparams_window(const struct hparams *hp, uint32_t layer)
 {
 	return hp->kind[layer] & LAYER_WINDOW ? hp->n_window : 0;

@@ -25,6 +25,8 @@ int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch,
 /* Which shape a layer's heads have; and what it is. */
 enum head_shapes hparams_shape(const struct hparams *hp, uint32_t layer);
 struct head_shape hparams_heads(const struct hparams *hp, enum head_shapes shape);
+/* The shape as a layer has it: its heads and its feed-forward. */
+struct hparams hparams_of_layer(const struct hparams *hp, uint32_t layer);
 /* -EINVAL, -ENOTSUP: not a shape that gyre runs. */
 int hparams_check_heads(const struct head_shape *h, uint32_t value_dim, struct error *e);
 /* hparams_shapes.c: of an architecture that has_layer_shapes what its layers have; kind[] says which have a window. */

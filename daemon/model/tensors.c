@@ -222,22 +222,10 @@ static const struct tensor *open_matrices(struct tensors *t, const struct layer_
 	return NULL;
 }
 
-/* The shape as a layer has it: its heads and its feed-forward. */
-static struct hparams of_layer(const struct hparams *hp, uint32_t layer)
-{
-	struct head_shape h = hparams_heads(hp, hparams_shape(hp, layer));
-	struct hparams own = *hp;
-
-	own.n_head_kv = h.n_head_kv;
-	own.head_dim = h.head_dim;
-	own.n_ff = hp->ff[layer] ? hp->ff[layer] : hp->n_ff;
-	return own;
-}
-
 static const struct tensor *open_row(struct tensors *t, const struct layer_tensor *row, uint32_t layer,
 				     const char *name, struct error *e)
 {
-	const struct hparams own = of_layer(&t->m->hp, layer), *hp = &own;
+	const struct hparams own = hparams_of_layer(&t->m->hp, layer), *hp = &own;
 
 	if (row->is_of_experts)
 		return open_experts(t, name, e);
