@@ -12,9 +12,18 @@
 #include <cmocka.h>
 
 /* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block */
-#define DENSE(...)                   \
-	{                            \
-		__VA_ARGS__, 0, 0, 0 \
+#define DENSE(embd, head, head_kv, dim, ff, vocab, block_head, block_ff)                                             \
+	{                                                                                                            \
+		.n_embd = embd, .n_head = head, .n_head_kv = head_kv, .head_dim = dim, .n_ff = ff, .n_vocab = vocab, \
+		.head_block = block_head, .ff_block = block_ff                                                       \
+	}
+
+/* The same with experts: how many, of a token, columns of each. */
+#define MIX(embd, head, head_kv, dim, ff, vocab, block_head, block_ff, expert, used, ff_expert)                      \
+	{                                                                                                            \
+		.n_embd = embd, .n_head = head, .n_head_kv = head_kv, .head_dim = dim, .n_ff = ff, .n_vocab = vocab, \
+		.head_block = block_head, .ff_block = block_ff, .n_expert = expert, .n_expert_used = used,           \
+		.n_ff_expert = ff_expert                                                                             \
 	}
 
 static const struct plan_shape shapes[] = {
@@ -138,10 +147,10 @@ static void expect_nodes(const struct plan_shape *s, uint32_t n, const uint32_t 
 
 /* n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, head_block, ff_block, n_expert, n_expert_used, n_ff_expert */
 static const struct plan_shape mixes[] = {
-	{ 4096, 32, 8, 128, 0, 32000, 256, 1, 8, 2, 14336 },
-	{ 2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 8, 768 }, /* dense layers beside those of experts */
-	{ 2880, 64, 8, 64, 0, 201088, 32, 1, 32, 4, 2880 },
-	{ 64, 4, 4, 16, 0, 320, 1, 1, 3, 1, 24 }, /* a panel and a half: of more nodes most have nothing */
+	MIX(4096, 32, 8, 128, 0, 32000, 256, 1, 8, 2, 14336),
+	MIX(2048, 32, 4, 128, 6144, 151936, 256, 256, 128, 8, 768), /* dense layers beside those of experts */
+	MIX(2880, 64, 8, 64, 0, 201088, 32, 1, 32, 4, 2880),
+	MIX(64, 4, 4, 16, 0, 320, 1, 1, 3, 1, 24), /* a panel and a half: of more nodes most have nothing */
 };
 
 static void rows_are_somebodys(const struct plan *p, uint32_t n_row)
