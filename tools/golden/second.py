@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The second judge: llama.cpp on every model of tests/golden/arch, against the reference that gyre is held to (NAME.bin).
 
-Prints a row a model: the largest difference of a logit, as a fraction of the reference's range, with K and V in f32; how many positions have
-another likeliest token; and what test_golden allows gyre (1e-5). Where llama.cpp is much further away, the two references
-disagree about what the model is, and which of them gyre follows is said in the architecture's file.
+Prints a row a model: the largest difference of a logit, as a fraction of the reference's range, with K and V in f32 and in f16; and how many
+positions have another likeliest token in f32. Where llama.cpp is much further away in f32 than test_golden allows gyre (1e-5), the two
+references disagree about what the model is, and which of them gyre follows is said in the architecture's file. What f16 alone takes away is
+written to tests/golden/arch/f16.txt, NAME DISTANCE a line, when all models are judged: gyre may lose no more by the same rounding.
 
 usage: second.py [NAME...]
 Needs: numpy, xllamacpp 2026.10.11549.
@@ -50,27 +51,32 @@ def with_tokenizer(path, folder, n_vocab):
     return copy
 
 
-def judge(name):
+def judge(name, kv):
     import llama_cpp
     tokens, want = read_bin(ARCH / f"{name}.bin")
     with tempfile.TemporaryDirectory() as folder:
-        model = llama_cpp.Model(with_tokenizer(ARCH / f"{name}.gguf", folder, want.shape[1]), len(tokens), "f32")
+        model = llama_cpp.Model(with_tokenizer(ARCH / f"{name}.gguf", folder, want.shape[1]), len(tokens), kv)
     got = model.logits(tokens)
     apart = np.abs(got - want).max() / (want.max() - want.min())
-    return f"{apart:.1e} | {int((got.argmax(1) != want.argmax(1)).sum())}"
+    return f"{apart:.1e}", int((got.argmax(1) != want.argmax(1)).sum())
 
 
 def main():
     if sys.argv[1:2] == ["--one"]:
-        print(judge(sys.argv[2]))
+        apart, n_other = judge(sys.argv[2], "f32")
+        print(apart, "|", judge(sys.argv[2], "f16")[0], "|", n_other)
         return
     names = sys.argv[1:] or sorted(p.stem for p in ARCH.glob("*.gguf"))
-    print("| model | llama.cpp from the reference | other likeliest tokens |\n|---|---|---|")
+    print("| model | llama.cpp from the reference | in f16 | other likeliest tokens |\n|---|---|---|---|")
+    lines = []
     for name in names:
         # A process each: what llama.cpp cannot read, it may abort on.
         one = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True)
-        said = one.stdout.strip() if one.returncode == 0 else "does not run it |"
+        said = one.stdout.strip() if one.returncode == 0 else "does not run it | |"
         print(f"| {name} | {said} |", flush=True)
+        lines.append(f"{name} {said.split(' | ')[1]}\n")
+    if len(sys.argv) == 1:
+        (ARCH / "f16.txt").write_text("".join(lines))
 
 
 if __name__ == "__main__":

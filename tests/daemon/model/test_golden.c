@@ -13,14 +13,32 @@
 
 /*
  * How far from the reference, as a fraction of the logit range. Our own models (logits.py) have a reference whose cache rounds K and V to f16.
- * Others' (arch.py) have one that rounds nothing: with K and V in floats ours differ by the order of additions; in f16 by the
- * rounding itself, which every layer adds to: 1.1e-3 of the most sensitive of two layers, 1.8e-3 of smollm3's four, where it is 2.5e-3 in llama.cpp.
+ * Others' (arch.py) have one that rounds nothing: with K and V in floats ours differ by the order of additions. In f16 they differ by the
+ * rounding itself, which turns an expert where two are as good as equal; as much of it as llama.cpp loses by it (second.py) is no fault.
  */
 #define FROM_F16_REFERENCE 1e-3
 #define FROM_EXACT         1e-5
-#define FROM_EXACT_BY_F16  7.5e-4 /* for each layer */
+#define OVER_LLAMA_CPP     1.1
 
-static double distance_of(const char *path, const struct golden *g, enum kvq_type type, uint32_t *n_layer)
+/* What llama.cpp's K and V in f16 are from the reference of a model of others. */
+static double f16_of_llama_cpp(const char *model)
+{
+	FILE *f = fopen(GOLDEN "arch/f16.txt", "r");
+	char name[64];
+	double d;
+
+	assert_non_null(f);
+	while (fscanf(f, "%63s %lf", name, &d) == 2)
+		if (!strcmp(name, model)) {
+			fclose(f);
+			return d;
+		}
+	fclose(f);
+	fail_msg("%s has no line in f16.txt: tools/golden/second.py writes it", model);
+	return 0;
+}
+
+static double distance_of(const char *path, const struct golden *g, enum kvq_type type)
 {
 	struct harness h;
 	float *out = calloc((size_t)g->n_tok * g->n_vocab, sizeof(float));
@@ -28,7 +46,6 @@ static double distance_of(const char *path, const struct golden *g, enum kvq_typ
 
 	harness_open_as(&h, path, &(struct harness_options){ .isa = ISA_MAX, .n_thread = 2, .kv_type = type });
 	assert_int_equal(model_hparams(h.m)->n_vocab, g->n_vocab);
-	*n_layer = model_hparams(h.m)->n_layer;
 	harness_logits(&h, out, g->token, g->n_tok, g->n_tok, 0);
 	d = distance(out, g->logits, (size_t)g->n_tok * g->n_vocab);
 	harness_close(&h);
@@ -41,18 +58,19 @@ static void agrees(void **state)
 {
 	const char *path = *state, *base = strstr(path, GOLDEN) + strlen(GOLDEN);
 	bool is_others = !strncmp(base, "arch/", 5);
+	double d, limit = FROM_F16_REFERENCE;
 	struct golden g;
-	uint32_t n_layer;
 	char name[64];
-	double d;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, "."), base);
 	golden_read(&g, name);
-	d = distance_of(path, &g, KVQ_F16, &n_layer);
+	if (is_others && OVER_LLAMA_CPP * f16_of_llama_cpp(name + 5) > limit)
+		limit = OVER_LLAMA_CPP * f16_of_llama_cpp(name + 5);
+	d = distance_of(path, &g, KVQ_F16);
 	print_message("%s: largest difference %.2e of the logit range\n", name, d);
-	assert_true(d <= (is_others ? n_layer * FROM_EXACT_BY_F16 : FROM_F16_REFERENCE));
+	assert_true(d <= limit);
 	if (is_others) {
-		d = distance_of(path, &g, KVQ_F32, &n_layer);
+		d = distance_of(path, &g, KVQ_F32);
 		print_message("%s: %.2e with K and V in f32\n", name, d);
 		assert_true(d <= FROM_EXACT);
 	}
