@@ -73,7 +73,7 @@ struct arch {
 	const char *const *of_images;
 	/* Fills in what the file leaves to the architecture, and reads what no other has: a factor or a cap that the file does not have is 0,
 	 * and kind[] is what all architectures make of the metadata. NULL: nothing. */
-	int (*imply)(struct hparams *hp, const struct gguf *g, struct error *e);
+	int (*imply)(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e);
 	/* Fills in what layers have beside tensors, once the pass is open. NULL: nothing. */
 	int (*open)(struct tensors *t, struct error *e);
 };

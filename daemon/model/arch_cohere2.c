@@ -14,9 +14,9 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { "attention.sliding_window_pattern", "logit_scale", NULL };
 
-static int cohere2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int cohere2_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	return hparams_read_pattern(hp, g, "cohere2", 4, LAYER_WINDOW | LAYER_TURN, e);
+	return hparams_read_pattern(hp, g, arch, 4, LAYER_WINDOW | LAYER_TURN, e);
 }
 
 const struct arch arch_cohere2 = {

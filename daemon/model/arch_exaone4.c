@@ -22,13 +22,13 @@ static const char *const obeys[] = { "attention.sliding_window_pattern", NULL };
 #define N_LAYER_32B 64u
 #define WINDOW_32B  4096u
 
-static int exaone4_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int exaone4_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	if (!hp->n_window && hp->n_layer == N_LAYER_32B)
 		hp->n_window = WINDOW_32B;
 	if (!hp->n_window)
 		return 0;
-	return hparams_read_pattern(hp, g, "exaone4", 4, LAYER_WINDOW | LAYER_TURN, e);
+	return hparams_read_pattern(hp, g, arch, 4, LAYER_WINDOW | LAYER_TURN, e);
 }
 
 const struct arch arch_exaone4 = {

@@ -16,11 +16,11 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { MAMBA2_KEYS, NULL };
 
-static int falcon_h1_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int falcon_h1_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	for (uint32_t i = 0; i < hp->n_layer; i++)
 		hp->kind[i] |= LAYER_STATE;
-	return block_mamba2_read(hp, g, "falcon-h1", e);
+	return block_mamba2_read(hp, g, arch, e);
 }
 
 const struct arch arch_falcon_h1 = {

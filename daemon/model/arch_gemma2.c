@@ -24,9 +24,9 @@ static const char *const obeys[] = { "attn_logit_softcapping", "final_logit_soft
 
 /* Files say neither the scales nor which layers have the window. Of the three sizes one divides its scores by another number than the root
  * of a head's dimensions. */
-static int gemma2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int gemma2_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)g, (void)e;
+	(void)g, (void)arch, (void)e;
 	hp->embd_scale = sqrtf((float)hp->n_embd);
 	hparams_set_period(hp, 2, LAYER_WINDOW);
 	if (hp->n_layer == N_LAYER_27B)

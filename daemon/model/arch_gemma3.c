@@ -26,12 +26,12 @@ static const char *const obeys[] = { "attention.sliding_window_pattern", "rope.f
 #define N_LAYER_27B 62u
 
 /* Of the five sizes one divides its scores by another number than the root of a head's dimensions, and its file does not say so. */
-static int gemma3_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int gemma3_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	hp->embd_scale = sqrtf((float)hp->n_embd);
 	if (hp->n_layer == N_LAYER_27B)
 		hp->attn_scale = 1.0f / sqrtf((float)(hp->n_embd / hp->n_head));
-	return hparams_read_pattern(hp, g, "gemma3", 6, LAYER_WINDOW, e);
+	return hparams_read_pattern(hp, g, arch, 6, LAYER_WINDOW, e);
 }
 
 const struct arch arch_gemma3 = {

@@ -57,34 +57,23 @@ static const char *const obeys[] = { "attention.sliding_window_pattern",
 				     "final_logit_softcapping",
 				     NULL };
 
-/* A number that may be 0, which an absent key means. */
-static int get(const struct gguf *g, const char *key, uint32_t *v, uint32_t max, struct error *e)
-{
-	int r = gguf_get_u32(g, key, v);
-
-	if (r == -ENOENT)
-		*v = 0;
-	if ((r < 0 && r != -ENOENT) || *v > max)
-		return error_set(e, -EINVAL, "%s is not a number in 0..%u", key, max);
-	return 0;
-}
-
 #define PER_LAYER_MAX (1u << 16)
 
-static int gemma4_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int gemma4_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	int r = hparams_read_pattern(hp, g, "gemma4", 6, LAYER_WINDOW, e);
+	int r = hparams_read_pattern(hp, g, arch, 6, LAYER_WINDOW, e);
 
 	hp->embd_scale = sqrtf((float)hp->n_embd);
 	hp->attn_scale = 1;
 	if (!hp->n_window) /* their heads are of their own shape nevertheless */
 		hp->n_window = hp->n_ctx_train;
 	if (r == 0)
-		r = hparams_read_shapes(hp, g, "gemma4", e);
+		r = hparams_read_shapes(hp, g, arch, e);
 	if (r == 0)
-		r = get(g, "gemma4.embedding_length_per_layer_input", &hp->n_per_layer, PER_LAYER_MAX, e);
+		r = hparams_get_count(g, arch, "embedding_length_per_layer_input", &hp->n_per_layer, 0, PER_LAYER_MAX,
+				      e);
 	if (r == 0)
-		r = get(g, "gemma4.attention.shared_kv_layers", &hp->n_shared_kv, hp->n_layer - 1, e);
+		r = hparams_get_count(g, arch, "attention.shared_kv_layers", &hp->n_shared_kv, 0, hp->n_layer - 1, e);
 	return r;
 }
 

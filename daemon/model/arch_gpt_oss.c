@@ -21,9 +21,9 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { "attention.sliding_window_pattern", NULL };
 
-static int gpt_oss_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int gpt_oss_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	return hparams_read_pattern(hp, g, "gpt-oss", 2, LAYER_WINDOW, e);
+	return hparams_read_pattern(hp, g, arch, 2, LAYER_WINDOW, e);
 }
 
 const struct arch arch_gpt_oss = {

@@ -20,9 +20,9 @@ static const struct layer_tensor tensor_moe[] = {
 
 static const char *const obeys[] = { "embedding_scale", "residual_scale", "logit_scale", "attention.scale", NULL };
 
-static int granite_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int granite_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)g, (void)e;
+	(void)g, (void)arch, (void)e;
 	if (hp->logit_scale)
 		hp->logit_scale = 1 / hp->logit_scale;
 	return 0;

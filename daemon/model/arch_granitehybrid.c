@@ -6,6 +6,7 @@
  * Heads do not turn where rope.scaling.finetuned is false; else their rotary pairs are (2i, 2i+1).
  */
 #include "daemon/model/decoder.h"
+#include "daemon/model/hparams.h"
 #include "daemon/model/mamba.h"
 
 static const struct layer_tensor tensor[] = {
@@ -17,11 +18,11 @@ static const char *const obeys[] = {
 	NULL
 };
 
-static int granitehybrid_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int granitehybrid_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	bool turns = true;
+	int r = hparams_get_bool(g, arch, "rope.scaling.finetuned", &turns, e);
 
-	gguf_get_bool(g, "granitehybrid.rope.scaling.finetuned", &turns);
 	for (uint32_t i = 0; i < hp->n_layer; i++) {
 		if (!(hp->kind[i] & LAYER_ATTENTION))
 			hp->kind[i] |= LAYER_STATE;
@@ -30,7 +31,7 @@ static int granitehybrid_imply(struct hparams *hp, const struct gguf *g, struct 
 	}
 	if (hp->logit_scale)
 		hp->logit_scale = 1 / hp->logit_scale;
-	return block_mamba2_read(hp, g, "granitehybrid", e);
+	return r == 0 ? block_mamba2_read(hp, g, arch, e) : r;
 }
 
 const struct arch arch_granitehybrid = {

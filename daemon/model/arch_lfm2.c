@@ -21,16 +21,6 @@ static const struct layer_tensor tensor_moe[] = { TENSORS_TOKENS, TENSORS_EXPERT
 
 static const char *const obeys[] = { "shortconv.l_cache", NULL };
 
-static int lfm2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	return block_shortconv_read(hp, g, "lfm2", e);
-}
-
-static int lfm2moe_imply(struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	return block_shortconv_read(hp, g, "lfm2moe", e);
-}
-
 const struct arch arch_lfm2 = {
 	.name = "lfm2",
 	.pass = &decoder_pass,
@@ -41,7 +31,7 @@ const struct arch arch_lfm2 = {
 	.rope = ROPE_HALVES,
 	.gate = GATE_SILU,
 	.obeys = obeys,
-	.imply = lfm2_imply,
+	.imply = block_shortconv_read,
 };
 
 const struct arch arch_lfm2moe = {
@@ -55,5 +45,5 @@ const struct arch arch_lfm2moe = {
 	.gate = GATE_SILU,
 	.experts = { .are = EXPERTS_ALWAYS, .gating = GATING_SIGMOID },
 	.obeys = obeys,
-	.imply = lfm2moe_imply,
+	.imply = block_shortconv_read,
 };

@@ -21,9 +21,9 @@ static const struct layer_tensor tensor[] = {
 #define CHUNK        8192u /* no key says it */
 #define N_EXPERT_TOP 128u  /* of the largest size */
 
-static int llama4_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int llama4_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)g, (void)e;
+	(void)g, (void)arch, (void)e;
 	if (!hp->n_window)
 		hp->n_window = CHUNK;
 	hp->has_window_grid = true;

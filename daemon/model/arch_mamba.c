@@ -29,15 +29,16 @@ static const struct layer_tensor tensor[] = {
 static const char *const obeys[] = { "ssm.conv_kernel",    "ssm.inner_size", "ssm.state_size",
 				     "ssm.time_step_rank", "ssm.dt_b_c_rms", NULL };
 
-static int mamba_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int mamba_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	int r = hparams_read_ssm(hp, g, "mamba", e);
+	int r = hparams_read_ssm(hp, g, arch, e);
 
 	memset(hp->kind, LAYER_STATE, hp->n_layer);
-	gguf_get_bool(g, "mamba.ssm.dt_b_c_rms", &hp->ssm.is_normed);
+	if (r == 0)
+		r = hparams_get_bool(g, arch, "ssm.dt_b_c_rms", &hp->ssm.is_normed, e);
 	if (r == 0 && (hp->ssm.inner_size % LANES || hp->ssm.state_size % LANES || hp->ssm.state_size > MIX_KEY_MAX))
 		return error_set(e, -ENOTSUP,
-				 "mamba.ssm: %u channels of %u keys: gyre runs multiples of %d, of keys up to %u",
+				 "%s.ssm: %u channels of %u keys: gyre runs multiples of %d, of keys up to %u", arch,
 				 hp->ssm.inner_size, hp->ssm.state_size, LANES, MIX_KEY_MAX);
 	return r;
 }

@@ -14,10 +14,10 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { MAMBA2_KEYS, NULL };
 
-static int mamba2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int mamba2_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	memset(hp->kind, LAYER_STATE, hp->n_layer);
-	return block_mamba2_read(hp, g, "mamba2", e);
+	return block_mamba2_read(hp, g, arch, e);
 }
 
 const struct arch arch_mamba2 = {

@@ -4,6 +4,7 @@
  * Rotary pairs are (2i, 2i+1).
  */
 #include "daemon/model/decoder.h"
+#include "daemon/model/hparams.h"
 
 static const struct layer_tensor tensor[] = {
 	TENSORS_ATTENTION,
@@ -13,12 +14,13 @@ static const struct layer_tensor tensor[] = {
 static const char *const obeys[] = { "attention.temperature_scale", "rope.scaling.yarn_log_multiplier", NULL };
 
 /* 0 is as good as absent. */
-static int mistral3_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int mistral3_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)e;
-	if (gguf_get_u32(g, "mistral3.rope.scaling.original_context_length", &hp->temp_length) < 0 || !hp->temp_length)
+	int r = hparams_get_count(g, arch, "rope.scaling.original_context_length", &hp->temp_length, 0, UINT32_MAX, e);
+
+	if (!hp->temp_length)
 		hp->temp_length = hp->n_ctx_train;
-	return 0;
+	return r;
 }
 
 const struct arch arch_mistral3 = {

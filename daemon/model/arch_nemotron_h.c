@@ -19,13 +19,13 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { MAMBA2_KEYS, NULL };
 
-static int nemotron_h_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int nemotron_h_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	for (uint32_t i = 0; i < hp->n_layer; i++)
 		hp->kind[i] = hp->kind[i] & LAYER_FF          ? LAYER_FF
 			      : hp->kind[i] & LAYER_ATTENTION ? LAYER_ATTENTION
 							      : LAYER_STATE;
-	return block_mamba2_read(hp, g, "nemotron_h", e);
+	return block_mamba2_read(hp, g, arch, e);
 }
 
 const struct arch arch_nemotron_h = {

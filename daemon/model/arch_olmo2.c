@@ -19,9 +19,9 @@ static const struct layer_tensor tensor[] = {
 
 static const char *const obeys[] = { "attention.sliding_window_pattern", "rope.freq_base_swa", NULL };
 
-static int olmo2_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int olmo2_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	return hparams_read_pattern(hp, g, "olmo2", 4, LAYER_WINDOW, e);
+	return hparams_read_pattern(hp, g, arch, 4, LAYER_WINDOW, e);
 }
 
 const struct arch arch_olmo2 = {

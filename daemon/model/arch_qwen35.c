@@ -32,16 +32,6 @@ static const struct layer_tensor tensor_moe[] = {
 static const char *const obeys[] = { DELTA_KEYS, NULL };
 static const char *const of_images[] = { "rope.dimension_sections", NULL };
 
-static int qwen35_imply(struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	return block_delta_read(hp, g, "qwen35", e);
-}
-
-static int qwen35moe_imply(struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	return block_delta_read(hp, g, "qwen35moe", e);
-}
-
 const struct arch arch_qwen35 = {
 	.name = "qwen35",
 	.pass = &decoder_pass,
@@ -54,7 +44,7 @@ const struct arch arch_qwen35 = {
 	.gate = GATE_SILU,
 	.obeys = obeys,
 	.of_images = of_images,
-	.imply = qwen35_imply,
+	.imply = block_delta_read,
 };
 
 const struct arch arch_qwen35moe = {
@@ -70,5 +60,5 @@ const struct arch arch_qwen35moe = {
 	.experts = { .are = EXPERTS_ALWAYS },
 	.obeys = obeys,
 	.of_images = of_images,
-	.imply = qwen35moe_imply,
+	.imply = block_delta_read,
 };

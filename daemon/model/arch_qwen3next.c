@@ -20,11 +20,6 @@ static const struct layer_tensor tensor[] = {
 static const char *const obeys[] = { DELTA_KEYS, NULL };
 static const char *const of_images[] = { "rope.dimension_sections", NULL };
 
-static int qwen3next_imply(struct hparams *hp, const struct gguf *g, struct error *e)
-{
-	return block_delta_read(hp, g, "qwen3next", e);
-}
-
 const struct arch arch_qwen3next = {
 	.name = "qwen3next",
 	.pass = &decoder_pass,
@@ -38,5 +33,5 @@ const struct arch arch_qwen3next = {
 	.experts = { .are = EXPERTS_ALWAYS },
 	.obeys = obeys,
 	.of_images = of_images,
-	.imply = qwen3next_imply,
+	.imply = block_delta_read,
 };

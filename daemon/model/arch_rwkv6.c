@@ -32,20 +32,15 @@ static const struct layer_tensor tensor[] = {
 	RWKV_SQUARE("channel_mix_receptance.weight", channel_gate),
 };
 
-static uint32_t pad(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 /* Low-rank columns: of the decay, then of the mixes; then a number of each head. */
 static uint32_t mixes_at(const struct hparams *hp)
 {
-	return pad(hp->wkv.rank[0]);
+	return state_pad(hp->wkv.rank[0]);
 }
 
 static uint32_t bonus_at(const struct hparams *hp)
 {
-	return mixes_at(hp) + pad(MIXES * hp->wkv.rank[1]);
+	return mixes_at(hp) + state_pad(MIXES * hp->wkv.rank[1]);
 }
 
 static uint32_t n_low(const struct hparams *hp)
@@ -140,14 +135,14 @@ static const struct rwkv rwkv6 = {
 static const char *const obeys[] = { "wkv.head_size", "time_decay_extra_dim", "time_mix_extra_dim",
 				     "rescale_every_n_layers", NULL };
 
-static int rwkv6_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int rwkv6_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	int r = rwkv_read(hp, g, "rwkv6", e);
+	int r = rwkv_read(hp, g, arch, e);
 
 	if (r == 0)
-		r = hparams_get_u32(g, "rwkv6", "time_decay_extra_dim", &hp->wkv.rank[0], 0, hp->n_embd, e);
+		r = hparams_get_u32(g, arch, "time_decay_extra_dim", &hp->wkv.rank[0], 0, hp->n_embd, e);
 	if (r == 0)
-		r = hparams_get_u32(g, "rwkv6", "time_mix_extra_dim", &hp->wkv.rank[1], 0, hp->n_embd, e);
+		r = hparams_get_u32(g, arch, "time_mix_extra_dim", &hp->wkv.rank[1], 0, hp->n_embd, e);
 	memset(hp->kind, LAYER_STATE, hp->n_layer);
 	return r;
 }

@@ -40,17 +40,12 @@ static const struct layer_tensor tensor[] = {
 	     .is_behind = true),
 };
 
-static uint32_t pad(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 static uint32_t low_before(const struct hparams *hp, uint32_t pair)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < pair; i++)
-		n += pad(hp->wkv.rank[i]);
+		n += state_pad(hp->wkv.rank[i]);
 	return n;
 }
 
@@ -175,12 +170,12 @@ static const char *const obeys[] = { "wkv.head_size",
 				     "attention.gate_lora_rank",
 				     NULL };
 
-static int rwkv7_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int rwkv7_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	int r = rwkv_read(hp, g, "rwkv7", e);
+	int r = rwkv_read(hp, g, arch, e);
 
 	for (uint32_t i = 0; i < RWKV_PAIR_MAX && r == 0; i++)
-		r = hparams_get_u32(g, "rwkv7", obeys[1 + i], &hp->wkv.rank[i], 0, hp->n_embd, e);
+		r = hparams_get_u32(g, arch, obeys[1 + i], &hp->wkv.rank[i], 0, hp->n_embd, e);
 	memset(hp->kind, LAYER_STATE, hp->n_layer);
 	return r;
 }

@@ -11,9 +11,9 @@ static const struct layer_tensor tensor[] = {
 	TENSORS_FF,
 };
 
-static int smollm3_imply(struct hparams *hp, const struct gguf *g, struct error *e)
+static int smollm3_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)g, (void)e;
+	(void)g, (void)arch, (void)e;
 	hparams_set_period(hp, 4, LAYER_TURN);
 	return 0;
 }

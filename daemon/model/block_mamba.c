@@ -14,14 +14,9 @@
 /* Rows are normed whole, in slices of every so many rows. */
 #define NORM_SLICES 8u
 
-static uint32_t pad(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 static uint32_t step_at(const struct model *m)
 {
-	return m->mix.more + pad(m->hp.ssm.time_step_rank + 2 * m->hp.ssm.state_size);
+	return m->mix.more + state_pad(m->hp.ssm.time_step_rank + 2 * m->hp.ssm.state_size);
 }
 
 static uint32_t y_at(const struct model *m)

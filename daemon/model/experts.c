@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t pad(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 int experts_open(struct model *m, const struct experts_in *in, struct error *e)
 {
 	if (!m->experts)
@@ -67,8 +62,8 @@ bool experts_new(struct model *m)
 
 	if (!x)
 		return true;
-	x->ff_stride = pad(m->hp.n_ff_expert);
-	x->logit_stride = pad(m->hp.n_expert);
+	x->ff_stride = state_pad(m->hp.n_ff_expert);
+	x->logit_stride = state_pad(m->hp.n_expert);
 	x->n_pair_max = m->n_row_max * m->hp.n_expert_used;
 	x->logits = memory_array(n_row * x->logit_stride, sizeof(float));
 	x->rows = memory_array(n_row * m->x_stride, sizeof(float));

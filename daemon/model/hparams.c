@@ -9,95 +9,10 @@
 
 #define KEY_BYTES 96
 
-/* Bounds far above any model in use, low enough that products of three of them stay inside 64 bits. */
-#define DIM_MAX (1u << 20)
-#define CTX_MAX (1u << 24)
-/* Far outside of what a scale or a cap is in any model, far inside of a float. */
-#define FACTOR_MIN 1e-6f
-#define FACTOR_MAX 1e6f
+#define CTX_MAX (1u << 24) /* far above any model in use */
 
 /* A head's keys and values have one size, so the smaller of what kernels take bounds it. */
 #define HEAD_DIM_MAX ((uint32_t)(DIM_K_MAX < DIM_V_MAX ? DIM_K_MAX : DIM_V_MAX))
-
-/* A number, or one for each layer that is the same for all: -ERANGE otherwise, and then *v is the first. is_of_some: of those layers that
- * have any, a 0 being none. */
-static int get_equal(const struct gguf *g, const char *key, uint32_t *v, bool is_of_some)
-{
-	struct gguf_arr a;
-	uint64_t first;
-	int r = gguf_get_arr(g, key, &a);
-
-	if (r < 0)
-		return gguf_get_u32(g, key, v);
-	if (!a.n || a.type > GGUF_I32)
-		return -EINVAL;
-	for (first = 0; is_of_some && first + 1 < a.n && gguf_arr_int(&a, first) == 0;)
-		first++;
-	if (gguf_arr_int(&a, first) < 0 || gguf_arr_int(&a, first) > UINT32_MAX)
-		return -EINVAL;
-	*v = (uint32_t)gguf_arr_int(&a, first);
-	for (uint64_t i = first + 1; i < a.n; i++)
-		if (gguf_arr_int(&a, i) != (int64_t)*v && !(is_of_some && gguf_arr_int(&a, i) == 0))
-			return -ERANGE;
-	return 0;
-}
-
-/* Says what get_equal found. */
-static int check_number(const char *arch, const char *key, int r, uint32_t *v, uint32_t def, uint32_t max,
-			struct error *e)
-{
-	if (r == -ENOENT && def) {
-		*v = def;
-		return 0;
-	}
-	if (r == -ENOENT)
-		return error_set(e, -EINVAL, "the file has no %s: not a complete %s model", key, arch);
-	if (r == -ERANGE)
-		return error_set(e, -ENOTSUP,
-				 "%s differs between layers, which is not supported yet; use another model", key);
-	if (r < 0)
-		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
-	if (*v < 1 || *v > max)
-		return error_set(e, -EINVAL, "%s is %u; 1..%u are possible", key, *v, max);
-	return 0;
-}
-
-int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
-		    struct error *e)
-{
-	char key[KEY_BYTES];
-
-	snprintf(key, sizeof(key), "%s.%s", arch, name);
-	return check_number(arch, key, get_equal(g, key, v, false), v, def, max, e);
-}
-
-/* The largest of an array that get_equal has looked through. */
-static uint32_t largest(const struct gguf *g, const char *key)
-{
-	struct gguf_arr a = { 0 };
-	int64_t most = 0;
-
-	gguf_get_arr(g, key, &a);
-	for (uint64_t i = 0; i < a.n; i++)
-		most = gguf_arr_int(&a, i) > most ? gguf_arr_int(&a, i) : most;
-	return most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
-}
-
-/* Likewise, but layers may have none of it, which is 0; where they may differ, of the architecture's layers, it is the largest. */
-static int get_of_some(const struct gguf *g, const struct arch *arch, const char *name, bool may_differ, uint32_t *v,
-		       uint32_t def, struct error *e)
-{
-	char key[KEY_BYTES];
-	int r;
-
-	snprintf(key, sizeof(key), "%s.%s", arch->name, name);
-	r = get_equal(g, key, v, true);
-	if (r == -ERANGE && may_differ) {
-		*v = largest(g, key);
-		r = 0;
-	}
-	return check_number(arch->name, key, r, v, def, DIM_MAX, e);
-}
 
 int hparams_check_heads(const struct head_shape *h, uint32_t value_dim, struct error *e)
 {
@@ -131,41 +46,26 @@ static int read_heads(struct hparams *hp, const struct gguf *g, const struct arc
 	uint32_t value_dim = 0, even;
 	int r;
 
-	r = get_of_some(g, of, "attention.head_count", false, &hp->n_head, 0, e);
+	r = hparams_get_of_some(g, arch, "attention.head_count", false, &hp->n_head, 0, e);
 	if (r < 0)
 		return r;
-	r = get_of_some(g, of, "attention.head_count_kv", of->has_layer_shapes, &hp->n_head_kv, hp->n_head, e);
+	r = hparams_get_of_some(g, arch, "attention.head_count_kv", of->has_layer_shapes, &hp->n_head_kv, hp->n_head,
+				e);
 	if (r < 0)
 		return r;
 	/* A head count that does not divide n_embd must come with an explicit length. */
 	even = hp->n_embd % hp->n_head ? 0 : hp->n_embd / hp->n_head;
-	r = hparams_get_u32(g, arch, "attention.key_length", &hp->head_dim, even, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.key_length", &hp->head_dim, even, HPARAMS_DIM_MAX, e);
 	if (r < 0)
 		return r;
-	r = hparams_get_u32(g, arch, "attention.value_length", &value_dim, hp->head_dim, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "attention.value_length", &value_dim, hp->head_dim, HPARAMS_DIM_MAX, e);
 	if (r < 0)
 		return r;
-	r = hparams_get_u32(g, arch, "rope.dimension_count", &hp->n_rot, hp->head_dim, DIM_MAX, e);
+	r = hparams_get_u32(g, arch, "rope.dimension_count", &hp->n_rot, hp->head_dim, HPARAMS_DIM_MAX, e);
 	if (r < 0)
 		return r;
 	return hparams_check_heads(&(struct head_shape){ hp->n_head, hp->n_head_kv, hp->head_dim, hp->n_rot },
 				   value_dim, e);
-}
-
-/* A scale or a cap; 0: the file has none, or an architecture that has none does not obey it. */
-static int get_factor(const struct gguf *g, const struct arch *arch, const char *name, float *v, struct error *e)
-{
-	char key[KEY_BYTES];
-	int r;
-
-	*v = 0;
-	if (!keys_is_obeyed(arch, name))
-		return 0;
-	snprintf(key, sizeof(key), "%s.%s", arch->name, name);
-	r = gguf_get_f32(g, key, v);
-	if (r == -ENOENT || (r == 0 && (*v == 0 || (*v >= FACTOR_MIN && *v <= FACTOR_MAX))))
-		return 0;
-	return error_set(e, -EINVAL, "%s is not 0 or a number in %g..%g", key, (double)FACTOR_MIN, (double)FACTOR_MAX);
 }
 
 static float or_else(float v, float def)
@@ -188,7 +88,7 @@ static int drop_absent(struct hparams *hp, const struct gguf *g, const struct ar
 	uint32_t n[LAYER_MAX];
 
 	for (size_t k = 0; k < sizeof(of_layers) / sizeof(of_layers[0]); k++) {
-		int r = hparams_get_layers(g, arch->name, of_layers[k].name, n, hp->n_layer, DIM_MAX, e);
+		int r = hparams_get_layers(g, arch->name, of_layers[k].name, n, hp->n_layer, HPARAMS_DIM_MAX, e);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -216,7 +116,8 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]) && r == 0; i++)
-		r = get_factor(g, arch, want[i].name, want[i].v, e);
+		if (keys_is_obeyed(arch, want[i].name))
+			r = hparams_get_factor(g, arch->name, want[i].name, want[i].v, e);
 	if (r < 0)
 		return r;
 	memset(hp->kind, LAYER_ATTENTION | LAYER_WINDOW | LAYER_TURN | LAYER_TEMPER, hp->n_layer);
@@ -224,7 +125,7 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 	if (r == 0)
 		r = drop_absent(hp, g, arch, e);
 	if (r == 0 && arch->imply)
-		r = arch->imply(hp, g, e);
+		r = arch->imply(hp, g, arch->name, e);
 	if (r < 0)
 		return r;
 	hp->embd_scale = or_else(hp->embd_scale, 1);
@@ -232,16 +133,6 @@ static int read_factors(struct hparams *hp, const struct gguf *g, const struct a
 	hp->logit_scale = or_else(hp->logit_scale, 1);
 	hp->attn_scale = or_else(hp->attn_scale, hp->head_dim ? 1.0f / sqrtf((float)hp->head_dim) : 1);
 	return 0;
-}
-
-static int read_window(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
-{
-	char key[KEY_BYTES];
-	int r;
-
-	snprintf(key, sizeof(key), "%s.attention.sliding_window", arch);
-	r = gguf_get_u32(g, key, &hp->n_window);
-	return r < 0 && r != -ENOENT ? error_set(e, -EINVAL, "%s is not an unsigned number", key) : 0;
 }
 
 enum head_shapes hparams_shape(const struct hparams *hp, uint32_t layer)
@@ -279,37 +170,6 @@ void hparams_set_period(struct hparams *hp, uint32_t period, uint8_t bits)
 			hp->kind[i] &= (uint8_t)~bits;
 }
 
-int hparams_get_layers(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t n_layer,
-		       uint32_t max, struct error *e)
-{
-	char key[KEY_BYTES];
-	struct gguf_arr a;
-	uint32_t one;
-
-	snprintf(key, sizeof(key), "%s.%s", arch, name);
-	if (gguf_get_arr(g, key, &a) < 0) {
-		int r = gguf_get_u32(g, key, &one);
-
-		if (r == -ENOENT)
-			return r;
-		if (r < 0 || one > max)
-			return error_set(e, -EINVAL, "%s is not a number in 0..%u", key, max);
-		for (uint32_t i = 0; i < n_layer; i++)
-			v[i] = one;
-		return 0;
-	}
-	if (a.n < n_layer || (a.type > GGUF_I32 && a.type != GGUF_BOOL))
-		return error_set(e, -EINVAL, "%s is not a list of %u numbers, one for each layer", key, n_layer);
-	for (uint32_t i = 0; i < n_layer; i++) {
-		int64_t x = gguf_arr_int(&a, i);
-
-		if (x < 0 || x > max)
-			return error_set(e, -EINVAL, "%s of layer %u is not a number in 0..%u", key, i, max);
-		v[i] = (uint32_t)x;
-	}
-	return 0;
-}
-
 int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *arch, uint32_t period, uint8_t bits,
 			 struct error *e)
 {
@@ -333,23 +193,6 @@ int hparams_read_pattern(struct hparams *hp, const struct gguf *g, const char *a
 	return r;
 }
 
-/* block_count counts them too. */
-static int read_nextn(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
-{
-	char key[KEY_BYTES];
-	int r;
-
-	snprintf(key, sizeof(key), "%s.nextn_predict_layers", arch);
-	r = gguf_get_u32(g, key, &hp->n_nextn);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0 || hp->n_nextn >= hp->n_layer)
-		return error_set(e, -EINVAL, "%s is not a number of the %u blocks (%s.block_count)", key, hp->n_layer,
-				 arch);
-	hp->n_layer -= hp->n_nextn;
-	return 0;
-}
-
 int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	const struct {
@@ -357,10 +200,10 @@ int hparams_read_ssm(struct hparams *hp, const struct gguf *g, const char *arch,
 		uint32_t *v, def, max;
 	} want[] = {
 		{ "ssm.conv_kernel", &hp->ssm.conv_kernel, 0, CONV_TAP_MAX },
-		{ "ssm.inner_size", &hp->ssm.inner_size, 0, DIM_MAX },
-		{ "ssm.state_size", &hp->ssm.state_size, 0, DIM_MAX },
-		{ "ssm.time_step_rank", &hp->ssm.time_step_rank, 0, DIM_MAX },
-		{ "ssm.group_count", &hp->ssm.group_count, 1, DIM_MAX },
+		{ "ssm.inner_size", &hp->ssm.inner_size, 0, HPARAMS_DIM_MAX },
+		{ "ssm.state_size", &hp->ssm.state_size, 0, HPARAMS_DIM_MAX },
+		{ "ssm.time_step_rank", &hp->ssm.time_step_rank, 0, HPARAMS_DIM_MAX },
+		{ "ssm.group_count", &hp->ssm.group_count, 1, HPARAMS_DIM_MAX },
 	};
 	int r = 0;
 
@@ -375,32 +218,30 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 		const char *name;
 		uint32_t *v, max;
 	} want[] = {
-		{ "embedding_length", &hp->n_embd, DIM_MAX },
+		{ "embedding_length", &hp->n_embd, HPARAMS_DIM_MAX },
 		{ "block_count", &hp->n_layer, LAYER_MAX },
 		{ "context_length", &hp->n_ctx_train, CTX_MAX },
 	};
 
-	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-		int r = hparams_get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
+	int r = 0;
 
-		if (r < 0)
-			return r;
-	}
-	return read_nextn(hp, g, arch, e);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]) && r == 0; i++)
+		r = hparams_get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
+	if (r < 0)
+		return r;
+	r = hparams_get_count(g, arch, "nextn_predict_layers", &hp->n_nextn, 0, hp->n_layer - 1, e);
+	hp->n_layer -= r == 0 ? hp->n_nextn : 0; /* block_count counts them too */
+	return r == 0 ? hparams_get_count(g, arch, "attention.sliding_window", &hp->n_window, 0, UINT32_MAX, e) : r;
 }
 
 /* Of an architecture that may have none, 0. */
 static int read_ff(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
-	char key[KEY_BYTES];
-	uint32_t n;
-	int r;
+	static const char name[] = "feed_forward_length";
 
-	snprintf(key, sizeof(key), "%s.feed_forward_length", arch->name);
-	r = get_equal(g, key, &n, true);
-	if (!has_axis(arch, PLAN_FF) && !arch->has_layer_shapes && (r == -ENOENT || (r == 0 && n == 0)))
+	if (!has_axis(arch, PLAN_FF) && !arch->has_layer_shapes && hparams_has_none(g, arch->name, name))
 		return 0;
-	return get_of_some(g, arch, "feed_forward_length", arch->has_layer_shapes, &hp->n_ff, 0, e);
+	return hparams_get_of_some(g, arch->name, name, arch->has_layer_shapes, &hp->n_ff, 0, e);
 }
 
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
@@ -411,8 +252,6 @@ int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *ar
 
 	if (r == 0)
 		r = read_sizes(hp, g, name, e);
-	if (r == 0)
-		r = read_window(hp, g, name, e);
 	if (r < 0)
 		return r;
 	snprintf(key, sizeof(key), "%s.attention.layer_norm_%sepsilon", name, arch->norm == NORM_RMS ? "rms_" : "");

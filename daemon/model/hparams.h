@@ -6,11 +6,26 @@
 
 struct arch;
 
+/* A bound far above any model in use, low enough that products of three such numbers stay inside 64 bits. */
+#define HPARAMS_DIM_MAX (1u << 20)
+
 /* -EINVAL, -ENOTSUP with the key's name. */
 int hparams_read(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e);
-/* For an architecture's own keys, "<arch>.<name>": a number in 1..max; def: what an absent key means, 0: it must be there. */
+/* hparams_get.c: keys "<arch>.<name>", refused by name where they are out of range or of another type. A number in 1..max; def: what an absent key means, 0: it must be there. */
 int hparams_get_u32(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
 		    struct error *e);
+/* A number of 0..max; absent: def. */
+int hparams_get_count(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
+		      struct error *e);
+/* Absent: *v stays. */
+int hparams_get_bool(const struct gguf *g, const char *arch, const char *name, bool *v, struct error *e);
+/* A scale or a cap; absent: 0. */
+int hparams_get_factor(const struct gguf *g, const char *arch, const char *name, float *v, struct error *e);
+/* As hparams_get_u32 of what layers may have none of, which is 0; where they may differ it is the largest. */
+int hparams_get_of_some(const struct gguf *g, const char *arch, const char *name, bool may_differ, uint32_t *v,
+			uint32_t def, struct error *e);
+/* Whether the file does not say it, or says 0 of all layers. */
+bool hparams_has_none(const struct gguf *g, const char *arch, const char *name);
 /* A number of each layer, or one for all: 0..max. -ENOENT: the file has none, and e is not set. */
 int hparams_get_layers(const struct gguf *g, const char *arch, const char *name, uint32_t *v, uint32_t n_layer,
 		       uint32_t max, struct error *e);

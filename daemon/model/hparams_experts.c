@@ -7,32 +7,11 @@
 #include "daemon/model/arch.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-#define KEY_BYTES 96
-
-#define FF_MAX (1u << 20)
 /* Of a token; in use: up to 22. Work space is taken for as many of each row. */
 #define USED_MAX 64u
 /* How many experts are added up as one that all tokens take; in use: up to 4. */
 #define SHARED_MAX 256u
-#define SCALE_MIN  1e-6f
-#define SCALE_MAX  1e6f
-
-/* A number that may be 0; absent: def. */
-static int get(const struct gguf *g, const struct arch *arch, const char *name, uint32_t *v, uint32_t def, uint32_t max,
-	       struct error *e)
-{
-	char key[KEY_BYTES];
-	int r;
-
-	snprintf(key, sizeof(key), "%s.%s", arch->name, name);
-	*v = def;
-	r = gguf_get_u32(g, key, v);
-	if (r == -ENOENT || (r == 0 && *v <= max))
-		return 0;
-	return error_set(e, -EINVAL, "%s is not a number in 0..%u", key, max);
-}
 
 static int read_counts(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
@@ -41,24 +20,26 @@ static int read_counts(struct hparams *hp, const struct gguf *g, const struct ar
 				hp->n_expert < USED_MAX ? hp->n_expert : USED_MAX, e);
 
 	if (r == 0)
-		r = hparams_get_u32(g, arch->name, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff, FF_MAX, e);
+		r = hparams_get_u32(g, arch->name, "expert_feed_forward_length", &hp->n_ff_expert, hp->n_ff,
+				    HPARAMS_DIM_MAX, e);
 	if (r == 0)
-		r = get(g, arch, "expert_shared_count", &n_shared, 0, SHARED_MAX, e);
+		r = hparams_get_count(g, arch->name, "expert_shared_count", &n_shared, 0, SHARED_MAX, e);
 	if (r == 0)
-		r = get(g, arch, "expert_shared_feed_forward_length", &hp->n_ff_shared, n_shared * hp->n_ff_expert,
-			FF_MAX, e);
-	if (r == 0 && hp->n_ff_shared > FF_MAX)
+		r = hparams_get_count(g, arch->name, "expert_shared_feed_forward_length", &hp->n_ff_shared,
+				      n_shared * hp->n_ff_expert, HPARAMS_DIM_MAX, e);
+	if (r == 0 && hp->n_ff_shared > HPARAMS_DIM_MAX)
 		r = error_set(e, -EINVAL, "%s.expert_shared_count is %u, of %u columns each: up to %u are possible",
-			      arch->name, n_shared, hp->n_ff_expert, FF_MAX);
+			      arch->name, n_shared, hp->n_ff_expert, HPARAMS_DIM_MAX);
 	return r;
 }
 
 static int read_groups(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
-	int r = get(g, arch, "expert_group_count", &hp->n_group, 1, hp->n_expert, e);
+	int r = hparams_get_count(g, arch->name, "expert_group_count", &hp->n_group, 1, hp->n_expert, e);
 
 	if (r == 0)
-		r = get(g, arch, "expert_group_used_count", &hp->n_group_used, hp->n_group, hp->n_expert, e);
+		r = hparams_get_count(g, arch->name, "expert_group_used_count", &hp->n_group_used, hp->n_group,
+				      hp->n_expert, e);
 	if (r < 0)
 		return r;
 	if (hp->n_group == 0)
@@ -82,8 +63,7 @@ static int read_groups(struct hparams *hp, const struct gguf *g, const struct ar
 static int read_weighing(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
 	uint32_t gating;
-	char key[KEY_BYTES];
-	int r = get(g, arch, "expert_gating_func", &gating, 0, UINT32_MAX, e);
+	int r = hparams_get_count(g, arch->name, "expert_gating_func", &gating, 0, UINT32_MAX, e);
 
 	if (r < 0)
 		return r;
@@ -94,17 +74,11 @@ static int read_weighing(struct hparams *hp, const struct gguf *g, const struct 
 				 arch->name, gating, GATING_SOFTMAX_CHOSEN);
 	hp->gating = gating ? (enum gating)gating : arch->experts.gating ? arch->experts.gating : GATING_SOFTMAX;
 	hp->is_expert_normed = !arch->experts.is_unnormed;
-	snprintf(key, sizeof(key), "%s.expert_weights_norm", arch->name);
-	r = gguf_get_bool(g, key, &hp->is_expert_normed);
-	if (r < 0 && r != -ENOENT)
-		return error_set(e, -EINVAL, "%s is not a boolean", key);
-	snprintf(key, sizeof(key), "%s.expert_weights_scale", arch->name);
-	r = gguf_get_f32(g, key, &hp->expert_scale);
-	if (r == 0 && hp->expert_scale != 0 && !(hp->expert_scale >= SCALE_MIN && hp->expert_scale <= SCALE_MAX))
-		r = -EINVAL;
-	if (r < 0 && r != -ENOENT)
-		return error_set(e, -EINVAL, "%s is not 0 or a number in %g..%g", key, (double)SCALE_MIN,
-				 (double)SCALE_MAX);
+	r = hparams_get_bool(g, arch->name, "expert_weights_norm", &hp->is_expert_normed, e);
+	if (r == 0)
+		r = hparams_get_factor(g, arch->name, "expert_weights_scale", &hp->expert_scale, e);
+	if (r < 0)
+		return r;
 	if (hp->expert_scale == 0)
 		hp->expert_scale = 1;
 	return 0;
@@ -114,12 +88,12 @@ static int read_weighing(struct hparams *hp, const struct gguf *g, const struct 
 static int set_layers(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
 	uint32_t n_dense, step, every;
-	int r = get(g, arch, "leading_dense_block_count", &n_dense, 0, LAYER_MAX, e);
+	int r = hparams_get_count(g, arch->name, "leading_dense_block_count", &n_dense, 0, LAYER_MAX, e);
 
 	if (r == 0)
-		r = get(g, arch, "interleave_moe_layer_step", &step, 1, LAYER_MAX, e);
+		r = hparams_get_count(g, arch->name, "interleave_moe_layer_step", &step, 1, LAYER_MAX, e);
 	if (r == 0)
-		r = get(g, arch, "moe_every_n_layers", &every, 0, LAYER_MAX, e);
+		r = hparams_get_count(g, arch->name, "moe_every_n_layers", &every, 0, LAYER_MAX, e);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < hp->n_layer; i++) {
@@ -132,7 +106,7 @@ static int set_layers(struct hparams *hp, const struct gguf *g, const struct arc
 
 int hparams_read_experts(struct hparams *hp, const struct gguf *g, const struct arch *arch, struct error *e)
 {
-	int r = get(g, arch, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
+	int r = hparams_get_count(g, arch->name, "expert_count", &hp->n_expert, 0, WEIGHTS_EXPERT_MAX, e);
 
 	if (r == 0 && !hp->n_expert && arch->experts.are == EXPERTS_ALWAYS)
 		return error_set(e, -EINVAL, "the file has no %s.expert_count: not a complete %s model", arch->name,

@@ -3,13 +3,11 @@
 
 #include <errno.h>
 
-#define DIM_MAX (1u << 20)
-
 /* KV heads by layer: one number for the layers with a window, one for the others. */
 static int read_head_count(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	uint32_t n[LAYER_MAX], *to;
-	int r = hparams_get_layers(g, arch, "attention.head_count_kv", n, hp->n_layer, DIM_MAX, e);
+	int r = hparams_get_layers(g, arch, "attention.head_count_kv", n, hp->n_layer, HPARAMS_DIM_MAX, e);
 
 	hp->window_heads.n_head_kv = hp->n_head_kv;
 	if (r == -ENOENT)
@@ -30,7 +28,7 @@ static int read_head_count(struct hparams *hp, const struct gguf *g, const char 
 
 static int read_ff(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	int r = hparams_get_layers(g, arch, "feed_forward_length", hp->ff, hp->n_layer, DIM_MAX, e);
+	int r = hparams_get_layers(g, arch, "feed_forward_length", hp->ff, hp->n_layer, HPARAMS_DIM_MAX, e);
 
 	for (uint32_t i = 0; i < hp->n_layer && r == 0; i++)
 		if (!hp->ff[i])
@@ -46,11 +44,12 @@ int hparams_read_shapes(struct hparams *hp, const struct gguf *g, const char *ar
 
 	h->n_head = hp->n_head;
 	if (r == 0)
-		r = hparams_get_u32(g, arch, "attention.key_length_swa", &h->head_dim, hp->head_dim, DIM_MAX, e);
+		r = hparams_get_u32(g, arch, "attention.key_length_swa", &h->head_dim, hp->head_dim, HPARAMS_DIM_MAX,
+				    e);
 	if (r == 0)
-		r = hparams_get_u32(g, arch, "attention.value_length_swa", &value_dim, h->head_dim, DIM_MAX, e);
+		r = hparams_get_u32(g, arch, "attention.value_length_swa", &value_dim, h->head_dim, HPARAMS_DIM_MAX, e);
 	if (r == 0)
-		r = hparams_get_u32(g, arch, "rope.dimension_count_swa", &h->n_rot, h->head_dim, DIM_MAX, e);
+		r = hparams_get_u32(g, arch, "rope.dimension_count_swa", &h->n_rot, h->head_dim, HPARAMS_DIM_MAX, e);
 	if (r == 0)
 		r = hparams_check_heads(h, value_dim, e);
 	if (r == 0)

@@ -10,11 +10,6 @@
 
 /* ---- shape ---- */
 
-static uint32_t pad_panels(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 struct plan_range mix_units(const struct model *m, uint32_t n_unit, uint32_t node)
 {
 	size_t begin, end;
@@ -47,11 +42,11 @@ int mix_open(struct model *m, const struct mixer *mixer, const struct mix_in *in
 		if (mix->mixer && mix->at[i] != at)
 			return error_set(e, -EINVAL, "layer %u has a mixer of another shape than those before", layer);
 		mix->at[i] = at;
-		at += pad_panels(in->proj[i]->n_row);
+		at += state_pad(in->proj[i]->n_row);
 	}
 	mix->mixer = mixer;
 	mix->more = at;
-	mix->stride = pad_panels(at + (mixer->n_more ? mixer->n_more(m) : 0));
+	mix->stride = state_pad(at + (mixer->n_more ? mixer->n_more(m) : 0));
 	mix->y = mixer->y_at(m);
 	for (uint32_t i = 0; i < m->plan->n_node && r == 0; i++)
 		r = memory_add_state(m, layer, i, mixer->state_bytes(m, i), e);

@@ -16,11 +16,6 @@
 #define ROW_MAX   65536u
 #define LOGIT_MAX 65536u
 
-static uint32_t pad(uint32_t n)
-{
-	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-}
-
 /* The window that the file speaks of and the architecture does not obey: 0 is none. */
 static uint32_t unseen_window(const struct arch *arch, const struct hparams *hp)
 {
@@ -146,9 +141,9 @@ static int open_all(struct model *m, const struct weights *w, const struct model
 	r = open_tensors(m, w, e);
 	if (r < 0)
 		return r;
-	m->x_stride = pad(m->hp.n_embd);
-	m->ff_stride = pad(max_u32(max_u32(m->hp.n_ff, m->hp.n_ff_shared), m->hp.n_per_layer));
-	m->per_layer.stride = pad(m->hp.n_layer * m->hp.n_per_layer);
+	m->x_stride = state_pad(m->hp.n_embd);
+	m->ff_stride = state_pad(max_u32(max_u32(m->hp.n_ff, m->hp.n_ff_shared), m->hp.n_per_layer));
+	m->per_layer.stride = state_pad(m->hp.n_layer * m->hp.n_per_layer);
 	m->reduce.k = m->k;
 	m->reduce.scale = m->hp.residual_scale;
 	m->reduce.stride = m->x_stride;
@@ -242,7 +237,7 @@ void model_forward(struct model *m, struct team *t, struct batch *b)
 	assert(m->node[0].memory.base || !m->node[0].memory.block_bytes);
 	assert(m->node[0].memory.slot || !m->node[0].memory.slot_bytes);
 	assert((uint32_t)team_n_node(t) == m->plan->n_node && b->n_row <= m->n_row_max && b->n_logit <= m->n_logit_max);
-	assert(b->logit_stride == pad(m->hp.n_vocab) && (uint32_t)team_size(t) <= m->n_thread);
+	assert(b->logit_stride == state_pad(m->hp.n_vocab) && (uint32_t)team_size(t) <= m->n_thread);
 	if (b->n_row == 0)
 		return;
 	m->team = t;

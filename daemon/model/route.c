@@ -3,14 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-/* 1 / (1 + exp(-x)). */
-static void sigmoid(const struct kernels *k, float *y, const float *x, size_t n)
-{
-	k->exps(y, x, n, -1, 0);
-	for (size_t i = 0; i < n; i++)
-		y[i] = 1.0f / (1.0f + y[i]);
-}
-
 static void softmax(const struct kernels *k, float *y, const float *x, size_t n)
 {
 	float max = k->max(x, n), sum = k->sum_exp(x, n, max);
@@ -22,12 +14,11 @@ static void softmax(const struct kernels *k, float *y, const float *x, size_t n)
 
 static void weigh_all(float *p, const struct kernels *k, const struct hparams *hp, const float *logits)
 {
+	memcpy(p, logits, hp->n_expert * sizeof(*p));
 	if (hp->gating == GATING_SIGMOID)
-		sigmoid(k, p, logits, hp->n_expert);
+		k->sigmoid(p, hp->n_expert);
 	else if (hp->gating == GATING_SOFTMAX)
-		softmax(k, p, logits, hp->n_expert);
-	else
-		memcpy(p, logits, hp->n_expert * sizeof(*p));
+		softmax(k, p, p, hp->n_expert);
 }
 
 /* A score that can be compared. */
@@ -153,7 +144,7 @@ void route_row(struct routed *to, const struct kernels *k, const struct hparams 
 
 float route_gate(const struct kernels *k, const float *x, const float *w, size_t n)
 {
-	float lane[LANES] = { 0 }, y;
+	float lane[LANES] = { 0 };
 
 	for (size_t i = 0; i < n; i += LANES)
 		for (size_t l = 0; l < LANES && l < n - i; l++)
@@ -161,6 +152,6 @@ float route_gate(const struct kernels *k, const float *x, const float *w, size_t
 	for (size_t half = LANES / 2; half; half /= 2)
 		for (size_t l = 0; l < half; l++)
 			lane[l] += lane[l + half];
-	sigmoid(k, &y, lane, 1);
-	return y;
+	k->sigmoid(lane, 1);
+	return lane[0];
 }

@@ -311,11 +311,9 @@ static void rwkv_forward(const struct seat *s)
 int rwkv_read(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
 	int r = hparams_get_u32(g, arch, "wkv.head_size", &hp->wkv.head_size, 0, RWKV_HEAD_MAX, e);
-	char key[96];
 
-	snprintf(key, sizeof(key), "%s.rescale_every_n_layers", arch);
-	if (r == 0 && gguf_get_u32(g, key, &hp->wkv.n_rescale) == -EINVAL)
-		return error_set(e, -EINVAL, "%s is not an unsigned number", key);
+	if (r == 0)
+		r = hparams_get_count(g, arch, "rescale_every_n_layers", &hp->wkv.n_rescale, 0, UINT32_MAX, e);
 	if (r < 0)
 		return r;
 	if (!hp->n_ff)

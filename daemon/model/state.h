@@ -13,6 +13,12 @@
 #include "daemon/model/rope.h"
 #include "daemon/team/share.h"
 
+/* n, up to whole panels. */
+static inline uint32_t state_pad(uint32_t n)
+{
+	return (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+}
+
 /* With fewer attention items than this per worker, the chunks of a sequence are spread as well. */
 #define SPLIT_ITEMS 4u
 
