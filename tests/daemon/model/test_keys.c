@@ -85,80 +85,83 @@ static bool is_of_images(const char *name)
 	return false;
 }
 
-/* Of the arch-prefixed keys of llama.cpp, those that ask for what gyre does not compute, with a value that does. */
+/* Of the arch-prefixed keys of llama.cpp, those that ask for what gyre does not compute, or only some architectures do. */
+static const char *const not_computed[] = {
+	"attention.clamp_kqv",
+	"attention.max_alibi_bias",
+	"attention.sliding_window_pattern",
+	"attention.scale",
+	"attention.output_scale",
+	"attention.value_scale",
+	"attention.temperature_length",
+	"attention.temperature_scale",
+	"attention.relative_buckets_count",
+	"attention.shared_kv_layers",
+	"attention.recurrent_layers",
+	"attention.q_lora_rank",
+	"attention.kv_lora_rank",
+	"attention.key_length_mla",
+	"attention.value_length_mla",
+	"attention.indexer.head_count",
+	"attention.compress_ratios",
+	"attention.key_length_swa",
+	"attention.value_length_swa",
+	"attn_logit_softcapping",
+	"final_logit_softcapping",
+	"router_logit_softcapping",
+	"logit_scale",
+	"embedding_scale",
+	"residual_scale",
+	"use_parallel_residual",
+	"embedding_length_out",
+	"embedding_length_per_layer_input",
+	"hidden_activation",
+	"swin_norm",
+	"swiglu_clamp_exp",
+	"swiglu_clamp_shexp",
+	"expert_chunk_feed_forward_length",
+	"rescale_every_n_layers",
+	"token_shift_count",
+	"full_attention_interval",
+	"num_loops",
+	"n_deepstack_layers",
+	"decoder_block_count",
+	"hyper_connection.count",
+	"hash_layer_count",
+	"adapters.count",
+	"rope.dimension_count_swa",
+	"rope.dimension_sections",
+	"rope.freq_base_swa",
+	"rope.scaling.alpha",
+	"rope.scaling.yarn_ext_factor",
+	"rope.scaling.yarn_attn_factor",
+	"rope.scaling.yarn_log_multiplier",
+};
+
+static const char *const of_experts[] = {
+	"expert_count",
+	"expert_used_count",
+	"expert_shared_count",
+	"expert_feed_forward_length",
+	"expert_shared_feed_forward_length",
+	"expert_group_count",
+	"expert_group_used_count",
+};
+
+/* With a value that does. */
 static void what_is_not_computed_is_refused_by_name(void **state)
 {
-	static const char *const number[] = {
-		"attention.clamp_kqv",
-		"attention.max_alibi_bias",
-		"attention.sliding_window_pattern",
-		"attention.scale",
-		"attention.output_scale",
-		"attention.value_scale",
-		"attention.temperature_length",
-		"attention.temperature_scale",
-		"attention.relative_buckets_count",
-		"attention.shared_kv_layers",
-		"attention.recurrent_layers",
-		"attention.q_lora_rank",
-		"attention.kv_lora_rank",
-		"attention.key_length_mla",
-		"attention.value_length_mla",
-		"attention.indexer.head_count",
-		"attention.compress_ratios",
-		"attention.key_length_swa",
-		"attention.value_length_swa",
-		"attn_logit_softcapping",
-		"final_logit_softcapping",
-		"router_logit_softcapping",
-		"logit_scale",
-		"embedding_scale",
-		"residual_scale",
-		"use_parallel_residual",
-		"embedding_length_out",
-		"embedding_length_per_layer_input",
-		"hidden_activation",
-		"swin_norm",
-		"swiglu_clamp_exp",
-		"swiglu_clamp_shexp",
-		"expert_chunk_feed_forward_length",
-		"rescale_every_n_layers",
-		"token_shift_count",
-		"full_attention_interval",
-		"num_loops",
-		"n_deepstack_layers",
-		"decoder_block_count",
-		"hyper_connection.count",
-		"hash_layer_count",
-		"adapters.count",
-		"rope.dimension_count_swa",
-		"rope.dimension_sections",
-		"rope.freq_base_swa",
-		"rope.scaling.alpha",
-		"rope.scaling.yarn_ext_factor",
-		"rope.scaling.yarn_attn_factor",
-		"rope.scaling.yarn_log_multiplier",
-	};
-	static const char *const experts[] = {
-		"expert_count",
-		"expert_used_count",
-		"expert_shared_count",
-		"expert_feed_forward_length",
-		"expert_shared_feed_forward_length",
-		"expert_group_count",
-		"expert_group_used_count",
-	};
 	char key[96];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
-		snprintf(key, sizeof(key), ".%s", number[i]);
-		if (keys_is_obeyed(row, number[i]) || is_of_images(number[i]))
+	for (size_t i = 0; i < sizeof(not_computed) / sizeof(not_computed[0]); i++) {
+		snprintf(key, sizeof(key), ".%s", not_computed[i]);
+		if (keys_is_obeyed(row, not_computed[i]) || is_of_images(not_computed[i]))
 			continue;
 		assert_refused(&(struct tiny_kv){ key, GGUF_F32, &(float){ 7.5f }, 4 }, "use another model");
 	}
-	for (size_t i = 0; i < sizeof(experts) / sizeof(experts[0]) && row->experts.are == EXPERTS_NEVER; i++) {
-		snprintf(key, sizeof(key), ".%s", experts[i]);
+	for (size_t i = 0; i < sizeof(of_experts) / sizeof(of_experts[0]) && row->experts.are == EXPERTS_NEVER; i++) {
+		snprintf(key, sizeof(key), ".%s", of_experts[i]);
 		assert_refused(&(struct tiny_kv){ key, GGUF_U32, &(uint32_t){ 8 }, 4 }, "mixture of experts");
 	}
 	assert_refused(&(struct tiny_kv)KEY_BOOL("attention.causal", 0), "not 1");
@@ -170,6 +173,26 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	/* Its frequencies are tensors, which this file does not have. */
 	assert_non_null(strstr(open_with(&(struct tiny_kv)KEY_STR("rope.scaling.type", "longrope"), 1, NULL, 0, NULL),
 			       "no tensor rope_factors_short.weight"));
+}
+
+/* A value of another type is not as good as none, where the key is read. */
+static void what_it_obeys_has_its_type(void **state)
+{
+	const struct tiny_kv text = KEY_STR("", "text");
+	char key[96];
+
+	(void)state;
+	for (const char *const *name = row->obeys; name && *name; name++) {
+		const struct own_key *own = own_key_find(*name);
+		struct tiny_kv kv[1 + BESIDE_MAX] = { { key, text.type, text.value, text.n } };
+		size_t n = 1;
+
+		for (; own && n <= BESIDE_MAX && own->beside[n - 1].key; n++)
+			kv[n] = own->beside[n - 1];
+		snprintf(key, sizeof(key), ".%s", *name);
+		if (!strstr(open_with(kv, n, NULL, 0, NULL), *name))
+			fail_msg("%s%s is a text, and is taken", arch, key);
+	}
 }
 
 static void assert_changes_nothing(const struct tiny_kv *kv, const float *want)
@@ -516,6 +539,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_computed_is_refused_by_name),
 		cmocka_unit_test(what_changes_nothing_is_taken),
+		cmocka_unit_test(what_it_obeys_has_its_type),
 		cmocka_unit_test(its_own_activation_may_be_named),
 		cmocka_unit_test(what_it_obeys_changes_its_logits),
 		cmocka_unit_test(what_differs_by_layer_is_refused_by_name),
