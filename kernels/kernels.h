@@ -124,13 +124,12 @@ struct chunks {
  *   RECUR_DECAY      s = w*s + u b, u = alpha*v;                       y = s.q                  w[1]       Mamba-2
  *   RECUR_RATE       s = exp(w*rate)*s + u b, u = w*v;                 y = s.q                  w[LANES]   Mamba
  *   RECUR_DELTA      t = w * s.b; s = w*s + u b, u = alpha*(v - t);    y = s.q                  w[1]       gated delta-net
- *   RECUR_DELTA_KEY  t = (w*s).b; likewise                                                      w[n_key]   Kimi delta attention
  *   RECUR_BONUS      y = fma(alpha, v, s.q); s = w*s + v b                                      w[n_key]   RWKV-6
  *   RECUR_TWO        t = s.a; s = (w*s + t c) + v b;                   y = s.q                  w[n_key]   RWKV-7
  * where x + u b is fma(u, b[k], x), x's product rounded before. A sum over k is RECUR_CHAINS chains of fma from +0, chain j over k = j,
  * j + RECUR_CHAINS, ... ascending, which meet as (0 + 1) + (2 + 3). exp: ref/exp.h.
  */
-enum recur_form { RECUR_DECAY, RECUR_RATE, RECUR_DELTA, RECUR_DELTA_KEY, RECUR_BONUS, RECUR_TWO, RECUR_FORM_MAX };
+enum recur_form { RECUR_DECAY, RECUR_RATE, RECUR_DELTA, RECUR_BONUS, RECUR_TWO, RECUR_FORM_MAX };
 
 /* LANES rows of a state over n_tok tokens, one after the other. Rows never mix, so that neither the cut of a state into groups nor that
  * of tokens into calls enters the bits. */

@@ -35,22 +35,18 @@ INLINE void mix_meet(vec sum[PARTS], const struct mix_sums *s)
 		sum[p] = vec_add(vec_add(s->v[0][p], s->v[1][p]), vec_add(s->v[2][p], s->v[3][p]));
 }
 
-/* t = s.x, or (w*s).x where the form says so. */
-INLINE void mix_dot(vec t[PARTS], const enum recur_form form, const struct recur *r, const float *x, const float *w)
+/* t = s.x */
+INLINE void mix_dot(vec t[PARTS], const struct recur *r, const float *x)
 {
 	struct mix_sums sum = mix_zero();
 
 	for (int k = 0; k < r->n_key; k += RECUR_CHAINS)
 		for (int j = 0; j < RECUR_CHAINS; j++) {
-			vec xk = vec_set(x[k + j]), wk = form == RECUR_DELTA_KEY ? vec_set(w[k + j]) : xk;
+			vec xk = vec_set(x[k + j]);
 
-			for (int p = 0; p < PARTS; p++) {
-				vec s = vec_load(r->s + (k + j) * LANES + p * VEC_FLOATS);
-
-				if (form == RECUR_DELTA_KEY)
-					s = vec_mul(wk, s);
-				sum.v[j][p] = vec_fma(s, xk, sum.v[j][p]);
-			}
+			for (int p = 0; p < PARTS; p++)
+				sum.v[j][p] =
+					vec_fma(vec_load(r->s + (k + j) * LANES + p * VEC_FLOATS), xk, sum.v[j][p]);
 		}
 	mix_meet(t, &sum);
 }
@@ -65,7 +61,7 @@ INLINE struct mix_key mix_key(const enum recur_form form, const struct recur *r,
 {
 	struct mix_key key = { w, vec_set(r->b[at]), vec_set(r->q[at]), w };
 
-	if (form == RECUR_DELTA_KEY || form == RECUR_BONUS || form == RECUR_TWO)
+	if (form == RECUR_BONUS || form == RECUR_TWO)
 		key.w = vec_set(r->w[at]);
 	if (form == RECUR_TWO)
 		key.c = vec_set(r->c[at]);
@@ -106,18 +102,16 @@ INLINE void mix_move(vec y[PARTS], const enum recur_form form, const struct recu
 
 INLINE void mix_token(const enum recur_form form, const struct recur *r, size_t at, float *to)
 {
-	const bool is_delta = form == RECUR_DELTA || form == RECUR_DELTA_KEY;
+	const bool is_delta = form == RECUR_DELTA;
 	vec alpha = vec_set(form == RECUR_RATE || form == RECUR_TWO ? 1 : r->alpha[at]);
 	vec v[PARTS], u[PARTS], t[PARTS], y[PARTS], step[PARTS];
 
 	if (is_delta || form == RECUR_TWO)
-		mix_dot(t, form, r, (is_delta ? r->b : r->a) + at, r->w + at);
+		mix_dot(t, r, (is_delta ? r->b : r->a) + at);
 	for (int p = 0; p < PARTS; p++) {
 		u[p] = v[p] = step[p] = vec_load(r->v + at + p * VEC_FLOATS);
-		if (form == RECUR_DELTA)
-			t[p] = vec_mul(vec_set(r->w[at]), t[p]);
 		if (is_delta)
-			u[p] = vec_mul(alpha, vec_sub(v[p], t[p]));
+			u[p] = vec_mul(alpha, vec_sub(v[p], vec_mul(vec_set(r->w[at]), t[p])));
 		if (form == RECUR_DECAY)
 			u[p] = vec_mul(alpha, v[p]);
 		if (form == RECUR_RATE) {

@@ -39,7 +39,6 @@ void kernels_avx2_override(struct kernels *k)
 	k->recur[RECUR_DECAY] = avx2_recur_decay;
 	k->recur[RECUR_RATE] = avx2_recur_rate;
 	k->recur[RECUR_DELTA] = avx2_recur_delta;
-	k->recur[RECUR_DELTA_KEY] = avx2_recur_delta_key;
 	k->recur[RECUR_BONUS] = avx2_recur_bonus;
 	k->recur[RECUR_TWO] = avx2_recur_two;
 	k->conv1d = avx2_conv1d;

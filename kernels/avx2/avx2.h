@@ -33,8 +33,7 @@ void avx2_exps(float *y, const float *x, size_t n, float scale, float max);
 float avx2_sum_exp(const float *x, size_t n, float max);
 
 /* mix.c */
-ref_recur_fn avx2_recur_decay, avx2_recur_rate, avx2_recur_delta, avx2_recur_delta_key, avx2_recur_bonus,
-	avx2_recur_two;
+ref_recur_fn avx2_recur_decay, avx2_recur_rate, avx2_recur_delta, avx2_recur_bonus, avx2_recur_two;
 ref_conv1d_fn avx2_conv1d;
 void avx2_l2_norm(float *y, const float *x, size_t n, float eps);
 void avx2_silu(float *y, size_t n);

@@ -18,11 +18,6 @@ void avx2_recur_delta(const struct recur *r)
 	mix_recur(RECUR_DELTA, r);
 }
 
-void avx2_recur_delta_key(const struct recur *r)
-{
-	mix_recur(RECUR_DELTA_KEY, r);
-}
-
 void avx2_recur_bonus(const struct recur *r)
 {
 	mix_recur(RECUR_BONUS, r);

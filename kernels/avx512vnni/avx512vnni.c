@@ -33,7 +33,6 @@ void kernels_avx512vnni_override(struct kernels *k)
 	k->recur[RECUR_DECAY] = avx512vnni_recur_decay;
 	k->recur[RECUR_RATE] = avx512vnni_recur_rate;
 	k->recur[RECUR_DELTA] = avx512vnni_recur_delta;
-	k->recur[RECUR_DELTA_KEY] = avx512vnni_recur_delta_key;
 	k->recur[RECUR_BONUS] = avx512vnni_recur_bonus;
 	k->recur[RECUR_TWO] = avx512vnni_recur_two;
 	k->conv1d = avx512vnni_conv1d;

@@ -32,8 +32,8 @@ void avx512vnni_exps(float *y, const float *x, size_t n, float scale, float max)
 float avx512vnni_sum_exp(const float *x, size_t n, float max);
 
 /* mix.c */
-ref_recur_fn avx512vnni_recur_decay, avx512vnni_recur_rate, avx512vnni_recur_delta, avx512vnni_recur_delta_key,
-	avx512vnni_recur_bonus, avx512vnni_recur_two;
+ref_recur_fn avx512vnni_recur_decay, avx512vnni_recur_rate, avx512vnni_recur_delta, avx512vnni_recur_bonus,
+	avx512vnni_recur_two;
 ref_conv1d_fn avx512vnni_conv1d;
 void avx512vnni_l2_norm(float *y, const float *x, size_t n, float eps);
 void avx512vnni_silu(float *y, size_t n);

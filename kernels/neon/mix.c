@@ -18,11 +18,6 @@ void neon_recur_delta(const struct recur *r)
 	mix_recur(RECUR_DELTA, r);
 }
 
-void neon_recur_delta_key(const struct recur *r)
-{
-	mix_recur(RECUR_DELTA_KEY, r);
-}
-
 void neon_recur_bonus(const struct recur *r)
 {
 	mix_recur(RECUR_BONUS, r);

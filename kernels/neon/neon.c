@@ -39,7 +39,6 @@ void kernels_neon_override(struct kernels *k)
 	k->recur[RECUR_DECAY] = neon_recur_decay;
 	k->recur[RECUR_RATE] = neon_recur_rate;
 	k->recur[RECUR_DELTA] = neon_recur_delta;
-	k->recur[RECUR_DELTA_KEY] = neon_recur_delta_key;
 	k->recur[RECUR_BONUS] = neon_recur_bonus;
 	k->recur[RECUR_TWO] = neon_recur_two;
 	k->conv1d = neon_conv1d;

@@ -37,8 +37,7 @@ void neon_exps(float *y, const float *x, size_t n, float scale, float max);
 float neon_sum_exp(const float *x, size_t n, float max);
 
 /* mix.c */
-ref_recur_fn neon_recur_decay, neon_recur_rate, neon_recur_delta, neon_recur_delta_key, neon_recur_bonus,
-	neon_recur_two;
+ref_recur_fn neon_recur_decay, neon_recur_rate, neon_recur_delta, neon_recur_bonus, neon_recur_two;
 ref_conv1d_fn neon_conv1d;
 void neon_l2_norm(float *y, const float *x, size_t n, float eps);
 void neon_silu(float *y, size_t n);

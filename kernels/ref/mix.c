@@ -10,16 +10,13 @@ struct token {
 	float alpha;
 };
 
-/* sum(s[k] * x[k]) of a lane; w NULL: of the state as it is, else each s[k] is multiplied by w[k] first. */
-static float dot(const struct recur *r, int l, const float *x, const float *w)
+/* sum(s[k] * x[k]) of a lane. */
+static float dot(const struct recur *r, int l, const float *x)
 {
 	float sum[CHAINS] = { 0 };
 
-	for (int k = 0; k < r->n_key; k++) {
-		float s = r->s[k * LANES + l];
-
-		sum[k % CHAINS] = fmaf(w ? w[k] * s : s, x[k], sum[k % CHAINS]);
-	}
+	for (int k = 0; k < r->n_key; k++)
+		sum[k % CHAINS] = fmaf(r->s[k * LANES + l], x[k], sum[k % CHAINS]);
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
@@ -36,7 +33,7 @@ static void update(const struct recur *r, int l, const struct token *t, int w_st
 static float decay(const struct recur *r, int l, const struct token *t)
 {
 	update(r, l, t, 0, t->alpha * t->v[l]);
-	return dot(r, l, t->q, NULL);
+	return dot(r, l, t->q);
 }
 
 static float rate(const struct recur *r, int l, const struct token *t)
@@ -48,28 +45,20 @@ static float rate(const struct recur *r, int l, const struct token *t)
 
 		*s = fmaf(u, t->b[k], ref_exp(t->w[l] * r->rate[k * LANES + l]) * *s);
 	}
-	return dot(r, l, t->q, NULL);
+	return dot(r, l, t->q);
 }
 
 static float delta(const struct recur *r, int l, const struct token *t)
 {
-	float known = t->w[0] * dot(r, l, t->b, NULL);
+	float known = t->w[0] * dot(r, l, t->b);
 
 	update(r, l, t, 0, t->alpha * (t->v[l] - known));
-	return dot(r, l, t->q, NULL);
-}
-
-static float delta_key(const struct recur *r, int l, const struct token *t)
-{
-	float known = dot(r, l, t->b, t->w);
-
-	update(r, l, t, 1, t->alpha * (t->v[l] - known));
-	return dot(r, l, t->q, NULL);
+	return dot(r, l, t->q);
 }
 
 static float bonus(const struct recur *r, int l, const struct token *t)
 {
-	float y = fmaf(t->alpha, t->v[l], dot(r, l, t->q, NULL));
+	float y = fmaf(t->alpha, t->v[l], dot(r, l, t->q));
 
 	update(r, l, t, 1, t->v[l]);
 	return y;
@@ -77,14 +66,14 @@ static float bonus(const struct recur *r, int l, const struct token *t)
 
 static float two(const struct recur *r, int l, const struct token *t)
 {
-	float known = dot(r, l, t->a, NULL);
+	float known = dot(r, l, t->a);
 
 	for (int k = 0; k < r->n_key; k++) {
 		float *s = &r->s[k * LANES + l];
 
 		*s = fmaf(t->v[l], t->b[k], fmaf(known, t->c[k], t->w[k] * *s));
 	}
-	return dot(r, l, t->q, NULL);
+	return dot(r, l, t->q);
 }
 
 static void run(const struct recur *r, float (*lane)(const struct recur *r, int l, const struct token *t))
@@ -113,11 +102,6 @@ void ref_recur_rate(const struct recur *r)
 void ref_recur_delta(const struct recur *r)
 {
 	run(r, delta);
-}
-
-void ref_recur_delta_key(const struct recur *r)
-{
-	run(r, delta_key);
 }
 
 void ref_recur_bonus(const struct recur *r)

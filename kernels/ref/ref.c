@@ -39,7 +39,6 @@ void kernels_ref_fill(struct kernels *k)
 		.recur = { [RECUR_DECAY] = ref_recur_decay,
 			   [RECUR_RATE] = ref_recur_rate,
 			   [RECUR_DELTA] = ref_recur_delta,
-			   [RECUR_DELTA_KEY] = ref_recur_delta_key,
 			   [RECUR_BONUS] = ref_recur_bonus,
 			   [RECUR_TWO] = ref_recur_two },
 		.conv1d = ref_conv1d,

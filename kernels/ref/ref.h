@@ -62,7 +62,7 @@ float ref_sum_exp(const float *x, size_t n, float max);
 typedef void ref_recur_fn(const struct recur *r);
 typedef void ref_conv1d_fn(float *y, const float *const *x, const float *w, const float *b, size_t n, int n_tap);
 
-ref_recur_fn ref_recur_decay, ref_recur_rate, ref_recur_delta, ref_recur_delta_key, ref_recur_bonus, ref_recur_two;
+ref_recur_fn ref_recur_decay, ref_recur_rate, ref_recur_delta, ref_recur_bonus, ref_recur_two;
 ref_conv1d_fn ref_conv1d;
 
 /* attn.c, attn_q8.c */

@@ -76,7 +76,7 @@ static double as_written(double *s, enum recur_form form, const float *row, cons
 		y = dot(s, q, NULL, 0, n) + alpha * v;
 	if (form == RECUR_TWO)
 		t = dot(s, row + AT_A, NULL, 0, n);
-	if (form == RECUR_DELTA || form == RECUR_DELTA_KEY)
+	if (form == RECUR_DELTA)
 		v = alpha * (v - dot(s, b, w, w_step, n));
 	if (form == RECUR_DECAY)
 		v *= alpha;
