@@ -147,6 +147,35 @@ static uint64_t digest_layer_norm(const struct kernels *k)
 	return h;
 }
 
+/* Recurrences of two tokens, a convolution, and what is made of their inputs. */
+static uint64_t digest_mix(const struct kernels *k)
+{
+	enum { N_KEY = 64, AT_V = N_KEY, AT_Q = 2 * N_KEY, AT_A = 3 * N_KEY, AT_C = 4 * N_KEY, AT_ALPHA = 5 * N_KEY };
+	static float y[N_COL], s[N_KEY * LANES];
+	const float *const tap[] = { x, x + 3, x + 64, u };
+	uint64_t h = 0;
+
+	for (int form = 0; form < RECUR_FORM_MAX; form++) {
+		struct recur r = { .s = s, .rate = x, .n_key = N_KEY, .n_tok = 2, .stride = 400 };
+
+		memcpy(s, x + N_COL, sizeof(s));
+		r.w = u, r.v = u + AT_V, r.b = x + N_COL, r.q = u + AT_Q, r.alpha = u + AT_ALPHA;
+		r.a = form == RECUR_TWO ? u + AT_A : NULL, r.c = form == RECUR_TWO ? u + AT_C : NULL;
+		r.y = y, r.y_stride = LANES;
+		k->recur[form](&r);
+		h = add_floats(add_floats(h, y, 2 * LANES), s, N_KEY * LANES);
+	}
+	k->conv1d(y, tap, u, x, 200, 4), h = add_floats(h, y, 200);
+	k->softplus(y, 200), h = add_floats(h, y, 200);
+	k->l2_norm(y, x, N_COL, 1e-6f), h = add_floats(h, y, N_COL);
+	k->silu(y, N_COL), h = add_floats(h, y, N_COL);
+	k->sigmoid(y, 100), k->mul(y, u, N_COL), h = add_floats(h, y, N_COL);
+	k->sigmoid_mul(y, x, N_COL), h = add_floats(h, y, N_COL);
+	k->oai_mul(y, x, u, N_COL), h = add_floats(h, y, N_COL);
+	k->mul_scaled(y, x, u, N_COL, k->sum_squares(u, N_COL - 3)), h = add_floats(h, y, N_COL);
+	return h;
+}
+
 static const struct {
 	const char *operations;
 	uint64_t (*digest)(const struct kernels *k);
@@ -156,6 +185,7 @@ static const struct {
 	{ "products", digest_products, 0x3b273ff85b246d52 },
 	{ "vectors", digest_vectors, 0x252fb45a65edf4c9 },
 	{ "gelu, scale and cap", digest_curves, 0x1c4e3c8dde7dd06e },
+	{ "recurrences and convolutions", digest_mix, 0xe9be0d6cc727e025 },
 	{ "layer norm", digest_layer_norm, 0xdb6f89af57a640b2 },
 	{ "activations", digest_activations, 0xba6d38bb874dda7d },
 	{ "attention", digest_attention, 0x096bdfde63e3ab68 },
