@@ -2,16 +2,7 @@
  * Why: anybody may send anything, so what one user sends must not decide what another gets. One user floods an engine with streams and
  * long prompts at the highest priority; another has one request. What is counted is steps, rows and blocks, never time.
  */
-#include "daemon/flow/request_pool.h"
-#include "daemon/op/op.h"
-#include "daemon/sched/sched.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/daemon/sched/harness.h"
 
 #define N_CTX   2048
 #define N_ROW   512
@@ -22,61 +13,27 @@
 #define SHARE   8u  /* rows, of a user in a step that it shares */
 #define ALONE   32u /* of one that does not share */
 
-static struct request_pool pool;
-static struct queue q;
-static struct batch b;
-static struct kv kv;
-static struct sched s;
-static struct user user[8];
 static uint64_t n_row_of[8];
-static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { .base = mem };
 
 static void open_sched(uint32_t n_row, uint32_t n_block, uint32_t n_draft)
 {
-	struct sched_options o = { .n_row = n_row, .block_len = LEN, .n_draft = n_draft, .share = SHARE };
-
-	assert_int_equal(request_pool_init(&pool, N_POOL, N_CTX, LEN, false), 0);
-	queue_init(&q, false);
-	assert_int_equal(batch_init(&b, N_ROW, 128, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, n_block, 0), 0);
-	sched_init(&s, &kv, &o);
+	harness_open(
+		&(struct sched_harness){ .o = { .n_row = n_row, .block_len = LEN, .n_draft = n_draft, .share = SHARE },
+					 .n_request = N_POOL,
+					 .n_ctx = N_CTX,
+					 .n_block = n_block,
+					 .user_step = 61 });
 	memset(n_row_of, 0, sizeof(n_row_of));
-	for (uint32_t i = 0; i < 8; i++)
-		user[i] = (struct user){ .uid = i, .index = i * 61 };
-}
-
-static void close_sched(void)
-{
-	request_pool_deinit(&pool);
-	queue_deinit(&q);
-	batch_deinit(&b);
-	kv_deinit(&kv);
 }
 
 static struct request *add(uint32_t u, uint32_t n_prompt, uint16_t priority, uint32_t n_answer)
 {
-	struct request *r = request_pool_get(&pool);
-
-	assert_non_null(r);
-	r->user = &user[u];
-	r->op = &op_generate;
-	r->kept.n_prompt = r->kept.n_token = n_prompt;
-	r->kept.max_tokens = n_answer;
-	r->kept.priority = priority;
-	r->grant = 4;
-	r->n_room = 1;
-	r->kept.state = REQUEST_WAITING;
-	queue_put(&q, r);
-	queue_take(&q);
-	return r;
+	return harness_add(u, n_prompt, n_answer, priority, 1);
 }
 
 /* What the other stages do; every block is where it should be. One that has ended gives its slot back. */
 static void step(void)
 {
-	uint64_t n_held = 0;
-
 	sched_plan(&s, &q, &b);
 	assert_true(b.n_row <= s.o.n_row && b.n_seq <= BATCH_SEQ_MAX && b.n_logit <= b.n_logit_max);
 	for (uint32_t i = 0; i < b.n_seq; i++) {
@@ -92,15 +49,7 @@ static void step(void)
 		else if (r->kept.n_past == r->kept.n_token)
 			r->kept.state = REQUEST_DONE;
 	}
-	for (uint32_t i = 0; i < q.n_live; i++)
-		n_held += q.live[i]->kept.n_block;
-	assert_int_equal(kv_check(&kv, n_held, 0), 0);
-	while (q.done) {
-		struct request *r = q.done;
-
-		q.done = r->next;
-		request_pool_put(&pool, r);
-	}
+	harness_end_step();
 }
 
 /* Steps until r is no longer in the engine. */
@@ -135,7 +84,7 @@ static void a_priority_orders_its_own_user_only(void **state)
 	step();
 	assert_int_equal(mine->kept.n_past, SHARE); /* at once, and each step from now on */
 	assert_in_range(steps_to_end(mine, 200), 2 + 100, 2 + 100 + 1);
-	close_sched();
+	harness_close();
 }
 
 /* Streams of another, not prompts: every seat taken, every logit row, and all of the pool. */
@@ -152,7 +101,7 @@ static void streams_of_another_keep_nobody_out(void **state)
 	mine = add(1, 24, 128, 60);
 	assert_in_range(steps_to_end(mine, 200), 3 + 60 - 1, 3 + 60 + 1);
 	assert_true(n_row_of[1] >= 24 + 59);
-	close_sched();
+	harness_close();
 }
 
 /* Two that want all they can get: half of the rows each, however many requests one of them has. */
@@ -178,7 +127,7 @@ static void rows_are_divided_between_users(void **state)
 	memcpy(before, n_row_of, sizeof(before));
 	step();
 	assert_int_equal(n_row_of[0] - before[0], ALONE);
-	close_sched();
+	harness_close();
 }
 
 /* A newcomer waits for no more than a step of so many rows, prompts' or streams'; a step that is shared has a share of each. */
@@ -201,7 +150,7 @@ static void a_step_is_never_long_because_of_another(void **state)
 			n_spare += b.seq[k].request->user == &user[0] ? b.seq[k].n_row + b.seq[k].n_spare : 0;
 		assert_in_range(n_spare, 1, SHARE); /* guesses count */
 	}
-	close_sched();
+	harness_close();
 }
 
 /* Who was served lately is expected back, and then waits for a step as short as if it had been there. */
@@ -225,7 +174,7 @@ static void who_comes_back_waits_for_a_share(void **state)
 	s.o.recent_ns = 1; /* that is long ago */
 	step();
 	assert_int_equal(b.n_row, ALONE);
-	close_sched();
+	harness_close();
 }
 
 /* More users than a step has rows: turns. */
@@ -240,7 +189,7 @@ static void turns_where_a_step_has_not_a_row_for_each(void **state)
 		step();
 	for (uint32_t u = 0; u < 8; u++)
 		assert_in_range(n_row_of[u], 160 * 3 / 8 - 3, 160 * 3 / 8 + 3);
-	close_sched();
+	harness_close();
 }
 
 /* Waiting prompts hold what they have run and no more; the pool is divided as soon as another wants a part. */
@@ -261,7 +210,7 @@ static void blocks_are_divided_between_users(void **state)
 	mine = add(1, N_CTX - 40, 255, 30); /* half of the pool */
 	assert_in_range(steps_to_end(mine, 1000), (N_CTX - 40) / SHARE + 29, (N_CTX - 40) / SHARE + 35);
 	assert_true(s.n_preempted > 0);
-	close_sched();
+	harness_close();
 }
 
 /* Each needs more than its share: nobody waits for ever, and nobody loses what it has again and again. */
@@ -282,7 +231,7 @@ static void who_needs_more_than_a_share_gets_it_in_turn(void **state)
 		assert_int_equal(kv_n_free(&kv), kv.book->n_block);
 		for (uint32_t u = 0; u < 8; u++)
 			assert_in_range(n_row_of[u], N_CTX - 2, 3 * N_CTX); /* what was taken back is computed again */
-		close_sched();
+		harness_close();
 	}
 }
 
@@ -303,7 +252,7 @@ static void a_user_serves_its_own_in_turn(void **state)
 		step();
 	urgent = add(0, 16, 0, 1);
 	assert_in_range(steps_to_end(urgent, 100), 2, 16 / (SHARE / 4) + 1);
-	close_sched();
+	harness_close();
 }
 
 /* Whom the configuration lets outrank others does: nobody else, and not at the default priority. */
@@ -322,7 +271,7 @@ static void who_may_outrank_goes_first(void **state)
 	before = n_row_of[0];
 	step();
 	assert_true(n_row_of[0] > before);
-	close_sched();
+	harness_close();
 }
 
 int main(void)

@@ -3,17 +3,8 @@
  * error; and with fewer slots than clients someone must wait without ever waiting for good. Here each slot says whose state it has and
  * behind which row, and every step checks what it is told.
  */
-#include "daemon/flow/request_pool.h"
-#include "daemon/op/op.h"
-#include "daemon/sched/blocks.h"
 #include "daemon/util/minmax.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/daemon/sched/harness.h"
 
 #define N_CTX  512
 #define LEN    32
@@ -21,65 +12,29 @@
 #define N_USER 5
 #define DRAFT  4
 
-static struct request_pool pool;
-static struct queue q;
-static struct batch b;
-static struct kv kv;
-static struct sched s;
-static struct user user[N_USER];
-static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { .base = mem };
 /* n rows are in the state; behind them the inputs of n_kept guesses. */
 static struct {
 	const struct request *of;
 	uint32_t n, n_kept;
 } slot[N_SLOT];
-static uint32_t seed, n_lost; /* n_lost: states that had come further than nothing */
-
-static uint32_t below(uint32_t n)
-{
-	return ((seed = seed * 1664525u + 1013904223u) >> 8) % n;
-}
+static uint32_t n_lost; /* n_lost: states that had come further than nothing */
 
 static void open_sched(uint32_t n_block, uint32_t len, uint32_t window)
 {
-	struct sched_options o = { .n_row = 64, .block_len = len, .share = 16, .n_draft = DRAFT, .window = window };
-
-	assert_int_equal(request_pool_init(&pool, 24, N_CTX, LEN, false), 0);
-	queue_init(&q, false);
-	assert_int_equal(batch_init(&b, 64 + N_SLOT * DRAFT, 64, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, n_block, N_SLOT), 0);
-	sched_init(&s, &kv, &o);
+	harness_open(&(struct sched_harness){
+		.o = { .n_row = 64, .block_len = len, .share = 16, .n_draft = DRAFT, .window = window },
+		.n_request = 24,
+		.n_ctx = N_CTX,
+		.n_block = n_block,
+		.n_slot = N_SLOT,
+		.pool_block = LEN });
 	memset(slot, 0, sizeof(slot));
 	n_lost = 0;
-	for (uint32_t i = 0; i < N_USER; i++)
-		user[i] = (struct user){ .uid = i, .index = i };
-}
-
-static void close_sched(void)
-{
-	queue_deinit(&q);
-	request_pool_deinit(&pool);
-	batch_deinit(&b);
-	kv_deinit(&kv);
 }
 
 static struct request *add(uint32_t u, uint32_t n_prompt, uint32_t n_answer)
 {
-	struct request *r = request_pool_get(&pool);
-
-	assert_non_null(r);
-	r->user = &user[u];
-	r->op = &op_generate;
-	r->kept.n_prompt = r->kept.n_token = n_prompt;
-	r->kept.max_tokens = n_answer;
-	r->kept.priority = (uint16_t)below(3);
-	r->grant = 4;
-	r->n_room = 1 + DRAFT;
-	r->kept.state = REQUEST_WAITING;
-	queue_put(&q, r);
-	queue_take(&q);
-	return r;
+	return harness_add(u, n_prompt, n_answer, (uint16_t)below(3), 1 + DRAFT);
 }
 
 /* What a mixer does by the contract of struct batch_seq. */
@@ -147,9 +102,6 @@ static void plan(void)
 
 static void step(void)
 {
-	uint64_t n_held = 0;
-	uint32_t n_slot = 0;
-
 	plan();
 	assert_in_range(b.n_seq, 0, N_SLOT);
 	for (uint32_t i = 0; i < b.n_seq; i++)
@@ -157,17 +109,7 @@ static void step(void)
 			assert_true(b.seq[i].slot != b.seq[k].slot);
 	for (uint32_t i = 0; i < b.n_seq; i++)
 		run_seq(&b.seq[i]);
-	for (uint32_t i = 0; i < q.n_live; i++) {
-		n_held += blocks_held(q.live[i]);
-		n_slot += q.live[i]->kept.has_slot;
-	}
-	assert_int_equal(kv_check(&kv, n_held, n_slot), 0);
-	while (q.done) {
-		struct request *r = q.done;
-
-		q.done = r->next;
-		request_pool_put(&pool, r);
-	}
+	harness_end_step();
 }
 
 /* Without anything kept by position: as many as have a slot run, the next when one has ended. */
@@ -190,7 +132,7 @@ static void a_slot_each(void **state)
 	assert_true(r[N_SLOT]->kept.has_slot && r[N_SLOT]->kept.n_past >= 8);
 	assert_false(r[1]->kept.has_slot);
 	assert_int_equal(n_lost, 0);
-	close_sched();
+	harness_close();
 }
 
 /* One user has them all; another comes. */
@@ -207,7 +149,7 @@ static void a_newcomer_takes_its_share(void **state)
 	step();
 	assert_true(late->kept.has_slot && late->kept.n_past == 8);
 	assert_int_equal(n_lost, 1);
-	close_sched();
+	harness_close();
 }
 
 /* Five users and three slots: nobody who runs is stopped for those who wait, and those who wait come next, in turn. */
@@ -223,7 +165,7 @@ static void more_users_than_slots(void **state)
 		step();
 	}
 	assert_int_equal(n_lost, 0);
-	close_sched();
+	harness_close();
 }
 
 /* A client that has stopped reading keeps a slot only while nobody else wants it. */
@@ -244,7 +186,7 @@ static void who_does_not_read_gives_way(void **state)
 	step();
 	assert_true(late->kept.has_slot);
 	assert_int_equal(n_lost, 1);
-	close_sched();
+	harness_close();
 }
 
 /* Its last block goes to another: it goes on from there if it had not come so far, else from the first row, never from its middle. */
@@ -266,7 +208,7 @@ static void a_lost_block_is_a_lost_state(void **state)
 	assert_in_range(second->kept.n_past, 0, LEN);
 	while (q.n_live)
 		step();
-	close_sched();
+	harness_close();
 }
 
 /* Who is stopped waits until it can run through, in place of running from the first row again and again. */
@@ -285,7 +227,7 @@ static void who_is_stopped_waits(void **state)
 	assert_int_equal(n_lost, 1);
 	assert_in_range(n_watched, 350, 2 * 350);
 	watched = NULL;
-	close_sched();
+	harness_close();
 }
 
 /* Everything that can take blocks and slots from a sequence does, and every one ends. */
@@ -322,7 +264,7 @@ static void many_end_with_few_slots(void **state)
 		n_restart += n_lost;
 		assert_int_equal(kv_n_free(&kv), kv.book->n_block);
 		assert_int_equal(kv_n_slot_free(&kv), N_SLOT);
-		close_sched();
+		harness_close();
 	}
 	assert_true(n_restart > 0 && n_replay > 0);
 }

@@ -3,79 +3,30 @@
  * positions; one that a preempted request still counts on is never written again. Here each slot of the pool says who wrote it, and
  * each row looks at all that it sees.
  */
-#include "daemon/flow/request_pool.h"
-#include "daemon/op/op.h"
-#include "daemon/sched/blocks.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/daemon/sched/harness.h"
 
 #define N_CTX   1024
 #define LEN     32
 #define N_BLOCK 12
 #define N_USER  3
 
-static struct request_pool pool;
-static struct queue q;
-static struct batch b;
-static struct kv kv;
-static struct sched s;
-static struct user user[N_USER];
-static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { .base = mem };
 static struct {
 	const struct request *of;
 	uint32_t pos;
 } slot[N_BLOCK * LEN];
-static uint32_t seed;
-
-static uint32_t below(uint32_t n)
-{
-	return ((seed = seed * 1664525u + 1013904223u) >> 8) % n;
-}
 
 static void open_sched(uint32_t window)
 {
-	struct sched_options o = { .n_row = 64, .block_len = LEN, .share = 16, .window = window };
-
-	assert_int_equal(request_pool_init(&pool, 16, N_CTX, LEN, false), 0);
-	queue_init(&q, false);
-	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
-	assert_int_equal(kv_init(&kv, &node, 1, N_BLOCK, 0), 0);
-	sched_init(&s, &kv, &o);
+	harness_open(&(struct sched_harness){ .o = { .n_row = 64, .block_len = LEN, .share = 16, .window = window },
+					      .n_request = 16,
+					      .n_ctx = N_CTX,
+					      .n_block = N_BLOCK });
 	memset(slot, 0, sizeof(slot));
-	for (uint32_t i = 0; i < N_USER; i++)
-		user[i] = (struct user){ .uid = i, .index = i };
-}
-
-static void close_sched(void)
-{
-	queue_deinit(&q);
-	request_pool_deinit(&pool);
-	batch_deinit(&b);
-	kv_deinit(&kv);
 }
 
 static struct request *add(uint32_t u, uint32_t n_prompt, uint32_t n_answer)
 {
-	struct request *r = request_pool_get(&pool);
-
-	assert_non_null(r);
-	r->user = &user[u];
-	r->op = &op_generate;
-	r->kept.n_prompt = r->kept.n_token = n_prompt;
-	r->kept.max_tokens = n_answer;
-	r->kept.priority = (uint16_t)below(3);
-	r->grant = 4;
-	r->n_room = 1;
-	r->kept.state = REQUEST_WAITING;
-	queue_put(&q, r);
-	queue_take(&q);
-	return r;
+	return harness_add(u, n_prompt, n_answer, (uint16_t)below(3), 1);
 }
 
 /* A row writes its position and reads those in its window. */
@@ -108,20 +59,10 @@ static void run_seq(const struct batch_seq *seq)
 
 static void step(void)
 {
-	uint64_t n_held = 0;
-
 	sched_plan(&s, &q, &b);
 	for (uint32_t i = 0; i < b.n_seq; i++)
 		run_seq(&b.seq[i]);
-	for (uint32_t i = 0; i < q.n_live; i++)
-		n_held += blocks_held(q.live[i]);
-	assert_int_equal(kv_check(&kv, n_held, 0), 0);
-	while (q.done) {
-		struct request *r = q.done;
-
-		q.done = r->next;
-		request_pool_put(&pool, r);
-	}
+	harness_end_step();
 }
 
 /* A context of 32 blocks in a pool of 12, of which it holds those that it sees. */
@@ -146,7 +87,7 @@ static void a_sequence_outgrows_the_pool(void **state)
 		assert_int_equal(s.n_preempted, 0);
 		step();
 		assert_int_equal(kv_n_free(&kv), N_BLOCK);
-		close_sched();
+		harness_close();
 	}
 }
 
@@ -159,7 +100,7 @@ static void one_that_sees_more_than_the_pool_is_refused(void **state)
 	r = add(0, 700, 1);
 	step();
 	assert_int_equal(r->kept.res, -ENOSPC);
-	close_sched();
+	harness_close();
 }
 
 /* Everything that can take blocks from a sequence does, and every one ends. */
@@ -186,7 +127,7 @@ static void many_end_in_a_small_pool(void **state)
 			step();
 		}
 		assert_int_equal(kv_n_free(&kv), N_BLOCK);
-		close_sched();
+		harness_close();
 	}
 	assert_true(n_restart > 0);
 }

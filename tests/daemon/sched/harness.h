@@ -1,0 +1,103 @@
+/*
+ * A scheduler with its pool, queue and batch, alone: tests add requests, and play the other stages. Shared by the tests of this folder; one is open
+ * at a time.
+ */
+#ifndef GYRE_TESTS_SCHED_HARNESS_H
+#define GYRE_TESTS_SCHED_HARNESS_H
+
+#include "daemon/flow/request_pool.h"
+#include "daemon/op/op.h"
+#include "daemon/sched/blocks.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HARNESS_USERS 8
+
+struct sched_harness {
+	struct sched_options o;
+	uint32_t n_request, n_ctx, n_block, n_slot,
+		user_step;   /* user_step: from a user's index to the next one's; 0: 1 */
+	uint32_t pool_block; /* positions of a block of the request pool; 0: o.block_len */
+};
+
+static struct request_pool pool;
+static struct queue q;
+static struct batch b;
+static struct kv kv;
+static struct sched s;
+static struct user user[HARNESS_USERS];
+static _Alignas(64) uint8_t mem[64];
+static const struct kv_mem node = { .base = mem };
+static uint32_t seed;
+
+static inline uint32_t below(uint32_t n)
+{
+	return ((seed = seed * 1664525u + 1013904223u) >> 8) % n;
+}
+
+static inline void harness_open(const struct sched_harness *h)
+{
+	uint32_t block = h->pool_block ? h->pool_block : h->o.block_len;
+
+	assert_int_equal(request_pool_init(&pool, h->n_request, h->n_ctx, block, false), 0);
+	queue_init(&q, false);
+	assert_int_equal(batch_init(&b, h->o.n_row + h->n_slot * h->o.n_draft, 128, 16), 0);
+	assert_int_equal(kv_init(&kv, &node, 1, h->n_block, h->n_slot), 0);
+	sched_init(&s, &kv, &h->o);
+	for (uint32_t i = 0; i < HARNESS_USERS; i++)
+		user[i] = (struct user){ .uid = i, .index = i * (h->user_step ? h->user_step : 1) };
+}
+
+static inline void harness_close(void)
+{
+	queue_deinit(&q);
+	request_pool_deinit(&pool);
+	batch_deinit(&b);
+	kv_deinit(&kv);
+}
+
+/* A request that waits. n_room: struct request. */
+static inline struct request *harness_add(uint32_t u, uint32_t n_prompt, uint32_t n_answer, uint16_t priority,
+					  uint32_t n_room)
+{
+	struct request *r = request_pool_get(&pool);
+
+	assert_non_null(r);
+	r->user = &user[u];
+	r->op = &op_generate;
+	r->kept.n_prompt = r->kept.n_token = n_prompt;
+	r->kept.max_tokens = n_answer;
+	r->kept.priority = priority;
+	r->grant = 4;
+	r->n_room = n_room;
+	r->kept.state = REQUEST_WAITING;
+	queue_put(&q, r);
+	queue_take(&q);
+	return r;
+}
+
+/* Blocks and slots are held as often as they are counted, and those that are done give their place back. */
+static inline void harness_end_step(void)
+{
+	uint64_t n_held = 0;
+	uint32_t n_slot = 0;
+
+	for (uint32_t i = 0; i < q.n_live; i++) {
+		n_held += blocks_held(q.live[i]);
+		n_slot += q.live[i]->kept.has_slot;
+	}
+	assert_int_equal(kv_check(&kv, n_held, n_slot), 0);
+	while (q.done) {
+		struct request *r = q.done;
+
+		q.done = r->next;
+		request_pool_put(&pool, r);
+	}
+}
+
+#endif
