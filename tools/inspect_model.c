@@ -141,7 +141,8 @@ static void add_kv(json_t *j, const struct model *m, const char *type)
 	size_t all = 0, windowed = 0;
 
 	for (const struct kv_part *p = mem.part; p < mem.part + mem.n_part; p++)
-		*(p->window ? &windowed : &all) += p->bytes;
+		if (kv_is_paged(p))
+			*(p->window ? &windowed : &all) += p->bytes;
 	json_object_set_new(
 		j, type,
 		json_pack("{s:f,s:f}", "all", (double)all / KV_BLOCK, "in_window", (double)windowed / KV_BLOCK));
@@ -274,6 +275,8 @@ static void print_memory(const json_t *j)
 	printf("a token       ");
 	json_object_foreach((json_t *)json_object_get(j, "kv_bytes_per_token"), type, kv)
 	{
+		if (get(kv, "all") + get(kv, "in_window") <= 0)
+			continue;
 		printf("%s", between);
 		print_bytes(get(kv, "all"));
 		if (get(kv, "in_window") > 0) {
@@ -283,6 +286,8 @@ static void print_memory(const json_t *j)
 		printf(" as %s", type);
 		between = ", ";
 	}
+	if (!*between)
+		printf("nothing");
 	if (get(j, "state_bytes") > 0) {
 		printf("\na sequence    ");
 		print_bytes(get(j, "state_bytes"));

@@ -146,6 +146,20 @@ static void inspect_says_what_model_it_is(void **state)
 	assert_non_null(strstr(out, "llama\n"));
 }
 
+/* What a sequence keeps as a whole is no part of a position. */
+static void states_are_of_sequences(void **state)
+{
+	(void)state;
+	setenv("FOUND", "tests/golden/arch/mamba.gguf", 1);
+	assert_true(model_of(INSPECT, "state_bytes", NULL) > 0);
+	expect("$G inspect $FOUND", 0);
+	assert_non_null(strstr(out, "a token       nothing\n"));
+	setenv("FOUND", "tests/golden/arch/qwen35.gguf", 1);
+	expect("$G inspect $FOUND", 0);
+	/* 1 layer of four, 2 heads, 32 dimensions of keys and of values, 2 bytes */
+	assert_non_null(strstr(out, "a token       0.2 KiB as f16"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +167,7 @@ int main(void)
 		CASE(inspect_shows_names_that_are_no_text),
 		CASE(a_model_in_parts_is_a_model),
 		CASE(inspect_says_what_model_it_is),
+		CASE(states_are_of_sequences),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
