@@ -47,10 +47,14 @@ static bool is_layer_finite(const struct model *m, uint32_t layer, uint32_t bloc
 	return true;
 }
 
+/* Without anything that is kept by position, none: a state holds what may be anything (mix.c). */
 static uint32_t first_layer(const struct model *m, const struct batch *b, uint32_t row)
 {
-	uint32_t pos = (uint32_t)b->pos[row], block = b->seq[b->row_seq[row]].block[pos / KV_BLOCK], layer = 0;
+	uint32_t pos = (uint32_t)b->pos[row], block, layer = 0;
 
+	if (!model_kv_bytes(m))
+		return m->hp.n_layer;
+	block = b->seq[b->row_seq[row]].block[pos / KV_BLOCK];
 	while (layer < m->hp.n_layer && is_layer_finite(m, layer, block, pos % KV_BLOCK))
 		layer++;
 	return layer;
