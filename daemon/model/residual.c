@@ -72,8 +72,7 @@ void residual_settle(const struct seat *s)
 	r->pending = NULL;
 }
 
-/* All that is pending, wherever x lies. All workers call it; where something was, a barrier ends it. */
-static void finish(const struct seat *s)
+void residual_settle_all(const struct seat *s)
 {
 	struct residual *r = &s->own->residual;
 
@@ -93,7 +92,7 @@ bool residual_leave(const struct seat *s, const struct plan_sum *sum, const stru
 	struct residual *r = &s->own->residual;
 	bool is_at_once = !norm->w && sum->n_partial == 1 && r->x == s->m->x;
 
-	finish(s);
+	residual_settle_all(s);
 	r->bias = bias ? bias->part[s->team->index].data : NULL;
 	r->pending = is_at_once ? NULL : sum;
 	r->norm = norm->w ? norm : NULL;

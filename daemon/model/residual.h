@@ -26,5 +26,7 @@ void residual_settle_row(const struct seat *s, size_t row);
 /* Adds it to all rows where the workers share x, each its columns, or rows; all workers call it, and a barrier ends it. Where each has
  * an x of its own it does nothing: that is settled row by row. */
 void residual_settle(const struct seat *s);
+/* All that is pending, wherever x lies. All workers call it; where something was, a barrier ends it. */
+void residual_settle_all(const struct seat *s);
 
 #endif

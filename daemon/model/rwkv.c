@@ -6,7 +6,6 @@
 #include "daemon/util/minmax.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { LAP_PRODUCTS, LAP_MIX, LAP_HEADS, LAP_OUTPUT, LAP_CHANNELS };
@@ -66,12 +65,9 @@ void rwkv_sigmoid(const struct kernels *k, float *y, size_t n)
 	k->sigmoid(y, n);
 }
 
-/* max(y, 0)^2; a NaN stays one. */
 static void square(const struct kernels *k, float *y, size_t n)
 {
-	(void)k;
-	for (size_t i = 0; i < n; i++)
-		y[i] = y[i] <= 0 ? 0 : y[i] * y[i];
+	k->relu2(y, y, n);
 }
 
 void rwkv_lerp(const struct kernels *k, float *y, const float *x, const float *to, const float *by, size_t n)
@@ -101,24 +97,13 @@ float rwkv_dot(const struct kernels *k, const float *a, const float *b, const fl
 
 /* ---- norms ---- */
 
-/* All workers: x is complete, wherever it lies. */
-static void settle(const struct seat *s)
-{
-	struct residual *r = &s->own->residual;
-
-	residual_settle(s);
-	for (size_t row = 0; r->pending && row < s->m->batch->n_row; row++)
-		residual_settle_row(s, row);
-	r->pending = NULL;
-}
-
 /* Column RWKV_NORM of each row. */
 static void norm_rows(const struct seat *s, int lap, const struct norm *norm)
 {
 	const struct model *m = s->m;
 	size_t step = (size_t)team_size(m->team);
 
-	settle(s);
+	residual_settle_all(s);
 	for (size_t row = (size_t)s->worker; row < m->batch->n_row; row += step)
 		norm_row(m, norm, s->team->index, m->mix.row + row * m->mix.stride,
 			 s->own->residual.x + row * m->x_stride, m->hp.n_embd);
@@ -298,7 +283,7 @@ static void rwkv_forward(const struct seat *s)
 		time_mix(s, &layer[i], i);
 		channel_mix(s, &layer[i], i);
 		if (m->hp.wkv.n_rescale && (i + 1) % m->hp.wkv.n_rescale == 0) {
-			settle(s);
+			residual_settle_all(s);
 			seat_meet(s, LAP_CHANNELS);
 			each_row(s, LAP_CHANNELS, halve);
 		}
