@@ -3,6 +3,7 @@
 #include "daemon/model/arch.h"
 #include "daemon/model/hparams.h"
 #include "tests/util/random_block.h"
+#include "tests/util/tiny_file.h"
 
 #include <assert.h>
 
@@ -24,88 +25,6 @@ const struct tiny tiny_served = { .n_embd = 64,
 				  .type_down = QUANT_Q8_0,
 				  .n_token = TINY_SERVED_VOCAB,
 				  .is_tied = true };
-
-struct tiny_tensor {
-	char name[48];
-	uint32_t type;
-	uint64_t n_row, n_col; /* n_row 0: a vector */
-	uint64_t n_expert;     /* 0: no axis of experts */
-};
-
-struct tiny_file {
-	FILE *f;
-	const struct tiny *o;
-	uint64_t n_kv;
-	struct tiny_tensor t[128];
-	size_t n;
-	uint32_t random;
-};
-
-static void tiny_put(struct tiny_file *f, const void *p, size_t n)
-{
-	fwrite(p, 1, n, f->f);
-}
-
-static void tiny_str(struct tiny_file *f, const char *s)
-{
-	uint64_t n = strlen(s);
-
-	tiny_put(f, &n, 8);
-	tiny_put(f, s, n);
-}
-
-static const char *arch_name(const struct tiny *o)
-{
-	return o->arch ? o->arch : "llama";
-}
-
-#define KEY_BYTES 128
-
-static void full_key(char to[KEY_BYTES], const struct tiny *o, const char *key)
-{
-	snprintf(to, KEY_BYTES, "%s%s", key[0] == '.' ? arch_name(o) : "", key);
-}
-
-/* Does the test have another value for it? */
-static bool is_replaced(const struct tiny_file *f, const char *name, const void *v)
-{
-	char other[KEY_BYTES];
-
-	for (size_t i = 0; i < f->o->n_kv; i++) {
-		full_key(other, f->o, f->o->kv[i].key);
-		if (!strcmp(other, name) && f->o->kv[i].value != v)
-			return true;
-	}
-	return false;
-}
-
-static void tiny_key(struct tiny_file *f, const char *key, uint32_t type, const void *v, size_t n)
-{
-	char name[KEY_BYTES];
-
-	full_key(name, f->o, key);
-	if (is_replaced(f, name, v))
-		return;
-	f->n_kv++;
-	tiny_str(f, name);
-	tiny_put(f, &type, 4);
-	tiny_put(f, v, n);
-}
-
-static void tiny_u32(struct tiny_file *f, const char *key, uint32_t v)
-{
-	tiny_key(f, key, 4, &v, 4);
-}
-
-static void tiny_text(struct tiny_file *f, const char *key, const char *text)
-{
-	if (is_replaced(f, key, text))
-		return;
-	f->n_kv++;
-	tiny_str(f, key);
-	tiny_put(f, &(uint32_t){ 8 }, 4);
-	tiny_str(f, text);
-}
 
 static void tiny_add(struct tiny_file *f, const struct tiny *o, const char *name, uint32_t type, uint64_t n_row,
 		     uint64_t n_col, uint64_t n_expert)
@@ -135,7 +54,7 @@ static const struct arch *find_arch(const struct tiny *o)
 {
 	size_t i = 0;
 
-	while (arch_at(i) && strcmp(arch_at(i)->name, arch_name(o)))
+	while (arch_at(i) && strcmp(arch_at(i)->name, tiny_arch_name(o)))
 		i++;
 	assert(arch_at(i));
 	return arch_at(i);
@@ -180,15 +99,6 @@ static void tiny_experts(struct tiny_file *f, const struct tiny *o)
 }
 
 /* ---- vocabulary ---- */
-
-static void tiny_array(struct tiny_file *f, const char *key, uint32_t type, uint64_t n)
-{
-	f->n_kv++;
-	tiny_str(f, key);
-	tiny_put(f, &(uint32_t){ 9 }, 4);
-	tiny_put(f, &type, 4);
-	tiny_put(f, &n, 8);
-}
 
 /* Byte b as GPT-2 spells it. */
 static void tiny_byte(struct tiny_file *f, unsigned b, unsigned *next)
@@ -298,12 +208,12 @@ bool tiny_differs(const struct tiny *o, const char *key)
 static void tiny_layers(struct tiny_file *f, const char *name, uint32_t v)
 {
 	const struct tiny *o = f->o;
-	char key[KEY_BYTES];
+	char key[TINY_KEY_BYTES];
 
-	full_key(key, o, name);
+	tiny_full_key(key, o, name);
 	if (!tiny_differs(o, name + 1)) {
 		tiny_u32(f, name, v);
-	} else if (!is_replaced(f, key, NULL)) {
+	} else if (!tiny_is_replaced(f, key, NULL)) {
 		tiny_array(f, key, 4, o->n_layer);
 		for (uint32_t i = 0; i < o->n_layer; i++)
 			tiny_put(f, &(uint32_t){ i || o->n_layer == 1 ? v : 0 }, 4);
@@ -329,7 +239,7 @@ static void tiny_metadata(struct tiny_file *f)
 	const struct arch *arch = find_arch(o);
 	float eps = 1e-5f;
 
-	tiny_text(f, "general.architecture", arch_name(o));
+	tiny_text(f, "general.architecture", tiny_arch_name(o));
 	for (size_t i = 0; i < o->n_kv; i++)
 		tiny_key(f, o->kv[i].key, o->kv[i].type, o->kv[i].value, o->kv[i].n);
 	tiny_u32(f, ".embedding_length", o->n_embd);
