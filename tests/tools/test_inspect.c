@@ -163,10 +163,8 @@ static void states_are_of_sequences(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(inspect_survives_any_file),
-		CASE(inspect_shows_names_that_are_no_text),
-		CASE(a_model_in_parts_is_a_model),
-		CASE(inspect_says_what_model_it_is),
+		CASE(inspect_survives_any_file),   CASE(inspect_shows_names_that_are_no_text),
+		CASE(a_model_in_parts_is_a_model), CASE(inspect_says_what_model_it_is),
 		CASE(states_are_of_sequences),
 	};
 

@@ -61,9 +61,9 @@ static const char *const factor[] = { "embedding_scale", "residual_scale",      
 static const struct own_key {
 	struct tiny_kv kv, beside[BESIDE_MAX];
 } own_keys[] = {
-	{ KEY_BOOL("rope.scaling.finetuned", 0), { { NULL } } },
-	{ KEY_BOOL("ssm.dt_b_c_rms", 1), { { NULL } } },
-	{ KEY_U32("rescale_every_n_layers", 1), { { NULL } } },
+	{ KEY_BOOL("rope.scaling.finetuned", 0), { { .key = NULL } } },
+	{ KEY_BOOL("ssm.dt_b_c_rms", 1), { { .key = NULL } } },
+	{ KEY_U32("rescale_every_n_layers", 1), { { .key = NULL } } },
 	{ KEY_U32("attention.sliding_window_pattern", 1), { KEY_U32("attention.sliding_window", 8) } },
 	{ KEY_F32("rope.freq_base_swa", 500), { KEY_U32("attention.sliding_window", 8) } },
 	{ KEY_F32("attention.temperature_scale", 0.125f), { KEY_U32("rope.scaling.original_context_length", 4) } },
