@@ -234,6 +234,7 @@ void gyre_info(const struct gyre *g, struct gyre_info *info)
 		.n_vocab = g->welcome.n_vocab,
 		.bos = g->welcome.bos,
 		.eos = g->welcome.eos,
+		.n_embd = g->welcome.n_embd,
 		.has_chat = g->welcome.has_chat,
 		.sq_entries = g->region.layout.sq_entries,
 		.cq_entries = g->region.layout.cq_entries,

@@ -45,6 +45,7 @@ struct gyre_info {
 	char name[GYRE_NAME_MAX]; /* what the daemon calls it */
 	uint32_t n_ctx, n_vocab;
 	int32_t bos, eos;  /* -1: none */
+	uint32_t n_embd;   /* numbers of a vector (EMBED) */
 	uint32_t has_chat; /* GYRE_SQE_CHAT works */
 	uint32_t sq_entries, cq_entries, arena_bytes;
 	struct gyre_limits limits; /* of this user */

@@ -45,7 +45,7 @@ struct gyre_sqe *gyre_get_sqe(struct gyre *g)
 	sqe = &region_sqe(&g->region)[g->sq_tail++ & (entries - 1)];
 	*sqe = (struct gyre_sqe){ .opcode = GYRE_OP_NOP, .priority = PRIORITY_DEFAULT };
 	if (g->welcome.limits.priority > PRIORITY_DEFAULT)
-		sqe->priority = (uint16_t)g->welcome.limits.priority;
+		sqe->priority = (uint8_t)g->welcome.limits.priority;
 	return sqe;
 }
 
@@ -186,7 +186,7 @@ int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre
 		return arena_full_errno(g, (size_t)bytes);
 	memset(start, 0, (size_t)bytes);
 	header.size = sizeof(header);
-	memset(header.reserved, 0, sizeof(header.reserved));
+	header.reserved = 0;
 	at = (uint8_t *)memcpy(at, &header, sizeof(header)) + sizeof(header);
 	if (o->n_bias)
 		at = (uint8_t *)memcpy(at, bias, o->n_bias * sizeof(*bias)) + o->n_bias * sizeof(*bias);

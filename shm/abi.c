@@ -13,7 +13,7 @@ static const uint32_t layout[] = {
 	GYRE_RESULT_SLOT_BYTES,
 	GYRE_RESULT_TEXT_BYTES,
 	GYRE_TOP_MAX,
-	GYRE_SQE_FLAGS,
+	GYRE_SQE_ECHO,
 	GYRE_MESSAGE_MAX,
 	GYRE_ROLE_VARIABLES,
 
@@ -30,8 +30,8 @@ static const uint32_t layout[] = {
 	PLACE(gyre_sqe, target),
 	PLACE(gyre_sqe, deadline_ns),
 	PLACE(gyre_sqe, split),
-	PLACE(gyre_sqe, reserved0),
-	PLACE(gyre_sqe, reserved1),
+	PLACE(gyre_sqe, keep_ms),
+	PLACE(gyre_sqe, reserved),
 
 	sizeof(struct gyre_options),
 	PLACE(gyre_options, size),
@@ -47,6 +47,7 @@ static const uint32_t layout[] = {
 	PLACE(gyre_options, seed),
 	PLACE(gyre_options, n_bias),
 	PLACE(gyre_options, n_stop),
+	PLACE(gyre_options, pooling),
 	PLACE(gyre_options, reserved),
 
 	sizeof(struct gyre_message),
@@ -97,6 +98,7 @@ static const uint32_t layout[] = {
 	PLACE(abi_daemon_page, n_request),
 	PLACE(abi_daemon_page, n_token_prompt),
 	PLACE(abi_daemon_page, n_token_generated),
+	PLACE(abi_daemon_page, n_token_cached),
 	PLACE(abi_daemon_page, n_cancelled),
 	PLACE(abi_daemon_page, step_ns),
 
@@ -112,6 +114,7 @@ static const uint32_t layout[] = {
 	PLACE(gyre_limits, n_position),
 	PLACE(gyre_limits, tokens_a_second),
 	PLACE(gyre_limits, priority),
+	PLACE(gyre_limits, n_pinned),
 	sizeof(struct abi_welcome),
 	PLACE(abi_welcome, res),
 	PLACE(abi_welcome, client_bytes),
@@ -120,6 +123,7 @@ static const uint32_t layout[] = {
 	PLACE(abi_welcome, n_ctx),
 	PLACE(abi_welcome, bos),
 	PLACE(abi_welcome, eos),
+	PLACE(abi_welcome, n_embd),
 	PLACE(abi_welcome, has_chat),
 	PLACE(abi_welcome, model),
 	PLACE(abi_welcome, title),

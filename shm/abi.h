@@ -20,7 +20,7 @@
 #define ABI_LINE __attribute__((aligned(64))) /* opens a cache line; C and C++ spell alignas differently */
 
 #define GYRE_ABI_MAGIC   0x65727967u /* "gyre" */
-#define GYRE_ABI_VERSION 3u
+#define GYRE_ABI_VERSION 4u
 
 #define GYRE_SQ_ENTRIES_MAX      4096u
 #define GYRE_CQ_ENTRIES_MAX      8192u
@@ -44,31 +44,52 @@ enum gyre_op {
 	GYRE_OP_NOP = 0,
 	GYRE_OP_GENERATE = 1,
 	GYRE_OP_SCORE = 2, /* log-probabilities of the continuation data[split..) given data[..split) */
-	GYRE_OP_EMBED = 3, /* reserved: -EOPNOTSUPP */
+	GYRE_OP_EMBED = 3, /* a vector for the whole of data: options.pooling */
 	GYRE_OP_TOKENIZE = 4,
-	GYRE_OP_FORK = 5,   /* reserved: -EOPNOTSUPP */
-	GYRE_OP_CANCEL = 6, /* target = user_data of the requests to cancel; res = how many */
+	GYRE_OP_PREFILL = 5,    /* reads a prompt and answers nothing: later requests begin from it (KEEP, PIN, FORK) */
+	GYRE_OP_CANCEL = 6,     /* target = user_data of the requests to cancel, or to keep no longer; res = how many */
+	GYRE_OP_DETOKENIZE = 7, /* data is u32 token ids; their bytes */
 };
 
-/* SQE flags */
-#define GYRE_SQE_TOKENS      0x01u /* data is u32 token ids, not text */
-#define GYRE_SQE_CHAT        0x02u /* data is chat messages: struct gyre_message … */
-#define GYRE_SQE_SPECIAL     0x04u /* control tokens in the text are recognised; with CHAT: in the messages, too */
-#define GYRE_SQE_NO_BOS      0x08u /* the model's BOS is not prepended; one that a chat template writes stays */
-#define GYRE_SQE_WHOLE_CHARS 0x10u /* a completion never ends inside a UTF-8 character, but for GYRE_CQE_HALF */
-#define GYRE_SQE_IGNORE_EOS  0x20u /* generate up to max_tokens */
-#define GYRE_SQE_FLAGS       0x3fu
+/* SQE flags; which of them an operation takes, daemon/op/ says */
+#define GYRE_SQE_TOKENS      0x0001u /* data is u32 token ids, not text */
+#define GYRE_SQE_CHAT        0x0002u /* data is chat messages: struct gyre_message … */
+#define GYRE_SQE_SPECIAL     0x0004u /* control tokens in the text are recognised; with CHAT: in the messages, too */
+#define GYRE_SQE_NO_BOS      0x0008u /* the model's BOS is not prepended; one that a chat template writes stays */
+#define GYRE_SQE_WHOLE_CHARS 0x0010u /* a completion never ends inside a UTF-8 character, but for GYRE_CQE_HALF */
+#define GYRE_SQE_IGNORE_EOS  0x0020u /* generate up to max_tokens */
+#define GYRE_SQE_LINK        0x0040u /* the next entry begins when this one has ended well; if it fails, that is cancelled */
+#define GYRE_SQE_KEEP        0x0080u /* once ended it is kept for keep_ms: others may FORK it; CANCEL lets go of it */
+#define GYRE_SQE_FORK \
+	0x0100u /* it goes on from `target`, as if data followed that one's tokens; split says from where */
+#define GYRE_SQE_PIN  0x0200u /* with KEEP: nobody is given its KV memory while it is kept */
+#define GYRE_SQE_ECHO 0x0400u /* a completion for each token of the prompt but the first, with its log-probability */
+
+#define GYRE_FORK_PROMPT UINT32_MAX /* split of a FORK: from the end of its prompt; 0: of all that it has */
 
 /* CQE flags */
 #define GYRE_CQE_MORE 0x01u /* another completion of this request follows */
 #define GYRE_CQE_EXT  0x02u /* the bytes are in the result slot, not inline */
 #define GYRE_CQE_TOP  0x04u /* n_top pairs lie in the result slot at GYRE_RESULT_TEXT_BYTES */
 #define GYRE_CQE_STOP 0x08u /* ended by a stop string or an end token (res = 0), not by max_tokens (res = 0, no STOP) */
-#define GYRE_CQE_PROMPT \
-	0x10u /* last completion of GENERATE and SCORE: index = prompt tokens, token = tokens generated */
+/* Last completion of GENERATE, SCORE, EMBED and PREFILL: index = prompt tokens; token = tokens generated; res, if it is no -errno, how
+ * many of the prompt's tokens were not read, because what they give was there (the prefix cache, a FORK). */
+#define GYRE_CQE_PROMPT 0x10u
 
 #define GYRE_CQE_HALF \
 	0x20u /* WHOLE_CHARS, last completion: its bytes begin a character, inside which the stream ended */
+
+#define GYRE_CQE_ECHO 0x40u /* its token is one of the prompt's: index is its position */
+
+/* What EMBED makes of the vectors of all tokens, as the last norm leaves them. */
+enum gyre_pooling {
+	GYRE_POOLING_DEFAULT = 0, /* what the model's file says, else the last */
+	GYRE_POOLING_MEAN = 1,
+	GYRE_POOLING_LAST = 2,
+	GYRE_POOLING_CLS = 3, /* the first */
+	GYRE_POOLING_KINDS = 4,
+};
+#define GYRE_POOLING_RAW 0x100u /* beside one of these: not divided by its length */
 
 enum gyre_role {
 	GYRE_ROLE_SYSTEM = 0,
@@ -97,19 +118,20 @@ struct gyre_message {
 
 struct gyre_sqe {
 	uint8_t opcode;
-	uint8_t flags;
-	uint16_t priority;   /* among requests of its user: 0 highest; 128 default by libgyre; up to 255 */
+	uint8_t priority; /* among requests of its user: 0 highest; 128 default by libgyre */
+	uint16_t flags;
 	uint32_t max_tokens; /* GENERATE: 0 = up to the context */
 	uint64_t user_data;
 	uint32_t data_off; /* in the arena */
 	uint32_t data_len;
 	uint32_t opts_off;    /* struct gyre_options in the arena, 8-aligned */
 	uint32_t opts_len;    /* 0: defaults (greedy) */
-	uint64_t target;      /* CANCEL */
+	uint64_t target;      /* CANCEL, FORK: user_data; of several that have it, FORK means the one that came last */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none; past it the request ends with -ETIME */
-	uint32_t split;       /* SCORE: where in data the continuation begins */
-	uint32_t reserved0;
-	uint64_t reserved1;
+	uint32_t
+		split; /* SCORE: where in data the continuation begins; FORK: tokens of the target, or GYRE_FORK_PROMPT */
+	uint32_t keep_ms; /* KEEP: how long after its end */
+	uint64_t reserved;
 };
 
 /*
@@ -133,7 +155,8 @@ struct gyre_options {
 	uint64_t seed;
 	uint32_t n_bias;
 	uint32_t n_stop;
-	uint32_t reserved[2];
+	uint32_t pooling; /* EMBED: enum gyre_pooling, GYRE_POOLING_RAW */
+	uint32_t reserved;
 };
 
 struct gyre_bias {
@@ -159,6 +182,7 @@ struct gyre_cqe {
 /* Bytes of a token that one completion has no room for follow in further ones with token -1; so do, at the end, the bytes held back
  * for a stop string that did not come. The bytes of all completions in order, the last one's too, are the bytes of the stream.
  * TOKENIZE completes in pieces: res = ids in this piece, u32[res] at the start of the result slot (GYRE_CQE_EXT); the last has no MORE.
+ * So does DETOKENIZE, with bytes; and EMBED with the vector's f32 before its last completion.
  * SCORE: one completion a continuation token like GENERATE's, then the last: logprob = their sum. */
 
 struct gyre_top {
@@ -191,9 +215,10 @@ struct abi_daemon_page {
 	ABI_LINE uint64_t n_request;   /* live counters of the session */
 	uint64_t n_token_prompt;
 	uint64_t n_token_generated;
+	uint64_t n_token_cached; /* of prompts: those that were not read */
 	uint64_t n_cancelled;
 	uint64_t step_ns; /* duration of the last step */
-	uint8_t pad[4096 - 4 * 64 - 40];
+	uint8_t pad[4096 - 4 * 64 - 48];
 };
 
 /*
@@ -208,7 +233,7 @@ struct gyre_limits {
 	uint32_t n_position;      /* positions of keys and values that these hold at once; more for one alone: -EFBIG */
 	uint32_t tokens_a_second; /* read and generated, over ten seconds: -EAGAIN, and the words say until when */
 	uint32_t priority;        /* no request may be before this one: -EPERM */
-	uint32_t reserved;
+	uint32_t n_pinned;        /* positions that its requests may pin (GYRE_SQE_PIN): -EDQUOT */
 };
 
 /* Handshake, on the socket. hello: client -> daemon; welcome: back, with SCM_RIGHTS { client region, daemon region, doorbell eventfd }. */
@@ -229,6 +254,7 @@ struct abi_welcome {
 	uint32_t client_bytes, daemon_bytes;
 	uint32_t n_vocab, n_ctx;
 	int32_t bos, eos;
+	uint32_t n_embd;           /* numbers of a vector (EMBED) */
 	uint32_t has_chat;         /* 1: there is a chat template: the model's, or one that gyred was given */
 	char model[GYRE_NAME_MAX]; /* the name that it has here */
 	char title[128];           /* general.name or the file's name */
@@ -268,7 +294,7 @@ static_assert(sizeof(struct gyre_cqe) == 64, "one cache line");
 static_assert(sizeof(struct gyre_options) == 64, "options header");
 static_assert(sizeof(struct gyre_message) == 16, "message header");
 static_assert(sizeof(struct abi_hello) == 112, "hello");
-static_assert(sizeof(struct abi_welcome) == 528, "welcome");
+static_assert(sizeof(struct abi_welcome) == 532 + 4, "welcome");
 static_assert(sizeof(struct abi_client_page) == 4096, "one page");
 static_assert(sizeof(struct abi_daemon_page) == 4096, "one page");
 

@@ -14,6 +14,7 @@ static void fill_model(const struct served *s, struct abi_welcome *w)
 	w->n_ctx = s->geometry.n_ctx;
 	w->bos = s->bos;
 	w->eos = s->eos;
+	w->n_embd = s->n_embd;
 	w->has_chat = s->has_chat;
 	memcpy(w->model, s->name, sizeof(w->model));
 	memcpy(w->title, s->title, sizeof(w->title));

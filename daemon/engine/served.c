@@ -178,6 +178,7 @@ static void note_facts(struct served *s, const struct geometry *before)
 {
 	s->bos = vocab_bos(s->vocab);
 	s->eos = vocab_eos(s->vocab);
+	s->n_embd = model_hparams(s->engine[0].model)->n_embd;
 	s->has_chat = s->chat != NULL;
 	if (before->n_ctx && (before->n_ctx != s->geometry.n_ctx || before->n_vocab != s->geometry.n_vocab ||
 			      before->n_piece != s->geometry.n_piece))

@@ -38,6 +38,7 @@ struct op {
 	bool is_drawn;
 
 	const char *name;
+	uint16_t flags; /* GYRE_SQE_* that it takes */
 	/* Are the fields that this operation uses well formed, and the others zero? Those of all entries have been looked at. Pure, on
 	 * a private copy. 0, or -EINVAL, -E2BIG with words. */
 	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);

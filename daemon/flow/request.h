@@ -56,8 +56,8 @@ struct hold {
  * its index, its completions in the session's rings.
  */
 struct request_kept {
-	uint8_t opcode, flags; /* of its entry: the number of `op`; GYRE_SQE_* */
-	uint16_t priority;
+	uint8_t opcode, priority; /* of its entry: the number of `op` */
+	uint16_t flags;           /* GYRE_SQE_* */
 	uint32_t max_tokens;
 	uint64_t user_data, deadline_ns;
 	enum request_state state;

@@ -56,6 +56,7 @@ struct served {
 	struct geometry geometry;     /* n_ctx 0: it has never been loaded */
 	uint32_t n_draft;             /* guesses of a stream in a step at most */
 	int32_t bos, eos;             /* -1: none */
+	uint32_t n_embd;              /* numbers of a vector */
 	bool has_chat;                /* there is a template; else chats are refused */
 
 	/* From here on: there while it is READY or LEAVING, but for n_engine, queue and engine, which stay. */

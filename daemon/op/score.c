@@ -15,8 +15,6 @@ static int score_validate(const struct gyre_sqe *sqe, const struct geometry *g, 
 
 	if (r < 0)
 		return r;
-	if (sqe->flags & GYRE_SQE_CHAT)
-		return words_set(w, -EINVAL, "score takes a text or token ids, no messages (GYRE_SQE_CHAT)");
 	if (sqe->split > sqe->data_len)
 		return words_set(w, -EINVAL, "split is %u, behind the text's end at %u", sqe->split, sqe->data_len);
 	if ((sqe->flags & GYRE_SQE_TOKENS) && sqe->split % 4)
@@ -86,6 +84,7 @@ static void score_take_token(struct request *r, const struct batch_token *t, uin
 
 const struct op op_score = {
 	.name = "score",
+	.flags = GYRE_SQE_TOKENS | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_WHOLE_CHARS,
 	.validate = score_validate,
 	.read = score_read,
 	.rows = request_prompt_rows,

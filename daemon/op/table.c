@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define PRIORITY_MAX 255u
-
 static const struct op *const table[] = {
 	[GYRE_OP_NOP] = &op_nop,           [GYRE_OP_GENERATE] = &op_generate, [GYRE_OP_SCORE] = &op_score,
 	[GYRE_OP_TOKENIZE] = &op_tokenize, [GYRE_OP_CANCEL] = &op_cancel,
@@ -36,13 +34,10 @@ int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words 
 
 	if (!op)
 		return refuse_number(sqe->opcode, w);
-	r = validate_unused(op->name, "reserved0", sqe->reserved0, w);
-	if (r == 0)
-		r = validate_unused(op->name, "reserved1", sqe->reserved1, w);
-	if (r == 0 && (sqe->flags & ~GYRE_SQE_FLAGS))
-		r = words_set(w, -EINVAL, "flags are %#x: only %#x mean something to this gyred", sqe->flags,
-			      GYRE_SQE_FLAGS);
-	if (r == 0 && sqe->priority > PRIORITY_MAX)
-		r = words_set(w, -EINVAL, "priority is %u: it may be 0 (highest) to %u", sqe->priority, PRIORITY_MAX);
+	r = validate_unused(op->name, "reserved", sqe->reserved, w);
+	if (r == 0 && (sqe->flags & ~op->flags))
+		r = words_set(w, -EINVAL, "flags are %#x: %s takes only %#x", sqe->flags, op->name, op->flags);
+	if (r == 0 && !(sqe->flags & GYRE_SQE_KEEP))
+		r = validate_unused(op->name, "keep_ms", sqe->keep_ms, w);
 	return r < 0 ? r : op->validate(sqe, g, w);
 }

@@ -15,8 +15,6 @@ static int tokenize_validate(const struct gyre_sqe *sqe, const struct geometry *
 
 	if (r == 0)
 		r = validate_unused("tokenize", "split", sqe->split, w);
-	if (r == 0 && (sqe->flags & GYRE_SQE_TOKENS))
-		r = words_set(w, -EINVAL, "tokenize takes a text or messages, no token ids (GYRE_SQE_TOKENS)");
 	return r < 0 ? r : validate_prompt("tokenize", sqe, g, w);
 }
 
@@ -58,6 +56,7 @@ static void tokenize_end(struct request *r)
 
 const struct op op_tokenize = {
 	.name = "tokenize",
+	.flags = GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS,
 	.validate = tokenize_validate,
 	.read = tokenize_read,
 	.rows = request_prompt_rows,

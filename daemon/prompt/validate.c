@@ -146,8 +146,10 @@ static int check_counts(const struct gyre_options *o, struct words *w)
 	if (o->size != sizeof(*o))
 		return words_set(w, -EINVAL, "the options' size is %u: this gyred's struct gyre_options has %zu",
 				 o->size, sizeof(*o));
-	if (o->reserved[0] || o->reserved[1])
+	if (o->reserved)
 		return words_set(w, -EINVAL, "reserved bytes of the options are not 0");
+	if (o->pooling)
+		return words_set(w, -EINVAL, "pooling is %u: it means something to embed alone", o->pooling);
 	for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++)
 		if (count[i].value > count[i].most)
 			return words_set(w, -EINVAL, "%s is %u: it may be 0 to %u", count[i].name, count[i].value,

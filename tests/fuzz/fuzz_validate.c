@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else {
 		require((uint64_t)sqe.data_off + sqe.data_len <= g.arena_bytes || !sqe.data_len);
 		require((uint64_t)sqe.opts_off + sqe.opts_len <= g.arena_bytes || !sqe.opts_len);
-		require(!sqe.reserved0 && !sqe.reserved1 && sqe.opts_len <= VALIDATE_OPTIONS_MAX);
+		require(!sqe.reserved && sqe.opts_len <= VALIDATE_OPTIONS_MAX);
 	}
 	w.n = 0;
 	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s, &w) < 0) {

@@ -150,7 +150,7 @@ static void test_bad_entries(void **state)
 	sqe->data_off = UINT32_MAX;
 	sqe->data_len = UINT32_MAX;
 	sqe = gyre_get_sqe(g);
-	sqe->reserved1 = 1;
+	sqe->reserved = 1;
 	gyre_submit(g);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(gyre_wait_cqe(g, &cqe, 10000000000ull), 0);

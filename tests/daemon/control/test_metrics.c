@@ -83,7 +83,7 @@ static void submit(struct gyre *g, uint32_t i)
 	if (i % 7 == 5)
 		sqe->max_tokens = 900; /* until it is cancelled */
 	if (i % 7 == 6)
-		sqe->reserved0 = 1; /* refused */
+		sqe->reserved = 1; /* refused */
 	assert_int_equal(gyre_submit(g), 1);
 	if (i % 7 == 5) {
 		sqe = gyre_get_sqe(g);

@@ -48,15 +48,14 @@ static void each_row_is_whole(void **state)
 
 static void what_is_reserved_is_refused(void **state)
 {
-	struct gyre_sqe sqe = { .reserved0 = 1 }; /* whatever else is wrong */
+	struct gyre_sqe sqe = { .reserved = 1 }; /* whatever else is wrong */
 
 	(void)state;
 	for (uint32_t i = 0; i < 256; i++) {
 		sqe.opcode = (uint8_t)i;
 		assert_int_equal(op_check(&sqe, &g, NULL), op_find((uint8_t)i) ? -EINVAL : -EOPNOTSUPP);
 	}
-	assert_null(op_find(GYRE_OP_FORK));
-	assert_null(op_find(GYRE_OP_EMBED));
+	assert_null(op_find(200));
 }
 
 /* ---- two formulas ---- */
