@@ -38,7 +38,7 @@ flags_kernels/neon       := $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 flags_kernels/i8mm       := $(flags_kernels/neon)+i8mm
 
 LIBS_DAEMON := -luring -lnuma -lpcre2-8 -lutf8proc -ljansson -lsystemd -lseccomp -lmicrohttpd -lm
-LIBS_TOOLS  := -ledit -lncursesw
+LIBS_TOOLS  := -ledit -lncursesw -levent_extra -levent_core
 LIBS_MALLOC := $(if $(SAN),,-ljemalloc)
 
 SHM_SRC    := $(wildcard shm/*.c)

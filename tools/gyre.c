@@ -89,6 +89,12 @@ static const struct verb verbs[] = {
 	{ "bench ring", "",
 	  "Time that the rings add.\nBeside the bare cache-line and eventfd round trips of the same two cores.",
 	  OPT_LINK | OPT_JSON, 0, 0, bench_ring_main },
+	{ "bench serve", "",
+	  "Throughput and latencies that many clients get.\nEach client is a process with a connection of its own. "
+	  "What is printed has the names of `vllm bench serve`; --openai sends the same load to another server. "
+	  "Lengths, "
+	  "prompts and arrivals depend on --seed alone.",
+	  OPT_LINK | OPT_TEMP | OPT_SEED | OPT_SERVE | OPT_JSON, 0, 0, bench_serve_main },
 	{ "ls", "", "The models of a daemon, with their files.", OPT_SOCKET | OPT_JSON, 0, 0, ls_main },
 	{ "ps", "", "The models that a daemon has in memory, and what runs.", OPT_SOCKET | OPT_JSON, 0, 0, ps_main },
 	{ "load", "NAME|FILE.gguf",

@@ -35,8 +35,7 @@ int link_refuse(const struct args *a, int r, const char *why)
 	return fail(TOOL_FAILED, "%s", *why ? why : strerror(-r)); /* it is there, and refuses */
 }
 
-/* --model is the name of one that the daemon has, or a file for a daemon of our own. */
-static bool is_file(const char *model)
+bool link_is_file(const char *model)
 {
 	size_t n = strlen(model);
 
@@ -61,7 +60,7 @@ int link_open(struct link *l, const struct args *a)
 {
 	char why[512] = "";
 	struct gyre_params p = { .error = why, .error_bytes = sizeof(why) };
-	bool is_named = a->model && !is_file(a->model);
+	bool is_named = a->model && !link_is_file(a->model);
 	int r;
 
 	memset(l, 0, sizeof(*l));

@@ -65,6 +65,7 @@ enum option_bit {
 #define OPT_TEXTFILE      (1ull << 53)
 #define OPT_ONCE          (1ull << 54)
 #define OPT_SORT          (1ull << 55)
+#define OPT_SERVE         (1ull << 56) /* all that are of `bench serve` alone */
 
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
@@ -77,6 +78,13 @@ enum option_bit {
 /* "1-17,32,64" */
 struct list {
 	uint32_t n, v[LIST_MAX];
+};
+
+/* `bench serve`: NULL and 0 are what was not given. */
+struct serve_args {
+	const char *prompt_len, *output_len, *lengths, *goodput, *openai, *save;
+	uint32_t n_client, n_request, n_flight, n_uid, n_group;
+	float request_rate, shared_prefix;
 };
 
 #define CONFIG_FILE "/etc/gyre/gyred.conf" /* where a configuration is unless one is named */
@@ -93,6 +101,7 @@ struct args {
 	const char *textfile, *sort;
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run, once;
+	struct serve_args serve;
 	int n_word;
 	char **word; /* the operands */
 };
@@ -139,6 +148,8 @@ struct link {
 	struct private_daemon daemon;
 };
 
+/* --model is a file, for a daemon of our own; else the name of one that a daemon has. */
+bool link_is_file(const char *model);
 /* To the daemon of --socket or the usual one; else a private one on --model. An exit code; an error was printed. */
 int link_open(struct link *l, const struct args *a);
 void link_close(struct link *l);
@@ -218,6 +229,7 @@ int bench_team_main(const struct args *a);
 int bench_load_main(const struct args *a);
 int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
+int bench_serve_main(const struct args *a);
 int completion_main(const struct args *a);
 int stat_main(const struct args *a);
 int top_main(const struct args *a);
