@@ -100,6 +100,8 @@ int gyre_prep_generate(struct gyre *g, struct gyre_sqe *sqe, const void *data, s
 /* Log-probabilities of data[split, n) given data[0, split). -EINVAL: split > n. */
 int gyre_prep_score(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, size_t split);
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
+/* The text of n token ids: in pieces, each with the bytes (gyre_cqe_bytes) of `res`. GYRE_SQE_SPECIAL: control tokens' text, too. */
+int gyre_prep_detokenize(struct gyre *g, struct gyre_sqe *sqe, const uint32_t *id, size_t n);
 /* End every request of this session that has `user_data`; they complete with -ECANCELED. */
 void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data);
 
@@ -137,7 +139,7 @@ int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_
 void gyre_cqe_seen(struct gyre *g, const struct gyre_cqe *cqe);
 
 /*
- * The token's bytes (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen.
+ * The token's bytes or a DETOKENIZE piece's (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen.
  * Where res < 0, the bytes say why in one line with the remedy, at most GYRE_WORDS_MAX: "temperature is 2000: it may be 0 to 1000".
  */
 const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);

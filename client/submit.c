@@ -149,6 +149,12 @@ int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, s
 	return prep_data(g, sqe, GYRE_OP_TOKENIZE, data, n);
 }
 
+int gyre_prep_detokenize(struct gyre *g, struct gyre_sqe *sqe, const uint32_t *id, size_t n)
+{
+	return n > GYRE_ARENA_BYTES_MAX / sizeof(*id) ? -EMSGSIZE
+						      : prep_data(g, sqe, GYRE_OP_DETOKENIZE, id, n * sizeof(*id));
+}
+
 void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data)
 {
 	sqe->opcode = GYRE_OP_CANCEL;

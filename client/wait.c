@@ -105,7 +105,8 @@ static const uint8_t *result_slot(const struct gyre *g, const struct gyre_cqe *c
 const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n)
 {
 	bool is_long = cqe->flags & GYRE_CQE_EXT;
-	size_t max = is_long ? GYRE_RESULT_TEXT_BYTES : GYRE_CQE_INLINE_BYTES;
+	size_t slot = cqe->flags & GYRE_CQE_TOP ? GYRE_RESULT_TEXT_BYTES : GYRE_RESULT_SLOT_BYTES;
+	size_t max = is_long ? slot : GYRE_CQE_INLINE_BYTES;
 
 	*n = cqe->n_bytes < max ? cqe->n_bytes : max;
 	return is_long ? result_slot(g, cqe) : cqe->bytes;

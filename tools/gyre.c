@@ -36,6 +36,12 @@ static const struct verb verbs[] = {
 	  "its ids.",
 	  OPT_SOCKET | OPT_MODEL | OPT_CHAT | OPT_TALK | OPT_MESSAGES | OPT_TEMPLATE | OPT_IDS | OPT_JSON, 0, 1,
 	  tokenize_main },
+	{ "detokenize", "[ID...]",
+	  "The text of token ids, or of those on stdin, which may be what tokenize --ids or --json printed.\nWith "
+	  "--model "
+	  "the file's vocabulary is read here and no daemon is needed. Control tokens are shown "
+	  "as they are written; nothing is added to the text.",
+	  OPT_SOCKET | OPT_MODEL | OPT_JSON, 0, -1, detokenize_main },
 	{ "inspect", "[FILE.gguf]",
 	  "What model a file is, its metadata and tensors.\nWithout a file: the architectures that gyre runs.",
 	  OPT_JSON, 0, 1, inspect_main },

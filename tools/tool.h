@@ -220,6 +220,7 @@ int run_main(const struct args *a);
 int chat_main(const struct args *a);
 int score_main(const struct args *a);
 int tokenize_main(const struct args *a);
+int detokenize_main(const struct args *a);
 int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
 int health_main(const struct args *a);

@@ -75,6 +75,8 @@ struct request_kept {
 
 	uint32_t n_emitted; /* tokens whose completion has been written */
 	uint32_t n_scored;
+	uint32_t n_cut; /* DETOKENIZE: bytes of the next token that an earlier completion had room for; */
+	bool has_text;  /* a token before it had text */
 	float sum_logprob;
 	bool hit_stop;
 	int32_t res;     /* when ENDED: 0 or -errno */

@@ -7,7 +7,7 @@
 
 static const struct op *const table[] = {
 	[GYRE_OP_NOP] = &op_nop,           [GYRE_OP_GENERATE] = &op_generate, [GYRE_OP_SCORE] = &op_score,
-	[GYRE_OP_TOKENIZE] = &op_tokenize, [GYRE_OP_CANCEL] = &op_cancel,
+	[GYRE_OP_TOKENIZE] = &op_tokenize, [GYRE_OP_CANCEL] = &op_cancel,     [GYRE_OP_DETOKENIZE] = &op_detokenize,
 };
 
 const struct op *op_find(uint8_t opcode)

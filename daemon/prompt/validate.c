@@ -71,11 +71,6 @@ static int check_place(const struct gyre_sqe *sqe, const struct geometry *g, str
 
 static int check_ids(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
-	if (sqe->flags & (GYRE_SQE_CHAT | GYRE_SQE_SPECIAL))
-		return words_set(w, -EINVAL,
-				 "flags are %#x: token ids (GYRE_SQE_TOKENS) are neither messages (CHAT) nor text "
-				 "with control tokens (SPECIAL)",
-				 sqe->flags);
 	if (sqe->data_len % 4)
 		return words_set(w, -EINVAL, "data_len is %u: token ids are 4 bytes each", sqe->data_len);
 	if (sqe->data_len / 4 > g->n_ctx)
@@ -94,6 +89,11 @@ int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geo
 		r = validate_unused(op, "target", sqe->target, w);
 	if (r < 0)
 		return r;
+	if ((sqe->flags & GYRE_SQE_TOKENS) && (sqe->flags & (GYRE_SQE_CHAT | GYRE_SQE_SPECIAL)))
+		return words_set(w, -EINVAL,
+				 "flags are %#x: token ids (GYRE_SQE_TOKENS) are neither messages (CHAT) nor text "
+				 "with control tokens (SPECIAL)",
+				 sqe->flags);
 	if (sqe->flags & GYRE_SQE_TOKENS)
 		return check_ids(sqe, g, w);
 	if (sqe->data_len <= g->text_max)
@@ -102,6 +102,15 @@ int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geo
 			 "the prompt has %u bytes, and at most %u are read for a context of %u positions: shorten it, "
 			 "or give gyred a larger --ctx",
 			 sqe->data_len, g->text_max, g->n_ctx);
+}
+
+int validate_ids(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
+{
+	int r = check_place(sqe, g, w);
+
+	if (r == 0)
+		r = validate_unused(op, "target", sqe->target, w);
+	return r < 0 ? r : check_ids(sqe, g, w);
 }
 
 /* ---- options ---- */

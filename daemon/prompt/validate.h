@@ -19,6 +19,8 @@
 /* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split. -EINVAL, -E2BIG. op: its
  * operation's name, for the words. */
 int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
+/* The same where data is token ids, flags or none. -EINVAL, -E2BIG. */
+int validate_ids(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
 /* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. -EINVAL. */
 int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w);
 /* One such field; the refusal of one that is not 0. */

@@ -6,7 +6,7 @@ import pathlib
 import struct
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
-NOP, GENERATE, SCORE, TOKENIZE, CANCEL = 0, 1, 2, 4, 6
+NOP, GENERATE, SCORE, EMBED, TOKENIZE, CANCEL, DETOKENIZE = 0, 1, 2, 3, 4, 6, 7
 TOKENS, CHAT, SPECIAL = 1, 2, 4
 
 
@@ -139,6 +139,7 @@ def main():
     write("validate", "score", sqe(SCORE, data=(0, 32), split=8))
     write("validate", "tokens", sqe(SCORE, TOKENS, data=(0, 32), split=8))
     write("validate", "tokenize", sqe(TOKENIZE, SPECIAL, data=(0, 9)))
+    write("validate", "detokenize", sqe(DETOKENIZE, SPECIAL, data=(0, 8)))
     write("validate", "cancel", sqe(CANCEL, target=7))
     write("validate", "nop", sqe(NOP))
     write("validate", "wrap", sqe(GENERATE, data=(2**32 - 8, 16)))
@@ -147,6 +148,7 @@ def main():
     write("handshake", "generate", hello() + region([sqe(GENERATE, data=(0, len(text)), max_tokens=3)], text))
     write("handshake", "options", hello() + region([sqe(GENERATE, data=(512, 8), opts=(0, len(opts)))], opts))
     write("handshake", "chat", hello() + region([sqe(GENERATE, CHAT, data=(0, len(chat)))], chat))
+    write("handshake", "detokenize", hello() + region([sqe(DETOKENIZE, SPECIAL, data=(0, 40))], struct.pack("<10I", *range(10))))
     write("handshake", "score", hello() + region([sqe(SCORE, data=(0, 40), split=10)], text))
     write("handshake", "ids", hello() + region([sqe(SCORE, TOKENS, data=(0, 40), split=8)], struct.pack("<10I", *range(10))))
     write("handshake", "cancel", hello() + region([sqe(GENERATE, data=(0, 9)), sqe(TOKENIZE, data=(0, 60000)), sqe(CANCEL, target=7),

@@ -74,6 +74,8 @@ static void usage_errors_are_2(void **state)
 					     "run --seed 18446744073709551616 hi",
 					     "score a b ''",
 					     "tokenize a b",
+					     "detokenize 1 x",
+					     "detokenize 4294967296",
 					     "bench model --rows -4 -m x",
 					     "bench model --rows 1- -m x",
 					     "bench model -m x --kv-type q4",
@@ -192,11 +194,11 @@ static void every_socket_that_was_tried_is_named(void **state)
 
 static void no_daemon_is_3_and_names_the_fix(void **state)
 {
-	static const char *const verb[] = { "run", "score", "tokenize", "stat" };
-	static const char *const operand[] = { "hi", "a b", "hi", "" };
+	static const char *const verb[] = { "run", "score", "tokenize", "detokenize", "stat" };
+	static const char *const operand[] = { "hi", "a b", "hi", "1", "" };
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		char words[128];
 
 		snprintf(words, sizeof(words), "%s --socket /nonexistent/sock %s", verb[i], operand[i]);

@@ -56,6 +56,8 @@ static void a_bad_text_is_a_clear_error(void **state)
 	static const char *const line[] = {
 		"$G score '' one",
 		"nothing stands before it: the context is empty",
+		"$G detokenize 1 4000000000",
+		"token 2 of the prompt has the id 4000000000",
 		"head -c 200000 /dev/zero | tr '\\0' a | $G tokenize",
 		"the prompt has 200000 bytes, and at most",
 		"head -c 2000000 /dev/zero | tr '\\0' a | $G run --raw",
@@ -127,6 +129,10 @@ static void options_stand_anywhere(void **state)
 	assert_int_equal(out[0], '[');
 	expect("$G tokenize --ids -- --ids", 0);
 	assert_string_equal(out, "45 45 105 100 115\n");
+	expect("printf 'two  w\303\266rds\n' | $G tokenize --json | $G detokenize", 0);
+	assert_string_equal(out, "two  w\303\266rds\n");
+	expect("$G tokenize --ids ' one' | $G detokenize --model $MODEL", 0);
+	assert_string_equal(out, " one");
 	expect("$G inspect $MODEL --json", 0);
 	assert_int_equal(out[0], '{');
 }
@@ -138,6 +144,7 @@ static void json_is_one_line_that_parses(void **state)
 					    "$G score --json context one \"$(printf 'two\\377')\"",
 					    "$G tokenize --json hello",
 					    "$G tokenize --json --model $MODEL hello",
+					    "$G detokenize --json 104 105",
 					    "$G inspect --json $MODEL",
 					    "$G stat --json",
 					    "$G doctor --json || test $? = 1",

@@ -43,7 +43,7 @@ static void each_row_is_whole(void **state)
 		for (uint32_t k = 0; k < i; k++)
 			assert_true(!op_find((uint8_t)k) || strcmp(op_find((uint8_t)k)->name, op->name) != 0);
 	}
-	assert_int_equal(n, 5);
+	assert_int_equal(n, 6);
 }
 
 static void what_is_reserved_is_refused(void **state)
