@@ -1,4 +1,5 @@
 #include "daemon/kv/kv.h"
+#include "daemon/kv/charge.h"
 #include "daemon/util/counter.h"
 #include "shm/atomic.h"
 
@@ -99,7 +100,8 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_bl
 		kv->mem[i] = mem[i];
 	n_block = limit(n_block);
 	n_slot = limit(n_slot);
-	kv->book = calloc(1, sizeof(*kv->book) + 2 * (n_block + n_slot) * sizeof(kv->book->entry[0]));
+	kv->book = calloc(1, sizeof(*kv->book) + 2 * (n_block + n_slot) * sizeof(kv->book->entry[0]) +
+				     charge_bytes(n_block));
 	if (!kv->book)
 		return -ENOMEM;
 	kv->book->n_block = (uint32_t)n_block;
@@ -108,6 +110,7 @@ int kv_init(struct kv *kv, const struct kv_mem *mem, uint32_t n_mem, size_t n_bl
 	slot = slots(kv);
 	shelf_fill(&block);
 	shelf_fill(&slot);
+	charge_init(kv->book);
 	for (uint32_t i = 0; i < block.n; i++)
 		poison(kv, i);
 	for (uint32_t i = 0; i < slot.n; i++)
@@ -135,29 +138,48 @@ void kv_set_slots_present(struct kv *kv, uint32_t n)
 	store_release(&kv->n_slot_absent, n_absent); /* pairs with shelf_take */
 }
 
-int kv_alloc(struct kv *kv, uint32_t *block)
+int kv_alloc(struct kv *kv, uint32_t user, uint32_t *block)
 {
 	struct shelf s = blocks(kv);
+	int r = shelf_take(&s, block);
 
-	return shelf_take(&s, block);
+	if (r == 0)
+		charge_open(kv->book, user, *block);
+	return r;
 }
 
-void kv_get(struct kv *kv, uint32_t block)
+int kv_get(struct kv *kv, uint32_t user, uint32_t block)
 {
 	struct shelf s = blocks(kv);
+	int r;
 
 	assert(block < s.n && s.holder[block] > 0 && s.holder[block] < UINT32_MAX);
-	s.holder[block]++;
+	r = charge_add(kv->book, user, block);
+	s.holder[block] += r == 0;
+	return r;
 }
 
-void kv_put(struct kv *kv, uint32_t block)
+void kv_put(struct kv *kv, uint32_t user, uint32_t block)
 {
 	struct shelf s = blocks(kv);
+	bool is_free = shelf_drop(&s, block);
 
-	if (!shelf_drop(&s, block))
+	charge_drop(kv->book, user, block, is_free);
+	if (!is_free)
 		return;
 	poison(kv, block);
 	shelf_free(&s, block);
+}
+
+void kv_copy(struct kv *kv, uint32_t to, uint32_t from)
+{
+	uint32_t n = kv->book->n_block;
+
+	assert(kv_n_hold(kv, to) == 1 && kv_n_hold(kv, from) > 0);
+	for (const struct kv_mem *m = kv->mem; m < kv->mem + NODE_MAX; m++)
+		for (const struct kv_part *p = m->part; p < m->part + m->n_part; p++)
+			if (kv_is_paged(p))
+				memcpy(kv_piece(m, p, n, to), kv_piece(m, p, n, from), p->bytes);
 }
 
 int kv_slot_alloc(struct kv *kv, uint32_t *slot)
@@ -177,6 +199,13 @@ void kv_slot_put(struct kv *kv, uint32_t slot)
 	shelf_free(&s, slot);
 }
 
+void kv_slot_copy(struct kv *kv, uint32_t to, uint32_t from)
+{
+	for (const struct kv_mem *m = kv->mem; m < kv->mem + NODE_MAX; m++)
+		if (m->slot_bytes)
+			memcpy(m->slot + to * m->slot_bytes, m->slot + from * m->slot_bytes, m->slot_bytes);
+}
+
 uint32_t kv_n_free(const struct kv *kv)
 {
 	return kv->book->n_free;
@@ -185,6 +214,21 @@ uint32_t kv_n_free(const struct kv *kv)
 uint32_t kv_n_slot_free(const struct kv *kv)
 {
 	return kv->book->n_slot_free;
+}
+
+uint32_t kv_n_held(const struct kv *kv, uint32_t user)
+{
+	return kv->book->n_held[user];
+}
+
+uint32_t kv_n_hold(const struct kv *kv, uint32_t block)
+{
+	return blocks(kv).holder[block];
+}
+
+uint32_t kv_n_user_hold(const struct kv *kv, uint32_t block)
+{
+	return charge_sum(kv->book, block);
 }
 
 /* ---- check ---- */
@@ -216,5 +260,7 @@ int kv_check(const struct kv *kv, uint64_t n_ref, uint32_t n_slot)
 	struct shelf block = blocks(kv), slot = slots(kv);
 	int r = shelf_check(&block, n_ref);
 
-	return r < 0 ? r : shelf_check(&slot, n_slot);
+	if (r == 0)
+		r = shelf_check(&slot, n_slot);
+	return r < 0 ? r : charge_check(kv->book, block.holder);
 }

@@ -1,8 +1,9 @@
 /*
  * The KV pool: blocks of KV_BLOCK positions (all layers, all heads) in memory given by the caller, counted by references; and slots, each
  * of which has all states of one sequence. Both have a piece on each node, that of the heads which the node owns.
- * A block belongs to whoever allocated it until the last reference is put; holders share it read-only. A slot has one holder, who writes it
- * at every step: a sequence that is to go on from it takes a copy.
+ * A block may have many holders, who share it read-only: only who holds it alone may write it. Each hold is a user's, or nobody's (the
+ * prefix cache's). A block is charged once to each user that holds it, however often; one that nobody alone holds is charged to no user. A
+ * slot has one holder, who writes it at every step: a sequence that is to go on from it takes a copy.
  *
  * The leader thread alone calls this; nothing here allocates after kv_init. With GYRE_CHECK (every sanitizer build) what is freed is
  * filled with 0xff, which is a NaN in f16 and f32, so that a read of it shows in the logits, and the scheduler checks at every step
@@ -62,11 +63,18 @@ static inline uint8_t *kv_state(const struct kv_mem *m, const struct kv_part *p,
 	return m->slot + slot * m->slot_bytes + p->before;
 }
 
+#define KV_USER_MAX 512u       /* USER_MAX: users are small numbers */
+#define KV_NOBODY   UINT32_MAX /* a hold that is charged to no user */
+
 /* Who holds what: in one piece and without a pointer, so that it can outlive the process where the blocks and slots do. */
 struct kv_book {
 	uint32_t n_block, n_free;
 	uint32_t n_slot, n_slot_free;
-	/* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free. Then [2][n_slot] likewise. */
+	uint32_t n_idle;              /* counter: blocks that nobody alone holds */
+	uint32_t spare;               /* charge.c's */
+	uint32_t n_held[KV_USER_MAX]; /* blocks that are charged to each user */
+	/* [2][n_block]: a stack, of which the first n_free are free; holders of each block, 0: free. Then [2][n_slot] likewise. Then what
+	 * charge.h has of each block. */
 	uint32_t entry[];
 };
 
@@ -92,21 +100,30 @@ void kv_deinit(struct kv *kv);
 void kv_set_present(struct kv *kv, uint32_t n);
 void kv_set_slots_present(struct kv *kv, uint32_t n);
 
-/* A block with one reference; its content is undefined. -ENOSPC: none that has memory is free. */
-int kv_alloc(struct kv *kv, uint32_t *block);
-/* One more holder. */
-void kv_get(struct kv *kv, uint32_t block);
-/* One holder less; the last one frees the block. Asserts that there was one. */
-void kv_put(struct kv *kv, uint32_t block);
+/* A block with one holder, a user or KV_NOBODY; its content is undefined. -ENOSPC: none that has memory is free. */
+int kv_alloc(struct kv *kv, uint32_t user, uint32_t *block);
+/* One more hold of a block that somebody holds. -ENOSPC: so many blocks are held by several users that no charge is left to write this one
+ * down with. Never of a user that holds it already, nor of KV_NOBODY, nor where no two users share. */
+int kv_get(struct kv *kv, uint32_t user, uint32_t block);
+/* One hold of the user's less; the last of all frees the block. Asserts that there was one. */
+void kv_put(struct kv *kv, uint32_t user, uint32_t block);
+/* What lies in the block `from` lies in `to` as well, which the caller alone holds. */
+void kv_copy(struct kv *kv, uint32_t to, uint32_t from);
 
 /* Likewise a slot, which has one holder. */
 int kv_slot_alloc(struct kv *kv, uint32_t *slot);
 void kv_slot_put(struct kv *kv, uint32_t slot);
+void kv_slot_copy(struct kv *kv, uint32_t to, uint32_t from);
 
 uint32_t kv_n_free(const struct kv *kv);
 uint32_t kv_n_slot_free(const struct kv *kv);
+/* Blocks that are charged to the user. */
+uint32_t kv_n_held(const struct kv *kv, uint32_t user);
+/* Holds of a block: of all; of users, so that it is free, or as good as free, without the last of them. */
+uint32_t kv_n_hold(const struct kv *kv, uint32_t block);
+uint32_t kv_n_user_hold(const struct kv *kv, uint32_t block);
 
-/* Walks everything: 0 when free lists and references agree, the references of blocks sum to n_ref and n_slot slots are held; else -EUCLEAN. */
+/* Walks everything: 0 when free lists, holds and charges agree, the holds of blocks sum to n_ref and n_slot slots are held; else -EUCLEAN. */
 int kv_check(const struct kv *kv, uint64_t n_ref, uint32_t n_slot);
 
 #endif

@@ -1,9 +1,10 @@
 #include "daemon/sched/blocks.h"
 #include "daemon/sched/slots.h"
+#include "daemon/sched/victim.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 
-#include <string.h>
+#include <assert.h>
 
 /* ---- limits ---- */
 
@@ -93,20 +94,33 @@ static void drop_rows(struct sched *s, struct batch *b, const struct request *r)
 	q->n_row = 0;
 }
 
-/* The first position that its next row sees. */
-static uint32_t sight(const struct sched *s, const struct request *r)
+/* The first position that a row behind n_past others sees. */
+static uint32_t sight_at(const struct sched *s, uint32_t n_past)
 {
-	uint32_t n = r->kept.n_past + 1;
-
-	return s->o.window && s->o.window < n ? n - s->o.window : 0;
+	return s->o.window && s->o.window <= n_past ? n_past + 1 - s->o.window : 0;
 }
 
-/* Positions are computed again from the first on, in the blocks that it has left: what they would see is gone. */
-static void start_again(struct request *r)
+static uint32_t sight(const struct sched *s, const struct request *r)
 {
-	uint32_t n = blocks_held(r);
+	return sight_at(s, r->kept.n_past);
+}
 
-	memmove(r->block, r->block + r->kept.n_gone, n * sizeof(r->block[0]));
+static void put_block(struct sched *s, const struct request *r, uint32_t block)
+{
+	kv_put(s->kv, r->user->index, block);
+	s->user[r->user->index].block.n = kv_n_held(s->kv, r->user->index);
+}
+
+/* Positions are computed again from the first on, in the blocks that it has left and holds alone: what they would see is gone. */
+static void start_again(struct sched *s, struct request *r)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = r->kept.n_gone; i < r->kept.n_block; i++)
+		if (kv_n_hold(s->kv, r->block[i]) == 1)
+			r->block[n++] = r->block[i];
+		else
+			put_block(s, r, r->block[i]);
 	r->kept.n_block = n;
 	r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
 }
@@ -122,11 +136,10 @@ static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 	uint32_t n_past = r->kept.n_past;
 
 	drop_rows(s, b, r);
-	kv_put(s->kv, r->block[--r->kept.n_block]);
-	s->user[r->user->index].block.n--;
+	put_block(s, r, r->block[--r->kept.n_block]);
 	r->kept.n_past = min_u32(n_past, r->kept.n_block * s->o.block_len);
 	if (must_start_again(s, r, n_past))
-		start_again(r);
+		start_again(s, r);
 	if (!blocks_held(r)) {
 		slots_give(s, r);
 		r->kept.state = REQUEST_WAITING;
@@ -137,7 +150,7 @@ static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 void blocks_release(struct sched *s, struct request *r)
 {
 	while (blocks_held(r))
-		kv_put(s->kv, r->block[--r->kept.n_block]);
+		put_block(s, r, r->block[--r->kept.n_block]);
 	r->kept.n_block = r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
 	slots_give(s, r);
 }
@@ -146,7 +159,6 @@ void blocks_release(struct sched *s, struct request *r)
 static void give_up_slot(struct sched *s, struct batch *b, struct request *r)
 {
 	drop_rows(s, b, r);
-	s->user[r->user->index].block.n -= blocks_held(r);
 	counter_add(&s->n_preempted, blocks_held(r));
 	blocks_release(s, r);
 	r->kept.state = REQUEST_WAITING;
@@ -157,60 +169,19 @@ void blocks_forget(struct sched *s, struct request *r)
 	uint32_t end = min_u32(sight(s, r) / s->o.block_len, r->kept.n_block);
 
 	while (r->kept.n_gone < end)
-		kv_put(s->kv, r->block[r->kept.n_gone++]);
+		put_block(s, r, r->block[r->kept.n_gone++]);
 }
 
-static struct sched_hold *hold_of(struct sched_user *u, bool is_slot)
+/* A block for the positions behind those that it has blocks for. */
+static bool take_block(struct sched *s, struct request *r)
 {
-	return is_slot ? &u->slot : &u->block;
-}
+	uint32_t user = r->user->index;
 
-/* The user furthest above its limit, other than `but`. */
-static struct sched_user *find_richest(struct sched *s, const struct sched_user *but, bool is_slot)
-{
-	struct sched_user *best = NULL;
-	uint32_t most = 0;
-
-	for (uint32_t i = 0; i < s->n_who; i++) {
-		struct sched_user *u = &s->user[s->who[i].item];
-		const struct sched_hold *h = hold_of(u, is_slot);
-
-		if (u == but || h->n <= h->n_limit || h->n - h->n_limit <= most)
-			continue;
-		best = u;
-		most = h->n - h->n_limit;
-	}
-	return best;
-}
-
-/* Of a user's requests that come after `key`: a paused holder (it makes no progress with them), or else the last. */
-static struct request *find_last(const struct sched *s, const struct queue *q, const struct sched_user *u, uint64_t key,
-				 bool is_slot)
-{
-	struct request *last = NULL;
-
-	for (uint32_t i = q->n_live; i-- > 0;) {
-		struct request *r = q->live[i];
-
-		if (&s->user[r->user->index] != u || !is_eligible(r) ||
-		    !(is_slot ? r->kept.has_slot : blocks_held(r) > 0))
-			continue;
-		if (!r->grant)
-			return r;
-		if (block_key(s, r) > key && (!last || block_key(s, r) > block_key(s, last)))
-			last = r;
-	}
-	return last;
-}
-
-static struct request *find_victim(struct sched *s, const struct queue *q, const struct request *r, bool is_slot)
-{
-	struct sched_user *u = &s->user[r->user->index];
-	const struct sched_hold *h = hold_of(u, is_slot);
-	struct sched_user *other = h->n < h->n_limit ? find_richest(s, u, is_slot) : NULL;
-	struct request *victim = other ? find_last(s, q, other, 0, is_slot) : NULL;
-
-	return victim ? victim : find_last(s, q, u, block_key(s, r), is_slot);
+	if (kv_alloc(s->kv, user, &r->block[r->kept.n_block]) < 0)
+		return false;
+	r->kept.n_block++;
+	s->user[user].block.n = kv_n_held(s->kv, user);
+	return true;
 }
 
 static void cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
@@ -218,17 +189,89 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 	while (r->kept.n_block * s->o.block_len < n) {
 		struct request *victim;
 
-		if (kv_alloc(s->kv, &r->block[r->kept.n_block]) == 0) {
-			r->kept.n_block++;
-			s->user[r->user->index].block.n++;
+		if (take_block(s, r))
 			continue;
-		}
-		victim = find_victim(s, q, r, false);
+		victim = victim_find(s, q, r, false);
 		if (!victim)
 			return;
 		give_up_block(s, b, victim);
 	}
 }
+
+/* ---- sharing ---- */
+
+/* Rows that r need not run if what they give is there: nothing is asked of them, and there is another behind them. */
+static uint32_t spare_rows(const struct request *r)
+{
+	struct op_span wanted = r->op->wants_logits(r);
+
+	return min_u32(r->kept.n_token - 1, wanted.begin < wanted.end ? wanted.begin : UINT32_MAX);
+}
+
+/* How many of `from`'s first positions r can begin with. */
+static uint32_t share_end(const struct sched *s, const struct request *r, const struct request *from, uint32_t n)
+{
+	n = min_u32(min_u32(n, from->kept.n_past), spare_rows(r));
+	if (s->kv->book->n_slot && (!from->kept.has_slot || n != from->kept.n_past))
+		return 0; /* a state has no earlier position */
+	return n;
+}
+
+/* The block in which n lies is r's own. Only what is written once more is copied, so a whole number of blocks takes none. */
+static bool copy_rest(struct sched *s, struct request *r, const struct request *from, uint32_t n)
+{
+	if (n % s->o.block_len == 0)
+		return true;
+	if (!take_block(s, r))
+		return false;
+	kv_copy(s->kv, r->block[r->kept.n_block - 1], from->block[n / s->o.block_len]);
+	return true;
+}
+
+/* Blocks [first, end) of `from` are r's as well. false: there is no more room to write down whose they are. */
+static bool hold_blocks(struct sched *s, struct request *r, const struct request *from, uint32_t first, uint32_t end)
+{
+	uint32_t user = r->user->index;
+
+	r->kept.n_gone = r->kept.n_block = first;
+	while (r->kept.n_block < end && kv_get(s->kv, user, from->block[r->kept.n_block]) == 0) {
+		r->block[r->kept.n_block] = from->block[r->kept.n_block];
+		r->kept.n_block++;
+	}
+	s->user[user].block.n = kv_n_held(s->kv, user);
+	return r->kept.n_block == end;
+}
+
+uint32_t blocks_share(struct sched *s, struct request *r, const struct request *from, uint32_t n)
+{
+	uint32_t len = s->o.block_len, first;
+
+	assert(!blocks_held(r) && !r->kept.has_slot && !r->kept.n_past);
+	n = share_end(s, r, from, n);
+	first = sight_at(s, n) / len;
+	if (!n || first < from->kept.n_gone)
+		return 0;
+	if (!slots_take(s, r))
+		return 0;
+	if (!hold_blocks(s, r, from, first, n / len))
+		n = r->kept.n_block * len;
+	else if (!copy_rest(s, r, from, n))
+		n -= n % len;
+	if (r->kept.has_slot && n != from->kept.n_past)
+		n = 0;
+	if (!n || sight_at(s, n) / len < r->kept.n_gone) {
+		blocks_release(s, r);
+		return 0;
+	}
+	if (r->kept.has_slot) {
+		kv_slot_copy(s->kv, r->kept.slot, from->kept.slot);
+		r->kept.n_replay = from->kept.n_replay;
+	}
+	r->kept.n_past = n;
+	return n;
+}
+
+/* ---- rows ---- */
 
 bool blocks_may_start(const struct sched *s, const struct queue *q, const struct request *r)
 {
@@ -244,7 +287,7 @@ bool blocks_may_start(const struct sched *s, const struct queue *q, const struct
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
 {
 	while (!slots_take(s, r)) {
-		struct request *victim = find_victim(s, q, r, true);
+		struct request *victim = victim_find(s, q, r, true);
 
 		if (!victim)
 			return;

@@ -19,6 +19,13 @@ void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struc
 void blocks_release(struct sched *s, struct request *r);
 /* Gives back those that lie behind the window of its next row, and so of all that follow. */
 void blocks_forget(struct sched *s, struct request *r);
+/*
+ * r, which holds nothing, begins with the first n positions of `from`: it holds the whole blocks of these as well, and has a copy of its own
+ * of the block in which n lies. Fewer than n where `from` has not come so far, where no row would be left that r has to run, where no block
+ * is free for the copy, or where no charge is left; 0 where a layer would see what `from` has given back, or where the model has states and
+ * that of `from` does not stand at n, or no slot is free. Returns how many, r's n_past from now on.
+ */
+uint32_t blocks_share(struct sched *s, struct request *r, const struct request *from, uint32_t n);
 /* How many it cannot do with less of, to its end: with as many it goes on a row at a time. */
 uint32_t blocks_need(const struct sched *s, const struct request *r);
 

@@ -55,7 +55,7 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	queue_reap(q);
 }
 
-/* Each block of the pool is free, or held by one live request, as each slot is; who has blocks has a slot. */
+/* Each block of the pool is free, or held by live requests, each slot is, or held by one; who has blocks has a slot. */
 static void check_blocks(const struct sched *s, const struct queue *q)
 {
 	uint64_t n = 0;
@@ -71,6 +71,18 @@ static void check_blocks(const struct sched *s, const struct queue *q)
 	}
 	if (kv_check(s->kv, n, n_slot) < 0)
 		abort();
+}
+
+/* Rows go only where nobody else reads: into blocks that their request alone holds. */
+static void check_rows(const struct sched *s, const struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		const struct batch_seq *k = &b->seq[i];
+
+		for (uint32_t j = k->n_past / s->o.block_len; j < k->request->kept.n_block; j++)
+			if (kv_n_hold(s->kv, k->block[j]) != 1)
+				abort();
+	}
 }
 
 /* ---- rows ---- */
@@ -232,6 +244,8 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	serve_all(s, q, b, true);
 	serve_all(s, q, b, false);
 	close_batch(s, b);
+	if (GYRE_CHECK)
+		check_rows(s, b);
 	turn_note_served(s, b);
 	counter_set32(&q->n_running, b->n_seq);
 	s->is_stuck |= s->n_rank && !b->n_seq;

@@ -17,6 +17,8 @@
 #include "daemon/kv/kv.h"
 #include "daemon/flow/queue.h"
 
+_Static_assert(KV_USER_MAX == USER_MAX, "a user of a hold");
+
 struct sched_options {
 	uint32_t n_row;     /* rows of one step */
 	uint32_t chunk;     /* rows of one prompt in one step; 0: as many as there is room for */

@@ -82,7 +82,7 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	const struct request *r = q->live[i];
 	struct sched_user *u = &s->user[r->user->index];
 
-	u->block.n += blocks_held(r);
+	u->block.n = kv_n_held(s->kv, r->user->index); /* a block that several of its requests hold is one */
 	u->slot.n += r->kept.has_slot;
 	if (!is_eligible(r) || !r->has_claim || !r->grant)
 		return;

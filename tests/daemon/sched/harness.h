@@ -21,8 +21,9 @@
 struct sched_harness {
 	struct sched_options o;
 	uint32_t n_request, n_ctx, n_block, n_slot,
-		user_step;   /* user_step: from a user's index to the next one's; 0: 1 */
-	uint32_t pool_block; /* positions of a block of the request pool; 0: o.block_len */
+		user_step;              /* user_step: from a user's index to the next one's; 0: 1 */
+	uint32_t pool_block;            /* positions of a block of the request pool; 0: o.block_len */
+	size_t block_bytes, slot_bytes; /* that they have in `mem`; 0: nothing is in them */
 };
 
 static struct request_pool pool;
@@ -31,8 +32,9 @@ static struct batch b;
 static struct kv kv;
 static struct sched s;
 static struct user user[HARNESS_USERS];
-static _Alignas(64) uint8_t mem[64];
-static const struct kv_mem node = { .base = mem };
+static _Alignas(64) uint8_t mem[1 << 16];
+static struct kv_part part[2];
+static struct kv_mem node;
 static uint32_t seed;
 
 static inline uint32_t below(uint32_t n)
@@ -47,6 +49,10 @@ static inline void harness_open(const struct sched_harness *h)
 	assert_int_equal(request_pool_init(&pool, h->n_request, h->n_ctx, block, false), 0);
 	queue_init(&q, false);
 	assert_int_equal(batch_init(&b, h->o.n_row + h->n_slot * h->o.n_draft, 128, 16), 0);
+	part[0] = (struct kv_part){ .kind = KV_KEYS, .bytes = h->block_bytes };
+	part[1] = (struct kv_part){ .kind = KV_STATE, .bytes = h->slot_bytes };
+	node = (struct kv_mem){ mem, mem + h->n_block * h->block_bytes, part, 2, h->slot_bytes };
+	assert_true(h->n_block * h->block_bytes + h->n_slot * h->slot_bytes <= sizeof(mem));
 	assert_int_equal(kv_init(&kv, &node, 1, h->n_block, h->n_slot), 0);
 	sched_init(&s, &kv, &h->o);
 	for (uint32_t i = 0; i < HARNESS_USERS; i++)
