@@ -3,6 +3,7 @@
  * maddubs pair of u4 x s8 is at most 3810 (eight fit an int16), of u5 x s8 7874 (four fit), of u6 x s8 16002 (two fit).
  */
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx2/k45.h"
 #include "kernels/avx2/sums.h"
 #include "kernels/avx2/unpack.h"
 #include "kernels/matmul.h"
@@ -25,13 +26,13 @@ INLINE __m256i dot_scaled(__m256i isum, const __m256i *v, int n_group, int run, 
 	return isum;
 }
 
-INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
+INLINE void half_k5(const int n, __m256 *acc, const uint8_t *panel, const uint8_t *x, int half)
 {
 	const float *d = (const float *)x;
 	const int16_t *sum32 = (const int16_t *)(x + ACT_Q8_K_SUM32(n));
 	const int8_t *q = (const int8_t *)(x + ACT_Q8_K_Q(n));
-	const uint8_t *sc = panel + 64 + 8 * half, *qh = panel + 256 + 32 * half, *qs = qh + (five ? 512 : 0);
-	const size_t share = PANEL_ROWS * (five ? 176 : 144) / 4; /* to fetch in every other sub-block of a half */
+	const uint8_t *sc = panel + 64 + 8 * half, *qh = panel + 256 + 32 * half, *qs = qh + 512;
+	const size_t share = PANEL_ROWS * 176 / 4; /* to fetch in every other sub-block of a half */
 	__m256 dw = load_halfs(panel + 16 * half), dmin = load_halfs(panel + 32 + 16 * half);
 	__m256i isum[ACT_TILE], mins[4];
 	__m128i six[8];
@@ -45,11 +46,10 @@ INLINE void half_k45(const int n, const bool five, __m256 *acc, const uint8_t *p
 
 		if (n > 1 && s % 2 == half)
 			prefetch(panel + s / 2 * share, share);
-		unpack_k45(v, qh, qs, s, five);
+		unpack_k45(v, qh, qs, s, true);
 #pragma GCC unroll 1 /* unrolled, as gcc 12 does up to six tokens, it spills */
 		for (int t = 0; t < n; t++)
-			isum[t] =
-				dot_scaled(isum[t], v, 8, five ? 4 : 8, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
+			isum[t] = dot_scaled(isum[t], v, 8, 4, q + 4 * (8 * s * n + t), 4 * (size_t)n, scale);
 	}
 	for (int p = 0; p < 4; p++)
 		mins[p] = pairs_u8(min6(sc, 2 * p), min6(sc, 2 * p + 1));
@@ -101,14 +101,20 @@ INLINE void half_q6(const int n, __m256 *acc, const uint8_t *panel, const uint8_
 	}
 }
 
+/* Of Q5_K, whose nibbles want a bit each, many tokens take a sub-block unpacked for all of them. */
+#define FEW 4
+
 INLINE void block(const int n, const struct form *f, panel_sums acc, const uint8_t *panel, const uint8_t *x)
 {
-	for (int half = 0; half < 2; half++) {
+	if (f->bits == 4 || (f->bits == 5 && n <= FEW)) {
+		k45_block(n, f->bits == 5, acc, panel, x);
+		return;
+	}
+	for (int half = 0; half < 2; half++)
 		if (f->bits == 6)
 			half_q6(n, acc[half], panel, x, half);
 		else
-			half_k45(n, f->bits == 5, acc[half], panel, x, half);
-	}
+			half_k5(n, acc[half], panel, x, half);
 }
 
 MATMUL(avx2_matmul_q4_k, block, 256, 144, .bits = 4)
