@@ -1,6 +1,6 @@
 /*
- * Requests to an OpenAI server: streamed /v1/completions over plain HTTP/1.1 by libevent, a connection for each request under way, kept
- * for the next. A chunk of the stream with text is a token to the clock, as in vLLM's client; how many tokens there were, `usage` says
+ * Requests to an OpenAI server: streamed /v1/completions over plain HTTP/1.1 by libevent, a connection for each request: one
+ * that is kept may be closed by the server just as the next request is sent. A chunk of the stream with text is a token to the clock, as in vLLM's client; how many tokens there were, `usage` says
  * where the server sends it.
  */
 #include "tools/serve.h"
@@ -21,8 +21,8 @@
 struct flight {
 	struct flight *next; /* free ones */
 	struct serve_client *c;
-	struct evhttp_connection *connection;
-	struct evbuffer *in; /* of the answer, what is not read yet */
+	struct evhttp_connection *connection; /* of the last request, until there is another */
+	struct evbuffer *in;                  /* of the answer, what is not read yet */
 	uint32_t i;
 	bool is_whole; /* the stream has said that it ends */
 	bool is_over;  /* a line of it was an error: why */
@@ -53,6 +53,15 @@ static int http_open(struct serve_client *c, char *why)
 	return -ENOMEM;
 }
 
+static void free_flight(struct flight *f)
+{
+	if (f->connection)
+		evhttp_connection_free(f->connection);
+	if (f->in)
+		evbuffer_free(f->in);
+	free(f);
+}
+
 static void http_close(struct serve_client *c)
 {
 	struct http *h = c->link;
@@ -61,9 +70,7 @@ static void http_close(struct serve_client *c)
 		struct flight *f = h->idle;
 
 		h->idle = f->next;
-		evhttp_connection_free(f->connection);
-		evbuffer_free(f->in);
-		free(f);
+		free_flight(f);
 	}
 	event_free(h->timer);
 	event_base_free(h->base);
@@ -218,50 +225,42 @@ static char *make_body(const struct serve *s, uint32_t i)
 	return body;
 }
 
-static struct flight *make_flight(struct serve_client *c)
+/* Not freed while its request is under way. */
+static struct flight *make_flight(struct serve_client *c, uint32_t i)
 {
 	struct http *h = c->link;
 	struct flight *f = h->idle;
 
 	if (f) {
 		h->idle = f->next;
-		return f;
+		evhttp_connection_free(f->connection);
+		evbuffer_free(f->in);
+	} else {
+		f = malloc(sizeof(*f));
 	}
-	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
-	f->c = c;
-	f->in = evbuffer_new();
-	f->connection = f->in ? serve_openai_connect(c->s, h->base) : NULL;
-	if (f->connection)
+	*f = (struct flight){ .c = c, .i = i, .in = evbuffer_new(), .connection = serve_openai_connect(c->s, h->base) };
+	if (f->in && f->connection)
 		return f;
-	if (f->in)
-		evbuffer_free(f->in);
-	free(f);
+	free_flight(f);
 	return NULL;
 }
 
 static int http_send(struct serve_client *c, uint32_t i)
 {
-	struct http *h = c->link;
-	struct flight *f = make_flight(c);
+	struct flight *f = make_flight(c, i);
 	char *body = f ? make_body(c->s, i) : NULL;
 	struct evhttp_request *r = body ? evhttp_request_new(on_done, f) : NULL;
 
 	if (r) {
-		evbuffer_drain(f->in, evbuffer_get_length(f->in));
-		f->i = i;
-		f->is_whole = f->is_over = f->has_error = false;
-		*f->why = 0;
 		evhttp_request_set_chunked_cb(r, on_chunk);
 		evhttp_request_set_error_cb(r, on_error);
 	}
 	if (!r || serve_openai_post(c->s, f->connection, r, body) < 0) {
 		serve_end(c, i, -ECONNREFUSED, r ? "no connection to the server" : "no memory for a request");
-		if (f) {
-			f->next = h->idle;
-			h->idle = f;
-		}
+		if (f)
+			free_flight(f);
 	}
 	free(body);
 	return 0;

@@ -60,6 +60,7 @@ static int start(const struct serve *s, struct evhttp_connection *c, struct evht
 	snprintf(host, sizeof(host), "%s:%u", s->host, s->port);
 	snprintf(url, sizeof(url), "%s%s", s->path, path);
 	evhttp_add_header(head, "Host", host);
+	evhttp_add_header(head, "Connection", "close");
 	if (body) {
 		evhttp_add_header(head, "Content-Type", "application/json");
 		evbuffer_add(evhttp_request_get_output_buffer(r), body, strlen(body));
@@ -146,6 +147,20 @@ static int parse_url(struct serve *s, const char *text)
 	return s->host && s->path ? TOOL_OK : fail(TOOL_FAILED, "no memory for an address");
 }
 
+/* What the server answers instead of its models: that it loads one, say. */
+static int refuse_models(const struct serve *s, const struct reply *reply)
+{
+	char why[SERVE_WHY_BYTES] = "";
+
+	if (reply->body)
+		serve_openai_words(why, reply->body, reply->n_body);
+	return fail(
+		TOOL_FAILED,
+		"http://%s:%u%s/v1/models names no model (HTTP %d: %.80s): is it an OpenAI server, and ready? --model "
+		"names a model without being asked",
+		s->host, s->port, s->path, reply->status, why);
+}
+
 static int find_model(struct serve *s)
 {
 	struct reply reply = ask(s, "/v1/models", NULL);
@@ -157,10 +172,7 @@ static int find_model(struct serve *s)
 		code = fail(TOOL_NO_DAEMON, "no server on http://%s:%u: start one, or correct --openai", s->host,
 			    s->port);
 	else if (!id && !*s->model)
-		code = fail(TOOL_FAILED,
-			    "http://%s:%u%s/v1/models names no model (HTTP %d): is it an OpenAI server? If so, name "
-			    "its model with --model",
-			    s->host, s->port, s->path, reply.status);
+		code = refuse_models(s, &reply);
 	else if (!*s->model)
 		snprintf(s->model, sizeof(s->model), "%s", id);
 	json_decref(j);

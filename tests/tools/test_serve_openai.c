@@ -80,7 +80,8 @@ static void each_failure_has_its_words(void **state)
 		assert_true(number(json_array_get(list, 0), "count") == 3);
 		json_decref(j);
 	}
-	expect_words("$G bench serve --openai $URL/elsewhere", 1, "is it an OpenAI server?");
+	expect_words("$G bench serve --openai $URL/elsewhere", 1,
+		     "names no model (HTTP 404: <html>nothing here</html>): is it an OpenAI server");
 	expect_words("$G bench serve --openai $URL/elsewhere --model x --requests 1", 1,
 		     "no request succeeded: <html>");
 }
