@@ -30,6 +30,9 @@ struct config_origin {
 	uint32_t line;
 };
 
+/* As the words of the option. */
+enum config_draft { CONFIG_DRAFT_AUTO, CONFIG_DRAFT_NONE };
+
 /* A model, and what is its own. */
 struct config_model {
 	uint64_t set; /* of the rows of the table of options: those that were given for it */
@@ -40,9 +43,16 @@ struct config_model {
 	char chat_template[PATH_MAX]; /* a file, or the name of one of gyred's; "": the model's */
 	uint32_t n_ctx;               /* 0: the model's, at most CONFIG_CTX_AUTO */
 	uint64_t kv_bytes;            /* 0: four full contexts, or as much as fits */
-	uint32_t n_draft;
+	uint32_t draft;               /* enum config_draft */
+	uint32_t draft_max, draft_min;
 	uint32_t idle_seconds; /* without a request, and its memory is given back; 0: never */
 };
+
+/* Guesses of a stream in a step at most; 0: none are made. */
+static inline uint32_t config_n_draft(const struct config_model *m)
+{
+	return m->draft == CONFIG_DRAFT_NONE ? 0 : m->draft_max;
+}
 
 /* What is logged: nothing, what fails, each request too, everything. */
 enum config_log_level { CONFIG_LOG_OFF, CONFIG_LOG_ERRORS, CONFIG_LOG_REQUESTS, CONFIG_LOG_DEBUG };

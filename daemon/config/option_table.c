@@ -144,8 +144,18 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "with one in the "
 	  "model's file that cannot be parsed, gyred serves with a warning, and refuses chats.",
 	  KIND_TEMPLATE, MODEL_FIELD(chat_template), 0, 0, WHEN_RESTARTED },
-	{ "draft", "N", "0", "tokens guessed ahead by prompt look-up; 0: off", "", KIND_U32, MODEL_FIELD(n_draft), 0,
-	  16, WHEN_RESTARTED },
+	{ "draft", "auto|none", "auto", "tokens are guessed ahead where that is faster, or never",
+	  "Guesses come from what stood in the same prompt and answer, and in what the same user was answered lately. "
+	  "Each is verified: answers are the same with and without, bit for bit. How many a step has is what is "
+	  "expected "
+	  "to give the most tokens a second, by how often such guesses came true and by what rows take on this "
+	  "machine: "
+	  "often none.",
+	  KIND_WORD, MODEL_FIELD(draft), 0, 0, WHEN_RESTARTED },
+	{ "draft-max", "N", "16", "tokens guessed ahead of a stream in a step, at most", "", KIND_U32,
+	  MODEL_FIELD(draft_max), 1, 16, WHEN_RESTARTED },
+	{ "draft-min", "N", "0", "as many are guessed even where that is not faster; for tests", "", KIND_U32,
+	  MODEL_FIELD(draft_min), 0, 16, WHEN_RESTARTED },
 	{ "idle-seconds", "N", "0", "without a request, a model's memory is given back until the next one; 0: never",
 	  "", KIND_U32, MODEL_FIELD(idle_seconds), 0, 31536000, WHEN_RELOADED },
 

@@ -95,12 +95,12 @@ static double late(const struct engine *e)
 
 static double drafted(const struct engine *e)
 {
-	return (double)counter_read(&e->spec.n_guessed);
+	return (double)spec_n_guessed(&e->spec);
 }
 
 static double accepted(const struct engine *e)
 {
-	return (double)counter_read(&e->spec.n_hit);
+	return (double)spec_n_hit(&e->spec);
 }
 
 static double dropped(const struct engine *e)

@@ -42,6 +42,18 @@ static void put_counter(struct writer *w, const char *name, const uint64_t *coun
 		put(w, "\"%s\":%llu,", name, (unsigned long long)sum_); \
 	} while (0)
 
+static void put_drafts(struct writer *w, const struct registry *r)
+{
+	uint64_t n_guessed = 0, n_hit = 0;
+
+	FOR_EACH_ENGINE(e, r)
+	{
+		n_guessed += spec_n_guessed(&e->spec);
+		n_hit += spec_n_hit(&e->spec);
+	}
+	put(w, "\"draft_guessed\":%llu,\"draft_hits\":%llu,", (unsigned long long)n_guessed, (unsigned long long)n_hit);
+}
+
 /* Where the leaders' time went since the start, in ns, and what each worker waited at barriers. Parts are called as the first model's. */
 static void put_steps(struct writer *w, const struct registry *r)
 {
@@ -129,8 +141,7 @@ size_t stats_write(const struct control_parts *p, const struct health_all *healt
 	PUT_SUM(&w, "tokens_prompt", r, sched.n_token_prompt);
 	PUT_SUM(&w, "tokens_generated", r, emit.n_token);
 	PUT_SUM(&w, "preempted", r, sched.n_preempted);
-	PUT_SUM(&w, "draft_guessed", r, spec.n_guessed);
-	PUT_SUM(&w, "draft_hits", r, spec.n_hit);
+	put_drafts(&w, r);
 	put_steps(&w, r);
 	put_kv(&w, r);
 	put_replicas(&w, r, i, health);

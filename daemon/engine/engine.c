@@ -61,23 +61,38 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 
+/* Of steps that draw: each row more is taken to cost as much as one of many. */
+static uint64_t step_ns(const void *of, uint32_t n_row)
+{
+	const struct sched *s = of;
+
+	return s->one_ns && s->row_ns ? s->one_ns + (n_row - 1) * s->row_ns : 0;
+}
+
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
 	struct sched_options so = { .n_row = c->batch_rows,
 				    .chunk = c->chunk,
-				    .n_draft = o->own->n_draft,
+				    .n_draft = config_n_draft(o->own),
 				    .block_len = model_block_len(e->model),
 				    .share = c->share,
 				    .recent_ns = RECENT_NS,
 				    .window = model_window(e->model),
 				    .n_state = room_state_positions(e->model) };
-	struct spec_options spec = { o->own->n_draft, e->n_ctx, e->batch.n_row_max, so.block_len };
+	struct spec_options spec = { .n_draft = config_n_draft(o->own),
+				     .n_least = o->own->draft_min,
+				     .n_ctx = e->n_ctx,
+				     .n_row = e->batch.n_row_max,
+				     .block_len = so.block_len,
+				     .cost = { step_ns, &e->sched } };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 
 	sched_init(&e->sched, &e->kv, &so);
-	spec_init(&e->spec, &spec);
+	r = spec_init(&e->spec, &spec);
+	if (r < 0)
+		return error_set(why, r, "no memory to guess tokens with; give gyred --draft none");
 	emit_init(&e->emit, &e->queue->meter, model_hparams(e->model)->n_layer);
 	r = sample_init(&e->sample, o->kernels, e->team, &sample);
 	return r < 0 ? error_set(why, r, "no memory to sample from %u rows; lower --draft", e->batch.n_logit_max) : 0;
@@ -132,6 +147,7 @@ void engine_close(struct engine *e)
 	keep_out(e);
 	fill_stop(&e->fill);
 	sample_deinit(&e->sample);
+	spec_deinit(&e->spec);
 	batch_deinit(&e->batch);
 	e->model = model_close(e->model);
 	kv_deinit(&e->kv);

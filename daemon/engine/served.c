@@ -217,7 +217,7 @@ int served_open(struct served *s, const struct served_options *o, struct error *
 	const struct geometry before = s->geometry;
 	int r;
 
-	s->n_draft = o->own->n_draft;
+	s->n_draft = config_n_draft(o->own);
 	r = load_weights(s, o, e);
 	if (r == 0)
 		r = open_engines(s, o, e);

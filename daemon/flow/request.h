@@ -107,9 +107,9 @@ struct request {
 	uint32_t n_room; /* tokens that these are enough for */
 	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
 	uint64_t arrival, ticket;
-	uint32_t n_turn;  /* sched: rows of its prompt since then */
-	uint32_t seat;    /* sched: where it is in the batch, if it is */
-	uint32_t n_draft; /* spec: guesses worth making, from the acceptance so far */
+	uint32_t n_turn; /* sched: rows of its prompt since then */
+	uint32_t seat;   /* sched: where it is in the batch, if it is */
+	uint32_t stream; /* spec: which of its streams it is, if that says so too */
 
 	/* For those who watch (meter.h): its number among the daemon's, and its session's. When its entry was taken; its first rows planned;
 	 * its first and its last result there. 0: not yet. */

@@ -1,14 +1,37 @@
 #include "daemon/intake/grant.h"
 #include "daemon/flow/grant.h"
 #include "daemon/session/session.h"
+#include "daemon/util/minmax.h"
 #include "shm/atomic.h"
 #include "shm/clock.h"
+
+#define SCORED_MAX 256u /* of a step's logit rows there are no more */
+
+/* Completions for n_token tokens of r in all, or as many as there are; at least for one. */
+static void promise(struct request *r, uint32_t n_token)
+{
+	uint32_t n_piece = r->session->n_piece, most = grant_for(n_piece, n_token) - r->grant;
+
+	lock_take(&r->session->lock);
+	r->grant += session_promise(r->session, most, r->grant ? 1 : most);
+	lock_drop(&r->session->lock);
+	r->n_room = grant_tokens(n_piece, r->grant);
+}
+
+/* Tokens that a step may give it: the next with guesses, or what is compared of its prompt. */
+static uint32_t most_tokens(const struct request *r)
+{
+	if (r->op->is_drawn)
+		return 1 + r->session->served->n_draft;
+	if (!r->op->wants_logits || r->kept.state > REQUEST_RUNNING)
+		return 1;
+	return min_u32(op_span_overlap(r->op->wants_logits(r), r->kept.n_past, r->kept.n_token), SCORED_MAX);
+}
 
 void grant_space(struct queue *q)
 {
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
-		uint32_t n_piece = r->session->n_piece;
 
 		__builtin_prefetch(r->op);                /* sched asks it next */
 		if (load_acquire(&r->session->is_gone)) { /* pairs with roster_drop */
@@ -19,11 +42,14 @@ void grant_space(struct queue *q)
 		}
 		if (r->kept.state == REQUEST_DONE)
 			continue;
-		lock_take(&r->session->lock);
-		r->grant = session_promise(r->session, grant_for(n_piece, 1 + r->session->served->n_draft),
-					   grant_for(n_piece, 1));
-		lock_drop(&r->session->lock);
-		r->n_room = grant_tokens(n_piece, r->grant);
+		promise(r, 1);
+	}
+	/* Last, so that nobody pauses for another's guesses. */
+	for (uint32_t i = 0; i < q->n_live; i++) {
+		struct request *r = q->live[i];
+
+		if (r->grant && most_tokens(r) > 1)
+			promise(r, most_tokens(r));
 	}
 }
 

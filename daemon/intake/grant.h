@@ -7,7 +7,7 @@
 
 #include "daemon/flow/queue.h"
 
-/* For a token and as many guesses as its model makes, of each request, oldest first. Those of a client that has gone are done. */
+/* For a token of each request, oldest first; then, of what is left, for all that a step may give it. Those of a client that has gone are done. */
 void grant_space(struct queue *q);
 void grant_take_back(struct queue *q);
 

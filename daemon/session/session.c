@@ -103,7 +103,7 @@ uint32_t session_promise(struct session *s, uint32_t most, uint32_t least)
 	if (space(s) < most)
 		(void)session_load_space(s); /* a lie is seen by the next drain */
 	n = space(s);
-	n = n >= most ? most : n >= least ? least : 0;
+	n = n >= most ? most : n >= least ? n : 0;
 	s->n_promised += n;
 	return n;
 }

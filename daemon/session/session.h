@@ -75,7 +75,7 @@ void session_break(struct session *s);
 
 /* Reloads the client's CQ head. false: it lied. */
 bool session_load_space(struct session *s);
-/* Keeps `most` entries for later, or `least` if there are no more, or none. Reloads when that may help. Returns how many. */
+/* Keeps up to `most` entries for later, no fewer than `least`, or none. Reloads when that may help. Returns how many. */
 uint32_t session_promise(struct session *s, uint32_t most, uint32_t least);
 /* Of those, n go back, or are about to be written. */
 void session_unpromise(struct session *s, uint32_t n);

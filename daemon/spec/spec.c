@@ -1,35 +1,121 @@
 #include "daemon/spec/spec.h"
-#include "daemon/spec/drafter.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/profile.h"
 
-void spec_init(struct spec *s, const struct spec_options *o)
+#include <errno.h>
+#include <string.h>
+
+int spec_init(struct spec *s, const struct spec_options *o)
 {
-	*s = (struct spec){ .o = *o };
+	int r = 0;
+
+	memset(s, 0, sizeof(*s));
+	s->o = *o;
+	for (uint32_t i = 0; o->n_draft && i < n_drafter && r == 0; i++)
+		r = drafters[i]->open(&s->state[i], SPEC_STREAM_MAX, o->n_ctx);
+	if (r < 0)
+		spec_deinit(s);
+	return r;
 }
 
-/* How many guesses this sequence has room for: in its blocks, its CQ, its context and its limit. */
-static uint32_t room_for(const struct spec *s, const struct request *r)
+void spec_deinit(struct spec *s)
 {
-	uint32_t covered = r->kept.n_block * s->o.block_len, n_generated = r->kept.n_token - r->kept.n_prompt;
-	uint32_t n = min_u32(r->n_draft, r->n_room - 1);
+	for (uint32_t i = 0; i < n_drafter; i++)
+		drafters[i]->close(s->state[i]);
+	memset(s, 0, sizeof(*s));
+}
 
-	if (covered <= r->kept.n_token || s->o.n_ctx <= r->kept.n_token + 1)
+/* ---- streams ---- */
+
+static bool is_of(const struct spec_stream *t, const struct request *r)
+{
+	return t->request == r && t->number == r->number;
+}
+
+/* The place of whoever was in no step for longest. */
+static uint32_t take_place(struct spec *s, struct request *r)
+{
+	uint32_t oldest = 0;
+
+	for (uint32_t i = 1; i < SPEC_STREAM_MAX; i++)
+		if (s->stream[i].used < s->stream[oldest].used)
+			oldest = i;
+	s->stream[oldest] = (struct spec_stream){ .request = r, .number = r->number };
+	for (uint32_t i = 0; i < n_drafter; i++)
+		drafters[i]->begin(s->state[i], oldest);
+	return oldest;
+}
+
+static struct spec_stream *stream_of(struct spec *s, struct request *r)
+{
+	if (!is_of(&s->stream[r->stream], r))
+		r->stream = take_place(s, r);
+	s->stream[r->stream].used = s->n_step;
+	return &s->stream[r->stream];
+}
+
+/* What was noted, against what has been drawn since: each guess up to the first that was wrong. */
+static void learn(struct spec *s, struct spec_stream *t, const struct request *r)
+{
+	uint32_t n = min_u32(t->noted.n, r->kept.n_token - t->at);
+	bool is_hit = true;
+
+	for (uint32_t i = 0; i < n && is_hit; i++) {
+		is_hit = t->noted.token[i] == r->token[t->at + i];
+		chance_learn(&t->chance[t->drafter], t->noted.kind[i], is_hit);
+		chance_learn(&s->chance[t->drafter], t->noted.kind[i], is_hit);
+	}
+}
+
+static float chance_at(const struct spec *s, const struct spec_stream *t, uint32_t drafter, uint32_t kind)
+{
+	return chance_of(&t->chance[drafter], &s->chance[drafter], kind);
+}
+
+/* Of all drafters, the guess whose first token is likeliest to be right. */
+static void note(struct spec *s, struct spec_stream *t, const struct request *r)
+{
+	uint32_t stream = (uint32_t)(t - s->stream), room = s->o.n_ctx - min_u32(s->o.n_ctx, r->kept.n_token + 1);
+	struct guess g;
+	float best = 0;
+
+	t->at = r->kept.n_token;
+	t->noted.n = 0;
+	for (uint32_t i = 0; i < n_drafter; i++) {
+		drafters[i]->propose(s->state[i], stream, r, min_u32(s->o.n_draft, room), &g);
+		if (!g.n || chance_at(s, t, i, g.kind[0]) <= best)
+			continue;
+		best = chance_at(s, t, i, g.kind[0]);
+		t->noted = g;
+		t->drafter = i;
+	}
+}
+
+/* ---- how many ---- */
+
+/* How many guesses this sequence has room for: in its blocks, its CQ, its share and its limit. */
+static uint32_t room_for(const struct spec *s, const struct batch_seq *q)
+{
+	const struct request *r = q->request;
+	uint32_t covered = r->kept.n_block * s->o.block_len, n_generated = r->kept.n_token - r->kept.n_prompt;
+	uint32_t n = min_u32(q->n_spare, r->n_room - 1);
+
+	if (covered <= r->kept.n_token)
 		return 0;
-	n = min_u32(n, min_u32(covered - r->kept.n_token, s->o.n_ctx - r->kept.n_token - 1));
+	n = min_u32(n, covered - r->kept.n_token);
 	if (r->kept.max_tokens)
 		n = min_u32(n, r->kept.max_tokens - n_generated - 1);
 	return n;
 }
 
-static uint32_t propose(struct request *r, uint32_t most)
+static void expect(const struct spec *s, const struct spec_stream *t, uint32_t room, struct length_stream *l)
 {
-	uint32_t n = 0;
+	float gain = 1;
 
-	for (uint32_t i = 0; n == 0 && i < n_drafter; i++)
-		n = drafters[i]->propose(r->token, r->kept.n_token, r->token + r->kept.n_token, most);
-	return n;
+	l->n = min_u32(t->noted.n, room);
+	for (uint32_t i = 0; i < l->n; i++)
+		l->gain[i] = gain *= chance_at(s, t, t->drafter, t->noted.kind[i]);
 }
 
 static bool is_decoding(const struct batch_seq *q)
@@ -37,38 +123,71 @@ static bool is_decoding(const struct batch_seq *q)
 	return q->request->op->is_drawn && q->n_row == 1 && q->n_past + 1 == q->request->kept.n_token;
 }
 
-void spec_draft(struct spec *s, struct batch *b)
+/* Streams that draw a token, with what their guesses promise. */
+static uint32_t look(struct spec *s, const struct batch *b)
 {
-	uint32_t n_left, n_guessed = 0;
+	uint32_t n = 0;
 
-	if (!s->o.n_draft)
-		return;
-	n_left = min_u32(s->o.n_row > b->n_row ? s->o.n_row - b->n_row : 0, b->n_logit_max - b->n_logit);
 	for (uint32_t i = 0; i < b->n_seq; i++) {
-		struct batch_seq *q = &b->seq[i];
-		struct request *r = q->request;
+		const struct batch_seq *q = &b->seq[i];
+		struct spec_stream *t;
 
 		if (!is_decoding(q))
 			continue;
-		if (!r->n_draft)
-			r->n_draft = 1;
-		q->n_draft = propose(r, min_u32(room_for(s, r), min_u32(n_left - n_guessed, q->n_spare)));
-		q->n_row += q->n_draft;
-		n_guessed += q->n_draft;
+		t = stream_of(s, q->request);
+		learn(s, t, q->request);
+		note(s, t, q->request);
+		expect(s, t, room_for(s, q), &s->length[n]);
+		s->seat[n++] = i;
 	}
-	counter_add(&s->n_guessed, n_guessed);
-	if (n_guessed)
+	return n;
+}
+
+static uint32_t choose(struct spec *s, uint32_t n_stream, const struct batch *b, uint32_t most)
+{
+	uint32_t n = length_choose(s->length, n_stream, b->n_row, n_stream, most, &s->o.cost);
+
+	for (uint32_t i = 0; i < n_stream && s->o.n_least; i++) {
+		struct length_stream *l = &s->length[i];
+		uint32_t want = min_u32(s->o.n_least, l->n), more = want > l->n_chosen ? want - l->n_chosen : 0;
+
+		more = min_u32(more, most - n);
+		l->n_chosen += more;
+		n += more;
+	}
+	return n;
+}
+
+static void ride(struct spec *s, struct batch_seq *q, const struct length_stream *l)
+{
+	struct request *r = q->request;
+	const struct spec_stream *t = &s->stream[r->stream];
+
+	memcpy(r->token + r->kept.n_token, t->noted.token, l->n_chosen * sizeof(r->token[0]));
+	q->n_draft = l->n_chosen;
+	q->n_row += l->n_chosen;
+	counter_add(&s->count[t->drafter].n_guessed, l->n_chosen);
+}
+
+void spec_draft(struct spec *s, struct batch *b)
+{
+	uint32_t n_stream, most;
+
+	if (!s->o.n_draft)
+		return;
+	s->n_step++;
+	n_stream = look(s, b);
+	most = min_u32(s->o.n_row > b->n_row ? s->o.n_row - b->n_row : 0, b->n_logit_max - b->n_logit);
+	if (n_stream && choose(s, n_stream, b, most)) {
+		for (uint32_t i = 0; i < n_stream; i++)
+			ride(s, &b->seq[s->seat[i]], &s->length[i]);
 		batch_layout(b);
+	}
 	profile_lap(PROFILE_DRAFT);
 }
 
-void spec_feedback(struct spec *s, struct request *r, uint32_t n_guess, uint32_t n_hit)
+void spec_feedback(struct spec *s, const struct request *r, uint32_t n_guess, uint32_t n_hit)
 {
-	counter_add(&s->n_hit, n_hit);
-	if (!n_guess)
-		return;
-	if (n_hit == n_guess && r->n_draft < s->o.n_draft)
-		r->n_draft++;
-	else if (!n_hit)
-		r->n_draft = (r->n_draft + 1) / 2;
+	if (n_guess)
+		counter_add(&s->count[s->stream[r->stream].drafter].n_hit, n_hit);
 }

@@ -172,7 +172,7 @@ static void *client_main(void *arg)
 static void step_allocates_nothing(void **state)
 {
 	char *n = *state; /* threads, each on a node of its own */
-	char *extra[] = { (char *)"--draft",
+	char *extra[] = { (char *)"--draft-min",
 			  (char *)"4",
 			  (char *)"--threads",
 			  n,
@@ -209,7 +209,7 @@ static void step_allocates_nothing(void **state)
 	waste = malloc(100);
 	free(waste);
 	assert_true(*allocated > before);
-	assert_true(a.d.models.served[0].engine[0].spec.n_guessed > 0);
+	assert_true(a.d.models.served[0].engine[0].spec.count[0].n_guessed > 0);
 	assert_true(a.d.models.served[0].engine[0].sched.n_preempted > 0);
 	assert_true(a.d.models.served[0].engine[0].emit.n_token > 200);
 	appliance_close(&a);

@@ -123,7 +123,7 @@ static void run(struct stream *s, const struct way *w)
 			  replica,
 			  (char *)"--chunk",
 			  chunk,
-			  (char *)"--draft",
+			  (char *)"--draft-min",
 			  draft,
 			  NULL };
 
@@ -135,7 +135,7 @@ static void run(struct stream *s, const struct way *w)
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
 	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++)
-		n_hit += counter_read(&a.d.models.served[0].engine[i].spec.n_hit);
+		n_hit += spec_n_hit(&a.d.models.served[0].engine[i].spec);
 	assert_true(!w->n_draft || n_hit > 0);
 	appliance_close(&a);
 }

@@ -69,7 +69,7 @@ static void open_daemon(const struct way *w)
 			  (char *)"2",
 			  (char *)"--ctx",
 			  (char *)"1024",
-			  (char *)"--draft",
+			  (char *)"--draft-min",
 			  (char *)w->n_draft,
 			  (char *)"--chunk",
 			  (char *)"48",
@@ -173,8 +173,8 @@ static void what_it_says_is_what_it_says_alone(void **state)
 	same(want, got, "beside others");
 
 	run(got, &(struct way){ "6", NULL, false, NULL });
-	assert_true(counter_read(&engine()->spec.n_hit) > 0);
-	assert_true(counter_read(&engine()->spec.n_guessed) > counter_read(&engine()->spec.n_hit));
+	assert_true(spec_n_hit(&engine()->spec) > 0);
+	assert_true(spec_n_guessed(&engine()->spec) > spec_n_hit(&engine()->spec));
 	appliance_close(&a);
 	same(want, got, "with guesses");
 

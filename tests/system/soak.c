@@ -38,10 +38,18 @@ static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt,
 
 static pid_t start_gyred(char *replicas)
 {
-	char *argv[] = {
-		(char *)"gyred", (char *)"--model",    model,        (char *)"--socket",   sock,     (char *)"--draft",
-		(char *)"3",     (char *)"--kv-bytes", (char *)"2M", (char *)"--replicas", replicas, NULL
-	};
+	char *argv[] = { (char *)"gyred",
+			 (char *)"--model",
+			 model,
+			 (char *)"--socket",
+			 sock,
+			 (char *)"--draft-min",
+			 (char *)"3",
+			 (char *)"--kv-bytes",
+			 (char *)"2M",
+			 (char *)"--replicas",
+			 replicas,
+			 NULL };
 	char path[4096];
 	const char *build = getenv("BUILD");
 	pid_t pid;

@@ -55,7 +55,7 @@ static void test_determinism(void **state)
 	char *const variant[][7] = { { NULL },
 				     { (char *)"--threads", (char *)"1", (char *)"--chunk", (char *)"3", NULL },
 				     { (char *)"--isa", (char *)"ref", NULL },
-				     { (char *)"--draft", (char *)"4", NULL } };
+				     { (char *)"--draft-min", (char *)"4", NULL } };
 	int32_t want[32], got[32];
 	float want_p[32], got_p[32];
 	int n_want = 0, n;

@@ -62,7 +62,7 @@ static void wrong_options_are_2_and_named(void **state)
 	refuse((char *[]){ (char *)"gyred", (char *)"--model", model, (char *)"--socket", sock, (char *)"--threads",
 			   (char *)"2", (char *)"--replicas", (char *)"3", NULL },
 	       1, "lower --replicas");
-	refuse_option("--draft", "17", 2, "from 0 to 16");
+	refuse_option("--draft-min", "17", 2, "from 0 to 16");
 	refuse_option("--nosuch", "1", 2, "gyred --help");
 	refuse_option("--isa", "mmx", 2, "'mmx' is none of ref, ");
 	refuse_option("--config", "/nonexistent.conf", 2, "/nonexistent.conf");

@@ -227,17 +227,17 @@ static void a_model_has_its_own_and_what_all_have(void **state)
 
 	(void)state;
 	write_conf("ctx = 100\nkv-type = q8_0\nmodel = /x/small.gguf\nctx = 200\n"
-		   "model = large.gguf\nname = big\ndraft = 3\n",
-		   "model = /x/small.gguf\nidle-seconds = 9\n", "draft = 1\nmodel = third\n");
+		   "model = large.gguf\nname = big\ndraft-max = 3\n",
+		   "model = /x/small.gguf\nidle-seconds = 9\n", "draft-max = 1\nmodel = third\n");
 	assert_int_equal(parse(words), CONFIG_RUN);
 	assert_int_equal(c.n_model, 3);
 	assert_string_equal(c.model[0].name, "small");
 	assert_int_equal(c.model[0].n_ctx, 200);
 	assert_int_equal(c.model[0].idle_seconds, 9); /* a piece goes on with its section */
-	assert_int_equal(c.model[0].n_draft, 1);
+	assert_int_equal(c.model[0].draft_max, 1);
 	assert_string_equal(c.model[1].name, "big");
 	assert_int_equal(c.model[1].n_ctx, 100);
-	assert_int_equal(c.model[1].n_draft, 3);
+	assert_int_equal(c.model[1].draft_max, 3);
 	assert_string_equal(c.model[2].name, "third");
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(c.model[i].kv_type, "q8_0");
@@ -251,11 +251,11 @@ static void the_command_line_goes_before_files(void **state)
 		   *other[] = { "--ctx", "7", "--model", "b", "--ctx", "8", "--model", "c", "--config", conf, NULL };
 
 	(void)state;
-	write_conf("ctx = 1\nmodel = a\nctx = 2\ndraft = 5\nmodel = b\nuser = 5\nmax-sessions = 3\n", NULL, NULL);
+	write_conf("ctx = 1\nmodel = a\nctx = 2\ndraft-max = 5\nmodel = b\nuser = 5\nmax-sessions = 3\n", NULL, NULL);
 	assert_int_equal(parse(all), CONFIG_RUN);
 	assert_int_equal(c.n_model, 2);
 	assert_int_equal(c.model[0].n_ctx, 7);
-	assert_int_equal(c.model[0].n_draft, 5);
+	assert_int_equal(c.model[0].draft_max, 5);
 	assert_int_equal(c.model[1].n_ctx, 7);
 	assert_int_equal(parse(other), CONFIG_RUN);
 	assert_int_equal(c.n_model, 2);
@@ -420,7 +420,7 @@ static void pieces_come_after_the_file(void **state)
 	snprintf(folder, sizeof(folder), "%s.d", path);
 	assert_int_equal(mkdir(folder, 0700), 0);
 	write_text(path, "\xef\xbb\xbf"
-			 "ctx = 1\nthreads = 1\ndraft = 1\n");
+			 "ctx = 1\nthreads = 1\ndraft-max = 1\n");
 	for (int i = 0; i < 3; i++) {
 		snprintf(piece[i], sizeof(piece[i]), "%s/%s", folder, name[i]);
 		write_text(piece[i], text[i]);
@@ -428,7 +428,7 @@ static void pieces_come_after_the_file(void **state)
 	assert_int_equal(config_file_read(&c, path, &e), 0);
 	assert_int_equal(c.any.n_ctx, 3);
 	assert_int_equal(c.n_thread, 2);
-	assert_int_equal(c.any.n_draft, 1);
+	assert_int_equal(c.any.draft_max, 1);
 	write_text(piece[1], "\nctxx = 1\n");
 	assert_int_equal(config_file_read(&c, path, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "/c.d/10-a.conf:2: unknown key 'ctxx'; did you mean ctx?"));

@@ -28,7 +28,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&sum, 0, sizeof(sum));
-	appliance_open(&a, &tiny_served, (char *const[]){ (char *)"--draft", (char *)"4", NULL }, true);
+	appliance_open(&a, &tiny_served, (char *const[]){ (char *)"--draft-min", (char *)"4", NULL }, true);
 	return 0;
 }
 

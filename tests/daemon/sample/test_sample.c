@@ -397,7 +397,7 @@ static void test_drafts(void **state)
 	assert_int_equal(r[0].token[6], OTHER);
 	assert_int_equal(r[0].kept.n_past, 6);
 	assert_int_equal(r[1].kept.n_past, 5);
-	assert_int_equal(rig.spec.n_hit, 1);
+	assert_int_equal((int)spec_n_hit(&rig.spec), 1);
 	rig_close(&rig);
 }
 

@@ -144,7 +144,7 @@ static void test_a_used_slot_is_blank(void **state)
 	int32_t *token = r->token;
 
 	(void)state;
-	r->kept.hold.n = r->kept.n_emitted = r->n_draft = 9;
+	r->kept.hold.n = r->kept.n_emitted = r->stream = 9;
 	r->kept.hit_stop = true;
 	assert_true(request_cancel(r));
 	r->kept.state = REQUEST_DONE;
@@ -156,7 +156,7 @@ static void test_a_used_slot_is_blank(void **state)
 	assert_int_equal(r->index, index);
 	assert_ptr_equal(r->token, token);
 	assert_false(r->kept.hit_stop || request_is_cancelled(r) || r->kept.state || r->op || r->kept.priority);
-	assert_int_equal(r->kept.hold.n | r->kept.n_emitted | r->n_draft | r->kept.n_prompt | r->kept.n_block, 0);
+	assert_int_equal(r->kept.hold.n | r->kept.n_emitted | r->stream | r->kept.n_prompt | r->kept.n_block, 0);
 }
 
 int main(void)
