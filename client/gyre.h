@@ -99,11 +99,26 @@ void gyre_prep_nop(struct gyre_sqe *sqe);
 int gyre_prep_generate(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, uint32_t max_tokens);
 /* Log-probabilities of data[split, n) given data[0, split). -EINVAL: split > n. */
 int gyre_prep_score(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, size_t split);
+/* Reads a prompt and answers nothing but its end. It is there to be kept (gyre_sqe_set_keep), or to be gone on from at once. */
+int gyre_prep_prefill(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
+/*
+ * Generate after the first `at` tokens of the request of this session that has the user_data `target`, which runs or is kept, and after data,
+ * which may be empty and goes on from that text. at 0: all that it has; GYRE_FORK_PROMPT: its prompt. Score: all of data.
+ */
+int gyre_prep_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data, size_t n,
+		   uint32_t max_tokens);
+int gyre_prep_score_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data,
+			 size_t n);
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
 /* The text of n token ids: in pieces, each with the bytes (gyre_cqe_bytes) of `res`. GYRE_SQE_SPECIAL: control tokens' text, too. */
 int gyre_prep_detokenize(struct gyre *g, struct gyre_sqe *sqe, const uint32_t *id, size_t n);
-/* End every request of this session that has `user_data`; they complete with -ECANCELED. */
+/* End every request of this session that has `user_data`; they complete with -ECANCELED. Those that are kept are let go of. */
 void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data);
+
+/* A prepared entry goes on from `target`, as gyre_prep_fork says; split is `at` from now on. */
+void gyre_sqe_set_fork(struct gyre_sqe *sqe, uint64_t target, uint32_t at);
+/* Once it has ended well it is kept for keep_ms, 1 to GYRE_KEEP_MS_MAX, or until gyre_prep_cancel: others may go on from it. */
+void gyre_sqe_set_keep(struct gyre_sqe *sqe, uint32_t keep_ms);
 
 /*
  * Attach options: o->n_bias entries of bias, o->n_stop strings of stop (NUL-terminated). o->size and reserved are filled in.

@@ -144,6 +144,43 @@ int gyre_prep_score(struct gyre *g, struct gyre_sqe *sqe, const void *data, size
 	return res;
 }
 
+int gyre_prep_prefill(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n)
+{
+	return prep_data(g, sqe, GYRE_OP_PREFILL, data, n);
+}
+
+void gyre_sqe_set_fork(struct gyre_sqe *sqe, uint64_t target, uint32_t at)
+{
+	sqe->flags |= GYRE_SQE_FORK;
+	sqe->target = target;
+	sqe->split = at;
+}
+
+void gyre_sqe_set_keep(struct gyre_sqe *sqe, uint32_t keep_ms)
+{
+	sqe->flags |= GYRE_SQE_KEEP;
+	sqe->keep_ms = keep_ms;
+}
+
+int gyre_prep_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data, size_t n,
+		   uint32_t max_tokens)
+{
+	int res = gyre_prep_generate(g, sqe, data, n, max_tokens);
+
+	if (!res)
+		gyre_sqe_set_fork(sqe, target, at);
+	return res;
+}
+
+int gyre_prep_score_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data, size_t n)
+{
+	int res = prep_data(g, sqe, GYRE_OP_SCORE, data, n);
+
+	if (!res)
+		gyre_sqe_set_fork(sqe, target, at);
+	return res;
+}
+
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n)
 {
 	return prep_data(g, sqe, GYRE_OP_TOKENIZE, data, n);

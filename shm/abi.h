@@ -39,6 +39,7 @@
 #define GYRE_BIAS_MAX            256u  /* logit biases a request */
 #define GYRE_MESSAGE_MAX         1024u /* chat messages a request, variables included */
 #define GYRE_NAME_MAX            64u   /* bytes of a model's name, the final NUL included */
+#define GYRE_KEEP_MS_MAX         3600000u
 
 enum gyre_op {
 	GYRE_OP_NOP = 0,
@@ -167,7 +168,7 @@ struct gyre_bias {
 struct gyre_cqe {
 	uint64_t user_data;
 	/* >= 0, or -errno: the request has ended, or none was made of the entry, and the bytes, unless GYRE_CQE_HALF, say why: one line of
-	 * UTF-8, at most GYRE_WORDS_MAX bytes, with the numbers that decided and the remedy. Only -ECANCELED comes without. -EDOM: the
+	 * UTF-8, at most GYRE_WORDS_MAX bytes, with the numbers that decided and the remedy. Only -ECANCELED by a CANCEL comes without. -EDOM: the
 	 * model gave a NaN or an infinity. */
 	int32_t res;
 	uint32_t flags;

@@ -32,7 +32,7 @@ static uint64_t leader_cpu_ns(const struct engine *e)
 
 static uint32_t n_waiting(const struct engine *e)
 {
-	return counter_read32(&e->queue->n_live) + load_relaxed(&e->queue->n_inbox);
+	return counter_read32(&e->queue->n_live) - counter_read32(&e->queue->n_kept) + load_relaxed(&e->queue->n_inbox);
 }
 
 /* Asleep, and nobody wants anything; or another model has its cores, and is looked at itself. */

@@ -53,7 +53,7 @@ static const struct served *next_served(const struct metrics *m, const struct se
 
 static uint32_t n_known(const struct queue *q)
 {
-	return counter_read32(&q->n_live) + load_relaxed(&q->n_inbox);
+	return counter_read32(&q->n_live) - counter_read32(&q->n_kept) + load_relaxed(&q->n_inbox);
 }
 
 static double running(const struct engine *e)

@@ -55,7 +55,7 @@ static void log_fault(struct emit *e, const struct batch *b, uint32_t n)
 /* Once its last completion is written, and before it can be seen. */
 static void count_end(const struct emit *e, const struct request *r, uint64_t time_ns)
 {
-	if (r->kept.state != REQUEST_DONE)
+	if (r->kept.state < REQUEST_KEPT)
 		return;
 	PROBE4(request_ended, r->number, r->kept.res, r->kept.n_prompt, r->kept.n_emitted);
 	meter_end(e->meter, r, false, time_ns);

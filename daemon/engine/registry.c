@@ -101,7 +101,7 @@ uint32_t registry_count_live(const struct registry *r)
 		const struct served *s = &r->served[i];
 
 		if (served_is_ready(s))
-			n += counter_read32(&s->pool.n_live);
+			n += counter_read32(&s->pool.n_live) - load_relaxed(&s->pool.n_kept);
 		else if (served_is_open(s)) /* leaving, or about to stay: the job knows */
 			n++;
 	}
@@ -238,6 +238,8 @@ static int do_unload(struct registry_job *job)
 	uint32_t n_live;
 
 	handover_await(&r->o.intake->handover, false); /* LEAVING has been seen */
+	served_ring(s);                                /* what is kept is let go of, by leaders that may be asleep */
+	watch_call(&r->o.intake->watch);
 	n_live = wait_for_end(s);
 	if (n_live) {
 		set_state(s, SERVED_READY);

@@ -118,6 +118,8 @@ static void count_end(struct meter *m, const struct request *r, enum meter_reaso
 	uint64_t began_ns = r->started_ns ? r->started_ns : now_ns;
 
 	counter_add(&m->n_end[reason], 1);
+	if (!r->op->take_token && r->kept.res == 0)
+		counter_add(&m->n_prompt, r->kept.n_prompt);
 	observe(m, METER_WHOLE, now_ns - r->came_ns);
 	observe(m, METER_QUEUE, began_ns - r->came_ns);
 	observe(m, METER_PROMPT_TOKENS, r->kept.n_prompt);

@@ -29,13 +29,15 @@ struct op {
 	_Alignas(64) struct op_span (*wants_logits)(const struct request *r);
 	/* Rows that it still takes, while it has not ended. */
 	uint32_t (*rows)(const struct request *r);
-	/* A result of the step, in order; and the end, once r has ended. Its session is locked, and completions are granted
+	/* A result of the step, in order (NULL: there are none); and the end, once r has ended. Its session is locked, and completions are granted
 	 * (stream/stream.h has the verbs). */
 	void (*take_token)(struct request *r, const struct batch_token *t, uint64_t time_ns);
 	void (*end)(struct request *r);
 	/* true: each prediction is drawn from and becomes the next token, which may be guessed ahead, and stop strings count. false: it
 	 * is only compared with the token that follows. */
 	bool is_drawn;
+	/* true: nothing is asked of what follows its last token, whose row is left to those that go on from it; it ends when the others have run. */
+	bool leaves_last;
 
 	const char *name;
 	uint16_t flags; /* GYRE_SQE_* that it takes */

@@ -27,6 +27,7 @@ void queue_deinit(struct queue *q)
 void queue_put(struct queue *q, struct request *r)
 {
 	r->next = NULL;
+	r->queue = q;
 	r->load = request_rows(r);
 	fetch_add64(&q->load, r->load);
 	lock_take(&q->lock);
@@ -64,6 +65,7 @@ void queue_take(struct queue *q)
 	store_relaxed(&q->n_inbox, 0);
 	lock_drop(&q->lock);
 	for (uint32_t n = q->n_live; r; counter_set32(&q->n_live, ++n)) {
+		r->is_live = true;
 		r->arrival = r->ticket = ++q->n_ticket;
 		q->live[n] = r;
 		r = r->next;
@@ -92,7 +94,7 @@ void queue_reap(struct queue *q)
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
-		if (r->kept.state != REQUEST_DONE) {
+		if (r->kept.state != REQUEST_DONE || load_relaxed(&r->n_fork)) {
 			q->live[n++] = r;
 			continue;
 		}
@@ -110,7 +112,8 @@ void queue_wait(struct queue *q, int timeout_ms)
 	int r = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += (timeout_ms > 0 ? timeout_ms : 0) * 1000000l;
+	end.tv_sec += timeout_ms > 0 ? timeout_ms / 1000 : 0;
+	end.tv_nsec += (timeout_ms > 0 ? timeout_ms % 1000 : 0) * 1000000l;
 	end.tv_sec += end.tv_nsec / 1000000000;
 	end.tv_nsec %= 1000000000;
 	lock_take(&q->lock);

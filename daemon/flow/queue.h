@@ -24,7 +24,9 @@ struct queue {
 	struct request *inbox, **inbox_end; /* under lock */
 	uint32_t n_inbox;                   /* atomic; written under lock */
 	uint32_t n_live;
-	uint32_t n_running; /* counter: of these, in the step */
+	uint32_t n_running;   /* counter: of these, in the step */
+	uint32_t n_kept;      /* counter: of these, have ended and are kept */
+	uint64_t keep_end_ns; /* when the first of them is to be let go of; the leader's */
 	struct lock lock;
 	struct request *live[QUEUE_REQUEST_MAX]; /* arrival order; the leader's */
 
@@ -50,7 +52,7 @@ uint64_t queue_load(const struct queue *q);
 void queue_take(struct queue *q);
 /* Leader: the load is what the live ones still have to run. */
 void queue_weigh(struct queue *q);
-/* Leader: DONE requests -> done; their blocks have been given back. */
+/* Leader: DONE requests -> done, but for those that others wait for; their blocks have been given back. */
 void queue_reap(struct queue *q);
 /* Leader: sleeps until there is something in the inbox, or a ring, or timeout_ms are over; -1: without end. */
 void queue_wait(struct queue *q, int timeout_ms);

@@ -27,6 +27,45 @@ bool request_is_cancelled(const struct request *r)
 	return load_relaxed(&r->outcome) == REQUEST_CANCELLED;
 }
 
+bool request_keep(struct request *r, uint64_t now_ns)
+{
+	uint32_t n_over;
+
+	if (!(r->kept.flags & GYRE_SQE_KEEP) || r->kept.res < 0)
+		return false;
+	/* An end token, and what was drawn behind it, were never told. */
+	if (r->op->is_drawn)
+		r->kept.n_token = r->kept.n_prompt + r->kept.n_emitted;
+	n_over = r->kept.n_past - min_u32(r->kept.n_past, r->kept.n_token);
+	r->kept.n_past -= n_over;
+	r->kept.n_replay -= min_u32(n_over, r->kept.n_replay);
+	r->kept.keep_end_ns = now_ns + r->kept.keep_ms * 1000000ull;
+	if (r->kept.deadline_ns && r->kept.deadline_ns < r->kept.keep_end_ns)
+		r->kept.keep_end_ns = r->kept.deadline_ns;
+	r->kept.state = REQUEST_KEPT;
+	store_relaxed(&r->outcome, REQUEST_OPEN);
+	return true;
+}
+
+void request_let_go(struct request *r)
+{
+	store_relaxed(&r->outcome, REQUEST_SETTLED);
+	r->kept.state = REQUEST_DONE;
+}
+
+void request_attach(struct request *r, struct request *source)
+{
+	fetch_add(&source->n_fork, 1);
+	r->source = source;
+}
+
+void request_detach(struct request *r)
+{
+	if (r->source)
+		fetch_add(&r->source->n_fork, -1u);
+	r->source = NULL;
+}
+
 void request_wipe(struct request *r, uint32_t n_ctx)
 {
 	uint32_t n_token =
@@ -57,5 +96,12 @@ uint32_t request_prompt_rows(const struct request *r)
 
 uint32_t request_rows(const struct request *r)
 {
-	return r->kept.state >= REQUEST_ENDED ? 0 : r->op->rows(r);
+	return r->kept.state >= REQUEST_ENDED || !r->op->rows ? 0 : r->op->rows(r);
+}
+
+uint32_t request_rows_left(const struct request *r)
+{
+	uint32_t n = r->kept.n_token - r->kept.n_past;
+
+	return r->op->leaves_last && n ? n - 1 : n;
 }

@@ -18,9 +18,11 @@
 enum request_state {
 	REQUEST_FREE,
 	REQUEST_TEXT,    /* a helper thread tokenizes its prompt; in no engine's queue yet */
+	REQUEST_FORK,    /* has its own tokens, and waits for those of the request that it goes on from */
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
 	REQUEST_RUNNING, /* scheduled, holds KV blocks, and a slot if the model has states */
 	REQUEST_ENDED,   /* `res` is final; emit owes it its last CQE */
+	REQUEST_KEPT,    /* nothing is owed, but others may go on from it: KEEP */
 	REQUEST_DONE,    /* nothing is owed; sched takes its blocks back, intake returns it to the pool */
 };
 
@@ -60,6 +62,9 @@ struct request_kept {
 	uint16_t flags;           /* GYRE_SQE_* */
 	uint32_t max_tokens;
 	uint64_t user_data, deadline_ns;
+	uint64_t keep_end_ns; /* of one that is kept; past it nobody has a right to it */
+	uint32_t keep_ms;
+	uint32_t split; /* FORK: tokens of the source, 0 or GYRE_FORK_PROMPT */
 	enum request_state state;
 
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. */
@@ -87,6 +92,7 @@ struct request_kept {
 	struct sampling sampling; /* intake fills it */
 };
 
+struct queue;
 struct served;
 
 struct request {
@@ -117,6 +123,13 @@ struct request {
 	uint32_t n_session;
 	const struct served *served;
 
+	struct queue *queue; /* that it has been routed to; NULL: not yet */
+	bool is_live;        /* its leader's: it has come there */
+	/* FORK, until it begins: what it goes on from, which stays in the pool meanwhile, in the same queue; and of such a one, how many wait for
+	 * it: atomic. */
+	struct request *source;
+	uint32_t n_fork;
+
 	int32_t *token;  /* [n_ctx] */
 	uint32_t *block; /* [n_ctx / KV_BLOCK] in order of position; owned by sched through kv/ */
 
@@ -128,14 +141,30 @@ void request_end(struct request *r, int res);
 /* Any thread that knows it to be a request. true: it will end with -ECANCELED. false: that is settled already. */
 bool request_cancel(struct request *r);
 bool request_is_cancelled(const struct request *r);
+/*
+ * Its last completion has been written, under its session's lock: is it kept? Then its tokens are those that its client knows of, and a
+ * CANCEL may still find it. now_ns is not looked at otherwise.
+ */
+bool request_keep(struct request *r, uint64_t now_ns);
+/* Its leader: it is done, and kept no longer; no CANCEL finds it any more. */
+void request_let_go(struct request *r);
+/* r goes on from `source`, which stays in the pool until r lets go of it; without one, nothing is let go of. source's session is locked, or r's owner. */
+void request_attach(struct request *r, struct request *source);
+void request_detach(struct request *r);
 /* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
 void request_wipe(struct request *r, uint32_t n_ctx);
 /*
  * Its owner, before it ends with res: the reason in words (words.h), which the last completion carries. Returns res.
  */
 int request_explain(struct request *r, int res, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static inline bool request_is_fork(const struct request *r)
+{
+	return r->kept.flags & GYRE_SQE_FORK;
+}
 /* How many rows it still takes; of its prompt alone. Its owner. */
 uint32_t request_prompt_rows(const struct request *r);
 uint32_t request_rows(const struct request *r);
+/* Rows that its tokens give now: those that have no keys and values yet, if something is asked of their predictions or of what follows. */
+uint32_t request_rows_left(const struct request *r);
 
 #endif

@@ -10,6 +10,7 @@
 struct request_pool {
 	uint32_t n_ctx;
 	uint32_t n, n_live; /* n_live: written under the lock, read by anyone */
+	uint32_t n_kept;    /* atomic: of these, have ended and are kept, or are just being let go of */
 	struct lock lock;
 	struct request *free;    /* under lock */
 	struct request *request; /* [n] */

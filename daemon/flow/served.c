@@ -14,6 +14,13 @@ static uint32_t arena_for(uint32_t text_max)
 	return max_u32(bytes, GYRE_ARENA_BYTES_DEFAULT);
 }
 
+void served_ring(const struct served *s)
+{
+	for (uint32_t i = 0; s && i < s->n_engine; i++)
+		if (s->queue[i]->lock.is_shared) /* else it is its leader that rings */
+			queue_ring(s->queue[i]);
+}
+
 struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece)
 {
 	struct geometry g = { .n_vocab = n_vocab, .n_ctx = n_ctx, .n_piece = n_piece ? n_piece : PIECES };

@@ -77,6 +77,9 @@ bool served_is_open(const struct served *s);
 /* The control thread, which alone has it leave: the same, until it next does something. */
 bool served_is_ready(const struct served *s);
 
+/* Any thread: leaders of its engines that sleep in their queues look around. NULL: there are none. */
+void served_ring(const struct served *s);
+
 /* n_piece 0: of an ordinary vocabulary. */
 struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece);
 

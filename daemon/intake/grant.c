@@ -35,12 +35,14 @@ void grant_space(struct queue *q)
 
 		__builtin_prefetch(r->op);                /* sched asks it next */
 		if (load_acquire(&r->session->is_gone)) { /* pairs with roster_drop */
-			if (r->kept.state != REQUEST_DONE)
+			if (r->kept.state < REQUEST_KEPT)
 				meter_end(&q->meter, r, true, clock_ns());
-			r->kept.state = REQUEST_DONE;
+			request_let_go(r);
 			continue;
 		}
-		if (r->kept.state == REQUEST_DONE)
+		if (r->kept.state == REQUEST_KEPT && load_relaxed(&r->served->state) == SERVED_LEAVING)
+			request_let_go(r);
+		if (r->kept.state >= REQUEST_KEPT)
 			continue;
 		promise(r, 1);
 	}

@@ -41,6 +41,8 @@ void place_leave(struct handover *h, struct request *r)
 	session_leave_place(s, r);
 	session_unlink(s, r);
 	lock_drop(&s->lock);
+	if (r->kept.keep_end_ns)
+		fetch_add(&s->served->pool.n_kept, -1u);
 	request_pool_put(&s->served->pool, r);
 	handover_put(h, s);
 }

@@ -1,10 +1,9 @@
 #include "daemon/intake/quota.h"
-#include "daemon/util/minmax.h"
+#include "daemon/flow/fit.h"
 #include "shm/atomic.h"
 #include "shm/clock.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 static int check_rate(const struct session *s, struct words *w)
 {
@@ -37,37 +36,15 @@ int quota_check(const struct session *s, uint16_t priority, bool has_rows, struc
 	return has_rows ? check_rate(s, w) : 0;
 }
 
-/* Positions that r holds at its end, at most, and what its state counts as; 0 tokens asked for: up to the context. */
-static uint32_t most_positions(const struct request *r)
-{
-	const struct geometry *g = &r->session->served->geometry;
-	uint64_t n = r->kept.n_prompt;
-
-	if (r->op->is_drawn)
-		n += r->kept.max_tokens ? r->kept.max_tokens : g->n_ctx;
-	n = n < g->n_ctx ? n : g->n_ctx;
-	return (g->n_held ? min_u32((uint32_t)n, g->n_held) : (uint32_t)n) + g->n_state;
-}
-
 int quota_claim(struct request *r)
 {
-	uint32_t rate = load_relaxed(&r->session->limits.tokens_a_second), n = most_positions(r),
-		 limit = load_relaxed(&r->session->limits.n_position);
-	uint32_t n_state = r->session->served->geometry.n_state;
-	char state[48] = "";
-	bool is_open = r->op->is_drawn && !r->kept.max_tokens; /* it takes what there is, and its prompt has to fit */
+	uint32_t rate = load_relaxed(&r->session->limits.tokens_a_second);
+	int res = 0;
 
-	if (n_state)
-		snprintf(state, sizeof(state), ", and %u for its state", n_state);
-	r->n_claim = limit ? min_u32(n, limit) : n;
-	r->n_claim_max = limit;
-	if (limit && n > limit && (!is_open || r->kept.n_prompt + (uint64_t)n_state >= limit))
-		return request_explain(r, -EFBIG,
-				       "it would hold up to %u positions (a prompt of %u and its answer%s), and all "
-				       "requests of uid %u may hold %u (max-positions): shorten the prompt, or ask for "
-				       "fewer tokens",
-				       n, r->kept.n_prompt, state, r->user->uid, limit);
-	if (rate)
+	r->n_claim_max = load_relaxed(&r->session->limits.n_position);
+	if (!r->source) /* else it has more tokens when it begins */
+		res = fit_claim(r);
+	if (res == 0 && rate)
 		user_charge(r->user, rate, r->kept.n_prompt, clock_ns());
-	return 0;
+	return res;
 }

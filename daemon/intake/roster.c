@@ -39,6 +39,7 @@ void roster_admit(struct roster *r, struct session *s)
 void roster_drop(struct roster *r, struct session *s)
 {
 	store_release(&s->is_gone, 1); /* pairs with grant_space */
+	served_ring(s->served);        /* an engine that has nothing but kept requests sleeps */
 	counter_set32(&r->n_session, r->n_session - 1);
 	r->session[s->slot] = r->session[r->n_session];
 	r->session[s->slot]->slot = s->slot;

@@ -1,5 +1,6 @@
 #include "daemon/intake/take.h"
 #include "daemon/intake/quota.h"
+#include "daemon/intake/source.h"
 #include "daemon/intake/units.h"
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
@@ -51,9 +52,9 @@ static void send_request(struct queue *own, struct request *r, int res)
 	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
 	else
-		r->kept.state = REQUEST_WAITING;
+		r->kept.state = r->source ? REQUEST_FORK : REQUEST_WAITING;
 	PROBE2(request_routed, r->number, r->kept.n_prompt);
-	queue_put(route_request(r->session->served, own), r);
+	queue_put(r->queue ? r->queue : route_request(r->session->served, own), r);
 }
 
 void take_texts(struct taker *t, struct queue *own)
@@ -95,6 +96,8 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->kept.deadline_ns = sqe->deadline_ns;
 	r->kept.opcode = sqe->opcode;
 	r->kept.max_tokens = sqe->max_tokens;
+	r->kept.keep_ms = sqe->keep_ms;
+	r->kept.split = sqe->split;
 	copy_sampling(&r->kept.sampling, sampling);
 }
 
@@ -151,6 +154,21 @@ static void note_request(struct taker *t, struct request *r)
 		event_put_request(t->events, EVENT_ACCEPTED, r, 0, r->came_ns);
 }
 
+/* What it goes on from, whose engine is its own, too. */
+static int find_source(struct taker *t, struct request *r, uint64_t target)
+{
+	uint32_t n_looked = 0;
+	int res = source_find(r, target, &n_looked, &t->words);
+
+	t->left -= (int)n_looked;
+	if (res < 0)
+		return res;
+	if (!r->source->queue) /* its text is being read */
+		r->source->queue = route_request(r->served, t->own);
+	r->queue = r->source->queue;
+	return 0;
+}
+
 /* A request for sqe, whose bytes are there. TAKE_MADE: *out. */
 static enum take_fate make_request(struct taker *t, struct session *s, const struct gyre_sqe *sqe,
 				   const struct sampling *sampling, struct request **out, int *res)
@@ -163,6 +181,10 @@ static enum take_fate make_request(struct taker *t, struct session *s, const str
 	if (!*out) /* one that is done has its place until its engine's next plan */
 		return TAKE_WAITS;
 	fill_request(*out, s, sqe, sampling);
+	if (request_is_fork(*out) && (*res = find_source(t, *out, sqe->target)) < 0) {
+		request_pool_put(&s->served->pool, *out);
+		return TAKE_ANSWERED;
+	}
 	place_take(s, *out, place);
 	counter_add(&t->n_request, 1);
 	counter_add(&s->served->n_request, 1);
@@ -327,6 +349,7 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 	int res = 0;
 
 	t->words.n = 0;
+	t->own = q;
 	t->events = &q->meter.events;
 	lock_take(&s->lock);
 	has_space = session_promise(s, 1, 1); /* for an answer */

@@ -24,7 +24,8 @@ struct taker {
 	uint32_t is_closed;                  /* atomic: new requests are refused, the daemon drains */
 	uint64_t n_request, n_refused;       /* counters */
 	uint64_t refusal[METER_REFUSAL_MAX]; /* counters */
-	struct event_ring *events;           /* of the leader that is here */
+	struct queue *own;                   /* of the leader that is here */
+	struct event_ring *events;           /* its */
 
 	/* Not owned. */
 	struct roster *roster;

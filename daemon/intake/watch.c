@@ -108,13 +108,26 @@ static bool spin(struct watch *w)
 	return false;
 }
 
-/* Entries that wait for CQ space, or live requests: with nothing runnable, they can only be paused ones. */
-static bool is_any_paused(const struct watch *w, const struct queue *q)
+/* How long a leader with nothing runnable may sleep: its live requests can only be paused, or kept until then. -1: without end. */
+static int patience_ms(const struct queue *q)
+{
+	uint64_t now_ns;
+
+	if (q->n_live > q->n_kept)
+		return PAUSED_POLL_MS;
+	if (!q->n_live)
+		return -1;
+	now_ns = clock_ns();
+	return q->keep_end_ns > now_ns ? (int)((q->keep_end_ns - now_ns) / 1000000 + 1) : 0;
+}
+
+/* Likewise at the watch, where entries may wait for CQ space. */
+static int patience_here_ms(const struct watch *w, const struct queue *q)
 {
 	for (uint32_t k = 0; k < w->roster->n_session; k++)
 		if (w->roster->session[k]->is_paused)
-			return true;
-	return q->n_live;
+			return PAUSED_POLL_MS;
+	return patience_ms(q);
 }
 
 /* Sleeps until something rings. Doorbells are edges and need no reading; our own eventfd does. */
@@ -141,7 +154,7 @@ static void wait_here(struct watch *w, struct queue *q)
 		doorbell_arm(w->roster->session[k]->region.daemon);
 	/* Who rings us writes wake_fd afterwards. */
 	if (!queue_is_rung(q) && !has_work(w))
-		sleep_once(w, q, is_any_paused(w, q) ? PAUSED_POLL_MS : -1);
+		sleep_once(w, q, patience_here_ms(w, q));
 	for (uint32_t k = 0; k < w->roster->n_session; k++)
 		doorbell_disarm(w->roster->session[k]->region.daemon);
 }
@@ -159,7 +172,7 @@ static void wait_aside(struct watch *w, struct queue *q)
 		}
 	} while (clock_ns() < end);
 	counter_add(&q->n_park, 1);
-	queue_wait(q, q->n_live ? PAUSED_POLL_MS : -1);
+	queue_wait(q, patience_ms(q));
 }
 
 void watch_wait(struct watch *w, struct queue *q)

@@ -1,6 +1,6 @@
 /*
- * CANCEL: requests of the same session whose user_data is its target end with -ECANCELED, whichever engines have them. Its result is
- * how many will.
+ * CANCEL: requests of the same session whose user_data is its target end with -ECANCELED, whichever engines have them; those that have
+ * ended and are kept are let go of. Its result is how many.
  */
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
@@ -22,6 +22,8 @@ static int cancel_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t
 		++*n_looked;
 	}
 	lock_drop(&s->lock);
+	if (n)
+		served_ring(s->served); /* an engine that has nothing but kept requests sleeps */
 	return n;
 }
 

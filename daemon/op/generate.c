@@ -2,19 +2,18 @@
  * GENERATE: goes on with a prompt, a token at a time, until an end token, a stop string, max_tokens or the end of the context. A
  * token that ends the stream gets no completion of its own.
  */
+#include "daemon/flow/fit.h"
 #include "daemon/op/op.h"
 #include "daemon/prompt/prompt.h"
 #include "daemon/session/session.h"
 #include "daemon/stream/stream.h"
 #include "daemon/util/minmax.h"
 
-#include <errno.h>
-
 #define ANSWER 256u /* tokens of an answer: few run up to a larger max_tokens */
 
 static int generate_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
-	int r = validate_unused("generate", "split", sqe->split, w);
+	int r = validate_split("generate", sqe, w);
 
 	return r < 0 ? r : validate_prompt("generate", sqe, g, w);
 }
@@ -26,9 +25,11 @@ static int generate_read(struct prompt_reader *p, struct request *r, const uint8
 	(void)split;
 	if (res < 0)
 		return res;
+	if (request_is_fork(r))
+		return 0;
 	if (!r->kept.n_prompt)
-		return request_explain(r, -EINVAL, "the prompt is empty");
-	return r->kept.n_prompt >= r->session->served->geometry.n_ctx ? prompt_too_long(r, n) : 0;
+		return prompt_is_empty(r);
+	return fit_context(r);
 }
 
 static uint32_t generate_rows(const struct request *r)
@@ -74,7 +75,7 @@ static void generate_take_token(struct request *r, const struct batch_token *t, 
 const struct op op_generate = {
 	.name = "generate",
 	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_WHOLE_CHARS |
-		 GYRE_SQE_IGNORE_EOS,
+		 GYRE_SQE_IGNORE_EOS | GYRE_SQE_KEEP | GYRE_SQE_FORK,
 	.validate = generate_validate,
 	.read = generate_read,
 	.rows = generate_rows,

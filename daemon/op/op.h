@@ -7,7 +7,7 @@
 
 #include "daemon/flow/op.h"
 
-extern const struct op op_cancel, op_detokenize, op_generate, op_nop, op_score, op_tokenize;
+extern const struct op op_cancel, op_detokenize, op_generate, op_nop, op_prefill, op_score, op_tokenize;
 
 /* By the number in shm/abi.h. NULL: there is none of that number, or it is reserved. */
 const struct op *op_find(uint8_t opcode);

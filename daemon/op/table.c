@@ -6,8 +6,13 @@
 #include <stdio.h>
 
 static const struct op *const table[] = {
-	[GYRE_OP_NOP] = &op_nop,           [GYRE_OP_GENERATE] = &op_generate, [GYRE_OP_SCORE] = &op_score,
-	[GYRE_OP_TOKENIZE] = &op_tokenize, [GYRE_OP_CANCEL] = &op_cancel,     [GYRE_OP_DETOKENIZE] = &op_detokenize,
+	[GYRE_OP_NOP] = &op_nop,
+	[GYRE_OP_GENERATE] = &op_generate,
+	[GYRE_OP_SCORE] = &op_score,
+	[GYRE_OP_TOKENIZE] = &op_tokenize,
+	[GYRE_OP_PREFILL] = &op_prefill,
+	[GYRE_OP_CANCEL] = &op_cancel,
+	[GYRE_OP_DETOKENIZE] = &op_detokenize,
 };
 
 const struct op *op_find(uint8_t opcode)
@@ -37,7 +42,7 @@ int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words 
 	r = validate_unused(op->name, "reserved", sqe->reserved, w);
 	if (r == 0 && (sqe->flags & ~op->flags))
 		r = words_set(w, -EINVAL, "flags are %#x: %s takes only %#x", sqe->flags, op->name, op->flags);
-	if (r == 0 && !(sqe->flags & GYRE_SQE_KEEP))
-		r = validate_unused(op->name, "keep_ms", sqe->keep_ms, w);
+	if (r == 0)
+		r = validate_keep(op->name, sqe, w);
 	return r < 0 ? r : op->validate(sqe, g, w);
 }

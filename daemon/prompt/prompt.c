@@ -1,7 +1,7 @@
 #include "daemon/prompt/prompt.h"
+#include "daemon/flow/fit.h"
 #include "daemon/session/session.h"
 #include "daemon/util/minmax.h"
-#include "daemon/util/number.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,10 +27,11 @@ static const struct geometry *geometry_of(const struct request *r)
 
 int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *text, uint32_t n, bool is_first)
 {
-	bool add_special = is_first && !(r->kept.flags & GYRE_SQE_NO_BOS);
-	uint32_t room = geometry_of(r)->n_ctx - r->kept.n_prompt;
-	int n_id = vocab_tokenize(r->session->served->vocab, p->scratch, (const char *)text, n, add_special,
-				  r->kept.flags & GYRE_SQE_SPECIAL, (uint32_t *)r->token + r->kept.n_prompt, room);
+	const struct vocab *v = r->session->served->vocab;
+	bool add_special = !(r->kept.flags & GYRE_SQE_NO_BOS), parse_special = r->kept.flags & GYRE_SQE_SPECIAL;
+	uint32_t room = geometry_of(r)->n_ctx - r->kept.n_prompt, *id = (uint32_t *)r->token + r->kept.n_prompt;
+	int n_id = is_first ? vocab_tokenize(v, p->scratch, (const char *)text, n, add_special, parse_special, id, room)
+			    : vocab_tokenize_on(v, p->scratch, (const char *)text, n, parse_special, id, room);
 
 	if (n_id < 0) {
 		explicit_bzero(r->token + r->kept.n_prompt, min_size(room, VOCAB_ID_MAX(n)) * sizeof(*r->token));
@@ -61,40 +62,23 @@ int prompt_take(struct prompt_reader *p, struct request *r, const uint8_t *data,
 		return prompt_take_ids(r, data, n);
 	if (r->kept.flags & GYRE_SQE_CHAT)
 		return chat_read(p->chat, p->scratch, r, data, n, geometry_of(r)->n_ctx);
-	res = prompt_take_text(p, r, data, n, true);
+	res = prompt_take_text(p, r, data, n, !request_is_fork(r));
 	return res < 0 ? res : 0;
+}
+
+int prompt_is_empty(struct request *r)
+{
+	return request_explain(r, -EINVAL, "the prompt is empty");
 }
 
 int prompt_too_long(struct request *r, uint32_t n_byte)
 {
-	uint32_t n_ctx = geometry_of(r)->n_ctx, n = r->kept.n_prompt,
-		 n_answer = r->kept.max_tokens ? r->kept.max_tokens : 1;
+	uint32_t n_ctx = geometry_of(r)->n_ctx;
 
-	if (!n)
-		return request_explain(r, -E2BIG,
-				       "the prompt of %u bytes has more than %u tokens, and the context %u positions: "
-				       "shorten it, or give gyred a larger --ctx",
-				       n_byte, n_ctx, n_ctx);
 	return request_explain(r, -E2BIG,
-			       "the prompt has %u tokens, and the context %u positions; with an answer of %u %llu are "
-			       "needed: shorten the prompt, or give gyred a larger --ctx",
-			       n, n_ctx, n_answer, (unsigned long long)n + n_answer);
-}
-
-/* Even alone it would not fit: better said now than when its turn comes. */
-static int check_pool(struct request *r)
-{
-	const struct geometry *g = geometry_of(r);
-	char want[32], have[32];
-
-	if (!g->n_kv || r->kept.n_prompt <= g->n_kv || (g->n_held && g->n_held <= g->n_kv))
-		return 0;
-	number_size(want, sizeof(want), r->kept.n_prompt * g->kv_bytes);
-	number_size(have, sizeof(have), g->n_kv * g->kv_bytes);
-	return request_explain(r, -ENOSPC,
-			       "the prompt's %u tokens take %s of KV memory, and gyred's pool has %s (%u positions): "
-			       "shorten it, or give gyred a larger --kv-bytes",
-			       r->kept.n_prompt, want, have, g->n_kv);
+			       "the prompt of %u bytes has more than %u tokens, and the context %u positions: "
+			       "shorten it, or give gyred a larger --ctx",
+			       n_byte, n_ctx, n_ctx);
 }
 
 int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint32_t n, uint32_t split)
@@ -108,7 +92,7 @@ int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint3
 		res = prompt_too_long(r, n);
 	}
 	if (res == 0 && r->op->wants_logits)
-		res = check_pool(r);
+		res = fit_pool(r);
 	if (res == 0)
 		r->kept.n_token = r->kept.n_prompt;
 	/* Its tokens live as long as the request; the text is nobody's any more. */

@@ -25,9 +25,11 @@ int prompt_read(struct prompt_reader *p, struct request *r, uint8_t *data, uint3
 /* Ids, chat or text, as the flags say. 0 or -errno. */
 int prompt_take(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n);
 int prompt_take_ids(struct request *r, const uint8_t *data, uint32_t n);
-/* is_first: a vocabulary's BOS comes before it. How many tokens, or -errno. */
+/* is_first: a vocabulary's BOS, or a space, comes before it; else it goes on from text. How many tokens, or -errno. */
 int prompt_take_text(struct prompt_reader *p, struct request *r, const uint8_t *text, uint32_t n, bool is_first);
-/* -E2BIG, with words. n_byte: what the client gave; r->n_prompt: its tokens, 0: more than the context has positions. */
+/* -EINVAL, with words. */
+int prompt_is_empty(struct request *r);
+/* -E2BIG, with words: n_byte, which the client gave, have more tokens than the context positions. */
 int prompt_too_long(struct request *r, uint32_t n_byte);
 
 /* For texts of up to bytes_max. */

@@ -46,6 +46,21 @@ int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w)
 	return is_bare ? 0 : refuse_field(op, sqe, w);
 }
 
+int validate_split(const char *op, const struct gyre_sqe *sqe, struct words *w)
+{
+	return sqe->flags & GYRE_SQE_FORK ? 0 : validate_unused(op, "split", sqe->split, w);
+}
+
+int validate_keep(const char *op, const struct gyre_sqe *sqe, struct words *w)
+{
+	if (!(sqe->flags & GYRE_SQE_KEEP))
+		return validate_unused(op, "keep_ms", sqe->keep_ms, w);
+	if (sqe->keep_ms && sqe->keep_ms <= GYRE_KEEP_MS_MAX)
+		return 0;
+	return words_set(w, -EINVAL, "keep_ms is %u: what is kept (GYRE_SQE_KEEP) is so for 1 to %u ms", sqe->keep_ms,
+			 GYRE_KEEP_MS_MAX);
+}
+
 /* What lies in the arena. */
 static int check_span(const char *what, uint32_t off, uint32_t len, const struct geometry *g, struct words *w)
 {
@@ -85,8 +100,13 @@ int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geo
 {
 	int r = check_place(sqe, g, w);
 
-	if (r == 0)
+	if (r == 0 && !(sqe->flags & GYRE_SQE_FORK))
 		r = validate_unused(op, "target", sqe->target, w);
+	else if (r == 0 && (sqe->flags & GYRE_SQE_CHAT))
+		r = words_set(w, -EINVAL,
+			      "flags are %#x: a chat (CHAT) is rendered from its first message on, and goes on from no "
+			      "other request (FORK): fork with the turn's own text (SPECIAL)",
+			      sqe->flags);
 	if (r < 0)
 		return r;
 	if ((sqe->flags & GYRE_SQE_TOKENS) && (sqe->flags & (GYRE_SQE_CHAT | GYRE_SQE_SPECIAL)))

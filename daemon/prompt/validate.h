@@ -16,11 +16,14 @@
 
 /* All of them: 0, or -errno with words. */
 
-/* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split. -EINVAL, -E2BIG. op: its
+/* The fields of an entry with a prompt, but for those that only some operations have: max_tokens, split, keep_ms. -EINVAL, -E2BIG. op: its
  * operation's name, for the words. */
 int validate_prompt(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
 /* The same where data is token ids, flags or none. -EINVAL, -E2BIG. */
 int validate_ids(const char *op, const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
+/* What only a FORK has: split. GYRE_SQE_KEEP: how long. -EINVAL. */
+int validate_split(const char *op, const struct gyre_sqe *sqe, struct words *w);
+int validate_keep(const char *op, const struct gyre_sqe *sqe, struct words *w);
 /* Is all zero that needs a prompt? What an operation does not use is, so that it can mean something one day. -EINVAL. */
 int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w);
 /* One such field; the refusal of one that is not 0. */

@@ -1,4 +1,5 @@
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/keep.h"
 #include "daemon/sched/slots.h"
 #include "daemon/sched/victim.h"
 #include "daemon/util/counter.h"
@@ -131,13 +132,18 @@ static bool must_start_again(const struct sched *s, const struct request *r, uin
 	return sight(s, r) < r->kept.n_gone * s->o.block_len || (r->kept.has_slot && r->kept.n_past < n_past_before);
 }
 
+void blocks_drop_last(struct sched *s, struct request *r)
+{
+	put_block(s, r, r->block[--r->kept.n_block]);
+	r->kept.n_past = min_u32(r->kept.n_past, r->kept.n_block * s->o.block_len);
+}
+
 static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 {
 	uint32_t n_past = r->kept.n_past;
 
 	drop_rows(s, b, r);
-	put_block(s, r, r->block[--r->kept.n_block]);
-	r->kept.n_past = min_u32(n_past, r->kept.n_block * s->o.block_len);
+	blocks_drop_last(s, r);
 	if (must_start_again(s, r, n_past))
 		start_again(s, r);
 	if (!blocks_held(r)) {
@@ -190,6 +196,8 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 		struct request *victim;
 
 		if (take_block(s, r))
+			continue;
+		if (keep_give_block(s, q))
 			continue;
 		victim = victim_find(s, q, r, false);
 		if (!victim)
@@ -278,7 +286,8 @@ bool blocks_may_start(const struct sched *s, const struct queue *q, const struct
 	const struct sched_user *u = &s->user[r->user->index];
 	uint32_t need = blocks_need(s, r), held = blocks_held(r);
 
-	if (!s->kv->book->n_slot || r->kept.n_past || need <= held + kv_n_free(s->kv) || r->arrival == s->grower)
+	if (!s->kv->book->n_slot || r->kept.n_past || need <= held + kv_n_free(s->kv) + s->n_kept ||
+	    r->arrival == s->grower)
 		return true;
 	/* Its user's first takes from those behind it as well. */
 	return need + (q->live[u->oldest] == r ? 0 : u->block.n - held) <= u->block.n_limit;
@@ -287,8 +296,11 @@ bool blocks_may_start(const struct sched *s, const struct queue *q, const struct
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n)
 {
 	while (!slots_take(s, r)) {
-		struct request *victim = victim_find(s, q, r, true);
+		struct request *victim;
 
+		if (keep_give_slot(s, q))
+			continue;
+		victim = victim_find(s, q, r, true);
 		if (!victim)
 			return;
 		give_up_slot(s, b, victim);

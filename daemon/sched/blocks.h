@@ -17,6 +17,8 @@ bool blocks_may_start(const struct sched *s, const struct queue *q, const struct
 /* Blocks for positions [0, n) of r, and a slot if it has none; as many as can be had: without a slot none. Who gives some up may lose its rows of this batch. */
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
 void blocks_release(struct sched *s, struct request *r);
+/* The last one, without a look at what the others are worth then. */
+void blocks_drop_last(struct sched *s, struct request *r);
 /* Gives back those that lie behind the window of its next row, and so of all that follow. */
 void blocks_forget(struct sched *s, struct request *r);
 /*

@@ -1,5 +1,7 @@
 #include "daemon/sched/claim.h"
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/keep.h"
+#include "daemon/util/minmax.h"
 #include "shm/atomic.h"
 
 #include <errno.h>
@@ -16,15 +18,24 @@ static bool is_before(const struct request *a, const struct request *b)
 }
 
 /* Leaders of other engines may be at the same count. */
-static void try_claim(struct request *r)
+static bool try_claim(struct request *r)
 {
 	uint32_t n = load_relaxed(&r->user->n_position);
 
 	do {
 		if (n && n + (uint64_t)r->n_claim > r->n_claim_max)
-			return;
+			return false;
 	} while (!compare_swap(&r->user->n_position, &n, n + r->n_claim));
-	r->has_claim = true;
+	return r->has_claim = true;
+}
+
+/* What its user has kept here gives way. */
+static void claim_or_clear(struct sched *s, const struct queue *q, struct request *r)
+{
+	if (try_claim(r))
+		return;
+	keep_give_claims(s, q, r->user);
+	(void)try_claim(r);
 }
 
 /* Of each user the first in its order; those behind it wait with it. */
@@ -40,7 +51,7 @@ static void take_limited(struct sched *s, const struct queue *q)
 	}
 	for (uint32_t i = 0; i < q->n_live; i++)
 		if (s->user[q->live[i]->user->index].claimant == q->live[i])
-			try_claim(q->live[i]);
+			claim_or_clear(s, q, q->live[i]);
 }
 
 void claim_take_all(struct sched *s, const struct queue *q)
@@ -61,6 +72,16 @@ void claim_take_all(struct sched *s, const struct queue *q)
 	}
 	if (is_limited)
 		take_limited(s, q);
+}
+
+void claim_shrink(const struct sched *s, struct request *r)
+{
+	uint32_t n = min_u32(blocks_held(r) * s->o.block_len, r->kept.n_past) + r->kept.has_slot * s->o.n_state;
+
+	if (!r->has_claim || n >= r->n_claim)
+		return;
+	fetch_add(&r->user->n_position, n - r->n_claim);
+	r->n_claim = n;
 }
 
 void claim_drop(struct request *r)

@@ -10,6 +10,8 @@
 
 /* Requests that may claim what they need do so; of a user with a limit, one in a step. */
 void claim_take_all(struct sched *s, const struct queue *q);
+/* r is kept: it claims no more than it holds. */
+void claim_shrink(const struct sched *s, struct request *r);
 /* r has ended. */
 void claim_drop(struct request *r);
 /* Its answer has no end of its own and has reached the limit; then r is told so in words. */

@@ -1,5 +1,7 @@
 #include "daemon/sched/blocks.h"
 #include "daemon/sched/claim.h"
+#include "daemon/sched/fork.h"
+#include "daemon/sched/keep.h"
 #include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
@@ -24,34 +26,70 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 
 /* ---- what there is ---- */
 
+/* What has an end that no row gives it. */
+static void end_if_due(const struct sched *s, struct request *r)
+{
+	bool is_open = is_eligible(r) || r->kept.state == REQUEST_FORK;
+
+	if (r->kept.state == REQUEST_KEPT && keep_is_over(s, r))
+		request_let_go(r);
+	else if (is_open && request_is_cancelled(r))
+		request_end(r, -ECANCELED);
+	else if (is_open && r->kept.deadline_ns && s->now_ns >= r->kept.deadline_ns)
+		request_end(r, -ETIME);
+	else if (!is_eligible(r))
+		return;
+	else if (blocks_need(s, r) > s->kv->book->n_block)
+		request_end(r, -ENOSPC); /* even alone it would not fit the pool */
+	else if (claim_is_used_up(s, r))
+		request_end(r, -EFBIG);
+	else if (!r->op->take_token && !request_rows_left(r))
+		request_end(r, 0);
+}
+
+/* One that is about to be kept keeps its blocks. */
+static bool is_over(const struct request *r)
+{
+	return r->kept.state == REQUEST_DONE ||
+	       (r->kept.state == REQUEST_ENDED && (r->kept.res < 0 || !(r->kept.flags & GYRE_SQE_KEEP)));
+}
+
+static void count_kept(struct queue *q, struct request *r, uint32_t *n)
+{
+	q->keep_end_ns = *n ? min_u64(q->keep_end_ns, r->kept.keep_end_ns) : r->kept.keep_end_ns;
+	++*n;
+}
+
 /* What ended since the last step gives its blocks back; what owes completions and may write them goes to the batch. */
 static void settle(struct sched *s, struct queue *q, struct batch *b)
 {
-	uint32_t most = s->n_who > 1 ? ENDED_SHARE : BATCH_SEQ_MAX;
+	uint32_t most = s->n_who > 1 ? ENDED_SHARE : BATCH_SEQ_MAX, n_kept = 0;
 
 	for (uint32_t i = 0; i < s->n_who; i++)
 		s->user[s->who[i].item].n_ended = 0;
 	b->n_ended = 0;
+	for (uint32_t i = 0; i < q->n_live; i++)
+		end_if_due(s, q->live[i]);
+	fork_begin_all(s, q);
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
-		if (is_eligible(r) && request_is_cancelled(r))
-			request_end(r, -ECANCELED);
-		else if (is_eligible(r) && r->kept.deadline_ns && s->now_ns >= r->kept.deadline_ns)
-			request_end(r, -ETIME);
-		else if (is_eligible(r) && blocks_need(s, r) > s->kv->book->n_block)
-			request_end(r, -ENOSPC); /* even alone it would not fit the pool */
-		else if (is_eligible(r) && claim_is_used_up(s, r))
-			request_end(r, -EFBIG);
-		if (r->kept.state == REQUEST_ENDED || r->kept.state == REQUEST_DONE) {
+		if (r->kept.state >= REQUEST_ENDED)
+			request_detach(r);
+		if (is_over(r)) {
 			blocks_release(s, r);
 			claim_drop(r);
 		}
 		blocks_forget(s, r);
+		if (r->kept.state == REQUEST_KEPT) {
+			claim_shrink(s, r);
+			count_kept(q, r, &n_kept);
+		}
 		if (r->kept.state == REQUEST_ENDED && r->grant && b->n_ended < BATCH_SEQ_MAX &&
 		    s->user[r->user->index].n_ended++ < most) /* else in the next step */
 			b->ended[b->n_ended++] = r;
 	}
+	counter_set32(&q->n_kept, n_kept);
 	queue_reap(q);
 }
 
@@ -89,7 +127,7 @@ static void check_rows(const struct sched *s, const struct batch *b)
 
 static bool is_decode(const struct request *r)
 {
-	return r->kept.n_token - r->kept.n_past == 1;
+	return request_rows_left(r) == 1;
 }
 
 /* Logit rows that these rows of r give. */
@@ -111,8 +149,7 @@ static uint32_t fit_logits(const struct request *r, uint32_t n_row, uint32_t roo
 static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t most)
 {
 	const struct sched_user *u = &s->user[r->user->index];
-	uint32_t n = min_u32(min_u32(r->kept.n_token - r->kept.n_past, most), min_u32(u->n_row, s->o.n_row - s->n_row)),
-		 room;
+	uint32_t n = min_u32(min_u32(request_rows_left(r), most), min_u32(u->n_row, s->o.n_row - s->n_row)), room;
 
 	n = fit_logits(r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
 	if (!n || !blocks_may_start(s, q, r))

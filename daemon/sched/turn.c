@@ -84,11 +84,15 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 
 	u->block.n = kv_n_held(s->kv, r->user->index); /* a block that several of its requests hold is one */
 	u->slot.n += r->kept.has_slot;
+	if (r->kept.state == REQUEST_KEPT) {
+		u->n_kept += blocks_held(r) + r->kept.has_slot;
+		s->n_kept += blocks_held(r) + r->kept.has_slot;
+	}
 	if (!is_eligible(r) || !r->has_claim || !r->grant)
 		return;
 	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)
 		u->oldest = i;
-	u->n_prompt += r->kept.n_token - r->kept.n_past > 1;
+	u->n_prompt += request_rows_left(r) > 1;
 	u->is_above |= r->is_above;
 	s->rank[s->n_rank++].item = i;
 }
@@ -114,7 +118,7 @@ void turn_take_census(struct sched *s, const struct queue *q)
 
 		*u = (struct sched_user){ .turn = u->turn };
 	}
-	s->n_rank = s->n_user = s->n_above = s->n_who = 0;
+	s->n_rank = s->n_user = s->n_above = s->n_who = s->n_kept = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		uint32_t user = q->live[i]->user->index;
 

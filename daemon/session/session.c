@@ -77,6 +77,7 @@ void session_set_limits(struct session *s, const struct gyre_limits *l)
 	store_relaxed(&s->limits.n_position, l->n_position);
 	store_relaxed(&s->limits.tokens_a_second, l->tokens_a_second);
 	store_relaxed(&s->limits.priority, l->priority);
+	store_relaxed(&s->limits.n_pinned, l->n_pinned);
 }
 
 void session_break(struct session *s)

@@ -4,6 +4,8 @@
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/number.h"
+#include "shm/atomic.h"
+#include "shm/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,8 +33,13 @@ struct gyre_cqe *stream_complete(struct request *r, uint8_t **result)
 
 void stream_let_go(struct request *r)
 {
+	if (request_keep(r, r->kept.keep_ms ? clock_ns() : 0)) {
+		fetch_add(&r->session->served->pool.n_kept, 1);
+		return;
+	}
 	r->kept.state = REQUEST_DONE;
-	session_leave_place(r->session, r);
+	if (!load_relaxed(&r->n_fork)) /* else it stays in its place until they have begun */
+		session_leave_place(r->session, r);
 }
 
 /* Text without a token: what a token's completion had no room for, or what was held back at the end. */

@@ -22,7 +22,7 @@ void stream_end(struct request *r, uint32_t n_token);
 
 /* For a stream of another kind: the next completion of those granted, and the end of all. NULL: none is left. */
 struct gyre_cqe *stream_complete(struct request *r, uint8_t **result);
-/* Before the last completion can be seen: the client may have another request in its place. */
+/* Before the last completion can be seen: the client may have another request in its place, or go on from this one, if it is kept. */
 void stream_let_go(struct request *r);
 
 #endif

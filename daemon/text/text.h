@@ -81,6 +81,10 @@ void vocab_scratch_wipe(struct vocab_scratch *s);
 int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool add_special,
 		   bool parse_special, uint32_t *id, size_t n_id);
 
+/* A text that goes on from another, whose ids come before it: neither bos and eos nor the space that an SPM vocabulary puts in front. */
+int vocab_tokenize_on(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool parse_special,
+		      uint32_t *id, size_t n_id);
+
 /*
  * A text of mixed trust: control tokens are recognised only where all their bytes lie in control[n_control], which ascends, such as
  * the ranges that a template wrote; ranges that touch count as one. A control token that is not allowed hides none that is. Nothing

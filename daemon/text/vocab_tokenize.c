@@ -53,10 +53,10 @@ static size_t space_after(const struct vocab *v, uint32_t id, const char *p, siz
 	return at;
 }
 
-static int put_all(struct run *run, const char *p, size_t n, struct control_walk control)
+/* lead: the space of SPM goes before the text; it does so before the text behind a control token. */
+static int put_all(struct run *run, const char *p, size_t n, bool lead, struct control_walk control)
 {
 	size_t done = 0, at = 0;
-	bool lead = true; /* the space of SPM goes before the text, and before the text behind a control token */
 	int r;
 
 	while (at < n) {
@@ -86,7 +86,7 @@ int vocab_tokenize_mixed(const struct vocab *v, struct vocab_scratch *s, const c
 		return -EINVAL;
 	if (add_special && v->add_bos && (r = token_out_put(&run.o, (uint32_t)v->bos)))
 		return r;
-	if ((r = put_all(&run, text, n, (struct control_walk){ control, n_control, 0, 0 })))
+	if ((r = put_all(&run, text, n, true, (struct control_walk){ control, n_control, 0, 0 })))
 		return r;
 	if (add_special && v->add_eos && (r = token_out_put(&run.o, (uint32_t)v->eos)))
 		return r;
@@ -99,4 +99,15 @@ int vocab_tokenize(const struct vocab *v, struct vocab_scratch *s, const char *t
 	const struct jinja_range all = { 0, UINT32_MAX };
 
 	return vocab_tokenize_mixed(v, s, text, n, add_special, &all, parse_special, id, n_id);
+}
+
+int vocab_tokenize_on(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t n, bool parse_special,
+		      uint32_t *id, size_t n_id)
+{
+	const struct jinja_range all = { 0, UINT32_MAX };
+	struct run run = { v, s, { id, 0, n_id } };
+	int r = n > s->max_bytes ? -EINVAL
+				 : put_all(&run, text, n, false, (struct control_walk){ &all, parse_special, 0, 0 });
+
+	return r < 0 ? r : (int)run.o.n;
 }

@@ -1,0 +1,510 @@
+/*
+ * Why: a fork saves the reading of what another request has read, and nothing else may come of it: it says what a request says that was
+ * given all those tokens, whatever has become of the other's blocks meanwhile. And what is kept for it is let go of in time.
+ */
+#include "daemon/util/counter.h"
+#include "shm/clock.h"
+#include "tests/daemon/appliance.h"
+
+#include <errno.h>
+
+#define WAIT_NS  300000000000ull
+#define N_PREFIX 210
+#define N_OWN    23
+#define N_TOKEN  16
+#define KEEP_MS  600000
+#define PREFIX   1000 /* user_data of what is gone on from */
+
+struct said {
+	uint32_t n;
+	struct {
+		int32_t token;
+		float logprob;
+	} at[N_TOKEN];
+	int32_t res;
+	uint32_t n_prompt;
+	float sum;
+	char words[GYRE_WORDS_MAX + 1];
+};
+
+static struct appliance a;
+static struct gyre *g;
+static struct tiny model;
+static uint32_t text[1024];
+
+static const struct engine *engine(uint32_t i)
+{
+	return &a.d.models.served[0].engine[i];
+}
+
+static const struct gyre_options *options(uint32_t kind)
+{
+	static const struct gyre_options o[] = {
+		{ 0 },
+		{ .temperature = 0.9f, .top_p = 0.95f, .repetition_penalty = 1.2f, .seed = 5 },
+		{ .temperature = 1.5f, .seed = 6 },
+	};
+
+	return &o[kind % 3];
+}
+
+static void open_daemon(const char *arch, const char *const *more)
+{
+	char *extra[16] = { (char *)"--threads", (char *)"2", (char *)"--chunk", (char *)"48" };
+
+	for (int n = 4; more && *more; more++)
+		extra[n++] = (char *)*more;
+	model = tiny_served;
+	model.arch = arch;
+	appliance_open(&a, &model, extra, true);
+	g = appliance_connect(&a, NULL);
+	for (uint32_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+		text[i] = 'a' + i * i % 19 + i / 64 % 5;
+}
+
+/* Nothing is left of what was kept: a client that has gone keeps nothing. */
+static void close_daemon(void)
+{
+	const struct served *s = &a.d.models.served[0];
+
+	gyre_close(g);
+	for (int i = 0; counter_read32(&s->pool.n_live); i++) {
+		assert_true(i < 30000);
+		usleep(1000);
+	}
+	assert_int_equal(counter_read32(&s->pool.n_kept), 0);
+	for (uint32_t i = 0; i < s->n_engine; i++) {
+		assert_int_equal(counter_read32(&engine(i)->kv.book->n_free), engine(i)->kv.book->n_block);
+		assert_int_equal(counter_read32(&engine(i)->kv.book->n_slot_free), engine(i)->kv.book->n_slot);
+	}
+	appliance_close(&a);
+}
+
+static struct gyre_sqe *entry(uint64_t user_data, uint32_t kind)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+	assert_non_null(sqe);
+	assert_int_equal(gyre_sqe_set_options(g, sqe, options(kind), NULL, NULL), 0);
+	sqe->user_data = user_data;
+	sqe->flags = GYRE_SQE_TOKENS;
+	return sqe;
+}
+
+static struct gyre_sqe *generate(uint64_t user_data, uint32_t kind, const uint32_t *id, uint32_t n)
+{
+	struct gyre_sqe *sqe = entry(user_data, kind);
+
+	assert_int_equal(gyre_prep_generate(g, sqe, id, n * 4, N_TOKEN), 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	return sqe;
+}
+
+static struct gyre_sqe *fork_of(uint64_t user_data, uint32_t kind, uint64_t target, uint32_t at, const uint32_t *id,
+				uint32_t n)
+{
+	struct gyre_sqe *sqe = generate(user_data, kind, id, n);
+
+	gyre_sqe_set_fork(sqe, target, at);
+	return sqe;
+}
+
+static struct gyre_sqe *prefill(uint64_t user_data, const uint32_t *id, uint32_t n)
+{
+	struct gyre_sqe *sqe = entry(user_data, 0);
+
+	assert_int_equal(gyre_prep_prefill(g, sqe, id, n * 4), 0);
+	gyre_sqe_set_keep(sqe, KEEP_MS);
+	return sqe;
+}
+
+static void take(const struct gyre_cqe *cqe, struct said *s)
+{
+	size_t n;
+	const void *bytes = gyre_cqe_bytes(g, cqe, &n);
+
+	if (cqe->flags & GYRE_CQE_MORE) {
+		assert_true(s->n < N_TOKEN);
+		s->at[s->n].token = cqe->token;
+		s->at[s->n++].logprob = cqe->logprob;
+		return;
+	}
+	s->res = cqe->res < 0 ? cqe->res : 0;
+	s->n_prompt = cqe->index;
+	s->sum = cqe->logprob;
+	if (cqe->res < 0)
+		memcpy(s->words, bytes, n);
+}
+
+/* Until n requests have ended: those of user_data < n_said. */
+static void collect(struct said *s, uint32_t n_said, uint32_t n)
+{
+	const struct gyre_cqe *cqe;
+
+	gyre_submit(g);
+	for (; n; gyre_cqe_seen(g, cqe)) {
+		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+		n -= !(cqe->flags & GYRE_CQE_MORE);
+		if (cqe->user_data < n_said)
+			take(cqe, &s[cqe->user_data]);
+		else
+			assert_true(cqe->res >= 0);
+	}
+}
+
+/* The one request that has been prepared. */
+static struct said ask(void)
+{
+	struct said s = { 0 };
+
+	collect(&s, 1, 1);
+	return s;
+}
+
+static void expect_end(int res, const char *words)
+{
+	struct said s = ask();
+
+	assert_int_equal(s.res, res);
+	if (!strstr(s.words, words))
+		fail_msg("'%s' does not say '%s'", s.words, words);
+}
+
+static void same(const struct said *want, const struct said *got, const char *what)
+{
+	if (memcmp(want, got, sizeof(*want)))
+		fail_msg("%s: %s says something else (%d after %u tokens: %s)", model.arch ? model.arch : "llama", what,
+			 got->res, got->n, got->words);
+}
+
+/* ---- the same as without ---- */
+
+/* A prompt read once and three answers to it; each goes on in its own way. */
+static void branches_say_what_they_say_alone(const char *arch, const char *const *more)
+{
+	static struct said want[6], got[6];
+
+	open_daemon(arch, more);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	for (uint32_t k = 0; k < 3; k++) {
+		generate(k, k, text, N_PREFIX + N_OWN);
+		generate(3 + k, k, text, N_PREFIX);
+	}
+	collect(want, 6, 6);
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	for (uint32_t k = 0; k < 3; k++) {
+		fork_of(k, k, PREFIX, 0, text + N_PREFIX, N_OWN);
+		fork_of(3 + k, k, PREFIX, GYRE_FORK_PROMPT, NULL, 0);
+	}
+	collect(got, 6, 6);
+	for (uint32_t k = 0; k < 6; k++)
+		same(&want[k], &got[k], "a branch");
+	close_daemon();
+}
+
+static void of_each_architecture(void **state)
+{
+	static const char *const draft[] = { "--draft-min", "4", NULL }, *const q8[] = { "--kv-type", "q8_0", NULL };
+
+	(void)state;
+	for (size_t i = 0; tiny_arch(i); i++)
+		branches_say_what_they_say_alone(tiny_arch(i), i % 2 ? draft : NULL);
+	branches_say_what_they_say_alone(NULL, q8);
+}
+
+static void on_replicas(void **state)
+{
+	static const char *const more[] = { "--replicas", "2", NULL };
+
+	(void)state;
+	branches_say_what_they_say_alone(NULL, more);
+}
+
+/* While it reads, while it answers, when it has ended; from the middle of its prompt and of its answer; forks of forks. */
+static void from_wherever_it_is(void **state)
+{
+	static struct said want[2], got[8];
+	uint32_t all[N_PREFIX + N_TOKEN + N_OWN];
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	generate(0, 1, text, N_PREFIX);
+	collect(want, 1, 1);
+	memcpy(all, text, N_PREFIX * 4);
+	for (uint32_t i = 0; i < N_TOKEN; i++)
+		all[N_PREFIX + i] = (uint32_t)want[0].at[i].token;
+	memcpy(all + N_PREFIX + N_TOKEN, text, N_OWN * 4);
+
+	gyre_sqe_set_keep(generate(PREFIX, 1, text, N_PREFIX), KEEP_MS);
+	fork_of(0, 1, PREFIX, GYRE_FORK_PROMPT, NULL, 0); /* submitted together */
+	fork_of(1, 2, PREFIX, 77, text + 77, N_PREFIX - 77);
+	collect(got, 2, 3);
+	same(&want[0], &got[0], "a sibling");
+	memset(&want[1], 0, sizeof(want[1]));
+	generate(1, 2, text, N_PREFIX);
+	collect(want, 2, 1);
+	same(&want[1], &got[1], "a fork of a part");
+
+	memset(got, 0, sizeof(got));
+	memset(want, 0, sizeof(want));
+	generate(0, 1, all, N_PREFIX + N_TOKEN + N_OWN);
+	generate(1, 0, all, N_PREFIX + 5);
+	collect(want, 2, 2);
+	fork_of(0, 1, PREFIX, 0, text, N_OWN);
+	fork_of(1, 0, PREFIX, N_PREFIX + 5, NULL, 0);
+	collect(got, 2, 2);
+	same(&want[0], &got[0], "what follows an answer");
+	same(&want[1], &got[1], "what follows a part of it");
+
+	memset(got, 0, sizeof(got));
+	gyre_sqe_set_fork(prefill(PREFIX + 1, all + N_PREFIX + 5, N_TOKEN - 5), PREFIX, N_PREFIX + 5);
+	gyre_sqe_set_fork(prefill(PREFIX + 2, text, N_OWN), PREFIX + 1, 0);
+	fork_of(0, 1, PREFIX + 2, 0, NULL, 0);
+	collect(got, 1, 3);
+	same(&want[0], &got[0], "a fork of a fork of a fork");
+	close_daemon();
+}
+
+static void a_score_is_the_same(void **state)
+{
+	static struct said want[3], got[3];
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	prefill(PREFIX, text, N_PREFIX);
+	for (uint32_t k = 0; k < 3; k++) {
+		struct gyre_sqe *sqe = entry(k, 0);
+		uint32_t n = N_PREFIX + 1 + k * 5;
+
+		assert_int_equal(gyre_prep_score(g, sqe, text, n * 4, N_PREFIX * 4), 0);
+	}
+	collect(want, 3, 4);
+	for (uint32_t k = 0; k < 3; k++) {
+		struct gyre_sqe *sqe = entry(k, 0);
+
+		assert_int_equal(gyre_prep_score_fork(g, sqe, PREFIX, 0, text + N_PREFIX, (1 + k * 5) * 4), 0);
+	}
+	collect(got, 3, 3);
+	for (uint32_t k = 0; k < 3; k++)
+		same(&want[k], &got[k], "a score");
+	close_daemon();
+}
+
+/* Text joins as text, however long it takes to read. */
+static void text_goes_on(void **state)
+{
+	static const char whole[] = "It was a dark and stormy night; the rain fell in torrents, except at occasional "
+				    "intervals, when it was checked by a violent gust of wind which swept up the "
+				    "streets (for it is in London that our scene lies), rattling along the housetops";
+	static struct said want[2], got[2];
+	const size_t n[] = { 25, 90 }; /* of what follows the fork, the latter leaves more than is read at once */
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	for (uint32_t k = 0; k < 2; k++) {
+		struct gyre_sqe *sqe = entry(k, k);
+
+		assert_int_equal(gyre_prep_generate(g, sqe, whole, sizeof(whole) - 1, N_TOKEN), 0);
+		sqe->flags = GYRE_SQE_IGNORE_EOS;
+	}
+	collect(want, 2, 2);
+	for (uint32_t k = 0; k < 2; k++) {
+		struct gyre_sqe *sqe = entry(PREFIX + k, k);
+
+		assert_int_equal(gyre_prep_prefill(g, sqe, whole, n[k]), 0);
+		sqe->flags = 0;
+		gyre_sqe_set_keep(sqe, KEEP_MS);
+		sqe = entry(k, k);
+		assert_int_equal(gyre_prep_fork(g, sqe, PREFIX + k, 0, whole + n[k], sizeof(whole) - 1 - n[k], N_TOKEN),
+				 0);
+		sqe->flags &= (uint16_t)~GYRE_SQE_TOKENS;
+		sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	}
+	collect(got, 2, 4);
+	for (uint32_t k = 0; k < 2; k++)
+		same(&want[k], &got[k], "a text");
+	close_daemon();
+}
+
+/* ---- what is kept ---- */
+
+static void wait_for_blocks(uint32_t n_free)
+{
+	for (int i = 0; counter_read32(&engine(0)->kv.book->n_free) != n_free; i++) {
+		assert_true(i < 30000);
+		usleep(1000);
+	}
+}
+
+static uint32_t cancel(uint64_t target)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+	const struct gyre_cqe *cqe;
+	int32_t res;
+
+	gyre_prep_cancel(sqe, target);
+	gyre_submit(g);
+	assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+	res = cqe->res;
+	gyre_cqe_seen(g, cqe);
+	assert_true(res >= 0);
+	return (uint32_t)res;
+}
+
+/* By CANCEL, by its time, by its deadline; and while nothing else happens at all. */
+static void it_is_let_go_of(void **state)
+{
+	uint32_t n_block, n_held = (N_PREFIX - 1 + KV_BLOCK - 1) / KV_BLOCK;
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	n_block = engine(0)->kv.book->n_block;
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), n_block - n_held);
+	assert_int_equal(cancel(PREFIX), 1);
+	wait_for_blocks(n_block);
+	assert_int_equal(cancel(PREFIX), 0);
+	fork_of(0, 0, PREFIX, 0, NULL, 0);
+	expect_end(-ENOENT, "no request of this session with the user_data 1000");
+
+	gyre_sqe_set_keep(prefill(PREFIX, text, N_PREFIX), 20);
+	collect(NULL, 0, 1);
+	wait_for_blocks(n_block);
+	fork_of(0, 0, PREFIX, 0, NULL, 0);
+	expect_end(-ENOENT, "no request");
+
+	prefill(PREFIX, text, N_PREFIX)->deadline_ns = clock_ns() + 2000000000;
+	collect(NULL, 0, 1);
+	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), n_block - n_held);
+	wait_for_blocks(n_block);
+
+	prefill(PREFIX, text, N_PREFIX); /* and by the end of its session */
+	collect(NULL, 0, 1);
+	close_daemon();
+}
+
+/* What runs takes a kept request's blocks; a fork of it computes them again. */
+static void it_gives_way(void **state)
+{
+	static const char *const more[] = { "--ctx", "256", "--kv-bytes", NULL, NULL };
+	const char *arg[5];
+	static struct said want[2], got[2];
+	char bytes[24];
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	snprintf(bytes, sizeof(bytes), "%zu", 9 * (size_t)model_kv_bytes(engine(0)->model));
+	close_daemon();
+	memcpy(arg, more, sizeof(arg));
+	arg[3] = bytes;
+	open_daemon(NULL, arg);
+	assert_int_equal(engine(0)->kv.book->n_block, 9);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	generate(0, 1, text, N_PREFIX);
+	collect(want, 1, 1);
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), 2);
+	generate(1, 1, text + 300, N_PREFIX);
+	collect(got, 2, 1);
+	assert_int_equal(got[1].n, N_TOKEN);
+	assert_int_equal(counter_read(&engine(0)->sched.n_preempted), 0);
+	fork_of(0, 1, PREFIX, 0, NULL, 0);
+	collect(got, 1, 1);
+	same(&want[0], &got[0], "a fork of one that has given way");
+	close_daemon();
+}
+
+/* ---- what is refused ---- */
+
+static void bad_forks_are_told_why(void **state)
+{
+	struct gyre_sqe *sqe;
+	struct gyre *other;
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	fork_of(0, 0, PREFIX + 1, 0, NULL, 0);
+	expect_end(-ENOENT, "user_data 1001");
+	fork_of(0, 0, PREFIX, N_PREFIX + 1, NULL, 0);
+	expect_end(-EINVAL, "split is 211, and the request with the user_data 1000 has 210 tokens");
+	fork_of(0, 0, PREFIX, 0, text, TINY_SERVED_CTX - N_PREFIX);
+	expect_end(-E2BIG, "the prompt has 1024 tokens");
+	sqe = fork_of(0, 0, PREFIX, 0, NULL, 0);
+	sqe->flags = GYRE_SQE_CHAT | GYRE_SQE_FORK;
+	expect_end(-EINVAL, "(CHAT)");
+	sqe = generate(0, 0, text, 4);
+	sqe->keep_ms = 3;
+	expect_end(-EINVAL, "keep_ms");
+	sqe = generate(0, 0, text, 4);
+	sqe->flags |= GYRE_SQE_KEEP;
+	expect_end(-EINVAL, "keep_ms is 0");
+	gyre_sqe_set_keep(generate(0, 0, text, 4), GYRE_KEEP_MS_MAX + 1);
+	expect_end(-EINVAL, "1 to 3600000 ms");
+	gyre_sqe_set_fork(entry(0, 0), PREFIX, 0); /* a NOP */
+	expect_end(-EINVAL, "flags");
+	sqe = entry(0, 0);
+	assert_int_equal(gyre_prep_score_fork(g, sqe, PREFIX, 0, NULL, 0), 0);
+	expect_end(-EINVAL, "nothing to score");
+
+	/* Another session's is none, whether it is there or not. */
+	other = g;
+	g = appliance_connect(&a, NULL);
+	fork_of(0, 0, PREFIX, 0, NULL, 0);
+	expect_end(-ENOENT, "user_data 1000");
+	gyre_close(g);
+	g = other;
+	close_daemon();
+}
+
+/* What it was to go on from is cancelled, or fails: before it could begin. */
+static void who_waits_for_one_that_fails_fails(void **state)
+{
+	struct said got[2] = { 0 };
+	struct gyre_sqe *sqe;
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	generate(0, 0, text, 1000)->deadline_ns = 1;
+	fork_of(1, 0, 0, GYRE_FORK_PROMPT, NULL, 0);
+	collect(got, 2, 2);
+	assert_int_equal(got[0].res, -ETIME);
+	assert_int_equal(got[1].res, -ECANCELED);
+	assert_non_null(strstr(got[1].words, "ended with errno 62"));
+
+	/* One that runs and is not kept is there for those that came before its end. */
+	memset(got, 0, sizeof(got));
+	generate(0, 0, text, N_PREFIX);
+	sqe = fork_of(1, 0, 0, GYRE_FORK_PROMPT, NULL, 0);
+	sqe->flags |= GYRE_SQE_IGNORE_EOS;
+	collect(got, 2, 2);
+	same(&got[0], &got[1], "a sibling");
+	close_daemon();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(from_wherever_it_is),
+					    cmocka_unit_test(of_each_architecture),
+					    cmocka_unit_test(on_replicas),
+					    cmocka_unit_test(a_score_is_the_same),
+					    cmocka_unit_test(text_goes_on),
+					    cmocka_unit_test(it_is_let_go_of),
+					    cmocka_unit_test(it_gives_way),
+					    cmocka_unit_test(bad_forks_are_told_why),
+					    cmocka_unit_test(who_waits_for_one_that_fails_fails) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
