@@ -56,23 +56,31 @@ static uint64_t file_bytes(int fd)
 
 /* ---- the attack ---- */
 
-/* Options and prompts all over an arena that nobody has written, so that each entry is refused once it has been read. */
+/*
+ * Options and prompts all over an arena that nobody has written, so that each entry is refused once it has been read: by the watch
+ * where it is options, or as many ids as the context has positions, and by the helper where it is messages, the last of them cut short.
+ */
 static struct gyre_sqe hole_entry(uint64_t i)
 {
 	uint32_t page = (uint32_t)(i * 7919 % (ARENA_BYTES / 4096 - 2));
 	struct gyre_sqe sqe = { .opcode = GYRE_OP_GENERATE, .user_data = i, .opts_off = page * 4096, .opts_len = 1024 };
 
-	if (i %
-	    2) { /* no options, and a prompt of chat messages that are none: refused as well, in every fourth by the helper */
+	if (i % 2) {
 		sqe.data_off = sqe.opts_off;
 		sqe.opts_off = sqe.opts_len = 0;
-		sqe.flags = GYRE_SQE_CHAT;
-		sqe.data_len = i % 4 == 1 ? 4096 : 8192;
+		sqe.flags = i % 4 == 1 ? GYRE_SQE_TOKENS : GYRE_SQE_CHAT;
+		sqe.data_len = i % 4 == 1 ? 4 * TINY_SERVED_CTX : 8196;
 	}
 	return sqe;
 }
 
-/* How many of n entries come back refused. */
+/* Anything else would be of an entry that was refused unread. */
+static bool is_refused_as_read(const struct gyre_cqe *cqe)
+{
+	return cqe->res == (cqe->user_data % 4 == 1 ? -E2BIG : -EINVAL);
+}
+
+/* How many of n entries come back refused once they have been read. */
 static uint64_t attack(struct raw *w, uint64_t n)
 {
 	uint32_t sq = w->region.layout.sq_entries, cq = w->region.layout.cq_entries;
@@ -89,7 +97,7 @@ static uint64_t attack(struct raw *w, uint64_t n)
 		}
 		tail = load_acquire(&w->region.daemon->cq_tail);
 		for (; head != tail; head++, seen++)
-			refused += region_cqe(&w->region)[head & (cq - 1)].res < 0;
+			refused += is_refused_as_read(&region_cqe(&w->region)[head & (cq - 1)]);
 		store_release(&w->region.client->cq_head, head);
 		if (seen < n && head == tail)
 			usleep(50);
