@@ -5,166 +5,12 @@
 
 #include "daemon/jinja/big.h"
 #include "daemon/jinja/eval.h"
+#include "daemon/jinja/layout.h"
 #include "daemon/jinja/text.h"
 #include "daemon/jinja/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
-
-#define WIDTH_MAX 100000
-
-struct spec {                            /* how one value is laid out */
-	char fill[5], align, sign, type; /* align 0: by type */
-	bool alternate, zero, comma;
-	int64_t width, precision; /* precision -1: none */
-};
-
-/* Python rounds and writes digits as the C library does, but for 'g' of nothing. */
-static struct jinja_value *float_digits(struct jinja_scratch *s, double f, const struct spec *o)
-{
-	char c[8], text[512];
-	int64_t precision = o->precision < 0 ? 6 : o->precision;
-	double x = o->type == '%' ? f * 100 : f;
-	int n;
-
-	if (precision > 100)
-		return jinja_fail(s, "precision too big");
-	snprintf(c, sizeof(c), "%%%s.*%c", o->alternate ? "#" : "",
-		 o->type == '%'   ? 'f'
-		 : o->type == 'n' ? 'g'
-				  : o->type);
-	n = snprintf(text, sizeof(text) - 2, c, (int)precision, fabs(x));
-	if (o->type == '%')
-		text[n++] = '%';
-	return jinja_string(s, text, (size_t)n, false);
-}
-
-static unsigned base_of(char type)
-{
-	return type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
-}
-
-static struct jinja_value *int_digits(struct jinja_scratch *s, uint64_t i, const struct spec *o)
-{
-	char text[80];
-	size_t n = sizeof(text);
-	unsigned base = base_of(o->type);
-	int k = 0;
-
-	do {
-		if (o->comma && k && k % 3 == 0)
-			text[--n] = ',';
-		text[--n] = (o->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[i % base];
-		i /= base;
-		k++;
-	} while (i);
-	for (; o->precision > k && n > 4; k++)
-		text[--n] = '0';
-	if (o->alternate && base != 10) {
-		text[--n] = o->type;
-		text[--n] = '0';
-	}
-	return jinja_string(s, text + n, sizeof(text) - n, false);
-}
-
-/* Commas between groups of three digits before the point. */
-static struct jinja_value *grouped(struct jinja_scratch *s, const struct jinja_value *digits)
-{
-	size_t whole = 0;
-	struct jinja_build b;
-
-	while (whole < digits->n && digits->s.p[whole] >= '0' && digits->s.p[whole] <= '9')
-		whole++;
-	jinja_build_init(&b, s, 0);
-	for (size_t i = 0; i < digits->n; i++) {
-		if (i && i < whole && (whole - i) % 3 == 0)
-			jinja_add_word(&b, ",");
-		jinja_add_part(&b, digits, i, i + 1);
-	}
-	return jinja_built(&b);
-}
-
-/* The same of one past 64 bits. */
-static struct jinja_value *big_digits(struct jinja_scratch *s, const struct jinja_value *v, const struct spec *o)
-{
-	unsigned base = base_of(o->type);
-	struct jinja_value *digits = jinja_big_digits(s, v, base, o->type == 'X');
-	const char prefix[] = { '0', o->type, 0 };
-	struct jinja_build b;
-
-	if (digits && o->comma)
-		digits = grouped(s, digits);
-	if (!digits)
-		return NULL;
-	jinja_build_init(&b, s, 0);
-	if (o->alternate && base != 10)
-		jinja_add_word(&b, prefix);
-	if (o->precision > digits->n && o->precision <= WIDTH_MAX)
-		jinja_add_fill(&b, '0', (size_t)o->precision - digits->n);
-	jinja_add_string(&b, digits);
-	return jinja_built(&b);
-}
-
-static struct jinja_value *with_sign(struct jinja_scratch *s, struct jinja_value *digits, bool negative,
-				     const struct spec *o)
-{
-	const char *sign = negative ? "-" : o->sign == '+' ? "+" : o->sign == ' ' ? " " : "";
-	int64_t room = digits ? o->width - (int64_t)digits->n - (int64_t)strlen(sign) : 0;
-	struct jinja_build b;
-
-	if (!digits)
-		return NULL;
-	jinja_build_init(&b, s, 0);
-	jinja_add_word(&b, sign);
-	if ((o->zero && !o->align) || o->align == '=')
-		for (; room > 0; room--)
-			jinja_add_word(&b, o->align == '=' && *o->fill ? o->fill : "0");
-	jinja_add_string(&b, digits);
-	return jinja_built(&b);
-}
-
-static struct jinja_value *laid_out(struct jinja_scratch *s, struct jinja_value *v, const struct spec *o, char usual)
-{
-	char align = o->align ? o->align : usual;
-	struct jinja_value *fill = *o->fill ? jinja_string(s, o->fill, strlen(o->fill), false) : NULL;
-	int64_t pad, left;
-	struct jinja_build b;
-
-	if (!v)
-		return NULL;
-	if (align != '^' || o->width > WIDTH_MAX)
-		return jinja_text_pad(s, v, o->width, fill, align == '>' || align == '=' ? 2 : 1);
-	pad = o->width - jinja_length(s, v);
-	left = pad / 2;
-	jinja_build_init(&b, s, 0);
-	for (int64_t i = 0; i < pad; i++) {
-		if (i == left)
-			jinja_add_string(&b, v);
-		jinja_add_word(&b, fill ? o->fill : " ");
-	}
-	return pad > 0 ? jinja_built(&b) : v;
-}
-
-static struct jinja_value *number_as(struct jinja_scratch *s, struct jinja_value *v, struct spec *o)
-{
-	bool negative;
-	struct jinja_value *digits;
-
-	if (!strchr("eEfFgG%n", o->type) || !o->type) {
-		if (v->kind == JINJA_BIG)
-			return with_sign(s, big_digits(s, v, o), v->s.p[0] == '-', o);
-		if (!jinja_is_int(v))
-			return jinja_fail(s, "an integer is required, not %s", jinja_type(v));
-		negative = v->i < 0;
-		digits = int_digits(s, negative ? -(uint64_t)v->i : (uint64_t)v->i, o);
-	} else {
-		negative = signbit(jinja_double(v));
-		digits = float_digits(s, jinja_double(v), o);
-		if (digits && o->comma)
-			digits = grouped(s, digits);
-	}
-	return with_sign(s, digits, negative, o);
-}
 
 /* The value that a conversion of a % format takes. */
 static struct jinja_value *take(struct jinja_scratch *s, struct jinja_value *v, uint32_t *used)
@@ -174,7 +20,7 @@ static struct jinja_value *take(struct jinja_scratch *s, struct jinja_value *v, 
 	return (*used)++ ? jinja_fail(s, "not enough arguments for format string") : v;
 }
 
-static struct jinja_value *converted(struct jinja_scratch *s, struct jinja_value *v, struct spec *o)
+static struct jinja_value *converted(struct jinja_scratch *s, struct jinja_value *v, struct jinja_spec *o)
 {
 	struct jinja_value *text;
 	struct jinja_build b;
@@ -211,7 +57,7 @@ static struct jinja_value *converted(struct jinja_scratch *s, struct jinja_value
 				v = jinja_big_of_double(s, v->f);
 			}
 		}
-		return v ? number_as(s, v, o) : NULL;
+		return v ? jinja_layout_number(s, v, o) : NULL;
 	}
 	if (text && o->precision >= 0 && o->precision < text->n) {
 		struct jinja_value to = { .kind = JINJA_INT, .i = o->precision };
@@ -243,7 +89,7 @@ static int64_t digits(struct scan *c)
 {
 	int64_t n = 0;
 
-	while (c->i < c->n && c->p[c->i] >= '0' && c->p[c->i] <= '9' && n <= WIDTH_MAX)
+	while (c->i < c->n && c->p[c->i] >= '0' && c->p[c->i] <= '9' && n <= JINJA_WIDTH_MAX)
 		n = 10 * n + (c->p[c->i++] - '0');
 	return n;
 }
@@ -265,7 +111,7 @@ static bool starred(struct jinja_scratch *s, struct scan *c, struct jinja_value 
 /* Behind '%', up to and with the conversion. */
 static struct jinja_value *percent_one(struct jinja_scratch *s, struct scan *c, struct jinja_value *v, uint32_t *used)
 {
-	struct spec o = { .precision = -1 };
+	struct jinja_spec o = { .precision = -1 };
 	struct jinja_value *given = NULL;
 
 	if (at(c, '(')) {
@@ -298,7 +144,7 @@ static struct jinja_value *percent_one(struct jinja_scratch *s, struct scan *c, 
 		c->i++;
 	if (c->i == c->n)
 		return jinja_fail(s, "incomplete format");
-	if (o.width > WIDTH_MAX || o.precision > WIDTH_MAX)
+	if (o.width > JINJA_WIDTH_MAX || o.precision > JINJA_WIDTH_MAX)
 		return jinja_over(s, "width of a format");
 	o.type = c->p[c->i++];
 	if (o.type == '%')
@@ -307,7 +153,7 @@ static struct jinja_value *percent_one(struct jinja_scratch *s, struct scan *c, 
 		return jinja_fail(s, "unsupported format character");
 	if (!given)
 		given = take(s, v, used);
-	return given ? laid_out(s, converted(s, given, &o), &o, '>') : NULL;
+	return given ? jinja_layout_text(s, converted(s, given, &o), &o, '>') : NULL;
 }
 
 struct jinja_value *jinja_percent(struct jinja_scratch *s, const struct jinja_value *format, struct jinja_value *v)
@@ -337,12 +183,12 @@ struct jinja_value *jinja_percent(struct jinja_scratch *s, const struct jinja_va
 	return jinja_built(&b);
 }
 
-/* "[[fill]align][sign][#][0][width][,][.precision][type]" */
-static bool read_spec(struct jinja_scratch *s, struct scan *c, struct spec *o)
+/* "[[fill]align][sign][#][0][width][,|_][.precision][type]" */
+static bool read_spec(struct jinja_scratch *s, struct scan *c, struct jinja_spec *o)
 {
 	size_t len = 0;
 
-	*o = (struct spec){ .precision = -1 };
+	*o = (struct jinja_spec){ .precision = -1 };
 	if (c->i < c->n)
 		jinja_utf8_get(c->p + c->i, c->n - c->i, &len);
 	if (len && c->i + len < c->n && c->p[c->i + len] && strchr("<>=^", c->p[c->i + len])) {
@@ -356,51 +202,60 @@ static bool read_spec(struct jinja_scratch *s, struct scan *c, struct spec *o)
 		o->sign = c->p[c->i++];
 	if (at(c, '#'))
 		o->alternate = c->i++ < c->n;
-	if (at(c, '0'))
+	if (at(c, '0')) {
 		o->zero = c->i++ < c->n;
+		if (!*o->fill)
+			*o->fill = '0';
+	}
 	o->width = digits(c);
-	if (at(c, ','))
-		o->comma = c->i++ < c->n;
+	if (at(c, ',') || at(c, '_'))
+		o->group = c->p[c->i++];
 	if (at(c, '.')) {
 		c->i++;
 		o->precision = digits(c);
 	}
-	if (o->width > WIDTH_MAX || o->precision > WIDTH_MAX)
+	if (o->width > JINJA_WIDTH_MAX || o->precision > JINJA_WIDTH_MAX)
 		return jinja_over(s, "width of a format");
 	if (c->i < c->n)
 		o->type = c->p[c->i++];
 	return c->i == c->n || jinja_fail(s, "Invalid format specifier");
 }
 
-static struct jinja_value *by_spec(struct jinja_scratch *s, struct jinja_value *v, struct spec *o)
+static struct jinja_value *text_by_spec(struct jinja_scratch *s, struct jinja_value *v, struct jinja_spec *o)
 {
-	if (!jinja_is_number(v) || (v->kind == JINJA_BOOL && !o->type)) {
-		if (o->type && o->type != 's')
-			return jinja_fail(s, "Unknown format code '%c' for object of type '%s'", o->type,
-					  jinja_type(v));
-		if (v->kind != JINJA_STRING && v->kind != JINJA_BOOL)
-			return jinja_fail(s, "unsupported format string passed to %s.__format__", jinja_type(v));
-		o->type = 's';
-		if (o->zero && !o->align && !*o->fill) {
-			o->align = '<';
-			o->fill[0] = '0';
-		}
-		return laid_out(s, converted(s, v, o), o, '<');
-	}
-	if (!o->type && v->kind == JINJA_FLOAT && o->precision < 0) {
-		struct jinja_build b;
+	if (o->type && o->type != 's')
+		return jinja_fail(s, "Unknown format code '%c' for object of type '%s'", o->type, jinja_type(v));
+	if (v->kind != JINJA_STRING)
+		return jinja_fail(s, "unsupported format string passed to %s.__format__", jinja_type(v));
+	if (o->group)
+		return jinja_fail(s, "Cannot specify '%c' with 's'.", o->group);
+	if (o->sign || o->alternate || o->align == '=')
+		return jinja_fail(s, "%s not allowed in string format specifier",
+				  o->sign        ? "Sign"
+				  : o->alternate ? "Alternate form (#)"
+						 : "'=' alignment");
+	o->type = 's';
+	return jinja_layout_text(s, converted(s, v, o), o, '<');
+}
 
-		jinja_build_init(&b, s, 0);
-		jinja_add_float(&b, fabs(v->f));
-		return laid_out(
-			s, with_sign(s, o->comma ? grouped(s, jinja_built(&b)) : jinja_built(&b), signbit(v->f), o), o,
-			'>');
-	}
+static struct jinja_value *by_spec(struct jinja_scratch *s, struct jinja_value *v, struct jinja_spec *o)
+{
+	if (!jinja_is_number(v))
+		return text_by_spec(s, v, o);
+	if (!o->type && v->kind == JINJA_FLOAT)
+		return jinja_layout_text(s, jinja_layout_number(s, v, o), o, '>');
 	if (!o->type)
-		o->type = v->kind == JINJA_FLOAT ? 'g' : 'd';
+		o->type = 'd';
 	if (!strchr("dbcoxXeEfFgG%n", o->type))
 		return jinja_fail(s, "Unknown format code '%c' for object of type '%s'", o->type, jinja_type(v));
-	return laid_out(s, number_as(s, v, o), o, '>');
+	if (o->group && strchr(o->group == ',' ? "bcoxXn" : "cn", o->type))
+		return jinja_fail(s, "Cannot specify '%c' with '%c'.", o->group, o->type);
+	if (o->type == 'c' && (o->sign || o->alternate))
+		return jinja_fail(s, "%s not allowed with integer format specifier 'c'",
+				  o->sign ? "Sign" : "Alternate form (#)");
+	if (o->precision >= 0 && strchr("dbcoxX", o->type))
+		return jinja_fail(s, "Precision not allowed in integer format specifier");
+	return jinja_layout_text(s, o->type == 'c' ? converted(s, v, o) : jinja_layout_number(s, v, o), o, '>');
 }
 
 /* "name.attr[item]" at the field's start; a number or nothing counts arguments. */
@@ -450,13 +305,13 @@ static struct jinja_value *brace_one(struct jinja_scratch *s, const struct jinja
 	size_t end = until(inside, 0, "!:");
 	struct jinja_value *path = jinja_text_part(s, inside, 0, end), *v = path ? field(s, path, a, automatic) : NULL;
 	struct scan c = { inside->s.p, end, inside->n };
-	struct spec o;
+	struct jinja_spec o;
 
 	if (!v)
 		return NULL;
 	if (at(&c, '!')) {
 		char how = c.i + 1 < c.n ? c.p[c.i + 1] : 0;
-		struct spec plain = { .type = how, .precision = -1 };
+		struct jinja_spec plain = { .type = how, .precision = -1 };
 
 		if (how != 's' && how != 'r' && how != 'a')
 			return jinja_fail(s, "Unknown conversion specifier");
