@@ -50,6 +50,8 @@ static inline void appliance_open(struct appliance *a, const struct tiny *model,
 	struct config c;
 	int n = 5;
 
+	if (a->loop)
+		fail_msg("a case that failed has left its daemon running");
 	memset(a, 0, sizeof(*a));
 	strcpy(a->dir, "/tmp/gyre-test-XXXXXX");
 	assert_non_null(mkdtemp(a->dir));
@@ -105,6 +107,7 @@ static inline void appliance_close(struct appliance *a)
 	appliance_signal(a);
 	pthread_join(a->control, NULL);
 	control_close(a->loop);
+	a->loop = NULL;
 	daemon_stop(&a->d);
 	daemon_close(&a->d);
 	listen_close(&a->listener);
