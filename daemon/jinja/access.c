@@ -157,7 +157,7 @@ struct jinja_value *jinja_item(struct jinja_scratch *s, struct jinja_value *v, s
 			return jinja_undefined(s, v, key);
 		if (v->kind == JINJA_STRING)
 			return character(s, v, i);
-		return v->kind == JINJA_RANGE ? jinja_int(s, v->r.start + v->r.step * i) : v->l.at[i];
+		return v->kind == JINJA_RANGE ? jinja_int(s, jinja_range_item(v, i)) : v->l.at[i];
 	}
 	if (!found && !jinja_failed(s) && key->kind == JINJA_STRING)
 		found = jinja_own_attribute(s, v, key);
@@ -218,7 +218,7 @@ static struct jinja_value *slice_items(struct jinja_scratch *s, const struct jin
 		if (!to)
 			return NULL;
 		to->n = (uint32_t)count;
-		to->r.start = v->r.start + from * v->r.step;
+		to->r.start = jinja_range_item(v, from);
 		to->r.step =
 			(int64_t)((uint64_t)v->r.step * (uint64_t)step); /* past 64 bits only where no second item is */
 		return to;

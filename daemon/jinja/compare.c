@@ -332,7 +332,7 @@ static struct jinja_value *range_items(struct jinja_scratch *s, const struct jin
 	struct jinja_value *list = jinja_sequence(s, JINJA_LIST, v->n);
 
 	for (uint32_t i = 0; i < v->n && jinja_step(s, 1); i++)
-		list = jinja_list_append(s, list, jinja_int(s, v->r.start + v->r.step * (int64_t)i));
+		list = jinja_list_append(s, list, jinja_int(s, jinja_range_item(v, i)));
 	return jinja_failed(s) ? NULL : list;
 }
 

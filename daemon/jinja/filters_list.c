@@ -115,20 +115,20 @@ static struct jinja_value *filter_sum(struct jinja_scratch *s, struct jinja_valu
 
 static struct jinja_value *filter_batch(struct jinja_scratch *s, struct jinja_value *v, struct jinja_args *a)
 {
-	struct jinja_value *list = jinja_list_of(s, v), *all = jinja_list(s), *now = NULL;
+	struct jinja_value *list = jinja_list_of(s, v), *all = jinja_list(s), *now = jinja_list(s);
 	int64_t n = jinja_arg_int(s, a->bound[0], 1);
 
-	for (uint32_t i = 0; list && all && i < list->n && jinja_step(s, 1); i++) {
-		if (now && now->n == n) {
+	for (uint32_t i = 0; list && all && now && i < list->n && jinja_step(s, 1); i++) {
+		if (now->n == n) { /* of 0, too, before the first */
 			all = jinja_list_append(s, all, now);
-			now = NULL;
+			now = jinja_list(s);
 		}
-		now = jinja_list_append(s, now ? now : jinja_list(s), list->l.at[i]);
+		now = jinja_list_append(s, now, list->l.at[i]);
 	}
-	if (now && a->bound[1] && a->bound[1]->kind != JINJA_NONE)
+	if (now && now->n && a->bound[1] && a->bound[1]->kind != JINJA_NONE)
 		while (now && now->n < n && jinja_step(s, 1))
 			now = jinja_list_append(s, now, a->bound[1]);
-	if (now)
+	if (now && now->n)
 		all = jinja_list_append(s, all, now);
 	return jinja_failed(s) ? NULL : generator(all);
 }

@@ -52,15 +52,14 @@ struct jinja_node *jinja_parse_integer(struct jinja_parser *p, const char *at, s
 struct jinja_node *jinja_parse_real(struct jinja_parser *p, const char *at, size_t n)
 {
 	struct jinja_node *node = jinja_parse_constant(p, JINJA_FLOAT);
-	char text[400];
+	char *text = node ? jinja_keep(p->t, n + 1) : NULL;
 	size_t k = 0;
 
-	if (!node)
+	if (!text)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		if (at[i] != '_' && k + 1 < sizeof(text))
+		if (at[i] != '_')
 			text[k++] = at[i];
-	text[k] = 0;
 	node->value->f = strtod(text, NULL);
 	return node;
 }

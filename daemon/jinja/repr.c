@@ -86,7 +86,7 @@ static bool add_range(struct jinja_build *b, const struct jinja_value *v)
 	jinja_add_word(b, "range(");
 	jinja_add_int(b, v->r.start);
 	jinja_add_word(b, ", ");
-	jinja_add_int(b, v->r.start + v->r.step * (int64_t)v->n);
+	jinja_add_int(b, jinja_range_item(v, v->n));
 	if (v->r.step != 1) {
 		jinja_add_word(b, ", ");
 		jinja_add_int(b, v->r.step);

@@ -182,6 +182,12 @@ static inline bool jinja_is_text(const struct jinja_value *v, const char *word)
 	return v->kind == JINJA_STRING && v->n == strlen(word) && !memcmp(v->s.p, word, v->n);
 }
 
+/* Of a range; past 64 bits only where no item is, so that it wraps round. */
+static inline int64_t jinja_range_item(const struct jinja_value *v, int64_t i)
+{
+	return (int64_t)((uint64_t)v->r.start + (uint64_t)v->r.step * (uint64_t)i);
+}
+
 /* Mark of the bytes from `at` on. */
 static inline const uint8_t *jinja_mark_at(const uint8_t *mark, size_t at)
 {

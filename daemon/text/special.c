@@ -91,7 +91,8 @@ static const struct {
 	{ "<|constrain|>", MARK_SHOWN },
 };
 
-#define N_MARK (sizeof(MARK) / sizeof(MARK[0]))
+#define MARK_MAX 64 /* bytes; the longest has 24 */
+#define N_MARK   (sizeof(MARK) / sizeof(MARK[0]))
 
 /* What marks begin with: nearly no token is compared with them all. */
 struct beginnings {
@@ -172,7 +173,8 @@ void special_marks(struct vocab *v, const struct vocab_source *src)
 	if (n_odd)
 		special_warn(v,
 			     "token %u \"%.*s\"%s looks like a control token but has another type, and is taken as one",
-			     odd, (int)src->token[odd].n, src->token[odd].p, n_odd > 1 ? " and others" : "");
+			     odd, (int)(src->token[odd].n < MARK_MAX ? src->token[odd].n : MARK_MAX), src->token[odd].p,
+			     n_odd > 1 ? " and others" : "");
 }
 
 void special_strip(struct vocab *v, const struct vocab_source *src)
@@ -194,12 +196,14 @@ void special_strip(struct vocab *v, const struct vocab_source *src)
 
 void special_warn(struct vocab *v, const char *format, ...)
 {
-	size_t at = strlen(v->warning);
+	size_t at = strlen(v->warning), n_gap = at ? 2 : 0, room = sizeof(v->warning) - at;
+	char line[sizeof(v->warning)];
 	va_list args;
+	int n;
 
-	if (at && at + 2 < sizeof(v->warning))
-		at += (size_t)snprintf(v->warning + at, sizeof(v->warning) - at, "; ");
 	va_start(args, format);
-	vsnprintf(v->warning + at, sizeof(v->warning) - at, format, args);
+	n = vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	if (n >= 0 && (size_t)n + n_gap < room)
+		snprintf(v->warning + at, room, "%s%s", n_gap ? "; " : "", line);
 }

@@ -141,10 +141,11 @@ int vocab_index_merges(struct vocab *v, const struct text_span *merge, uint32_t 
 static int compare_bytes(const void *a, const void *b, void *arg)
 {
 	const struct vocab *v = arg;
-	struct text_span x = v->token[*(const uint32_t *)a], y = v->token[*(const uint32_t *)b];
+	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+	struct text_span x = v->token[i], y = v->token[k];
 	int d = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
 
-	return d ? d : x.n < y.n ? -1 : x.n > y.n;
+	return d ? d : x.n != y.n ? (x.n < y.n ? -1 : 1) : i < k ? -1 : i > k;
 }
 
 int vocab_index_added(struct vocab *v)

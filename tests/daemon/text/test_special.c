@@ -98,6 +98,8 @@ static void test_an_unused_id_may_be_anything(void **state)
 	t.source.unk = t.source.eot = t.source.eom = t.source.bos = INT32_MAX;
 	tiny_vocab_make(&t);
 	assert_int_equal(vocab_bos(t.vocab), -1);
+	assert_non_null(strstr(vocab_warning(t.vocab), "bos")); /* one without room is left out, none is cut short */
+	assert_string_equal(strrchr(vocab_warning(t.vocab), ','), ", and is not used");
 	tiny_vocab_free(&t);
 	t = tiny_vocab_start("gpt2");
 	tiny_vocab_make(&t);
