@@ -70,7 +70,7 @@ struct jinja_value *jinja_attribute(struct jinja_scratch *s, struct jinja_value 
 		return jinja_fail_undefined(s, v);
 	if (may_be_method || v->kind != JINJA_DICT)
 		found = jinja_own_attribute(s, v, name);
-	if (!found && !jinja_failed(s) && v->kind == JINJA_DICT)
+	if (!found && v->kind == JINJA_DICT && jinja_step(s, name->n / 64))
 		found = jinja_dict_find_text(v, name->s.p, name->n);
 	if (found || jinja_failed(s))
 		return found;

@@ -23,8 +23,11 @@ static bool deeper(struct jinja_scratch *s)
 }
 
 /* The named argument of that name; taken[] says which were asked for. */
-static struct jinja_value *named(const struct jinja_args *a, const struct jinja_value *name, struct jinja_value **left)
+static struct jinja_value *named(struct jinja_scratch *s, const struct jinja_args *a, const struct jinja_value *name,
+				 struct jinja_value **left)
 {
+	if (!jinja_step(s, a->n_kw / 8))
+		return NULL;
 	for (uint32_t i = 0; i < a->n_kw; i++)
 		if (left[i] && a->key[i]->n == name->n && !memcmp(a->key[i]->s.p, name->s.p, name->n)) {
 			struct jinja_value *v = left[i];
@@ -119,12 +122,12 @@ static bool arguments(struct jinja_scratch *s, const struct jinja_node *n, struc
 		left[i] = a->value[i];
 	for (uint32_t i = 0; i < n->macro->n_param; i++) {
 		const struct jinja_node *p = n->macro->param[i];
-		struct jinja_value *v = i < a->n ? a->at[i] : named(a, p->value, left);
+		struct jinja_value *v = i < a->n ? a->at[i] : named(s, a, p->value, left);
 
 		f->slot[p->slot] = v;
 	}
 	if (n->macro->caller >= 0) {
-		f->slot[n->macro->caller] = named(a, &caller, left);
+		f->slot[n->macro->caller] = named(s, a, &caller, left);
 		if (!f->slot[n->macro->caller])
 			f->slot[n->macro->caller] = jinja_hint(s, "No caller defined");
 	}

@@ -61,7 +61,7 @@ static void line(struct writer *w)
 {
 	const struct jinja_value *indent = w->style->indent;
 
-	if (!indent)
+	if (!indent || !jinja_step(w->s, w->level / 8))
 		return;
 	jinja_add_word(&w->b, "\n");
 	for (uint32_t i = 0; i < w->level; i++)

@@ -203,10 +203,37 @@ static void what_is_too_much_is_refused(void **state)
 		{ "{% set ns = namespace(x=[]) %}{% for i in range(9000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ "
 		  "ns.x|pprint }}",
 		  "nesting", -E2BIG },
+		{ "{% set k = 'k' * 1000000 %}{% set d = {k: 1} %}{% for i in range(1000) %}{% set x = d[k] %}{% "
+		  "endfor "
+		  "%}",
+		  "steps", -E2BIG },
+		{ "{% set ns = namespace(x=[0] * 1000) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}"
+		  "{% for i in range(60) %}{% set x = ns.x|tojson(indent='') %}{% endfor %}",
+		  "steps", -E2BIG },
 	};
 
 	(void)state;
 	expect_refusals(row, sizeof(row) / sizeof(row[0]));
+}
+
+/* Each parameter is looked for among all that a call names. */
+static void parameters_cost_what_they_are_looked_for_among(void **state)
+{
+	enum { N = 500 };
+	char *text = malloc(32 * N + 200), *at = text;
+	struct refusal row = { text, "steps", -E2BIG };
+
+	(void)state;
+	at += sprintf(at, "{%% set d = {");
+	for (int i = 0; i < N; i++)
+		at += sprintf(at, "'b%d': 1, ", i);
+	at += sprintf(at, "} %%}{%% macro m(");
+	for (int i = 0; i < N; i++)
+		at += sprintf(at, "%sa%d", i ? ", " : "", i);
+	sprintf(at, ") %%}{%% if kwargs %%}{%% endif %%}{%% endmacro %%}{%% for i in range(200) %%}{%% set x = m(**d) "
+		    "%%}{%% endfor %%}");
+	expect_refusals(&row, 1);
+	free(text);
 }
 
 static void what_there_is_none_of_is_named(void **state)
@@ -380,10 +407,15 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_know_who_wrote_them),   cmocka_unit_test(ranges_are_as_many_as_they_need_to_be),
-		cmocka_unit_test(what_is_too_much_is_refused), cmocka_unit_test(what_there_is_none_of_is_named),
-		cmocka_unit_test(towers_are_refused),          cmocka_unit_test(long_chains_are_fine),
-		cmocka_unit_test(strange_bytes_and_json),      cmocka_unit_test(a_full_scratch_says_so),
+		cmocka_unit_test(bytes_know_who_wrote_them),
+		cmocka_unit_test(ranges_are_as_many_as_they_need_to_be),
+		cmocka_unit_test(what_is_too_much_is_refused),
+		cmocka_unit_test(parameters_cost_what_they_are_looked_for_among),
+		cmocka_unit_test(what_there_is_none_of_is_named),
+		cmocka_unit_test(towers_are_refused),
+		cmocka_unit_test(long_chains_are_fine),
+		cmocka_unit_test(strange_bytes_and_json),
+		cmocka_unit_test(a_full_scratch_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
