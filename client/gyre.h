@@ -141,7 +141,7 @@ int gyre_chat_append_json(struct gyre_chat *c, enum gyre_role role, const char *
 /* Variables of the template, a JSON object: tools, enable_thinking, … Once, before any message; -EINVAL: there are some. */
 int gyre_chat_set_variables(struct gyre_chat *c, const char *json, size_t n_json);
 
-/* Publish the prepared entries: how many. What is wrong with one, its completion says (gyre_cqe_bytes). Makes a system call only if the daemon sleeps. -errno: only that call failed. */
+/* Publish the prepared entries, of which the last begins no chain (GYRE_SQE_LINK): how many. What is wrong with one, its completion says (gyre_cqe_bytes). Makes a system call only if the daemon sleeps. -errno: only that call failed. */
 int gyre_submit(struct gyre *g);
 
 /* ---- completion ---- */

@@ -304,6 +304,7 @@ int gyre_submit(struct gyre *g)
 	if (!n)
 		return 0;
 	arena_mark_batch(g);
+	region_sqe(&g->region)[(g->sq_tail - 1) & (g->region.layout.sq_entries - 1)].flags &= (uint16_t)~GYRE_SQE_LINK;
 	g->sq_submitted = g->sq_tail;
 	g->n_inflight += n;
 	store_release(&g->region.client->sq_tail, g->sq_tail); /* pairs with the load-acquire in sq_consumer_load */

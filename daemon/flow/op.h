@@ -40,13 +40,13 @@ struct op {
 	bool leaves_last;
 
 	const char *name;
-	uint16_t flags; /* GYRE_SQE_* that it takes */
+	uint16_t flags; /* GYRE_SQE_* that it takes, beside LINK, which all do */
 	/* Are the fields that this operation uses well formed, and the others zero? Those of all entries have been looked at. Pure, on
 	 * a private copy. 0, or -EINVAL, -E2BIG with words. */
 	int (*validate)(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w);
-	/* At the watch: the result of its only completion; *n_looked: requests that were looked at for it, else left alone. NULL: a
-	 * request is made of the entry, and has all that is above. */
-	int (*answer)(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked);
+	/* The result of its only completion, with s locked; *n_looked grows by the requests that were looked at for it. At the watch, or, where it
+	 * had to wait for others of its chain, as a request's `end` asks. NULL: a request is made of the entry, and has all that is above. */
+	int (*answer)(struct session *s, uint64_t target, uint32_t *n_looked);
 	/* Its prompt, data[n], becomes r->token and n_prompt (prompt/prompt.h has the verbs). 0, or -errno, with words where there are any.
 	 * Any thread; no allocation. */
 	int (*read)(struct prompt_reader *p, struct request *r, const uint8_t *data, uint32_t n, uint32_t split);

@@ -53,17 +53,17 @@ void request_let_go(struct request *r)
 	r->kept.state = REQUEST_DONE;
 }
 
-void request_attach(struct request *r, struct request *source)
+void request_await(struct request **waits_for, struct request *r)
 {
-	fetch_add(&source->n_fork, 1);
-	r->source = source;
+	fetch_add(&r->n_waiter, 1);
+	*waits_for = r;
 }
 
-void request_detach(struct request *r)
+void request_await_no_more(struct request **waits_for)
 {
-	if (r->source)
-		fetch_add(&r->source->n_fork, -1u);
-	r->source = NULL;
+	if (*waits_for)
+		(void)is_last_release(&(*waits_for)->n_waiter); /* who reaps it comes behind what was read of it */
+	*waits_for = NULL;
 }
 
 void request_wipe(struct request *r, uint32_t n_ctx)

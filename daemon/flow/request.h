@@ -18,6 +18,7 @@
 enum request_state {
 	REQUEST_FREE,
 	REQUEST_TEXT,    /* a helper thread tokenizes its prompt; in no engine's queue yet */
+	REQUEST_LINKED,  /* has tokens, and waits until the entry before it in its chain has ended */
 	REQUEST_FORK,    /* has its own tokens, and waits for those of the request that it goes on from */
 	REQUEST_WAITING, /* has tokens, no KV blocks yet (new, or preempted) */
 	REQUEST_RUNNING, /* scheduled, holds KV blocks, and a slot if the model has states */
@@ -28,6 +29,9 @@ enum request_state {
 
 /* Of the pool: one that its session keeps for it, or one of those that all share. */
 enum request_place { REQUEST_NOWHERE, REQUEST_OWN_PLACE, REQUEST_SHARED_PLACE };
+
+/* What waits for it is told once its last completion has been written. */
+enum request_told { REQUEST_UNTOLD, REQUEST_TOLD_WELL, REQUEST_TOLD_FAILED };
 
 enum request_outcome { REQUEST_OPEN, REQUEST_CANCELLED, REQUEST_SETTLED };
 
@@ -61,7 +65,7 @@ struct request_kept {
 	uint8_t opcode, priority; /* of its entry: the number of `op` */
 	uint16_t flags;           /* GYRE_SQE_* */
 	uint32_t max_tokens;
-	uint64_t user_data, deadline_ns;
+	uint64_t user_data, target, deadline_ns;
 	uint64_t keep_end_ns; /* of one that is kept; past it nobody has a right to it */
 	uint32_t keep_ms;
 	uint32_t split; /* FORK: tokens of the source, 0 or GYRE_FORK_PROMPT */
@@ -69,10 +73,11 @@ struct request_kept {
 
 	/* The sequence: tokens[0, n_prompt) came in, tokens[n_prompt, n_token) were generated. */
 	uint32_t n_prompt, n_token;
-	uint32_t n_score; /* of the prompt, the last ones, which are to be scored */
-	uint32_t n_past;  /* positions whose K and V are in the pool */
-	uint32_t n_block; /* KV blocks, in order of position */
-	uint32_t n_gone;  /* of these, the first ones that it has given back: no layer sees so far */
+	uint32_t n_score;  /* of the prompt, the last ones, which are to be scored */
+	uint32_t n_past;   /* positions whose K and V are in the pool */
+	uint32_t n_cached; /* of the prompt: not read, because they were there */
+	uint32_t n_block;  /* KV blocks, in order of position */
+	uint32_t n_gone;   /* of these, the first ones that it has given back: no layer sees so far */
 	/* Where its states lie, if it has a slot: behind position n_past - n_replay - 1. What they were moved on by for the last n_replay, which
 	 * were guesses, is there. */
 	uint32_t slot, n_replay;
@@ -125,10 +130,11 @@ struct request {
 
 	struct queue *queue; /* that it has been routed to; NULL: not yet */
 	bool is_live;        /* its leader's: it has come there */
-	/* FORK, until it begins: what it goes on from, which stays in the pool meanwhile, in the same queue; and of such a one, how many wait for
-	 * it: atomic. */
-	struct request *source;
-	uint32_t n_fork;
+	/* Until it begins: the one before it in its chain, in any queue; of a FORK what it goes on from, in the same one. Both stay in the pool
+	 * meanwhile. NULL: none. */
+	struct request *before, *source;
+	uint32_t n_waiter; /* atomic: how many wait for this one */
+	uint32_t told;     /* atomic: enum request_told */
 
 	int32_t *token;  /* [n_ctx] */
 	uint32_t *block; /* [n_ctx / KV_BLOCK] in order of position; owned by sched through kv/ */
@@ -148,9 +154,10 @@ bool request_is_cancelled(const struct request *r);
 bool request_keep(struct request *r, uint64_t now_ns);
 /* Its leader: it is done, and kept no longer; no CANCEL finds it any more. */
 void request_let_go(struct request *r);
-/* r goes on from `source`, which stays in the pool until r lets go of it; without one, nothing is let go of. source's session is locked, or r's owner. */
-void request_attach(struct request *r, struct request *source);
-void request_detach(struct request *r);
+/* *waits_for is r from now on, which stays in the pool until it is let go of. r has its place: its session is locked, or another waits for it, too. */
+void request_await(struct request **waits_for, struct request *r);
+/* NULL does nothing. */
+void request_await_no_more(struct request **waits_for);
 /* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
 void request_wipe(struct request *r, uint32_t n_ctx);
 /*

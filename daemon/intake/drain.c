@@ -1,4 +1,5 @@
 #include "daemon/intake/drain.h"
+#include "daemon/intake/chain.h"
 #include "daemon/intake/units.h"
 #include "daemon/util/minmax.h"
 #include "daemon/util/probe.h"
@@ -16,6 +17,8 @@ static void take_entries(struct taker *t, struct queue *q, struct session *s)
 			break;
 		sq_consumer_advance(&s->sq);
 	}
+	if (chain_is_open(s) && !s->job && !sq_consumer_peek(&s->sq, &sqe)) /* what was submitted together ends there */
+		chain_close(s);
 	s->is_paused = fate == TAKE_WAITS;
 }
 

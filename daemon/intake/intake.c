@@ -1,4 +1,5 @@
 #include "daemon/intake/intake.h"
+#include "daemon/intake/chain.h"
 #include "daemon/intake/grant.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/probe.h"
@@ -150,6 +151,7 @@ static void read_mail(struct intake *i)
 		if (s->job)
 			helper_put(s->served->helper, s->job);
 		s->job = NULL;
+		chain_close(s);
 		handover_let_go(&i->handover, s);
 	}
 	handover_end(&i->handover);

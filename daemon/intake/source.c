@@ -18,7 +18,7 @@ int source_find(struct request *r, uint64_t target, uint32_t *n_looked, struct w
 	for (source = s->youngest; source && !is_source(source, target); source = source->older)
 		++*n_looked;
 	if (source)
-		request_attach(r, source);
+		request_await(&r->source, source);
 	lock_drop(&s->lock);
 	if (source)
 		return 0;

@@ -1,4 +1,5 @@
 #include "daemon/intake/take.h"
+#include "daemon/intake/chain.h"
 #include "daemon/intake/quota.h"
 #include "daemon/intake/source.h"
 #include "daemon/intake/units.h"
@@ -49,8 +50,12 @@ static void send_request(struct queue *own, struct request *r, int res)
 {
 	if (res == 0 && r->op->wants_logits)
 		res = quota_claim(r);
-	if (res < 0 || !r->op->wants_logits || request_is_cancelled(r))
+	if (res < 0 || request_is_cancelled(r))
 		request_end(r, res < 0 ? res : 0);
+	else if (r->before)
+		r->kept.state = REQUEST_LINKED;
+	else if (!r->op->wants_logits)
+		request_end(r, 0);
 	else
 		r->kept.state = r->source ? REQUEST_FORK : REQUEST_WAITING;
 	PROBE2(request_routed, r->number, r->kept.n_prompt);
@@ -95,6 +100,7 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->kept.user_data = sqe->user_data;
 	r->kept.deadline_ns = sqe->deadline_ns;
 	r->kept.opcode = sqe->opcode;
+	r->kept.target = sqe->target;
 	r->kept.max_tokens = sqe->max_tokens;
 	r->kept.keep_ms = sqe->keep_ms;
 	r->kept.split = sqe->split;
@@ -154,6 +160,14 @@ static void note_request(struct taker *t, struct request *r)
 		event_put_request(t->events, EVENT_ACCEPTED, r, 0, r->came_ns);
 }
 
+/* Which engine it goes to is settled, if it is not yet. */
+static struct queue *settle_route(struct taker *t, struct request *r)
+{
+	if (!r->queue)
+		r->queue = route_request(r->served, t->own);
+	return r->queue;
+}
+
 /* What it goes on from, whose engine is its own, too. */
 static int find_source(struct taker *t, struct request *r, uint64_t target)
 {
@@ -163,9 +177,7 @@ static int find_source(struct taker *t, struct request *r, uint64_t target)
 	t->left -= (int)n_looked;
 	if (res < 0)
 		return res;
-	if (!r->source->queue) /* its text is being read */
-		r->source->queue = route_request(r->served, t->own);
-	r->queue = r->source->queue;
+	r->queue = settle_route(t, r->source); /* its text may still be read */
 	return 0;
 }
 
@@ -185,6 +197,9 @@ static enum take_fate make_request(struct taker *t, struct session *s, const str
 		request_pool_put(&s->served->pool, *out);
 		return TAKE_ANSWERED;
 	}
+	if (chain_must_wait(s) && !(*out)->queue) /* where it hears of the end of the one before it at once */
+		(*out)->queue = settle_route(t, s->chain.before);
+	chain_join(s, *out);
 	place_take(s, *out, place);
 	counter_add(&t->n_request, 1);
 	counter_add(&s->served->n_request, 1);
@@ -198,6 +213,21 @@ static bool is_short(const struct gyre_sqe *sqe)
 	if (sqe->flags & GYRE_SQE_CHAT)
 		return false;
 	return sqe->data_len <= (sqe->flags & GYRE_SQE_TOKENS ? INTAKE_INLINE_MAX : INTAKE_INLINE_TEXT);
+}
+
+/* It has no prompt, but has to wait for others of its chain. */
+static enum take_fate take_bare(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
+				int *res)
+{
+	struct sampling none;
+	struct request *r;
+	enum take_fate fate;
+
+	memset(&none, 0, offsetof(struct sampling, bias));
+	fate = make_request(t, s, sqe, &none, &r, res);
+	if (fate == TAKE_MADE)
+		send_request(q, r, 0);
+	return fate;
 }
 
 static enum take_fate take_short(struct taker *t, struct queue *q, struct session *s, const struct gyre_sqe *sqe,
@@ -290,7 +320,7 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 				 int *res)
 {
 	const struct geometry *g = &s->geometry;
-	int (*answer)(struct session *, const struct gyre_sqe *, uint32_t *);
+	int (*answer)(struct session *, uint64_t, uint32_t *);
 	uint32_t n_looked = 0;
 	enum take_fate fate;
 	struct sampling sampling;
@@ -299,8 +329,10 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 	if (*res < 0)
 		return TAKE_ANSWERED;
 	answer = op_find(sqe->opcode)->answer;
-	if (answer) {
-		*res = answer(s, sqe, &n_looked);
+	if (answer && !chain_must_wait(s)) {
+		lock_take(&s->lock);
+		*res = answer(s, sqe->target, &n_looked);
+		lock_drop(&s->lock);
 		t->left -= (int)n_looked;
 		return TAKE_ANSWERED;
 	}
@@ -311,6 +343,8 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 	/* Pairs with set_state. */
 	if (load_acquire(&s->served->state) != SERVED_READY || s->generation != s->served->generation)
 		return without_model(t, s, res);
+	if (answer)
+		return take_bare(t, q, s, sqe, res);
 	/* The one read of the options. */
 	t->left -= (int)(sqe->opts_len / DRAIN_CHECK);
 	*res = read_arena(t, s, sqe->opts_off, t->opts, sqe->opts_len);
@@ -344,6 +378,7 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 {
 	uint64_t user_data = s->job ? s->job->sqe.user_data : sqe->user_data;
 	uint8_t opcode = s->job ? s->job->sqe.opcode : sqe->opcode;
+	uint16_t flags = s->job ? s->job->sqe.flags : sqe->flags;
 	enum take_fate fate;
 	bool has_space, is_refused;
 	int res = 0;
@@ -356,7 +391,11 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 	lock_drop(&s->lock);
 	if (!has_space)
 		return TAKE_WAITS;
-	fate = s->job ? copy_piece(t, s, &res) : read_entry(t, q, s, sqe, &res);
+	fate = TAKE_ANSWERED;
+	if (chain_is_cut(s))
+		res = chain_refuse(&t->words);
+	else
+		fate = s->job ? copy_piece(t, s, &res) : read_entry(t, q, s, sqe, &res);
 	is_refused = fate == TAKE_ANSWERED && res < 0;
 	t->left -= is_refused ? DRAIN_WORDS : 0;
 	lock_take(&s->lock);
@@ -364,6 +403,8 @@ enum take_fate take_entry(struct taker *t, struct queue *q, struct session *s, c
 	if (fate == TAKE_ANSWERED)
 		session_answer(s, user_data, res, &t->words);
 	lock_drop(&s->lock);
+	if (fate == TAKE_MADE || fate == TAKE_ANSWERED)
+		chain_pass(s, flags, is_refused);
 	if (is_refused)
 		note_refusal(t, s, opcode, res);
 	return fate;

@@ -5,6 +5,7 @@
 #include "daemon/op/op.h"
 #include "daemon/prompt/validate.h"
 #include "daemon/session/session.h"
+#include "daemon/stream/stream.h"
 
 static int cancel_validate(const struct gyre_sqe *sqe, const struct geometry *g, struct words *w)
 {
@@ -12,19 +13,19 @@ static int cancel_validate(const struct gyre_sqe *sqe, const struct geometry *g,
 	return validate_bare("cancel", sqe, w);
 }
 
-static int cancel_answer(struct session *s, const struct gyre_sqe *sqe, uint32_t *n_looked)
+static int cancel_answer(struct session *s, uint64_t target, uint32_t *n_looked)
 {
 	int n = 0;
 
-	lock_take(&s->lock);
 	for (struct request *r = s->youngest; r; r = r->older) {
-		n += r->kept.user_data == sqe->target && request_cancel(r);
+		n += r->kept.user_data == target && request_cancel(r);
 		++*n_looked;
 	}
-	lock_drop(&s->lock);
 	if (n)
 		served_ring(s->served); /* an engine that has nothing but kept requests sleeps */
 	return n;
 }
 
-const struct op op_cancel = { .name = "cancel", .validate = cancel_validate, .answer = cancel_answer };
+const struct op op_cancel = {
+	.name = "cancel", .validate = cancel_validate, .answer = cancel_answer, .end = stream_answer
+};

@@ -40,8 +40,9 @@ int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words 
 	if (!op)
 		return refuse_number(sqe->opcode, w);
 	r = validate_unused(op->name, "reserved", sqe->reserved, w);
-	if (r == 0 && (sqe->flags & ~op->flags))
-		r = words_set(w, -EINVAL, "flags are %#x: %s takes only %#x", sqe->flags, op->name, op->flags);
+	if (r == 0 && (sqe->flags & ~(op->flags | GYRE_SQE_LINK)))
+		r = words_set(w, -EINVAL, "flags are %#x: %s takes only %#x", sqe->flags, op->name,
+			      op->flags | GYRE_SQE_LINK);
 	if (r == 0)
 		r = validate_keep(op->name, sqe, w);
 	return r < 0 ? r : op->validate(sqe, g, w);

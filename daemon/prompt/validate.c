@@ -27,8 +27,12 @@ static int refuse_field(const char *op, const struct gyre_sqe *sqe, struct words
 		const char *name;
 		uint32_t value;
 	} field[] = {
-		{ "flags", sqe->flags },       { "max_tokens", sqe->max_tokens }, { "data_off", sqe->data_off },
-		{ "data_len", sqe->data_len }, { "opts_off", sqe->opts_off },     { "opts_len", sqe->opts_len },
+		{ "flags", sqe->flags & ~GYRE_SQE_LINK },
+		{ "max_tokens", sqe->max_tokens },
+		{ "data_off", sqe->data_off },
+		{ "data_len", sqe->data_len },
+		{ "opts_off", sqe->opts_off },
+		{ "opts_len", sqe->opts_len },
 		{ "split", sqe->split },
 	};
 	int r = 0;
@@ -40,8 +44,8 @@ static int refuse_field(const char *op, const struct gyre_sqe *sqe, struct words
 
 int validate_bare(const char *op, const struct gyre_sqe *sqe, struct words *w)
 {
-	bool is_bare = !(sqe->flags | sqe->max_tokens | sqe->data_off | sqe->data_len | sqe->opts_off | sqe->opts_len |
-			 sqe->split);
+	bool is_bare = !((sqe->flags & ~GYRE_SQE_LINK) | sqe->max_tokens | sqe->data_off | sqe->data_len |
+			 sqe->opts_off | sqe->opts_len | sqe->split);
 
 	return is_bare ? 0 : refuse_field(op, sqe, w);
 }

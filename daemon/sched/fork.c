@@ -75,7 +75,7 @@ static int begin(struct sched *s, struct request *r)
 	if (res < 0)
 		return res;
 	r->kept.state = REQUEST_WAITING;
-	blocks_share(s, r, source, n);
+	r->kept.n_cached = blocks_share(s, r, source, n);
 	return 0;
 }
 
@@ -90,6 +90,6 @@ void fork_begin_all(struct sched *s, const struct queue *q)
 		res = begin(s, r);
 		if (res < 0)
 			request_end(r, res);
-		request_detach(r);
+		request_await_no_more(&r->source);
 	}
 }

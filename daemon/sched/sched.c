@@ -2,6 +2,7 @@
 #include "daemon/sched/claim.h"
 #include "daemon/sched/fork.h"
 #include "daemon/sched/keep.h"
+#include "daemon/sched/link.h"
 #include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
@@ -29,7 +30,7 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 /* What has an end that no row gives it. */
 static void end_if_due(const struct sched *s, struct request *r)
 {
-	bool is_open = is_eligible(r) || r->kept.state == REQUEST_FORK;
+	bool is_open = r->kept.state >= REQUEST_LINKED && r->kept.state <= REQUEST_RUNNING;
 
 	if (r->kept.state == REQUEST_KEPT && keep_is_over(s, r))
 		request_let_go(r);
@@ -54,6 +55,12 @@ static bool is_over(const struct request *r)
 	       (r->kept.state == REQUEST_ENDED && (r->kept.res < 0 || !(r->kept.flags & GYRE_SQE_KEEP)));
 }
 
+static void stop_waiting(struct request *r)
+{
+	request_await_no_more(&r->before);
+	request_await_no_more(&r->source);
+}
+
 static void count_kept(struct queue *q, struct request *r, uint32_t *n)
 {
 	q->keep_end_ns = *n ? min_u64(q->keep_end_ns, r->kept.keep_end_ns) : r->kept.keep_end_ns;
@@ -70,12 +77,13 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	b->n_ended = 0;
 	for (uint32_t i = 0; i < q->n_live; i++)
 		end_if_due(s, q->live[i]);
+	link_begin_all(q);
 	fork_begin_all(s, q);
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
 		if (r->kept.state >= REQUEST_ENDED)
-			request_detach(r);
+			stop_waiting(r);
 		if (is_over(r)) {
 			blocks_release(s, r);
 			claim_drop(r);

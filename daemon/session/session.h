@@ -46,7 +46,11 @@ struct session {
 	/* Intake's, once it is in the roster. */
 	struct user *user;
 	struct session *before, *after; /* of the same user, in a circle */
-	struct helper_job *job;         /* the entry at the head: a long prompt, not all of which has been copied yet */
+	struct {
+		struct request *before; /* what the next entry waits for (LINK); NULL: nothing */
+		bool is_cut;            /* it fails, because one before it did */
+	} chain;
+	struct helper_job *job; /* the entry at the head: a long prompt, not all of which has been copied yet */
 
 	/* Under the lock, as are the live counters of the daemon page. What each step uses lies together. */
 	struct cq_producer cq;

@@ -33,12 +33,15 @@ struct gyre_cqe *stream_complete(struct request *r, uint8_t **result)
 
 void stream_let_go(struct request *r)
 {
+	bool is_failed = r->kept.res < 0;
+
+	store_release(&r->told, is_failed ? REQUEST_TOLD_FAILED : REQUEST_TOLD_WELL); /* pairs with link_begin_all */
 	if (request_keep(r, r->kept.keep_ms ? clock_ns() : 0)) {
 		fetch_add(&r->session->served->pool.n_kept, 1);
 		return;
 	}
 	r->kept.state = REQUEST_DONE;
-	if (!load_relaxed(&r->n_fork)) /* else it stays in its place until they have begun */
+	if (!load_relaxed(&r->n_waiter)) /* else it stays in its place until they have begun */
 		session_leave_place(r->session, r);
 }
 
@@ -121,7 +124,7 @@ void stream_end(struct request *r, uint32_t n_token)
 	cqe = stream_complete(r, &result);
 	if (!cqe)
 		return;
-	cqe->res = r->kept.res;
+	cqe->res = r->kept.res < 0 ? r->kept.res : (int32_t)r->kept.n_cached;
 	cqe->flags = GYRE_CQE_PROMPT | (r->kept.hit_stop && r->kept.res == 0 ? GYRE_CQE_STOP : 0) |
 		     (r->kept.hold.n ? GYRE_CQE_HALF : 0);
 	cqe->index = r->kept.n_prompt;
@@ -158,4 +161,22 @@ void stream_token(struct request *r, const struct batch_token *t, uint64_t time_
 		if (!text.n)
 			return;
 	}
+}
+
+void stream_answer(struct request *r)
+{
+	uint32_t n_looked = 0;
+	struct gyre_cqe *cqe;
+	uint8_t *result;
+
+	if (r->kept.res < 0) {
+		stream_end(r, 0);
+		return;
+	}
+	r->kept.res = r->op->answer(r->session, r->kept.target, &n_looked);
+	cqe = stream_complete(r, &result);
+	if (!cqe)
+		return;
+	cqe->res = r->kept.res;
+	stream_let_go(r);
 }

@@ -20,6 +20,9 @@ void stream_token(struct request *r, const struct batch_token *t, uint64_t time_
 /* The last completion of r, which has ended, with what was held back before it. n_token: how many tokens the client has been given. */
 void stream_end(struct request *r, uint32_t n_token);
 
+/* All that r, which has ended, is asked is an answer (flow/op.h). */
+void stream_answer(struct request *r);
+
 /* For a stream of another kind: the next completion of those granted, and the end of all. NULL: none is left. */
 struct gyre_cqe *stream_complete(struct request *r, uint8_t **result);
 /* Before the last completion can be seen: the client may have another request in its place, or go on from this one, if it is kept. */

@@ -494,6 +494,170 @@ static void who_waits_for_one_that_fails_fails(void **state)
 	close_daemon();
 }
 
+/* ---- chains ---- */
+
+static struct {
+	uint64_t user_data;
+	int32_t res;
+	char words[GYRE_WORDS_MAX + 1];
+} end[16];
+
+/* How n requests end, in order. */
+static void collect_ends(uint32_t n)
+{
+	const struct gyre_cqe *cqe;
+
+	gyre_submit(g);
+	memset(end, 0, sizeof(end));
+	for (uint32_t i = 0; i < n; gyre_cqe_seen(g, cqe)) {
+		size_t n_byte;
+		const void *bytes;
+
+		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+		if (cqe->flags & GYRE_CQE_MORE)
+			continue;
+		end[i].user_data = cqe->user_data;
+		end[i].res = cqe->res;
+		bytes = gyre_cqe_bytes(g, cqe, &n_byte);
+		if (cqe->res < 0)
+			memcpy(end[i].words, bytes, n_byte);
+		i++;
+	}
+	assert_int_equal(gyre_peek_cqe(g, &cqe), -EAGAIN);
+}
+
+static void link_to_next(struct gyre_sqe *sqe)
+{
+	sqe->flags |= GYRE_SQE_LINK;
+}
+
+static struct gyre_sqe *nop(uint64_t user_data)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+	gyre_prep_nop(sqe);
+	sqe->user_data = user_data;
+	return sqe;
+}
+
+static void expect_order(uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(end[i].user_data, i);
+}
+
+/* Each operation waits for what is before it: long ones first, so that they would else end last. */
+static void links_end_in_order(const char *const *more)
+{
+	struct gyre_sqe *sqe;
+
+	open_daemon(NULL, more);
+	for (int round = 0; round < 3; round++) {
+		sqe = generate(0, 0, text, N_PREFIX);
+		gyre_sqe_set_keep(sqe, KEEP_MS);
+		link_to_next(sqe);
+		link_to_next(fork_of(1, 1, 0, 0, text, 3));
+		sqe = gyre_get_sqe(g);
+		assert_int_equal(gyre_prep_tokenize(g, sqe, "some text", 9), 0);
+		sqe->user_data = 2;
+		link_to_next(sqe);
+		sqe = entry(3, 0);
+		assert_int_equal(gyre_prep_score(g, sqe, text, 40, 20), 0);
+		link_to_next(sqe);
+		link_to_next(nop(4));
+		link_to_next(nop(5));
+		sqe = gyre_get_sqe(g);
+		gyre_prep_cancel(sqe, 0); /* what the first one has kept */
+		sqe->user_data = 6;
+		link_to_next(sqe);
+		fork_of(7, 0, 0, 0, NULL, 0); /* held by its fork until here */
+		collect_ends(8);
+		expect_order(8);
+		for (uint32_t i = 0; i < 8; i++)
+			assert_true(end[i].res >= 0);
+		assert_int_equal(end[1].res, N_PREFIX + N_TOKEN - 1); /* not read again */
+		assert_int_equal(end[2].res, 9);
+		assert_int_equal(end[6].res, 1);
+	}
+	close_daemon();
+}
+
+static void a_chain_ends_in_order(void **state)
+{
+	static const char *const more[] = { "--replicas", "2", NULL };
+
+	(void)state;
+	links_end_in_order(NULL);
+	links_end_in_order(more);
+}
+
+/* Whatever it is that fails, as soon as it is looked at or while it runs, the rest is cancelled, and says so. */
+static void what_fails_takes_the_rest_along(void **state)
+{
+	(void)state;
+	open_daemon(NULL, NULL);
+	for (uint32_t bad = 0; bad < 4; bad++)
+		for (uint32_t late = 0; late < 2; late++) {
+			for (uint32_t i = 0; i < 5; i++) {
+				struct gyre_sqe *sqe = i % 2 ? nop(i) : generate(i, 0, text, N_PREFIX);
+
+				if (i == bad && late && bad % 2 == 0)
+					sqe->deadline_ns = 1;
+				else if (i == bad)
+					sqe->reserved = 1;
+				sqe->flags |= i < 4 ? GYRE_SQE_LINK : 0;
+			}
+			nop(5); /* of no chain */
+			collect_ends(6);
+			for (uint32_t i = 0; i < 6; i++) {
+				uint64_t id = end[i].user_data;
+				int res = id > bad && id < 5     ? -ECANCELED
+					  : id != bad            ? 0
+					  : late && bad % 2 == 0 ? -ETIME
+								 : -EINVAL;
+
+				assert_int_equal(end[i].res, res);
+				assert_true(res == 0 || strlen(end[i].words) > 10);
+				if (res == -ECANCELED)
+					assert_non_null(strstr(end[i].words, "GYRE_SQE_LINK"));
+			}
+		}
+	close_daemon();
+}
+
+/* Members that wait can be cancelled; one of a client that goes is nobody's; a chain ends where its submission does. */
+static void a_chain_can_be_broken(void **state)
+{
+	struct gyre *other;
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	link_to_next(generate(0, 0, text, N_PREFIX));
+	link_to_next(generate(1, 0, text, N_PREFIX));
+	generate(2, 0, text, N_PREFIX);
+	gyre_prep_cancel(nop(3), 1);
+	collect_ends(4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(end[i].res, end[i].user_data == 3 ? 1 : end[i].user_data ? -ECANCELED : 0);
+
+	other = g;
+	g = appliance_connect(&a, NULL);
+	for (uint32_t i = 0; i < 8; i++)
+		link_to_next(generate(i, 0, text, 600));
+	gyre_submit(g);
+	gyre_close(g);
+	g = other;
+
+	nop(0)->reserved = 1;
+	link_to_next(nop(1));
+	link_to_next(nop(2)); /* the last that is submitted */
+	gyre_submit(g);
+	nop(3);
+	collect_ends(4);
+	assert_int_equal(end[3].res, 0);
+	close_daemon();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(from_wherever_it_is),
@@ -504,7 +668,10 @@ int main(void)
 					    cmocka_unit_test(it_is_let_go_of),
 					    cmocka_unit_test(it_gives_way),
 					    cmocka_unit_test(bad_forks_are_told_why),
-					    cmocka_unit_test(who_waits_for_one_that_fails_fails) };
+					    cmocka_unit_test(who_waits_for_one_that_fails_fails),
+					    cmocka_unit_test(a_chain_ends_in_order),
+					    cmocka_unit_test(what_fails_takes_the_rest_along),
+					    cmocka_unit_test(a_chain_can_be_broken) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

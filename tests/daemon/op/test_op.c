@@ -37,7 +37,8 @@ static void each_row_is_whole(void **state)
 		n++;
 		assert_non_null(op->name);
 		assert_non_null(op->validate);
-		assert_int_equal(!op->answer, op->read && op->rows && op->end);
+		assert_non_null(op->end);
+		assert_int_equal(!op->answer, op->read && op->rows);
 		assert_true(!op->take_token || op->wants_logits);
 		assert_true(op->take_token || !op->is_drawn);
 		assert_true(!op->is_drawn || op->wants_logits);
