@@ -50,7 +50,8 @@ struct arch {
 	/* What its layers that are LAYER_STATE do; NULL: it has none. */
 	const struct mixer *mixer;
 	bool has_embd_norm; /* of the embedding, with a bias: token_embd_norm */
-	bool has_q_gate;    /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */
+	bool has_aside; /* the feed-forward of a layer with experts is added together with what they give (struct beside) */
+	bool has_q_gate; /* attention's output is multiplied with the sigmoid of a gate, heads.q_gate */
 
 	enum rope_pairs rope;
 	enum gate gate;

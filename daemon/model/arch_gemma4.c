@@ -1,15 +1,18 @@
 /*
- * Gemma 4 (Gemma Team 2026), the dense sizes: a Gemma 3 whose layers differ more than in their window. Layers that see all positions have
+ * Gemma 4 (Gemma Team 2026): a Gemma 3 whose layers differ more than in their window. Layers that see all positions have
  * larger heads, fewer for keys and values, and turn but a part of them (rope_freqs.weight); values are normed without weights, and are what
  * keys are before their norm where a layer has no matrix of its own for them; scores are not scaled:
  *   x += norm(Wo . attention(rope(norm(Wq . n)), rope(norm(Wk . n)), norm(Wv . n))),  n = rms_norm(x) * attn_norm
  *   x += norm(Wdown . (gelu(Wgate . n) * (Wup . n))),                                n = rms_norm(x) * ffn_norm
  *   x += norm(Wproj . (gelu(Winp . x) * numbers of the token for the layer)),        in E2B and E4B
  *   x *= layer_output_scale
+ * In 26B-A4B the feed-forward is normed and added to what experts give, whose router has a norm of its own:
+ *   x += norm(norm(Wdown . ...) + norm(sum of weight * expert(norm(x)))),            weights by Wrouter . (rms_norm(x) * scale) / sqrt(n_embd)
  * The last attention.shared_kv_layers read the K and V of the last layer of their kind before them. Feed-forwards may differ in size, so
  * they are divided by rows. Rotary pairs are (i, i + n_rot / 2).
  */
 #include "daemon/model/decoder.h"
+#include "daemon/model/experts.h"
 #include "daemon/model/hparams.h"
 
 #include <errno.h>
@@ -44,6 +47,20 @@ static const struct layer_tensor tensor[] = {
 	TENSOR_OWN("proj.weight", per_layer.proj.w, .axis = PLAN_ROW, .n_row = VECTOR_EMBD, .width = VECTOR_PER_LAYER,
 		   .is_optional = true),
 	TENSOR_OWN("post_norm.weight", per_layer.proj.norm.w, .width = VECTOR_EMBD, .is_optional = true),
+	TENSOR("ffn_gate_inp.weight", experts.router, .axis = PLAN_ROW, .n_row = VECTOR_EXPERTS, .width = VECTOR_EMBD,
+	       .in = LAYER_EXPERTS),
+	TENSOR("ffn_gate_inp.scale", experts.router_norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS),
+	TENSOR("ffn_gate_exps.weight", experts.gate, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT, .width = VECTOR_EMBD,
+	       .in = LAYER_EXPERTS, .is_of_experts = true),
+	TENSOR("ffn_up_exps.weight", experts.up, .axis = PLAN_ROW, .n_row = VECTOR_FF_EXPERT, .width = VECTOR_EMBD,
+	       .in = LAYER_EXPERTS, .is_of_experts = true),
+	TENSOR("ffn_down_exps.weight", experts.down, .axis = PLAN_ROW, .n_row = VECTOR_EMBD, .width = VECTOR_FF_EXPERT,
+	       .in = LAYER_EXPERTS, .is_of_experts = true),
+	TENSOR("ffn_down_exps.scale", experts.times, .width = VECTOR_EXPERTS, .axis = PLAN_VECTOR, .in = LAYER_EXPERTS,
+	       .is_optional = true),
+	TENSOR("pre_ffw_norm_2.weight", experts.norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS),
+	TENSOR("post_ffw_norm_2.weight", experts.post.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS),
+	TENSOR("post_ffw_norm_1.weight", experts.beside.norm.w, .width = VECTOR_EMBD, .in = LAYER_EXPERTS),
 	TENSOR("layer_output_scale.weight", down.scale, .width = VECTOR_ONE, .is_optional = true),
 };
 
@@ -63,6 +80,8 @@ static int gemma4_imply(struct hparams *hp, const struct gguf *g, const char *ar
 {
 	int r = hparams_read_pattern(hp, g, arch, 6, LAYER_WINDOW, e);
 
+	for (uint32_t i = 0; i < hp->n_layer; i++)
+		hp->kind[i] |= LAYER_FF; /* beside experts, too */
 	hp->embd_scale = sqrtf((float)hp->n_embd);
 	hp->attn_scale = 1;
 	if (!hp->n_window) /* their heads are of their own shape nevertheless */
@@ -120,6 +139,19 @@ static int check_per_layer(const struct model *m, const struct gemma4_layer *l, 
 		m->hp.n_per_layer);
 }
 
+/* What is added, and scales x then, comes after both. */
+static int open_experts(struct model *m, struct decoder_layer *d, struct error *e)
+{
+	struct experts_in *in = &d->experts;
+
+	in->gate_mul = m->k->gelu_mul;
+	in->router_scale = 1.0f / sqrtf((float)m->hp.n_embd);
+	in->beside.both = d->down.norm;
+	in->scale = d->down.scale;
+	d->down = (struct residual_in){ .w = d->down.w, .is_aside = true };
+	return experts_open(m, in, e);
+}
+
 static int open_layer(struct model *m, struct gemma4_layer *l, uint32_t layer, struct error *e)
 {
 	int r = open_kv(m, &l->d.heads, layer, e);
@@ -130,6 +162,8 @@ static int open_layer(struct model *m, struct gemma4_layer *l, uint32_t layer, s
 		l->per_layer.proj.scale = l->d.down.scale;
 		l->d.down.scale = NULL;
 	}
+	if (r == 0 && m->hp.kind[layer] & LAYER_EXPERTS)
+		r = open_experts(m, &l->d, e);
 	return r == 0 ? check_per_layer(m, l, layer, e) : r;
 }
 
@@ -162,7 +196,17 @@ static int gemma4_open(struct tensors *t, struct error *e)
 	return r == 0 ? rope_open(t, m->arch->rope, e) : r;
 }
 
-enum { LAP_QKV, LAP_ATTENTION, LAP_OUTPUT, LAP_GATE_UP, LAP_DOWN, LAP_PER_LAYER };
+enum {
+	LAP_QKV,
+	LAP_ATTENTION,
+	LAP_OUTPUT,
+	LAP_GATE_UP,
+	LAP_DOWN,
+	LAP_PER_LAYER,
+	LAP_EXPERTS,
+	LAP_EXPERTS_GATE_UP,
+	LAP_EXPERTS_DOWN
+};
 
 static void gemma4_forward(const struct seat *s)
 {
@@ -180,6 +224,8 @@ static void gemma4_forward(const struct seat *s)
 		block_residual(s, LAP_OUTPUT, &l->output, m->att, m->att_stride);
 		block_ffn(s, LAP_GATE_UP, &l->ffn);
 		block_residual(s, LAP_DOWN, &l->down, m->gate, m->ff_stride);
+		if (m->hp.kind[i] & LAYER_EXPERTS)
+			block_experts(s, LAP_EXPERTS, &l->experts);
 		if (m->hp.n_per_layer)
 			block_per_layer(s, LAP_PER_LAYER, &layer[i].per_layer, i);
 	}
@@ -192,7 +238,10 @@ static const struct pass gemma4_pass = {
 		 [LAP_OUTPUT] = "output",
 		 [LAP_GATE_UP] = "gate_up",
 		 [LAP_DOWN] = "down",
-		 [LAP_PER_LAYER] = "per_layer" },
+		 [LAP_PER_LAYER] = "per_layer",
+		 [LAP_EXPERTS] = "router",
+		 [LAP_EXPERTS_GATE_UP] = "experts_gate_up",
+		 [LAP_EXPERTS_DOWN] = "experts_down" },
 	.layer_bytes = sizeof(struct gemma4_layer),
 	.open = gemma4_open,
 	.forward = gemma4_forward,
@@ -205,6 +254,8 @@ const struct arch arch_gemma4 = {
 	.n_tensor = sizeof(tensor) / sizeof(tensor[0]),
 	.rope = ROPE_HALVES,
 	.gate = GATE_GELU,
+	.experts = { .are = EXPERTS_MAYBE },
+	.has_aside = true,
 	.has_window = true,
 	.has_window_rope = true,
 	.window_base = 10000,

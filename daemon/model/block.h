@@ -38,6 +38,7 @@ struct residual_in {
 	const struct tensor *w, *bias; /* bias NULL: none */
 	struct norm norm;              /* of the product and its bias, before it is added */
 	const struct tensor *scale;    /* [1] with a norm: x is multiplied by it then; NULL: it stays */
+	bool is_aside;                 /* it is left in m->aside, and added with the experts; w is PLAN_ROW */
 	const float
 		*times; /* [n_row][times_stride] what a product of PLAN_ROW is multiplied with first; NULL: nothing */
 	size_t times_stride;
@@ -66,15 +67,20 @@ struct per_layer_in {
 /* A mixture of experts: feed-forwards of which each token takes some. All products are divided by rows (PLAN_ROW). */
 struct experts_in {
 	struct norm norm;
-	const struct tensor *router;                    /* [n_expert][n_embd] */
+	struct norm router_norm;     /* what the router takes, if it is another's; w NULL: the same */
+	float router_scale;          /* of the logits; 0: 1 */
+	const struct tensor *router; /* [n_expert][n_embd] */
 	const struct tensor *router_bias, *choose_bias; /* [n_expert] (route.h), NULL: none */
 	const struct tensor *gate, *up, *down;          /* [n_expert] of [n_ff_expert][n_embd]; down: the other way */
 	const struct tensor *gate_bias, *up_bias, *down_bias;       /* [n_expert][..], NULL: none */
 	const struct tensor *shared_gate, *shared_up, *shared_down; /* the expert that all tokens take; NULL: none */
 	const struct tensor *shared_inp; /* [n_embd]: it is weighed by sigmoid(shared_inp . n); NULL: by 1 */
 	gate_fn *gate_mul;
-	bool is_on_input; /* a weight is of what an expert takes */
-	struct norm post; /* of the sum, before it is added */
+	bool is_on_input;           /* a weight is of what an expert takes */
+	const struct tensor *times; /* [n_expert] what weights are multiplied with at last; NULL: nothing */
+	struct norm post;           /* of the sum, before it is added */
+	struct beside beside;       /* with post: what is in m->aside is added, too */
+	const struct tensor *scale; /* as residual_in.scale */
 };
 
 /* x = embd_scale * token_embd[token]. Ends with a barrier, but where each worker has an x of its own. */
@@ -92,8 +98,9 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 void block_ffn(const struct seat *s, int lap, const struct ffn_in *in);
 /*
  * x += residual_scale * post(shared + sum over a token's experts of weight * down(act(gate . n) * (up . n))), n = norm(x). Of the sum the
- * shared expert comes first, then the others in ascending order. Its work goes to the parts lap, lap + 1 and lap + 2 of the profile:
- * router, gate and up, down, each of which ends with a barrier; several rows cost two more, more than a tile three more.
+ * shared expert comes first, then the others in ascending order. With beside.norm, x += both(post(sum) + norm(m->aside)). Its work goes
+ * to the parts lap, lap + 1 and lap + 2 of the profile: router, gate and up, down, each of which ends with a barrier; several rows cost
+ * two more, more than a tile three more, and a router with a norm of its own then one more.
  */
 void block_experts(const struct seat *s, int lap, const struct experts_in *in);
 /* m->per_layer.row = (norm(Wproj . x / sqrt(n_embd)) + embedding * sqrt(n_per_layer)) / sqrt(2), x being the token's embedding and norm of each

@@ -37,35 +37,52 @@ static uint32_t kinds_in(const struct seat *s, const struct experts_in *in)
 	return linear_kind(s->m, in->gate) | linear_kind(s->m, in->up);
 }
 
-/* m->experts->logits = Wrouter . n, n = norm(x); what all rows' experts take is packed on the way. */
+/* Norms what all rows' experts take, and packs what they take as it is. */
+static void pack_rows(const struct seat *s, const struct experts_in *in, uint32_t kinds)
+{
+	struct act_source src = linear_source(s, &in->norm, NULL, s->m->batch->n_row);
+
+	src.keep = s->m->experts->rows;
+	src.kinds = kinds | (is_common(s, in) ? kinds_in(s, in) : 0);
+	if (in->shared_gate)
+		src.kinds |= linear_kind(s->m, in->shared_gate) | linear_kind(s->m, in->shared_up);
+	linear_pack(s, &src);
+}
+
+/* m->experts->logits = Wrouter . n, n = norm(x), of the router's own norm where it has one. */
 static void logits(const struct seat *s, int lap, const struct experts_in *in)
 {
 	const struct model *m = s->m;
 	const struct tensor_part *part = &in->router->part[s->team->index];
-	struct act_source src = linear_source(s, &in->norm, NULL, m->batch->n_row);
+	struct act_source src = linear_source(s, &in->router_norm, NULL, m->batch->n_row);
 	struct product p = { &s->own->act, in->router, part, m->experts->logits + part->row0,
 			     m->experts->logit_stride };
 	struct share share;
 	size_t begin, end;
 
-	src.keep = m->experts->rows;
-	src.kinds = linear_kind(m, in->router) | (is_common(s, in) ? kinds_in(s, in) : 0);
-	if (in->shared_gate)
-		src.kinds |= linear_kind(m, in->shared_gate) | linear_kind(m, in->shared_up);
-	linear_pack(s, &src);
+	src.kinds = linear_kind(m, in->router);
+	if (in->router_norm.w)
+		linear_pack(s, &src);
+	else
+		pack_rows(s, in, src.kinds);
 	linear_share(&share, s, in->router, m->hp.n_embd, (part->n_row + PANEL_ROWS - 1) / PANEL_ROWS, 1);
 	while (share_next(&share, &begin, &end))
 		linear_mul(s, &p, begin, end);
 	seat_meet(s, lap);
+	if (in->router_norm.w)
+		pack_rows(s, in, 0);
 }
 
 static void route(const struct seat *s, const struct experts_in *in, uint32_t row, struct routed *to, float *shared)
 {
 	const struct model *m = s->m;
 	const struct hparams *hp = &m->hp;
-	const struct route_bias bias = { vector(s, in->router_bias), vector(s, in->choose_bias) };
+	const struct route_in by = { .bias = vector(s, in->router_bias),
+				     .choose_bias = vector(s, in->choose_bias),
+				     .times = vector(s, in->times),
+				     .scale = in->router_scale };
 
-	route_row(to, m->k, hp, &bias, m->experts->logits + (size_t)row * m->experts->logit_stride,
+	route_row(to, m->k, hp, &by, m->experts->logits + (size_t)row * m->experts->logit_stride,
 		  s->own->experts->scratch);
 	if (in->shared_inp)
 		*shared = route_gate(m->k, rows(s) + (size_t)row * m->x_stride, vector(s, in->shared_inp), hp->n_embd);
@@ -427,6 +444,9 @@ static void down(const struct seat *s, int lap, const struct experts_in *in, con
 	size_t n = n_panel(s, in->down), row0 = in->down->part[s->team->index].row0 / PANEL_ROWS, begin, end;
 	struct share share;
 
+	s->own->residual.beside = in->beside.norm.w ? &in->beside : NULL;
+	if (in->scale)
+		s->own->residual.scale = *vector(s, in->scale);
 	share_begin(&share, s->m->share, s->m->team, s->worker, n,
 		    linear_pieces(bytes_of(in->down, n, own->n_tile) / (size_t)s->team->n));
 	while (share_next(&share, &begin, &end)) {

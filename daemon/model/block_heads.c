@@ -107,13 +107,18 @@ static const float *wide_scales(const struct seat *s, const struct projection *p
 	return by;
 }
 
+/* What a norm over all heads multiplies with, from the node's first head on. */
+static const float *wide_of(const struct seat *s, const struct projection *p)
+{
+	return (const float *)p->wide->part[s->team->index].data + p->w->part[s->team->index].row0;
+}
+
 /* A head of all rows; `by`: by what its rows are multiplied, NULL: no norm is wide. */
 static void finish_head(const struct seat *s, const struct projection *p, size_t head, const float *by)
 {
 	const struct model *m = s->m;
-	const struct tensor_part *part = &p->w->part[s->team->index];
 	size_t dim = p->dim;
-	const float *wide = by ? (const float *)p->wide->part[s->team->index].data + part->row0 + head * dim : NULL;
+	const float *wide = by ? wide_of(s, p) + head * dim : NULL;
 	float *x = p->y + head * dim;
 
 	for (size_t r = 0; r < m->batch->n_row; r++, x += m->qkv_stride) {

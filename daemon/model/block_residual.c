@@ -55,7 +55,7 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 	const struct tensor *w = in->w;
 	struct part own = part_of(s, w);
 	struct product p = { .x = pack(s, w, src, stride, own.col), .w = w, .y_stride = m->x_stride };
-	bool is_at_once = residual_leave(s, own.sum, &in->norm, in->bias);
+	bool is_at_once = !in->is_aside && residual_leave(s, own.sum, &in->norm, in->bias);
 	struct share share;
 	size_t begin, end;
 
@@ -65,7 +65,7 @@ void block_residual(const struct seat *s, int lap, const struct residual_in *in,
 	while (share_next(&share, &begin, &end)) {
 		for (uint32_t i = own.partial.begin; i < own.partial.end; i++) {
 			p.part = &w->part[w->axis == PLAN_ROW ? (uint32_t)s->team->index : i];
-			p.y = m->reduce.sum[i] + own.row0;
+			p.y = (in->is_aside ? m->aside : m->reduce.sum[i]) + own.row0;
 			linear_mul(s, &p, begin, end);
 			if (in->times)
 				multiply(s, in, own.row0, begin, end);

@@ -24,6 +24,18 @@ void residual_add_at_once(const struct seat *s, size_t begin, size_t end)
 	}
 }
 
+/* branch = both(branch + norm(aside)) */
+static void add_beside(const struct seat *s, size_t row)
+{
+	const struct residual *r = &s->own->residual;
+	const struct model *m = s->m;
+	float *other = r->branch + m->x_stride;
+
+	norm_row(m, &r->beside->norm, s->team->index, other, m->aside + row * m->x_stride, m->hp.n_embd);
+	m->k->add(r->branch, other, m->hp.n_embd);
+	norm_row(m, &r->beside->both, s->team->index, r->branch, r->branch, m->hp.n_embd);
+}
+
 /* Of what is normed before it is added a worker needs the whole row. */
 static void settle_normed(const struct seat *s, size_t row)
 {
@@ -32,6 +44,8 @@ static void settle_normed(const struct seat *s, size_t row)
 
 	reduce_row(&m->reduce, r->pending, r->bias, r->branch, row);
 	norm_row(m, r->norm, s->team->index, r->branch, r->branch, m->hp.n_embd);
+	if (r->beside)
+		add_beside(s, row);
 	if (m->hp.residual_scale != 1)
 		m->k->scale(r->branch, m->hp.n_embd, m->hp.residual_scale);
 	m->k->add(r->x + row * m->x_stride, r->branch, m->hp.n_embd);
@@ -96,6 +110,7 @@ bool residual_leave(const struct seat *s, const struct plan_sum *sum, const stru
 	r->bias = bias ? bias->part[s->team->index].data : NULL;
 	r->pending = is_at_once ? NULL : sum;
 	r->norm = norm->w ? norm : NULL;
+	r->beside = NULL;
 	r->scale = 1;
 	return is_at_once;
 }

@@ -112,22 +112,25 @@ static void norm(struct routed *to, uint32_t n)
 		to[i].weight /= sum;
 }
 
-void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_bias *bias,
+void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_in *in,
 	       const float *logits, float *scratch)
 {
 	uint32_t n = hp->n_expert, n_used = hp->n_expert_used;
 	float *p = scratch, *by = scratch + n, *rest = scratch + 2 * (size_t)n, *sum = scratch + 3 * (size_t)n;
 
-	if (bias->logit) {
+	if (in->bias || in->scale) {
 		memcpy(sum, logits, n * sizeof(*sum));
-		k->add(sum, bias->logit, n);
+		if (in->scale)
+			k->scale(sum, n, in->scale);
+		if (in->bias)
+			k->add(sum, in->bias, n);
 		logits = sum;
 	}
 	weigh_all(p, k, hp, logits);
 	/* What is only compared may as well be the logits, of which fewer are equal. */
-	memcpy(by, bias->choose || hp->n_group > 1 ? p : logits, n * sizeof(*by));
-	if (bias->choose)
-		k->add(by, bias->choose, n);
+	memcpy(by, in->choose_bias || hp->n_group > 1 ? p : logits, n * sizeof(*by));
+	if (in->choose_bias)
+		k->add(by, in->choose_bias, n);
 	if (hp->n_group > 1)
 		keep_groups(by, hp, rest);
 	choose(to, n_used, by, n);
@@ -140,6 +143,8 @@ void route_row(struct routed *to, const struct kernels *k, const struct hparams 
 		norm(to, n_used);
 	for (uint32_t i = 0; i < n_used && hp->expert_scale != 1; i++)
 		to[i].weight *= hp->expert_scale;
+	for (uint32_t i = 0; i < n_used && in->times; i++)
+		to[i].weight *= in->times[to[i].expert];
 }
 
 float route_gate(const struct kernels *k, const float *x, const float *w, size_t n)

@@ -13,9 +13,12 @@ struct routed {
 	float weight;
 };
 
-/* What a layer adds to its router's logits, and to the scores by which it chooses: these weigh nothing. [n_expert], NULL: nothing. */
-struct route_bias {
-	const float *logit, *choose;
+/* What a layer does to its router's logits and weights; [n_expert] each, NULL: nothing. */
+struct route_in {
+	const float *bias;        /* of the logits */
+	const float *choose_bias; /* of the scores by which it chooses: it weighs nothing */
+	const float *times;       /* what weights are multiplied with at last */
+	float scale;              /* of the logits, before their bias; 0: 1 */
 };
 
 /* Floats that route_row works on. */
@@ -25,13 +28,13 @@ static inline size_t route_scratch(const struct hparams *hp)
 }
 
 /*
- * to[n_expert_used], in ascending order of experts. logits[n_expert], to which bias.logit is added first: aside, for several workers
+ * to[n_expert_used], in ascending order of experts. logits[n_expert], which are scaled and biased first: aside, for several workers
  * route one row.
  *   p = softmax(logits) | sigmoid(logits) | logits (GATING_SOFTMAX_CHOSEN)
- *   the n_expert_used largest of p + bias.choose, among the n_group_used groups whose two largest have the largest sum
- *   weight = p; softmax over the chosen for GATING_SOFTMAX_CHOSEN; / max(sum, ROUTE_SUM_MIN) if is_expert_normed; * expert_scale
+ *   the n_expert_used largest of p + choose_bias, among the n_group_used groups whose two largest have the largest sum
+ *   weight = p; softmax over the chosen for GATING_SOFTMAX_CHOSEN; / max(sum, ROUTE_SUM_MIN) if is_expert_normed; * expert_scale; * times[expert]
  */
-void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_bias *bias,
+void route_row(struct routed *to, const struct kernels *k, const struct hparams *hp, const struct route_in *in,
 	       const float *logits, float *scratch);
 
 /* Below it a sum of weights divides by this instead: the smallest normal number of f16, as llama.cpp has it. */

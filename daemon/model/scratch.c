@@ -1,5 +1,6 @@
 #include "daemon/model/scratch.h"
 
+#include "daemon/model/arch.h"
 #include "daemon/model/attention.h"
 #include "daemon/model/experts.h"
 #include "daemon/model/linear.h"
@@ -58,7 +59,7 @@ static bool worker_scratch_new(const struct model *m, struct scratch *s)
 	s->norm = memory_array((size_t)ACT_TILE * m->x_stride, sizeof(float));
 	s->wide = memory_array(m->n_row_max, sizeof(float));
 	s->embd = memory_array(m->per_layer.stride, sizeof(float));
-	s->residual.branch = memory_array(m->x_stride, sizeof(float));
+	s->residual.branch = memory_array((size_t)2 * m->x_stride, sizeof(float));
 	s->attn = memory_array(ATTN_SCRATCH, sizeof(float));
 	s->merge = memory_array((size_t)2 * m->n_chunk_max, sizeof(float));
 	if (reduce_is_own(m->plan->n_node, 1))
@@ -76,6 +77,8 @@ bool scratch_new(struct model *m)
 	m->att = memory_array(n_row * m->att_stride, sizeof(float));
 	m->gate = memory_array(n_row * m->ff_stride, sizeof(float));
 	m->up = memory_array(n_row * m->ff_stride, sizeof(float));
+	if (m->arch->has_aside)
+		m->aside = memory_array(n_row * m->x_stride, sizeof(float));
 	m->mix.row = memory_array(n_row * m->mix.stride, sizeof(float));
 	m->per_layer.row = memory_array(n_row * m->per_layer.stride, sizeof(float));
 	m->square = memory_array(n_row * (m->hp.n_head + max_u32(m->hp.n_head_kv, m->hp.window_heads.n_head_kv)),
@@ -83,8 +86,8 @@ bool scratch_new(struct model *m)
 	m->partial = memory_array((size_t)SPLIT_ITEMS * m->n_thread, sizeof(*m->partial));
 	m->scratch = memory_array(m->n_thread, sizeof(*m->scratch));
 	m->share = memory_array(m->n_thread, sizeof(*m->share));
-	if (!m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row || !m->square || !m->per_layer.row ||
-	    !m->partial || !m->scratch || !m->share)
+	if ((m->arch->has_aside && !m->aside) || !m->x || !m->qkv || !m->att || !m->gate || !m->up || !m->mix.row ||
+	    !m->square || !m->per_layer.row || !m->partial || !m->scratch || !m->share)
 		return false;
 	for (uint32_t i = 0; i < m->n_sum; i++) {
 		m->reduce.sum[i] = memory_array(n_row * m->x_stride, sizeof(float));
@@ -135,6 +138,7 @@ void scratch_free(struct model *m)
 	free(m->att);
 	free(m->gate);
 	free(m->up);
+	free(m->aside);
 	free(m->mix.row);
 	free(m->square);
 	free(m->per_layer.row);

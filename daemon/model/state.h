@@ -43,14 +43,20 @@ struct norm {
 	const struct tensor *w, *bias; /* bias NULL: none */
 };
 
+/* What was computed beside what is added to x, into m->aside: it is normed, then the sum of both is; w NULL: there is none. */
+struct beside {
+	struct norm norm, both;
+};
+
 /* The residual stream as one worker sees it (residual.h). */
 struct residual {
 	float *x;                       /* this step's: m->x, or own */
 	float *own;                     /* [ACT_TILE][x_stride]; NULL: never wanted */
-	float *branch;                  /* [x_stride]: a row before it is normed and added */
+	float *branch;                  /* [2][x_stride]: a row before it is normed and added; what is beside it */
 	const struct plan_sum *pending; /* partial sums that x waits for; NULL: none */
 	const float *bias;              /* [n_embd] of what is pending; NULL: none */
 	const struct norm *norm;        /* of it and its bias; NULL: none */
+	const struct beside *beside;    /* what else is added, with a norm; NULL: nothing */
 	float scale;                    /* of x, once what is pending and normed is added; 1: it stays */
 };
 
@@ -150,6 +156,7 @@ struct model {
 	float *qkv;       /* [n_row_max][qkv_stride] */
 	float *att;       /* [n_row_max][att_stride] */
 	float *gate, *up; /* [n_row_max][ff_stride] */
+	float *aside; /* [n_row_max][x_stride]: a product that is added together with the next (block_residual.c); NULL: there is none */
 	struct mix mix;
 	float *square; /* [n_head + n_head_kv][n_row_max]: of each head of q and k the sum of its squares, where a norm goes over all */
 	struct per_layer per_layer;

@@ -27,13 +27,13 @@ static struct hparams shape(uint32_t n_used, enum gating gating)
 				 .expert_scale = 1 };
 }
 
-static void route(struct routed *to, const struct hparams *hp, const struct route_bias *bias, const float *logits)
+static void route(struct routed *to, const struct hparams *hp, const struct route_in *in, const float *logits)
 {
 	float l[N], scratch[4 * N];
 
 	assert_int_equal(route_scratch(hp), 4 * N);
 	memcpy(l, logits, sizeof(l));
-	route_row(to, &k, hp, bias, l, scratch);
+	route_row(to, &k, hp, in, l, scratch);
 	assert_memory_equal(l, logits, sizeof(l)); /* of one row, which several workers route */
 }
 
@@ -48,7 +48,7 @@ static void expect_weight(float got, double want)
 	assert_true(fabs(got - want) < 1e-6);
 }
 
-static const struct route_bias none = { NULL, NULL };
+static const struct route_in none = { 0 };
 
 static void ties_go_to_the_lowest_index(void **state)
 {
@@ -99,10 +99,10 @@ static void a_bias_chooses_and_does_not_weigh(void **state)
 
 	(void)state;
 	hp.is_expert_normed = false;
-	route(r, &hp, &(struct route_bias){ NULL, choose }, l);
+	route(r, &hp, &(struct route_in){ .choose_bias = choose }, l);
 	expect(r, 2, (uint32_t[]){ 1, 3 });
 	expect_weight(r[0].weight, 0.5);
-	route(r, &hp, &(struct route_bias){ add, NULL }, l);
+	route(r, &hp, &(struct route_in){ .bias = add }, l);
 	expect(r, 2, (uint32_t[]){ 3, 5 });
 	expect_weight(r[1].weight, 1 / (1 + exp(-4)));
 }
@@ -151,7 +151,7 @@ static void any_logits_choose_experts_that_there_are(void **state)
 			l[i] = odd[(x >> 8) % 10];
 			b[i] = odd[(x >> 16) % 10];
 		}
-		route(r, &hp, &(struct route_bias){ NULL, seed % 5 ? NULL : b }, l);
+		route(r, &hp, &(struct route_in){ .choose_bias = seed % 5 ? NULL : b }, l);
 		for (uint32_t i = 0; i < hp.n_expert_used; i++)
 			assert_true(r[i].expert < N && (i == 0 || r[i].expert > r[i - 1].expert));
 	}
