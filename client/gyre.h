@@ -121,7 +121,7 @@ void gyre_sqe_set_fork(struct gyre_sqe *sqe, uint64_t target, uint32_t at);
 void gyre_sqe_set_keep(struct gyre_sqe *sqe, uint32_t keep_ms);
 
 /*
- * Attach options: o->n_bias entries of bias, o->n_stop strings of stop (NUL-terminated). o->size and reserved are filled in.
+ * Attach options: o->n_bias entries of bias, o->n_stop strings of stop (NUL-terminated). o->size is filled in.
  * -EINVAL: more than GYRE_BIAS_MAX, GYRE_STOP_MAX, GYRE_STOP_BYTES_MAX, GYRE_TOP_MAX, or an empty stop string. -EAGAIN, -EMSGSIZE.
  */
 int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre_options *o,

@@ -229,7 +229,6 @@ int gyre_sqe_set_options(struct gyre *g, struct gyre_sqe *sqe, const struct gyre
 		return arena_full_errno(g, (size_t)bytes);
 	memset(start, 0, (size_t)bytes);
 	header.size = sizeof(header);
-	header.reserved = 0;
 	at = (uint8_t *)memcpy(at, &header, sizeof(header)) + sizeof(header);
 	if (o->n_bias)
 		at = (uint8_t *)memcpy(at, bias, o->n_bias * sizeof(*bias)) + o->n_bias * sizeof(*bias);

@@ -48,7 +48,7 @@ static const uint32_t layout[] = {
 	PLACE(gyre_options, n_bias),
 	PLACE(gyre_options, n_stop),
 	PLACE(gyre_options, pooling),
-	PLACE(gyre_options, reserved),
+	PLACE(gyre_options, draft),
 
 	sizeof(struct gyre_message),
 	PLACE(gyre_message, role),

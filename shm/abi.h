@@ -80,7 +80,8 @@ enum gyre_op {
 #define GYRE_CQE_HALF \
 	0x20u /* WHOLE_CHARS, last completion: its bytes begin a character, inside which the stream ended */
 
-#define GYRE_CQE_ECHO 0x40u /* its token is one of the prompt's: index is its position */
+#define GYRE_CQE_DRAFTED 0x80u /* its token had been guessed */
+#define GYRE_CQE_ECHO    0x40u /* its token is one of the prompt's: index is its position */
 
 /* What EMBED makes of the vectors of all tokens, as the last norm leaves them. */
 enum gyre_pooling {
@@ -91,6 +92,14 @@ enum gyre_pooling {
 	GYRE_POOLING_KINDS = 4,
 };
 #define GYRE_POOLING_RAW 0x100u /* beside one of these: not divided by its length */
+
+/* Where guesses at the next tokens may come from. They change no token, only how many come in a step. */
+enum gyre_draft {
+	GYRE_DRAFT_DEFAULT = 0, /* as gyred has it */
+	GYRE_DRAFT_NONE = 1,
+	GYRE_DRAFT_LOOKUP = 2, /* its own prompt and answer */
+	GYRE_DRAFT_AUTO = 3,   /* and what its user was answered lately */
+};
 
 enum gyre_role {
 	GYRE_ROLE_SYSTEM = 0,
@@ -157,7 +166,7 @@ struct gyre_options {
 	uint32_t n_bias;
 	uint32_t n_stop;
 	uint32_t pooling; /* EMBED: enum gyre_pooling, GYRE_POOLING_RAW */
-	uint32_t reserved;
+	uint32_t draft;   /* enum gyre_draft */
 };
 
 struct gyre_bias {

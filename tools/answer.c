@@ -113,6 +113,16 @@ static int take_text(struct link *l, const struct gyre_cqe *cqe, struct answer *
 	return append(r, bytes, cqe->res < 0 ? 0 : n, out); /* a failure's are its words */
 }
 
+/* Tokens of one pass have the same time. */
+static void take_token(struct answer *r, const struct gyre_cqe *cqe)
+{
+	double at = (double)cqe->time_ns * 1e-9;
+
+	r->n_drafted += (cqe->flags & GYRE_CQE_DRAFTED) != 0;
+	r->n_pass += at != r->last_s;
+	r->last_s = at;
+}
+
 /* 1: it was the last of the answer. */
 static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
 {
@@ -122,7 +132,7 @@ static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FI
 		return e;
 	if (cqe->flags & GYRE_CQE_MORE) {
 		if (cqe->token >= 0)
-			r->last_s = (double)cqe->time_ns * 1e-9;
+			take_token(r, cqe);
 		if (r->first_s == 0)
 			r->first_s = r->last_s;
 		return 0;
@@ -200,5 +210,8 @@ void answer_print_rates(const struct answer *r)
 	fprintf(stderr, "\nanswer: %u token%s", r->n_token, r->n_token == 1 ? "" : "s");
 	if (isfinite(rate))
 		fprintf(stderr, ", from the first to the last %.2f s (%.1f tok/s)", r->last_s - r->first_s, rate);
+	if (r->n_drafted)
+		fprintf(stderr, "\ndrafts: %u of them were guessed right, %.2f tokens a pass", r->n_drafted,
+			(double)r->n_token / r->n_pass);
 	fputc('\n', stderr);
 }

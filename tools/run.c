@@ -22,11 +22,11 @@ static char *join_words(const struct args *a, size_t *n)
 static int print_answer(const struct link *l, const struct answer *r, int res, const char *error)
 {
 	const char *end = res == -ECANCELED ? "cancelled" : error ? "error" : r->is_stop ? "stop" : "length";
-	json_t *j =
-		json_pack("{s:o,s:o,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text),
-			  "model", json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt,
-			  "tokens", (int)r->n_token, "end", end, "first_token_ms", json_figure(answer_first_s(r) * 1e3),
-			  "tokens_per_second", json_figure(answer_tokens_per_second(r)));
+	json_t *j = json_pack(
+		"{s:o,s:o,s:i,s:i,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text), "model",
+		json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt, "tokens",
+		(int)r->n_token, "drafted", (int)r->n_drafted, "passes", (int)r->n_pass, "end", end, "first_token_ms",
+		json_figure(answer_first_s(r) * 1e3), "tokens_per_second", json_figure(answer_tokens_per_second(r)));
 
 	if (j && error) {
 		json_object_set_new(j, "res", json_integer(res));

@@ -165,6 +165,7 @@ struct answer {
 	char *text; /* whole, NUL-terminated */
 	size_t n_text;
 	uint32_t n_prompt, n_token;
+	uint32_t n_drafted, n_pass; /* tokens that had been guessed; forward passes that gave tokens */
 	int res;        /* of the last completion; -ECANCELED after Ctrl-C */
 	bool is_stop;   /* a stop string or an end token, not the limit */
 	double begin_s; /* submitted */

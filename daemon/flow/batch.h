@@ -29,7 +29,8 @@ struct batch_seq {
 struct batch_token {
 	uint32_t seq; /* index into seq[] */
 	int32_t token;
-	float logprob; /* not finite: the row's numbers are none, and its request ends */
+	float logprob;   /* not finite: the row's numbers are none, and its request ends */
+	bool is_drafted; /* it had been guessed */
 	uint32_t n_top;
 	struct gyre_top top[GYRE_TOP_MAX];
 };

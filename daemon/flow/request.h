@@ -38,7 +38,7 @@ enum request_outcome { REQUEST_OPEN, REQUEST_CANCELLED, REQUEST_SETTLED };
 /* Checked copy of struct gyre_options and its tails. */
 struct sampling {
 	float temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
-	uint32_t top_k, n_top, penalty_last_n;
+	uint32_t top_k, n_top, penalty_last_n, draft; /* draft: enum gyre_draft */
 	uint64_t seed;
 	uint32_t n_bias, n_stop;
 	uint8_t stop_len[GYRE_STOP_MAX];

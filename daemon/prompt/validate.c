@@ -179,8 +179,9 @@ static int check_counts(const struct gyre_options *o, struct words *w)
 	if (o->size != sizeof(*o))
 		return words_set(w, -EINVAL, "the options' size is %u: this gyred's struct gyre_options has %zu",
 				 o->size, sizeof(*o));
-	if (o->reserved)
-		return words_set(w, -EINVAL, "reserved bytes of the options are not 0");
+	if (o->draft > GYRE_DRAFT_AUTO)
+		return words_set(w, -EINVAL, "draft is %u: it may be 0 to %u (enum gyre_draft)", o->draft,
+				 GYRE_DRAFT_AUTO);
 	if (o->pooling)
 		return words_set(w, -EINVAL, "pooling is %u: it means something to embed alone", o->pooling);
 	for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++)
@@ -253,6 +254,7 @@ static void take_header(const struct gyre_options *o, const struct geometry *g, 
 	s->seed = o->seed;
 	s->n_bias = o->n_bias;
 	s->n_stop = o->n_stop;
+	s->draft = o->draft;
 }
 
 int validate_options(const uint8_t *opts, size_t len, const struct geometry *g, struct sampling *s, struct words *w)

@@ -156,6 +156,7 @@ static bool accept_row(struct batch *b, const struct batch_seq *q, uint32_t i)
 	bool is_last = pos + 1 == q->n_past + q->n_row;
 	int32_t guess = is_last ? -1 : r->token[pos + 1], id = b->out[i].token;
 
+	b->out[i].is_drafted = !is_last && guess == id;
 	b->out[b->n_token++] = b->out[i];
 	r->token[r->kept.n_token++] = id;
 	return !is_last && guess == id;

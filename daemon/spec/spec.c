@@ -73,6 +73,12 @@ static float chance_at(const struct spec *s, const struct spec_stream *t, uint32
 	return chance_of(&t->chance[drafter], &s->chance[drafter], kind);
 }
 
+/* May this drafter guess for r? */
+static bool may_guess(const struct request *r, uint32_t drafter)
+{
+	return r->kept.sampling.draft != GYRE_DRAFT_LOOKUP || drafters[drafter] == &drafter_lookup;
+}
+
 /* Of all drafters, the guess whose first token is likeliest to be right. */
 static void note(struct spec *s, struct spec_stream *t, const struct request *r)
 {
@@ -83,6 +89,8 @@ static void note(struct spec *s, struct spec_stream *t, const struct request *r)
 	t->at = r->kept.n_token;
 	t->noted.n = 0;
 	for (uint32_t i = 0; i < n_drafter; i++) {
+		if (!may_guess(r, i))
+			continue;
 		drafters[i]->propose(s->state[i], stream, r, min_u32(s->o.n_draft, room), &g);
 		if (!g.n || chance_at(s, t, i, g.kind[0]) <= best)
 			continue;
@@ -118,9 +126,12 @@ static void expect(const struct spec *s, const struct spec_stream *t, uint32_t r
 		l->gain[i] = gain *= chance_at(s, t, t->drafter, t->noted.kind[i]);
 }
 
-static bool is_decoding(const struct batch_seq *q)
+static bool is_guessed_for(const struct batch_seq *q)
 {
-	return q->request->op->is_drawn && q->n_row == 1 && q->n_past + 1 == q->request->kept.n_token;
+	const struct request *r = q->request;
+
+	return r->op->is_drawn && r->kept.sampling.draft != GYRE_DRAFT_NONE && q->n_row == 1 &&
+	       q->n_past + 1 == r->kept.n_token;
 }
 
 /* Streams that draw a token, with what their guesses promise. */
@@ -132,7 +143,7 @@ static uint32_t look(struct spec *s, const struct batch *b)
 		const struct batch_seq *q = &b->seq[i];
 		struct spec_stream *t;
 
-		if (!is_decoding(q))
+		if (!is_guessed_for(q))
 			continue;
 		t = stream_of(s, q->request);
 		learn(s, t, q->request);
@@ -145,7 +156,7 @@ static uint32_t look(struct spec *s, const struct batch *b)
 
 static uint32_t choose(struct spec *s, uint32_t n_stream, const struct batch *b, uint32_t most)
 {
-	uint32_t n = length_choose(s->length, n_stream, b->n_row, n_stream, most, &s->o.cost);
+	uint32_t n = length_choose(s->length, n_stream, b->n_row, b->n_logit, most, &s->o.cost);
 
 	for (uint32_t i = 0; i < n_stream && s->o.n_least; i++) {
 		struct length_stream *l = &s->length[i];

@@ -65,7 +65,7 @@ static void put_token(struct request *r, const struct batch_token *t, uint64_t t
 
 	if (!cqe)
 		return;
-	cqe->flags = GYRE_CQE_MORE;
+	cqe->flags = GYRE_CQE_MORE | (t->is_drafted ? GYRE_CQE_DRAFTED : 0);
 	cqe->index = r->kept.n_emitted++;
 	cqe->token = t->token;
 	cqe->logprob = t->logprob;

@@ -200,7 +200,7 @@ static void test_options(void **state)
 	struct gyre_sqe *sqe = gyre_get_sqe(g);
 	const char *const stop[] = { "\n\n", "STOP" }, *const empty[] = { "" };
 	const struct gyre_bias bias = { .token = 5, .bias = -1 };
-	struct gyre_options o = { .n_stop = 2, .n_bias = 1, .reserved = 9 }, *in_arena;
+	struct gyre_options o = { .n_stop = 2, .n_bias = 1, .draft = 2 }, *in_arena;
 	char *base = gyre_arena_alloc(g, 8); /* the arena's first piece: offset 0 */
 	uint32_t n;
 
@@ -210,7 +210,7 @@ static void test_options(void **state)
 	assert_int_equal(sqe->opts_off % 8, 0);
 	in_arena = (struct gyre_options *)(base + sqe->opts_off);
 	assert_int_equal(in_arena->size, 64);
-	assert_int_equal(in_arena->reserved, 0);
+	assert_int_equal(in_arena->draft, 2);
 	assert_memory_equal(in_arena + 1, &bias, sizeof(bias));
 	memcpy(&n, (char *)(in_arena + 1) + 8, 4);
 	assert_int_equal(n, 2);

@@ -66,7 +66,7 @@ static void keep(struct gyre *g, struct stream *s, const struct gyre_cqe *cqe)
 	assert_true(s->n <= sizeof(s->said) / sizeof(s->said[0]));
 	d->res = cqe->res;
 	d->token = cqe->token;
-	d->flags = cqe->flags;
+	d->flags = cqe->flags & ~GYRE_CQE_DRAFTED; /* how it came, not what it is */
 	d->index = cqe->index;
 	d->logprob = cqe->logprob;
 	d->n_bytes = cqe->n_bytes;

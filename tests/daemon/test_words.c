@@ -172,7 +172,7 @@ static void an_option_is_named_with_its_range(void **state)
 		{ { .n_stop = 1 }, 64, "the options end inside stop string 1 of 1" },
 		{ { .n_stop = 1 }, 72, "stop string 1 has 0 bytes: it may have 1 to 128" },
 		{ { .n_stop = 0 }, 72, "8 bytes follow the last of 0 stop strings" },
-		{ { .reserved = 1 }, 64, "reserved bytes" },
+		{ { .draft = 4 }, 64, "draft is 4: it may be 0 to 3" },
 	};
 	struct gyre_options o = { .size = 60 };
 

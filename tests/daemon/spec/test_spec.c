@@ -217,7 +217,7 @@ static void a_place_is_one_stream_s(void **state)
 /* ---- the store ---- */
 
 /* A stream that never repeats itself draws what another of the user's drew. */
-static uint32_t guesses_of_a_second_stream(uint32_t uid)
+static uint32_t guesses_of_a_second_stream(uint32_t uid, uint32_t draft)
 {
 	start(1, 12);
 	for (uint32_t i = 0; i < 12; i++)
@@ -230,6 +230,7 @@ static uint32_t guesses_of_a_second_stream(uint32_t uid)
 	request[1].token = tokens[1];
 	request[1].user = &user[uid];
 	request[1].number = ++n_request;
+	request[1].kept.sampling.draft = draft;
 	request[1].kept.n_token = 20;
 	request[1].kept.n_past = 19;
 	for (uint32_t i = 0; i < 20; i++)
@@ -246,8 +247,28 @@ static uint32_t guesses_of_a_second_stream(uint32_t uid)
 static void what_a_user_s_streams_drew_is_guessed_for_it_alone(void **state)
 {
 	(void)state;
-	assert_int_equal(guesses_of_a_second_stream(0), 8);
-	assert_int_equal(guesses_of_a_second_stream(1), 0);
+	assert_int_equal(guesses_of_a_second_stream(0, GYRE_DRAFT_DEFAULT), 8);
+	assert_int_equal(guesses_of_a_second_stream(1, GYRE_DRAFT_DEFAULT), 0);
+}
+
+/* A request says where its guesses may come from. */
+static void a_request_chooses_its_drafters(void **state)
+{
+	static const struct {
+		uint32_t draft;
+		bool has_own, has_store;
+	} want[] = { { GYRE_DRAFT_DEFAULT, true, true },
+		     { GYRE_DRAFT_NONE, false, false },
+		     { GYRE_DRAFT_LOOKUP, true, false },
+		     { GYRE_DRAFT_AUTO, true, true } };
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		start(1, 40);
+		request[0].kept.sampling.draft = want[i].draft;
+		assert_int_equal(draft() > 0, want[i].has_own);
+		assert_int_equal(guesses_of_a_second_stream(0, want[i].draft) > 0, want[i].has_store);
+	}
 }
 
 static int group_setup(void **state)
@@ -272,6 +293,7 @@ int main(void)
 					    cmocka_unit_test(off_is_off),
 					    cmocka_unit_test(guesses_ride_when_they_pay),
 					    cmocka_unit_test(a_place_is_one_stream_s),
+					    cmocka_unit_test(a_request_chooses_its_drafters),
 					    cmocka_unit_test(what_a_user_s_streams_drew_is_guessed_for_it_alone) };
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
