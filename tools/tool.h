@@ -166,9 +166,9 @@ struct answer {
 	size_t n_text;
 	uint32_t n_prompt, n_token;
 	uint32_t n_drafted, n_pass; /* tokens that had been guessed; forward passes that gave tokens */
-	int res;        /* of the last completion; -ECANCELED after Ctrl-C */
-	bool is_stop;   /* a stop string or an end token, not the limit */
-	double begin_s; /* submitted */
+	int res;                    /* of the last completion; -ECANCELED after Ctrl-C */
+	bool is_stop;               /* a stop string or an end token, not the limit */
+	double begin_s;             /* submitted */
 	double first_s,
 		last_s; /* the first and the last token were sampled, by the daemon's clock, which is ours; 0: none was */
 	char why[512]; /* res < 0: gyred's words, "": none */
