@@ -112,6 +112,12 @@ int gyre_prep_score_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, 
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
 /* The text of n token ids: in pieces, each with the bytes (gyre_cqe_bytes) of `res`. GYRE_SQE_SPECIAL: control tokens' text, too. */
 int gyre_prep_detokenize(struct gyre *g, struct gyre_sqe *sqe, const uint32_t *id, size_t n);
+/*
+ * A prompt that is read and kept for keep_ms, during which nobody else is given its memory: gyre_prep_prefill with GYRE_SQE_KEEP and PIN. It
+ * counts in its user's quota (struct gyre_limits: n_pinned). Unpin is gyre_prep_cancel of its user_data.
+ */
+int gyre_prep_pin(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, uint32_t keep_ms);
+void gyre_prep_unpin(struct gyre_sqe *sqe, uint64_t user_data);
 /* End every request of this session that has `user_data`; they complete with -ECANCELED. Those that are kept are let go of. */
 void gyre_prep_cancel(struct gyre_sqe *sqe, uint64_t user_data);
 

@@ -162,6 +162,22 @@ void gyre_sqe_set_keep(struct gyre_sqe *sqe, uint32_t keep_ms)
 	sqe->keep_ms = keep_ms;
 }
 
+int gyre_prep_pin(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n, uint32_t keep_ms)
+{
+	int res = gyre_prep_prefill(g, sqe, data, n);
+
+	if (res)
+		return res;
+	gyre_sqe_set_keep(sqe, keep_ms);
+	sqe->flags |= GYRE_SQE_PIN;
+	return 0;
+}
+
+void gyre_prep_unpin(struct gyre_sqe *sqe, uint64_t user_data)
+{
+	gyre_prep_cancel(sqe, user_data);
+}
+
 int gyre_prep_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data, size_t n,
 		   uint32_t max_tokens)
 {

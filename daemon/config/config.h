@@ -68,6 +68,7 @@ struct config_quota {
 	uint32_t n_session, n_request;
 	uint64_t arena_bytes;     /* rings and arenas of all its sessions */
 	uint32_t n_position;      /* positions of keys and values that its requests hold at once */
+	uint32_t n_pinned;        /* of these, that it keeps pinned */
 	uint32_t tokens_a_second; /* read and generated */
 	uint32_t priority;        /* no request is before this one; 0: any */
 	char models[256];         /* names with commas between them; "": all */

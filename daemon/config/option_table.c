@@ -181,6 +181,12 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "its user "
 	  "waits for them, in order of priority, then arrival; one that alone has none ends with EFBIG at once.",
 	  KIND_U32, QUOTA_FIELD(n_position), 0, UINT32_MAX, WHEN_RELOADED },
+	{ "max-pinned", "N", "0",
+	  "positions of keys and values that a user's requests keep pinned; 0: a quarter of a pool",
+	  "Of a model, on each of its replicas a part. Pinned is what has ended and is kept with GYRE_SQE_PIN: others' "
+	  "requests do without that memory. More ends with EDQUOT, as does what would leave less room in the pool than "
+	  "a whole context. 1: nothing.",
+	  KIND_U32, QUOTA_FIELD(n_pinned), 0, UINT32_MAX, WHEN_RELOADED },
 	{ "max-requests", "N", "0", "requests of a user that are under way; 0: its share of those there are",
 	  "One more ends with EMLINK at once.", KIND_U32, QUOTA_FIELD(n_request), 0, 4096, WHEN_RELOADED },
 	{ "max-tokens-per-second", "N", "0",

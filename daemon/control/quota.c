@@ -66,6 +66,7 @@ struct gyre_limits quota_limits(const struct config_quota *q)
 				     .n_session = q->n_session,
 				     .n_request = q->n_request,
 				     .n_position = q->n_position,
+				     .n_pinned = q->n_pinned,
 				     .tokens_a_second = q->tokens_a_second,
 				     .priority = q->priority };
 }

@@ -81,6 +81,8 @@ int welcome(const struct admit *a, struct connection *n)
 		session_set_limits(n->session, &w.limits);
 	if (!w.limits.n_request)
 		w.limits.n_request = a->n_request;
+	if (!w.limits.n_pinned && n->served)
+		w.limits.n_pinned = served_pin_default(&n->served->geometry);
 	if (n->session) {
 		w.client_bytes = n->session->region.layout.client_bytes;
 		w.daemon_bytes = n->session->region.layout.daemon_bytes;

@@ -148,17 +148,20 @@ static int open_engine(struct served *s, const struct served_options *o, uint32_
 /* A request may run on any of them: its context is the smallest. */
 static void agree_on_context(struct served *s)
 {
-	uint32_t n = s->engine[0].n_ctx, n_block = s->engine[0].kv.book->n_block;
+	uint32_t n = s->engine[0].n_ctx, n_block = s->engine[0].kv.book->n_block, n_slot = s->engine[0].kv.book->n_slot;
 	uint32_t window = model_window(s->engine[0].model);
 
 	for (uint32_t i = 1; i < s->n_engine; i++) {
 		n = min_u32(n, s->engine[i].n_ctx);
 		n_block = min_u32(n_block, s->engine[i].kv.book->n_block);
+		n_slot = min_u32(n_slot, s->engine[i].kv.book->n_slot);
 	}
 	for (uint32_t i = 0; i < s->n_engine; i++)
 		engine_limit_ctx(&s->engine[i], n);
 	s->geometry = served_geometry(vocab_size(s->vocab), n, stream_pieces(s->vocab));
 	s->geometry.n_kv = n_block * model_block_len(s->engine[0].model);
+	s->geometry.block_len = model_block_len(s->engine[0].model);
+	s->geometry.n_slot = n_slot;
 	s->geometry.n_state = room_state_positions(s->engine[0].model);
 	s->geometry.n_held = window ? kv_window_blocks(window, KV_BLOCK) * KV_BLOCK : 0;
 	s->geometry.kv_bytes = model_kv_bytes(s->engine[0].model) / KV_BLOCK;

@@ -11,6 +11,13 @@
 int fit_context(struct request *r);
 /* Even alone it would not fit the pool: -ENOSPC. Better said now than when its turn comes. */
 int fit_pool(struct request *r);
+/*
+ * What it is to pin (GYRE_SQE_PIN), which is charged to its user and its queue, to which it has been routed: -EDQUOT. All pins leave room in
+ * the pool for a request of a whole context.
+ */
+int fit_pin(struct request *r);
+/* It is over, or has never pinned anything. */
+void fit_unpin(struct request *r);
 /* Its claim: the positions that it may come to hold. Of its user's (n_claim_max) even all would not be enough: -EFBIG. */
 int fit_claim(struct request *r);
 

@@ -20,6 +20,7 @@ struct queue {
 	_Alignas(64) struct request *done;  /* reaped, linked by next: intake gives them back to the pool */
 	uint64_t n_step, n_park;            /* counters of its leader's */
 	uint64_t n_ticket;                  /* tickets given out; the leader's */
+	uint32_t n_pin, n_pinned;           /* atomic: requests that pin, or are to; their positions */
 	uint64_t load;                      /* atomic: rows to come of everything in here (request_rows) */
 	struct request *inbox, **inbox_end; /* under lock */
 	uint32_t n_inbox;                   /* atomic; written under lock */

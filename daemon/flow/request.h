@@ -114,6 +114,8 @@ struct request {
 	uint8_t place;     /* enum request_place */
 	/* Positions that it may come to hold, and of how many in all its user's requests may; 0: of any number. */
 	uint32_t n_claim, n_claim_max;
+	/* Positions that it pins once it is kept, from when they are known; of how many all its user's may. */
+	uint32_t n_pin, n_pin_max;
 	uint32_t grant;  /* completions that its CQ keeps room for, in this step; 0: paused */
 	uint32_t n_room; /* tokens that these are enough for */
 	/* Numbers of its engine's: when it came in, and when it last went to the back of its user's line. */
@@ -167,6 +169,11 @@ int request_explain(struct request *r, int res, const char *fmt, ...) __attribut
 static inline bool request_is_fork(const struct request *r)
 {
 	return r->kept.flags & GYRE_SQE_FORK;
+}
+/* Nobody is given its blocks and its slot. */
+static inline bool request_is_pinned(const struct request *r)
+{
+	return r->kept.state == REQUEST_KEPT && (r->kept.flags & GYRE_SQE_PIN);
 }
 /* How many rows it still takes; of its prompt alone. Its owner. */
 uint32_t request_prompt_rows(const struct request *r);

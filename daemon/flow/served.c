@@ -21,6 +21,11 @@ void served_ring(const struct served *s)
 			queue_ring(s->queue[i]);
 }
 
+uint32_t served_pin_default(const struct geometry *g)
+{
+	return g->n_kv / 4;
+}
+
 struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece)
 {
 	struct geometry g = { .n_vocab = n_vocab, .n_ctx = n_ctx, .n_piece = n_piece ? n_piece : PIECES };

@@ -28,6 +28,8 @@ struct geometry {
 	uint32_t n_piece;     /* completions that a token's bytes take at most */
 	uint32_t n_kv;        /* positions in the pool of one engine, the smallest; 0: not known */
 	uint32_t n_held;      /* of these one request needs no more, however long it is; 0: as many as it has */
+	uint32_t block_len;   /* positions of a block there */
+	uint32_t n_slot;      /* sequences that can have a state at once; 0: there is none */
 	uint32_t n_state;     /* positions that a sequence's state counts as beside its own; 0: it has none */
 	uint64_t kv_bytes;    /* of a position there */
 };
@@ -79,6 +81,9 @@ bool served_is_ready(const struct served *s);
 
 /* Any thread: leaders of its engines that sleep in their queues look around. NULL: there are none. */
 void served_ring(const struct served *s);
+
+/* Positions that a user may pin whose quota does not say. */
+uint32_t served_pin_default(const struct geometry *g);
 
 /* n_piece 0: of an ordinary vocabulary. */
 struct geometry served_geometry(uint32_t n_vocab, uint32_t n_ctx, uint32_t n_piece);

@@ -25,6 +25,7 @@ struct user {
 		[USER_MODEL_MAX]; /* atomic: of each model, its requests in places of the pool that sessions share */
 	uint32_t n_request;       /* atomic: all of its requests, until each one's end has been told */
 	uint32_t n_position;      /* atomic: of keys and values, that these may come to hold */
+	uint32_t n_pinned[USER_MODEL_MAX]; /* atomic: of each model, positions that its requests pin, or are to */
 	/* Atomic: its tokens were worth the time up to here, at so many a second; kept when it has gone. */
 	uint64_t paid_ns;
 

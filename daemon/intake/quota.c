@@ -42,8 +42,13 @@ int quota_claim(struct request *r)
 	int res = 0;
 
 	r->n_claim_max = load_relaxed(&r->session->limits.n_position);
+	r->n_pin_max = load_relaxed(&r->session->limits.n_pinned);
+	if (!r->n_pin_max)
+		r->n_pin_max = served_pin_default(&r->served->geometry);
 	if (!r->source) /* else it has more tokens when it begins */
 		res = fit_claim(r);
+	if (res == 0 && !r->source)
+		res = fit_pin(r);
 	if (res == 0 && rate)
 		user_charge(r->user, rate, r->kept.n_prompt, clock_ns());
 	return res;

@@ -13,7 +13,8 @@
 int quota_check(const struct session *s, uint16_t priority, bool has_rows, struct words *w);
 /*
  * r has its tokens, and a model will run it: they are charged, and r is told how many positions it may come to hold (a FORK when it begins)
- * and of how many in all its user's requests. -EFBIG, with words: even alone it would hold more.
+ * and of how many in all its user's requests, and to pin. -EFBIG, with words: even alone it would hold more. -EDQUOT: it would pin more. It has
+ * been routed.
  */
 int quota_claim(struct request *r);
 

@@ -48,6 +48,8 @@ static struct queue *route_request(const struct served *served, struct queue *ow
 /* Its tokens are there, or will never be (res). */
 static void send_request(struct queue *own, struct request *r, int res)
 {
+	if (!r->queue)
+		r->queue = route_request(r->session->served, own);
 	if (res == 0 && r->op->wants_logits)
 		res = quota_claim(r);
 	if (res < 0 || request_is_cancelled(r))
@@ -59,7 +61,7 @@ static void send_request(struct queue *own, struct request *r, int res)
 	else
 		r->kept.state = r->source ? REQUEST_FORK : REQUEST_WAITING;
 	PROBE2(request_routed, r->number, r->kept.n_prompt);
-	queue_put(r->queue ? r->queue : route_request(r->session->served, own), r);
+	queue_put(r->queue, r);
 }
 
 void take_texts(struct taker *t, struct queue *own)

@@ -75,7 +75,7 @@ static void generate_take_token(struct request *r, const struct batch_token *t, 
 const struct op op_generate = {
 	.name = "generate",
 	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_WHOLE_CHARS |
-		 GYRE_SQE_IGNORE_EOS | GYRE_SQE_KEEP | GYRE_SQE_FORK,
+		 GYRE_SQE_IGNORE_EOS | GYRE_SQE_KEEP | GYRE_SQE_FORK | GYRE_SQE_PIN,
 	.validate = generate_validate,
 	.read = generate_read,
 	.rows = generate_rows,

@@ -41,7 +41,8 @@ static void prefill_end(struct request *r)
 
 const struct op op_prefill = {
 	.name = "prefill",
-	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_KEEP | GYRE_SQE_FORK,
+	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_KEEP | GYRE_SQE_FORK |
+		 GYRE_SQE_PIN,
 	.validate = prefill_validate,
 	.read = prefill_read,
 	.rows = prefill_rows,

@@ -57,6 +57,9 @@ int validate_split(const char *op, const struct gyre_sqe *sqe, struct words *w)
 
 int validate_keep(const char *op, const struct gyre_sqe *sqe, struct words *w)
 {
+	if ((sqe->flags & GYRE_SQE_PIN) && !(sqe->flags & GYRE_SQE_KEEP))
+		return words_set(w, -EINVAL, "flags are %#x: pinned (PIN) is what is kept (KEEP, with keep_ms)",
+				 sqe->flags);
 	if (!(sqe->flags & GYRE_SQE_KEEP))
 		return validate_unused(op, "keep_ms", sqe->keep_ms, w);
 	if (sqe->keep_ms && sqe->keep_ms <= GYRE_KEEP_MS_MAX)

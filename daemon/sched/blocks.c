@@ -16,6 +16,12 @@ uint32_t blocks_need(const struct sched *s, const struct request *r)
 	return s->o.window ? min_u32(n, kv_window_blocks(s->o.window, len)) : n;
 }
 
+/* What is pinned is as if it were not there. */
+static uint32_t n_divided(const struct sched *s)
+{
+	return s->kv->book->n_block - min_u32(s->n_pinned, s->kv->book->n_block - 1);
+}
+
 static uint32_t count_sharers(const struct sched *s)
 {
 	return s->n_above ? s->n_above : s->n_user;
@@ -37,7 +43,7 @@ static bool is_growing(struct sched *s, const struct queue *q)
 /* Users in turn: the first behind the last one whose oldest request needs more than a share. */
 static void pass_turn(struct sched *s, const struct queue *q)
 {
-	uint32_t share = s->kv->book->n_block / count_sharers(s), best = USER_MAX;
+	uint32_t share = n_divided(s) / count_sharers(s), best = USER_MAX;
 
 	for (uint32_t i = 0; i < s->n_user; i++) {
 		uint32_t user = s->who[i].item, away = (user - s->grower_user - 1) % USER_MAX;
@@ -66,8 +72,7 @@ void blocks_choose_grower(struct sched *s, const struct queue *q)
 /* The limits of all sum up to the pool at most: who is below its limit when no block is free finds somebody above. */
 void blocks_set_limits(struct sched *s)
 {
-	uint32_t n = s->kv->book->n_block, n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0,
-		 growth = share;
+	uint32_t n = n_divided(s), n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0, growth = share;
 
 	if (s->grower) {
 		growth = max_u32(share, min_u32(s->grower_need, s->is_stuck ? n : max_u32(n / 2, 1)));
@@ -106,10 +111,17 @@ static uint32_t sight(const struct sched *s, const struct request *r)
 	return sight_at(s, r->kept.n_past);
 }
 
+void blocks_count(struct sched *s, uint32_t user)
+{
+	uint32_t n = kv_n_held(s->kv, user);
+
+	s->user[user].block.n = n - min_u32(s->user[user].n_pinned, n);
+}
+
 static void put_block(struct sched *s, const struct request *r, uint32_t block)
 {
 	kv_put(s->kv, r->user->index, block);
-	s->user[r->user->index].block.n = kv_n_held(s->kv, r->user->index);
+	blocks_count(s, r->user->index);
 }
 
 /* Positions are computed again from the first on, in the blocks that it has left and holds alone: what they would see is gone. */
@@ -186,7 +198,7 @@ static bool take_block(struct sched *s, struct request *r)
 	if (kv_alloc(s->kv, user, &r->block[r->kept.n_block]) < 0)
 		return false;
 	r->kept.n_block++;
-	s->user[user].block.n = kv_n_held(s->kv, user);
+	blocks_count(s, user);
 	return true;
 }
 
@@ -246,7 +258,7 @@ static bool hold_blocks(struct sched *s, struct request *r, const struct request
 		r->block[r->kept.n_block] = from->block[r->kept.n_block];
 		r->kept.n_block++;
 	}
-	s->user[user].block.n = kv_n_held(s->kv, user);
+	blocks_count(s, user);
 	return r->kept.n_block == end;
 }
 

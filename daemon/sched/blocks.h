@@ -16,6 +16,8 @@ void blocks_set_limits(struct sched *s);
 bool blocks_may_start(const struct sched *s, const struct queue *q, const struct request *r);
 /* Blocks for positions [0, n) of r, and a slot if it has none; as many as can be had: without a slot none. Who gives some up may lose its rows of this batch. */
 void blocks_cover(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n);
+/* What the user holds of what is divided: each block once, and none that it has pinned. */
+void blocks_count(struct sched *s, uint32_t user);
 void blocks_release(struct sched *s, struct request *r);
 /* The last one, without a look at what the others are worth then. */
 void blocks_drop_last(struct sched *s, struct request *r);

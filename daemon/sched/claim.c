@@ -1,4 +1,5 @@
 #include "daemon/sched/claim.h"
+#include "daemon/flow/fit.h"
 #include "daemon/sched/blocks.h"
 #include "daemon/sched/keep.h"
 #include "daemon/util/minmax.h"
@@ -89,6 +90,7 @@ void claim_drop(struct request *r)
 	if (r->has_claim)
 		fetch_add(&r->user->n_position, -r->n_claim);
 	r->has_claim = false;
+	fit_unpin(r);
 }
 
 bool claim_is_used_up(const struct sched *s, struct request *r)

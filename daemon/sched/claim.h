@@ -12,7 +12,7 @@
 void claim_take_all(struct sched *s, const struct queue *q);
 /* r is kept: it claims no more than it holds. */
 void claim_shrink(const struct sched *s, struct request *r);
-/* r has ended. */
+/* r has ended: it claims and pins nothing. */
 void claim_drop(struct request *r);
 /* Its answer has no end of its own and has reached the limit; then r is told so in words. */
 bool claim_is_used_up(const struct sched *s, struct request *r);

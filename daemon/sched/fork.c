@@ -53,6 +53,8 @@ static int take_tokens(struct request *r, const struct request *source, uint32_t
 		res = fit_pool(r);
 	if (res == 0)
 		res = fit_claim(r);
+	if (res == 0)
+		res = fit_pin(r);
 	if (res < 0)
 		return res;
 	memmove(r->token + n, r->token, n_own * sizeof(*r->token));

@@ -10,7 +10,8 @@ bool keep_is_over(const struct sched *s, const struct request *r)
 
 static bool has_something(const struct request *r, bool is_slot)
 {
-	return r->kept.state == REQUEST_KEPT && (is_slot ? r->kept.has_slot : blocks_held(r) > 0);
+	return r->kept.state == REQUEST_KEPT && !request_is_pinned(r) &&
+	       (is_slot ? r->kept.has_slot : blocks_held(r) > 0);
 }
 
 /* Of the user that keeps most, the one that came first. */
@@ -67,7 +68,7 @@ void keep_give_claims(struct sched *s, const struct queue *q, const struct user 
 	for (uint32_t i = 0; s->n_kept && i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
-		if (r->user != u || r->kept.state != REQUEST_KEPT)
+		if (r->user != u || r->kept.state != REQUEST_KEPT || request_is_pinned(r))
 			continue;
 		give_all(s, r);
 		claim_drop(r);

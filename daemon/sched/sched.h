@@ -59,6 +59,7 @@ struct sched_user {
 	uint32_t n_row, n_seat, n_logit; /* what is left of its share in this step */
 	struct request *claimant;        /* who claims positions next, of those that wait to */
 	uint32_t n_kept;                 /* blocks and slots of requests that are kept */
+	uint32_t n_pinned;               /* blocks of those that are pinned; of n_kept none of them is */
 	bool is_above;
 };
 
@@ -76,7 +77,8 @@ struct sched {
 	uint32_t n_above;        /* users that go before others */
 	uint32_t n_who;          /* users with any request: of who[], the first n_user may run */
 	uint32_t n_row, n_logit; /* taken so far */
-	uint32_t n_kept;         /* blocks and slots of requests that are kept */
+	uint32_t n_kept;         /* blocks and slots of requests that are kept, but for those that are pinned: */
+	uint32_t n_pinned, n_slot_pinned;
 	struct sched_rank rank[QUEUE_REQUEST_MAX], who[USER_MAX], spare[QUEUE_REQUEST_MAX];
 	struct sched_user user[USER_MAX];
 

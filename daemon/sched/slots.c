@@ -12,10 +12,15 @@ static bool has_rank(const struct sched *s, uint32_t user, enum rank rank)
 	return rank == RANK_ANY || s->user[user].slot.n > 0;
 }
 
+static uint32_t n_divided(const struct sched *s)
+{
+	return s->kv->book->n_slot - s->n_slot_pinned;
+}
+
 /* Fewer slots than users: one each, as long as there are any. Of all that have none, who was served longest ago is first. */
 static void set_one_each(struct sched *s)
 {
-	uint32_t n = s->kv->book->n_slot;
+	uint32_t n = n_divided(s);
 
 	for (enum rank rank = 0; rank < RANK_MAX; rank++)
 		for (uint32_t i = 0; i < s->n_user && n; i++) {
@@ -31,7 +36,7 @@ static void set_one_each(struct sched *s)
 
 void slots_set_limits(struct sched *s, uint32_t n_sharer)
 {
-	uint32_t share = n_sharer ? s->kv->book->n_slot / n_sharer : 0;
+	uint32_t share = n_sharer ? n_divided(s) / n_sharer : 0;
 
 	for (uint32_t i = 0; i < s->n_user; i++)
 		s->user[s->who[i].item].slot.n_limit = is_sharing(s, s->who[i].item) ? share : 0;

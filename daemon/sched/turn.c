@@ -82,7 +82,12 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	const struct request *r = q->live[i];
 	struct sched_user *u = &s->user[r->user->index];
 
-	u->block.n = kv_n_held(s->kv, r->user->index); /* a block that several of its requests hold is one */
+	if (request_is_pinned(r)) {
+		u->n_pinned += blocks_held(r);
+		s->n_pinned += blocks_held(r);
+		s->n_slot_pinned += r->kept.has_slot;
+		return;
+	}
 	u->slot.n += r->kept.has_slot;
 	if (r->kept.state == REQUEST_KEPT) {
 		u->n_kept += blocks_held(r) + r->kept.has_slot;
@@ -119,6 +124,7 @@ void turn_take_census(struct sched *s, const struct queue *q)
 		*u = (struct sched_user){ .turn = u->turn };
 	}
 	s->n_rank = s->n_user = s->n_above = s->n_who = s->n_kept = 0;
+	s->n_pinned = s->n_slot_pinned = 0;
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		uint32_t user = q->live[i]->user->index;
 
@@ -126,6 +132,8 @@ void turn_take_census(struct sched *s, const struct queue *q)
 			s->who[s->n_who++].item = user;
 		count_in(s, q, i);
 	}
+	for (uint32_t i = 0; i < s->n_who; i++)
+		blocks_count(s, s->who[i].item);
 	list_users(s);
 }
 

@@ -334,6 +334,45 @@ static void text_goes_on(void **state)
 	close_daemon();
 }
 
+static struct {
+	uint64_t user_data;
+	int32_t res;
+	char words[GYRE_WORDS_MAX + 1];
+} end[16];
+
+/* How n requests end, in order. */
+static void collect_ends(uint32_t n)
+{
+	const struct gyre_cqe *cqe;
+
+	gyre_submit(g);
+	memset(end, 0, sizeof(end));
+	for (uint32_t i = 0; i < n; gyre_cqe_seen(g, cqe)) {
+		size_t n_byte;
+		const void *bytes;
+
+		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
+		if (cqe->flags & GYRE_CQE_MORE)
+			continue;
+		end[i].user_data = cqe->user_data;
+		end[i].res = cqe->res;
+		bytes = gyre_cqe_bytes(g, cqe, &n_byte);
+		if (cqe->res < 0)
+			memcpy(end[i].words, bytes, n_byte);
+		i++;
+	}
+	assert_int_equal(gyre_peek_cqe(g, &cqe), -EAGAIN);
+}
+
+static struct gyre_sqe *nop(uint64_t user_data)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(g);
+
+	gyre_prep_nop(sqe);
+	sqe->user_data = user_data;
+	return sqe;
+}
+
 /* ---- what is kept ---- */
 
 static void wait_for_blocks(uint32_t n_free)
@@ -389,39 +428,6 @@ static void it_is_let_go_of(void **state)
 
 	prefill(PREFIX, text, N_PREFIX); /* and by the end of its session */
 	collect(NULL, 0, 1);
-	close_daemon();
-}
-
-/* What runs takes a kept request's blocks; a fork of it computes them again. */
-static void it_gives_way(void **state)
-{
-	static const char *const more[] = { "--ctx", "256", "--kv-bytes", NULL, NULL };
-	const char *arg[5];
-	static struct said want[2], got[2];
-	char bytes[24];
-
-	(void)state;
-	open_daemon(NULL, NULL);
-	snprintf(bytes, sizeof(bytes), "%zu", 9 * (size_t)model_kv_bytes(engine(0)->model));
-	close_daemon();
-	memcpy(arg, more, sizeof(arg));
-	arg[3] = bytes;
-	open_daemon(NULL, arg);
-	assert_int_equal(engine(0)->kv.book->n_block, 9);
-	memset(want, 0, sizeof(want));
-	memset(got, 0, sizeof(got));
-	generate(0, 1, text, N_PREFIX);
-	collect(want, 1, 1);
-	prefill(PREFIX, text, N_PREFIX);
-	collect(NULL, 0, 1);
-	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), 2);
-	generate(1, 1, text + 300, N_PREFIX);
-	collect(got, 2, 1);
-	assert_int_equal(got[1].n, N_TOKEN);
-	assert_int_equal(counter_read(&engine(0)->sched.n_preempted), 0);
-	fork_of(0, 1, PREFIX, 0, NULL, 0);
-	collect(got, 1, 1);
-	same(&want[0], &got[0], "a fork of one that has given way");
 	close_daemon();
 }
 
@@ -494,50 +500,164 @@ static void who_waits_for_one_that_fails_fails(void **state)
 	close_daemon();
 }
 
-/* ---- chains ---- */
+/* ---- pins ---- */
 
-static struct {
-	uint64_t user_data;
-	int32_t res;
-	char words[GYRE_WORDS_MAX + 1];
-} end[16];
-
-/* How n requests end, in order. */
-static void collect_ends(uint32_t n)
+static struct gyre_sqe *pin(uint64_t user_data, const uint32_t *id, uint32_t n)
 {
-	const struct gyre_cqe *cqe;
+	struct gyre_sqe *sqe = prefill(user_data, id, n);
 
-	gyre_submit(g);
-	memset(end, 0, sizeof(end));
-	for (uint32_t i = 0; i < n; gyre_cqe_seen(g, cqe)) {
-		size_t n_byte;
-		const void *bytes;
-
-		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
-		if (cqe->flags & GYRE_CQE_MORE)
-			continue;
-		end[i].user_data = cqe->user_data;
-		end[i].res = cqe->res;
-		bytes = gyre_cqe_bytes(g, cqe, &n_byte);
-		if (cqe->res < 0)
-			memcpy(end[i].words, bytes, n_byte);
-		i++;
-	}
-	assert_int_equal(gyre_peek_cqe(g, &cqe), -EAGAIN);
+	sqe->flags |= GYRE_SQE_PIN;
+	return sqe;
 }
+
+/* A pool of n blocks, with contexts of eight. max_pinned: this user's quota, or NULL. */
+static void open_small(uint32_t n, const char *max_pinned)
+{
+	char bytes[24], uid[24];
+	const char *arg[] = { "--ctx", "256",          "--kv-bytes", bytes, max_pinned ? "--user" : NULL,
+			      uid,     "--max-pinned", max_pinned,   NULL };
+
+	open_daemon(NULL, NULL);
+	snprintf(bytes, sizeof(bytes), "%zu", n * (size_t)model_kv_bytes(engine(0)->model));
+	snprintf(uid, sizeof(uid), "%u", getuid());
+	close_daemon();
+	open_daemon(NULL, arg);
+	assert_int_equal(engine(0)->kv.book->n_block, n);
+}
+
+static uint32_t n_free(void)
+{
+	return counter_read32(&engine(0)->kv.book->n_free);
+}
+
+/* What runs takes a kept request's blocks; a fork of it computes them again. */
+static void it_gives_way(void **state)
+{
+	static struct said want[2], got[2];
+
+	(void)state;
+	open_small(9, NULL);
+	memset(want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	generate(0, 1, text, N_PREFIX);
+	collect(want, 1, 1);
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	assert_int_equal(n_free(), 2);
+	generate(1, 1, text + 300, N_PREFIX);
+	collect(got, 2, 1);
+	assert_int_equal(got[1].n, N_TOKEN);
+	assert_int_equal(counter_read(&engine(0)->sched.n_preempted), 0);
+	fork_of(0, 1, PREFIX, 0, NULL, 0);
+	collect(got, 1, 1);
+	same(&want[0], &got[0], "a fork of one that has given way");
+	close_daemon();
+}
+
+/* Nobody is given its blocks, not even where a request has to wait for others to end. */
+static void what_is_pinned_stays(void **state)
+{
+	const char *quota = "128";
+	static struct said want, got[6];
+
+	(void)state;
+	open_small(12, quota);
+	memset(&want, 0, sizeof(want));
+	memset(got, 0, sizeof(got));
+	generate(0, 1, text, 128);
+	collect(&want, 1, 1);
+	pin(PREFIX, text, 128);
+	prefill(PREFIX + 1, text + 200, 120);
+	collect(NULL, 0, 2);
+	assert_int_equal(n_free(), 4);
+	for (uint32_t i = 1; i < 6; i++)
+		generate(i, 1, text + i * 37, 230); /* whole contexts, beside what is pinned one at a time */
+	collect(got, 6, 5);
+	for (uint32_t i = 1; i < 6; i++)
+		assert_int_equal(got[i].n, N_TOKEN);
+	assert_int_equal(n_free(), 8); /* what was not pinned is gone */
+	fork_of(0, 1, PREFIX, 0, NULL, 0);
+	collect(got, 1, 1);
+	same(&want, &got[0], "a fork of what is pinned");
+	gyre_prep_unpin(nop(PREFIX + 2), PREFIX);
+	collect(NULL, 0, 1);
+	wait_for_blocks(12);
+	close_daemon();
+}
+
+/* A user's pins are counted over its sessions; what is let go of makes room; a fork that pins is counted whole. */
+static void pins_have_a_quota(void **state)
+{
+	const char *quota = "96";
+	struct gyre_info info;
+	struct gyre *other;
+
+	(void)state;
+	open_small(12, quota);
+	gyre_info(g, &info);
+	assert_int_equal(info.limits.n_pinned, 96);
+	pin(PREFIX, text, 60);
+	collect(NULL, 0, 1);
+	pin(0, text, 33);
+	expect_end(-EDQUOT, "pins 64 of the 96 that it may (max-pinned)");
+	gyre_sqe_set_fork(pin(0, NULL, 0), PREFIX, 0);
+	expect_end(-EDQUOT, "it would pin 64");
+	other = g;
+	g = appliance_connect(&a, NULL);
+	pin(0, text, 33);
+	expect_end(-EDQUOT, "pins 64 of the 96");
+	pin(PREFIX, text, 32);
+	collect(NULL, 0, 1);
+	gyre_close(g);
+	g = other;
+	wait_for_blocks(12 - 2);
+	gyre_sqe_set_keep(generate(0, 0, text, 4), KEEP_MS); /* 20 positions to its end */
+	pin(1000, text, 64)->user_data = 1;
+	collect_ends(2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(end[i].res, end[i].user_data ? -EDQUOT : 0);
+	assert_int_equal(cancel(PREFIX), 1);
+	assert_int_equal(cancel(0), 1);
+	pin(PREFIX, text, 96);
+	collect(NULL, 0, 1);
+	generate(0, 0, text, 4)->flags |= GYRE_SQE_PIN;
+	expect_end(-EINVAL, "(PIN)");
+	close_daemon();
+	assert_int_equal(a.d.intake.roster.users.user[0].n_pinned[0], 0);
+}
+
+/* Whatever the quota: a whole context has room beside them. By default a user has a quarter of the pool. */
+static void a_context_has_room_beside_pins(void **state)
+{
+	const char *quota = "100000";
+	struct gyre_info info;
+
+	(void)state;
+	open_small(12, quota);
+	pin(PREFIX, text, 128);
+	collect(NULL, 0, 1);
+	pin(0, text, 1);
+	expect_end(-EDQUOT, "gyred's pool of 384 positions has no room for 32 more that are pinned");
+	close_daemon();
+	open_small(7, quota);
+	pin(0, text, 1);
+	expect_end(-EDQUOT, "no room for 32 more");
+	close_daemon();
+	open_small(16, NULL);
+	gyre_info(g, &info);
+	assert_int_equal(info.limits.n_pinned, 128);
+	pin(PREFIX, text, 128);
+	collect(NULL, 0, 1);
+	pin(0, text, 1);
+	expect_end(-EDQUOT, "pins 128 of the 128");
+	close_daemon();
+}
+
+/* ---- chains ---- */
 
 static void link_to_next(struct gyre_sqe *sqe)
 {
 	sqe->flags |= GYRE_SQE_LINK;
-}
-
-static struct gyre_sqe *nop(uint64_t user_data)
-{
-	struct gyre_sqe *sqe = gyre_get_sqe(g);
-
-	gyre_prep_nop(sqe);
-	sqe->user_data = user_data;
-	return sqe;
 }
 
 static void expect_order(uint32_t n)
@@ -669,6 +789,9 @@ int main(void)
 					    cmocka_unit_test(it_gives_way),
 					    cmocka_unit_test(bad_forks_are_told_why),
 					    cmocka_unit_test(who_waits_for_one_that_fails_fails),
+					    cmocka_unit_test(what_is_pinned_stays),
+					    cmocka_unit_test(pins_have_a_quota),
+					    cmocka_unit_test(a_context_has_room_beside_pins),
 					    cmocka_unit_test(a_chain_ends_in_order),
 					    cmocka_unit_test(what_fails_takes_the_rest_along),
 					    cmocka_unit_test(a_chain_can_be_broken) };
