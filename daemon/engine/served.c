@@ -16,20 +16,6 @@
 
 /* ---- the model ---- */
 
-#define KEY_WARN_MAX 8
-
-/* What a file says beyond what gyre knows of its architecture may change numbers, or not. */
-static void warn_keys(const struct served *s)
-{
-	struct gguf_str key;
-	size_t i = 0;
-
-	for (int n = 0; n < KEY_WARN_MAX && model_unknown_key(s->weights[0]->gguf, &i, &key); n++)
-		log_warn("the model's %.*s is not known to this gyre and has no effect: if it changes what the model "
-			 "computes, the answers are wrong",
-			 (int)key.n, key.p);
-}
-
 /* What the file has of the model that a text needs none of: blocks that predict further tokens, what sees or hears. */
 static void tell_left_out(const struct served *s)
 {
@@ -124,7 +110,6 @@ static int load_weights(struct served *s, const struct served_options *o, struct
 	}
 	if (r < 0)
 		return r;
-	warn_keys(s);
 	tell_left_out(s);
 	return open_chat(s, o, e);
 }

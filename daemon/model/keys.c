@@ -2,7 +2,7 @@
  * What the metadata of an architecture may say. A key that changes numbers is either obeyed by the code that reads it, or must have the
  * value at which it changes none: what is not computed is refused by name, never left out in silence. Some are obeyed by the
  * architectures that list them (arch.h), and refused of all others. The names are those that
- * GGUF's converters write for decoders; a key of none of them may mean anything, and the caller is told of it.
+ * GGUF's converters write for decoders; a key of none of them may mean anything, and is refused, too.
  */
 #include "daemon/model/arch.h"
 #include "daemon/model/hparams.h"
@@ -55,7 +55,16 @@ static const struct key {
 	{ "pooling_type", RULE_ANY, 0 },           /* of embeddings */
 	{ "tensor_data_layout", RULE_ANY, 0 },     /* where the converter had its tensors from */
 	{ "rope.scaling.finetuned", RULE_ANY, 0 }, /* how the model was made */
-	{ "classifier.output_labels", RULE_ANY, 0 },
+	{ "classifier.output_labels", RULE_ANY,
+	  0 }, /* of another head than that of tokens, whose tensors are refused */
+	{ "classifier.pooling_type", RULE_ANY, 0 },
+	{ "classifier.activation", RULE_ANY, 0 },
+	{ "dense_2_feat_in", RULE_ANY, 0 },
+	{ "dense_2_feat_out", RULE_ANY, 0 },
+	{ "dense_3_feat_in", RULE_ANY, 0 },
+	{ "dense_3_feat_out", RULE_ANY, 0 },
+	{ "decoder_start_token_id", RULE_ANY, 0 },
+	{ "deepstack_mapping", RULE_ANY, 0 },            /* where images join the layers */
 	{ "attention.layer_norm_epsilon", RULE_ANY, 0 }, /* of a norm that RMS norm is in the place of */
 	{ "attention.group_norm_epsilon", RULE_ANY, 0 },
 	{ "attention.group_norm_groups", RULE_ANY, 0 },
@@ -271,28 +280,14 @@ int keys_check(const struct gguf *g, const struct arch *arch, struct error *e)
 		const char *name = own_name(kv, arch->name, &n);
 		const struct key *k = name ? key_find(name, n) : NULL;
 
+		if (name && !k)
+			return error_set(e, -ENOTSUP,
+					 "%.*s: gyre does not know this key, which may change what the model computes; "
+					 "use another model, or where it changes nothing a copy without it "
+					 "(gguf-new-metadata --remove-metadata)",
+					 (int)kv->key.n, kv->key.p);
 		if (k && !is_computed(g, kv, k, arch))
 			return refuse(kv, k, arch->gate, e);
 	}
 	return 0;
-}
-
-bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key)
-{
-	struct gguf_str name;
-	char arch[KEY_BYTES];
-
-	if (gguf_get_str(g, "general.architecture", &name) < 0)
-		return false;
-	snprintf(arch, sizeof(arch), "%.*s", (int)(name.n < sizeof(arch) ? name.n : sizeof(arch) - 1), name.p);
-	while (*i < gguf_n_kv(g)) {
-		const struct gguf_kv *kv = gguf_kv_at(g, (*i)++);
-		size_t n;
-		const char *own = own_name(kv, arch, &n);
-
-		*key = kv->key;
-		if (own && !key_find(own, n))
-			return true;
-	}
-	return false;
 }

@@ -106,9 +106,6 @@ int model_plan(struct plan *p, struct gguf *g, uint32_t n_node, struct error *e)
 /* Whether model_open would take a file's tensors, as far as can be known of matrices without their data: weights_options.check. */
 int model_check(const struct weights *w, struct error *e);
 
-/* The next metadata key of the architecture's, from the *i-th, that gyre knows nothing of: it may change numbers. false: none. */
-bool model_unknown_key(const struct gguf *g, size_t *i, struct gguf_str *key);
-
 /* The weights, loaded with model_plan, and the kernel table stay the caller's and outlive the model. */
 int model_open(struct model **mp, const struct weights *w, const struct kernels *k, const struct model_options *o,
 	       struct error *e);
