@@ -42,6 +42,22 @@ static void put_counter(struct writer *w, const char *name, const uint64_t *coun
 		put(w, "\"%s\":%llu,", name, (unsigned long long)sum_); \
 	} while (0)
 
+/* What was expected of the steps with guesses and whose time could be foretold, and what came of them. */
+static void put_tally(struct writer *w, const struct registry *r)
+{
+	uint64_t millitoken = 0;
+
+	PUT_SUM(w, "draft_steps", r, spec.tally.n_step);
+	PUT_SUM(w, "draft_step_tokens", r, spec.tally.n_token);
+	FOR_EACH_ENGINE(e, r)
+	millitoken += counter_read(&e->spec.tally.expected_millitoken);
+	put(w, "\"draft_step_tokens_expected\":%.3f,", (double)millitoken * 1e-3);
+	PUT_SUM(w, "draft_step_tokens_without", r, spec.tally.plain_token);
+	PUT_SUM(w, "draft_step_ns", r, spec.tally.ns);
+	PUT_SUM(w, "draft_step_ns_expected", r, spec.tally.expected_ns);
+	PUT_SUM(w, "draft_step_ns_without", r, spec.tally.plain_ns);
+}
+
 static void put_drafts(struct writer *w, const struct registry *r)
 {
 	uint64_t n_guessed = 0, n_hit = 0;
@@ -52,6 +68,7 @@ static void put_drafts(struct writer *w, const struct registry *r)
 		n_hit += spec_n_hit(&e->spec);
 	}
 	put(w, "\"draft_guessed\":%llu,\"draft_hits\":%llu,", (unsigned long long)n_guessed, (unsigned long long)n_hit);
+	put_tally(w, r);
 }
 
 /* Where the leaders' time went since the start, in ns, and what each worker waited at barriers. Parts are called as the first model's. */

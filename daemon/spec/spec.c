@@ -180,25 +180,45 @@ static void ride(struct spec *s, struct batch_seq *q, const struct length_stream
 	counter_add(&s->count[t->drafter].n_guessed, l->n_chosen);
 }
 
+/* The chosen guesses, and what is expected of the step with them: before it is laid out anew. */
+static void board(struct spec *s, struct batch *b, uint32_t n_stream, uint32_t n)
+{
+	const struct length_cost *cost = &s->o.cost;
+	struct tally_step t = { .n_plain = b->n_logit,
+				.plain_ns = cost->step_ns(cost->of, b->n_row),
+				.ns = cost->step_ns(cost->of, b->n_row + n) };
+
+	for (uint32_t i = 0; i < n_stream; i++) {
+		for (uint32_t k = 0; k < s->length[i].n_chosen; k++)
+			t.n_gain += s->length[i].gain[k];
+		ride(s, &b->seq[s->seat[i]], &s->length[i]);
+	}
+	batch_layout(b);
+	t.layout_ns = b->layout_ns;
+	tally_begin(&s->tally, &t);
+}
+
 void spec_draft(struct spec *s, struct batch *b)
 {
-	uint32_t n_stream, most;
+	uint32_t n_stream, most, n = 0;
 
 	if (!s->o.n_draft)
 		return;
 	s->n_step++;
+	tally_end(&s->tally, b->time_ns);
 	n_stream = look(s, b);
 	most = min_u32(s->o.n_row > b->n_row ? s->o.n_row - b->n_row : 0, b->n_logit_max - b->n_logit);
-	if (n_stream && choose(s, n_stream, b, most)) {
-		for (uint32_t i = 0; i < n_stream; i++)
-			ride(s, &b->seq[s->seat[i]], &s->length[i]);
-		batch_layout(b);
-	}
+	if (n_stream)
+		n = choose(s, n_stream, b, most);
+	if (n)
+		board(s, b, n_stream, n);
 	profile_lap(PROFILE_DRAFT);
 }
 
 void spec_feedback(struct spec *s, const struct request *r, uint32_t n_guess, uint32_t n_hit)
 {
-	if (n_guess)
-		counter_add(&s->count[s->stream[r->stream].drafter].n_hit, n_hit);
+	if (!n_guess)
+		return;
+	counter_add(&s->count[s->stream[r->stream].drafter].n_hit, n_hit);
+	tally_hit(&s->tally, n_hit);
 }

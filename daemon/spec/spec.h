@@ -10,6 +10,7 @@
 #include "daemon/flow/batch.h"
 #include "daemon/spec/drafter.h"
 #include "daemon/spec/length.h"
+#include "daemon/spec/tally.h"
 #include "daemon/util/counter.h"
 
 #define SPEC_STREAM_MAX BATCH_SEQ_MAX
@@ -43,6 +44,7 @@ struct spec {
 	void *state[DRAFTER_MAX];
 	struct chance chance[DRAFTER_MAX]; /* of all streams */
 	struct spec_count count[DRAFTER_MAX];
+	struct tally tally;
 	struct spec_stream stream[SPEC_STREAM_MAX];
 	struct length_stream length[SPEC_STREAM_MAX]; /* of this step, as seq[] has them */
 	uint32_t seat[SPEC_STREAM_MAX];               /* which of seq[] */

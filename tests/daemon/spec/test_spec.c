@@ -214,6 +214,47 @@ static void a_place_is_one_stream_s(void **state)
 	}
 }
 
+/* ---- what was expected ---- */
+
+/* The step is sampled: n_hit guesses were right, and it took so long. */
+static void sample(uint32_t n_hit, uint64_t ns)
+{
+	spec_feedback(&spec, &request[0], batch.seq[0].n_draft, n_hit);
+	batch.time_ns = batch.layout_ns + ns;
+}
+
+static void what_was_expected_is_told_beside_what_came(void **state)
+{
+	const struct tally *t = &spec.tally;
+
+	(void)state;
+	row_ns = 0;
+	start(1, 40);
+	for (uint32_t i = 0; i < CHANCE_KINDS; i++) /* whatever is guessed is right */
+		spec.chance[0].n[i] = spec.chance[0].n_hit[i] = 1e9f;
+	assert_int_equal(draft(), 8);
+	assert_int_equal(t->n_step, 0); /* it has not come to pass */
+	sample(5, 1234);
+	for (uint32_t i = 0; i < 6; i++)
+		draw(0, (int32_t)(40 + i) % 10);
+	batch_layout(&batch);
+	row_ns = 1000000000000;
+	spec.o.n_least = 0;
+	spec_draft(&spec, &batch); /* no guess pays */
+	assert_int_equal(t->n_step, 1);
+	assert_int_equal(t->n_token, 6);
+	assert_int_equal(t->ns, 1234);
+	assert_in_range(t->expected_millitoken, 8990, 9000);
+	assert_int_equal(t->expected_ns, 1000);
+	assert_int_equal(t->plain_token, 1);
+	assert_int_equal(t->plain_ns, 1000);
+	sample(0, 99);
+	batch.seq[0].n_row = 1;
+	spec_draft(&spec, &batch);
+	assert_int_equal(t->n_step, 1); /* it had none */
+	assert_int_equal(t->ns, 1234);
+}
+
 /* ---- the store ---- */
 
 /* A stream that never repeats itself draws what another of the user's drew. */
@@ -293,6 +334,7 @@ int main(void)
 					    cmocka_unit_test(off_is_off),
 					    cmocka_unit_test(guesses_ride_when_they_pay),
 					    cmocka_unit_test(a_place_is_one_stream_s),
+					    cmocka_unit_test(what_was_expected_is_told_beside_what_came),
 					    cmocka_unit_test(a_request_chooses_its_drafters),
 					    cmocka_unit_test(what_a_user_s_streams_drew_is_guessed_for_it_alone) };
 
