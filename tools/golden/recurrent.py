@@ -4,6 +4,7 @@
 The converter reads a nemotron_h of transformers as one with experts, and the classes of RWKV are not transformers' own. So this script
 writes the files itself, with the names and the transformations of llama.cpp's conversion/{nemotron,granite,mamba,rwkv}.py. Logits are
   nemotron_h  of transformers' NemotronHForCausalLM
+  falcon_mamba  of its FalconMambaForCausalLM: a mamba with norms of steps, B and C
   rwkv7       of rwkv7-hf, in pure torch
   rwkv6       of the code below, in doubles, after RWKV-6 (Peng et al. 2024, "Eagle and Finch") and BlinkDL's own (package rwkv)
 in one pass without a cache. All weights are random, norms and biases too. Where llama.cpp is installed as a library its logits are
@@ -89,6 +90,38 @@ def nemotron_h(tokens):
         "ssm.inner_size": 128, "ssm.time_step_rank": 8}
     tensors = dict(nemotron_h_tensor(name, x, 2) for name, x in numbers(model).items())
     return keys, tensors, reference(model, tokens)
+
+
+# ---- falcon_mamba ----
+
+FALCON_MAMBA = {"in_proj.weight": "ssm_in.weight", "conv1d.weight": "ssm_conv1d.weight", "conv1d.bias": "ssm_conv1d.bias",
+                "x_proj.weight": "ssm_x.weight", "dt_proj.weight": "ssm_dt.weight", "dt_proj.bias": "ssm_dt.bias",
+                "A_log": "ssm_a", "D": "ssm_d", "out_proj.weight": "ssm_out.weight"}
+
+
+def falcon_mamba_tensor(name, x):
+    if not name.startswith("backbone.layers."):
+        return {"backbone.embeddings.weight": "token_embd.weight", "backbone.norm_f.weight": "output_norm.weight",
+                "lm_head.weight": "output.weight"}[name], x
+    _, _, i, rest = name.split(".", 3)
+    if rest == "norm.weight":
+        return f"blk.{i}.attn_norm.weight", x
+    x = -np.exp(x) if rest.endswith("A_log") else x
+    return f"blk.{i}.{FALCON_MAMBA[rest.removeprefix('mixer.')]}", x.squeeze(1) if rest.endswith("conv1d.weight") else x
+
+
+def falcon_mamba(tokens):
+    import transformers
+    config = transformers.FalconMambaConfig(
+        vocab_size=N_VOCAB, hidden_size=N_EMBD, state_size=16, num_hidden_layers=3, layer_norm_epsilon=1e-5,
+        mixer_rms_eps=1e-5, conv_kernel=4, time_step_rank=4, tie_word_embeddings=False)
+    model = transformers.FalconMambaForCausalLM(config)
+    randomise(model, [("A_log", 0.5), ("mixer.D", 1), ("dt_proj.bias", -1), ("norm.weight", 1)])
+    keys = {
+        "context_length": 1 << 20, "embedding_length": N_EMBD, "block_count": 3, "feed_forward_length": 0,
+        "attention.head_count": 0, "attention.layer_norm_rms_epsilon": 1e-5, "ssm.conv_kernel": 4, "ssm.inner_size": 128,
+        "ssm.state_size": 16, "ssm.time_step_rank": 4, "ssm.dt_b_c_rms": True}
+    return keys, dict(falcon_mamba_tensor(name, x) for name, x in numbers(model).items()), reference(model, tokens)
 
 
 # ---- rwkv7 ----
@@ -291,12 +324,12 @@ def llama_cpp(path, tokens):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    for seed, make in enumerate((nemotron_h, rwkv6, rwkv7)):
+    for seed, make in enumerate((nemotron_h, rwkv6, rwkv7, falcon_mamba)):
         name = make.__name__
         torch.manual_seed(seed)
         tokens = np.random.default_rng(seed).integers(0, N_VOCAB, N_TOK)
         keys, tensors, logits = make(tokens)
-        write_gguf(OUT / f"{name}.gguf", name, keys, tensors)
+        write_gguf(OUT / f"{name}.gguf", "mamba" if make is falcon_mamba else name, keys, tensors)
         with open(OUT / f"{name}.bin", "wb") as f:
             f.write(struct.pack("<II", *logits.shape) + tokens.astype("<i4").tobytes() + logits.astype("<f4").tobytes())
         other = llama_cpp(OUT / f"{name}.gguf", tokens)

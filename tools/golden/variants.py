@@ -18,12 +18,15 @@ LONG = np.linspace(1.5, 9, 8, dtype=np.float32)
 SHORT = np.linspace(1, 1.4, 8, dtype=np.float32)
 LONGROPE = {"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT}
 
-# name: base, its architecture's new name or None, keys with their writer's method, tensors
+# name: base, its architecture's new name or None, keys with their writer's method (None: not there), tensors
 VARIANTS = {
     "ministral3_warm": ("ministral3", None, {"rope.scaling.original_context_length": ("add_uint32", 16)}, {}),
     "phi3_long": ("phi3", None, {"rope.scaling.original_context_length": ("add_uint32", 32),
                                  "rope.scaling.attn_factor": ("add_float32", 1.2)}, LONGROPE),
     "phi3_short": ("phi3", None, {"rope.scaling.original_context_length": ("add_uint32", 256)}, LONGROPE),
+    # A file of before there were keys for these widths.
+    "qwen2moe_old": ("qwen2moe", None, {"feed_forward_length": ("add_uint32", 64), "expert_feed_forward_length": None,
+                                        "expert_shared_feed_forward_length": None}, {}),
     # llama.cpp (2026-10) does not read the epsilon of this architecture and takes 0; this one is as good as that.
     "qwen2vl": ("qwen2", "qwen2vl", {"rope.dimension_sections": ("add_array", [2, 3, 3, 0]),
                                      "attention.layer_norm_rms_epsilon": ("add_float32", 1e-12)}, {}),
@@ -43,8 +46,9 @@ def rewrite(base, path, name, keys, tensors):
         new = f"{name}.{own}" if name and own != key else key
         kind = field.types[0]
         w.add_key_value(new, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
-    for own, (method, value) in keys.items():
-        getattr(w, method)(f"{name or old}.{own}", value)
+    for own, add in keys.items():
+        if add:
+            getattr(w, add[0])(f"{name or old}.{own}", add[1])
     for t, data in tensors.items():
         w.add_tensor(t, data)
     for t in r.tensors:
