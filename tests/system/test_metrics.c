@@ -199,7 +199,7 @@ static void say_secrets(struct gyre *g)
 	gyre_cqe_seen(g, cqe);
 	sqe = gyre_get_sqe(g);
 	assert_int_equal(gyre_prep_generate(g, sqe, SECRET, strlen(SECRET), 3), 0);
-	sqe->priority = 999;
+	sqe->keep_ms = 1;
 	assert_int_equal(gyre_submit(g), 1);
 	assert_int_equal(gyre_wait_cqe(g, &cqe, TINYD_WAIT_NS), 0);
 	assert_int_equal(cqe->res, -EINVAL);
