@@ -70,6 +70,7 @@ struct config_quota {
 	uint32_t n_position;      /* positions of keys and values that its requests hold at once */
 	uint32_t n_pinned;        /* of these, that it keeps pinned */
 	uint32_t tokens_a_second; /* read and generated */
+	uint32_t weight;          /* parts of the time that it has while others have theirs */
 	uint32_t priority;        /* no request is before this one; 0: any */
 	char models[256];         /* names with commas between them; "": all */
 };
@@ -96,7 +97,7 @@ struct config {
 	uint32_t n_replica;     /* 1..CONFIG_REPLICA_MAX */
 	uint64_t session_bytes; /* 0: half of the memory that is left */
 	uint32_t core_dumps;    /* 1: dumps hold everything, prompts too */
-	uint32_t batch_rows, chunk, share, drain_seconds, spin_us;
+	uint32_t batch_rows, gap_ms, drain_seconds, spin_us;
 	char metrics_socket[PATH_MAX]; /* "": none */
 	enum config_log_level log_level;
 	uint32_t slow_ms;           /* to the first token, and a request is logged as slow; 0: none is */

@@ -88,14 +88,18 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "what it can run.",
 	  KIND_ISA, FIELD(isa), 0, 0, WHEN_RESTARTED },
 	{ "batch-rows", "N", "512", "rows of one step", "", KIND_U32, FIELD(batch_rows), 1, 65536, WHEN_RESTARTED },
-	{ "chunk", "N", "0", "rows of one prompt in a step at most; 0: as many as its user may have", "", KIND_U32,
-	  FIELD(chunk), 0, 65536, WHEN_RESTARTED },
-	{ "share-rows", "N", "0",
-	  "rows of a user in a step that others share, and a quarter of a lone user's; 0: measured",
-	  "Where a user is alone, and no other was served in the last ten seconds, it has four times as many, at least "
-	  "32. 0 takes "
-	  "as many as take as long as a step of one row, at least 4.",
-	  KIND_U32, FIELD(share), 0, 65536, WHEN_RESTARTED },
+	{ "gap-ms", "N", "0",
+	  "a step takes no longer, so no stream waits longer for its next token; 0: twice what it has to do",
+	  "As far as gyred can tell from the steps before. 0 has prompts take as long in a step as the streams that "
+	  "run, "
+	  "and users with more to do as long as a row of each of them: a stream's tokens come at half their speed at "
+	  "the "
+	  "worst, on a large host as on a small one, where 50 ms are sixteen steps of a small model, or a tenth of one "
+	  "of a "
+	  "large one. A user that is alone, with no stream running, has steps of twelve rows' time. A number of "
+	  "milliseconds "
+	  "holds for all of these; where a row of each user takes longer, that is the step.",
+	  KIND_U32, FIELD(gap_ms), 0, 3600000, WHEN_RESTARTED },
 	{ "spin-us", "N", "50", "spin this long for new work before sleeping", "", KIND_U32, FIELD(spin_us), 0, 1000000,
 	  WHEN_RESTARTED },
 	{ "chat-date", "DATE", "2024-07-26", "what a chat template that asks for the date is told",
@@ -195,6 +199,11 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "EAGAIN, whose words "
 	  "say when to come again; those that run go on, and what they take is owed.",
 	  KIND_U32, QUOTA_FIELD(tokens_a_second), 0, 10000000, WHEN_RELOADED },
+	{ "weight", "N", "1", "parts of the time that a user has while others want theirs",
+	  "Of two users that want all they can get, one with 3 is served three times as long as one with 1. What a "
+	  "user does "
+	  "not want is the others'.",
+	  KIND_U32, QUOTA_FIELD(weight), 1, 1000, WHEN_RELOADED },
 	{ "max-priority", "N", "0", "the highest priority of a user's requests (0 is the highest there is)",
 	  "A higher one (a smaller number) ends with EPERM. libgyre submits with 128, or with this where it is lower.",
 	  KIND_U32, QUOTA_FIELD(priority), 0, 255, WHEN_RELOADED },

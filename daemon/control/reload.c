@@ -29,7 +29,7 @@ static void tell_limits(struct connections *t, const struct config *c)
 		n->quota = quota_find(c, n->fd, &peer);
 		limits = quota_limits(n->quota);
 		if (n->session)
-			session_set_limits(n->session, &limits);
+			session_set_limits(n->session, &limits, n->quota->weight);
 	}
 }
 

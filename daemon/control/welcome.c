@@ -78,7 +78,7 @@ int welcome(const struct admit *a, struct connection *n)
 	}
 	w.limits = quota_limits(n->quota);
 	if (n->session)
-		session_set_limits(n->session, &w.limits);
+		session_set_limits(n->session, &w.limits, n->quota->weight);
 	if (!w.limits.n_request)
 		w.limits.n_request = a->n_request;
 	if (!w.limits.n_pinned && n->served)

@@ -61,22 +61,22 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 
-/* Of steps that draw: each row more is taken to cost as much as one of many. */
+/* Of steps that draw at each row. */
 static uint64_t step_ns(const void *of, uint32_t n_row)
 {
 	const struct sched *s = of;
+	const struct cost_work w = { .n_row = n_row, .n_logit = n_row };
 
-	return s->one_ns && s->row_ns ? s->one_ns + (n_row - 1) * s->row_ns : 0;
+	return s->cost.n_step < COST_WARM ? 0 : (uint64_t)cost_predict(&s->cost, &w);
 }
 
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
 {
 	const struct config *c = o->config;
 	struct sched_options so = { .n_row = c->batch_rows,
-				    .chunk = c->chunk,
 				    .n_draft = config_n_draft(o->own),
 				    .block_len = model_block_len(e->model),
-				    .share = c->share,
+				    .gap_ns = c->gap_ms * 1000000ull,
 				    .recent_ns = RECENT_NS,
 				    .window = model_window(e->model),
 				    .n_state = room_state_positions(e->model) };

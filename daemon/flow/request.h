@@ -109,6 +109,7 @@ struct request {
 	uint32_t index;    /* in the pool */
 	uint32_t outcome;  /* atomic: enum request_outcome */
 	uint32_t load;     /* what its queue counts for it */
+	uint32_t weight;   /* parts of the time that its user has, where others have theirs; 0: one */
 	bool is_above;     /* it goes before other users' requests */
 	bool has_claim;    /* sched: its positions are counted as its user's */
 	uint8_t place;     /* enum request_place */

@@ -40,8 +40,10 @@ struct user *user_get(struct user_table *t, uint32_t uid)
 
 	if (!u->n_ref++) {
 		assert(!u->n_session && !u->n_request && !u->n_position);
-		if (u->uid != uid)
+		if (u->uid != uid) {
 			store_relaxed64(&u->paid_ns, 0);
+			store_relaxed64(&u->used_ns, 0);
+		}
 		u->uid = uid;
 		store_relaxed(&u->may_outrank, may_outrank(t, uid));
 	}

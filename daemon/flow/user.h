@@ -26,6 +26,7 @@ struct user {
 	uint32_t n_request;       /* atomic: all of its requests, until each one's end has been told */
 	uint32_t n_position;      /* atomic: of keys and values, that these may come to hold */
 	uint32_t n_pinned[USER_MODEL_MAX]; /* atomic: of each model, positions that its requests pin, or are to */
+	uint64_t used_ns;                  /* atomic: of steps, the time that its rows took */
 	/* Atomic: its tokens were worth the time up to here, at so many a second; kept when it has gone. */
 	uint64_t paid_ns;
 

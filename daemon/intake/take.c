@@ -98,6 +98,7 @@ static void fill_request(struct request *r, struct session *s, const struct gyre
 	r->op = op_find(sqe->opcode);
 	r->kept.flags = sqe->flags;
 	r->kept.priority = sqe->priority;
+	r->weight = load_relaxed(&s->weight);
 	r->is_above = load_relaxed(&s->user->may_outrank) && sqe->priority < PRIORITY_DEFAULT;
 	r->kept.user_data = sqe->user_data;
 	r->kept.deadline_ns = sqe->deadline_ns;

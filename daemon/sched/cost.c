@@ -37,6 +37,16 @@ static double part_of(uint32_t a, uint32_t b, double n)
 	return a == b ? 0 : (n - knot_rows(a)) / (knot_rows(b) - knot_rows(a));
 }
 
+/* Of knot k. A single row that was met on a bad day takes no longer than more rows do. */
+static double knot_ns(const struct cost *c, uint32_t k)
+{
+	double ns = c->ns[k];
+
+	for (uint32_t more = k ? 0 : c->known & ~1u; more; more &= more - 1)
+		ns = fmin(ns, c->ns[__builtin_ctz(more)]);
+	return ns;
+}
+
 static double base_ns(const struct cost *c, uint32_t n_row)
 {
 	uint32_t k = knot_below(n_row), low, high, a, b;
@@ -48,8 +58,10 @@ static double base_ns(const struct cost *c, uint32_t n_row)
 	a = low ? 31 - (uint32_t)__builtin_clz(low) : 0;
 	b = high ? (uint32_t)__builtin_ctz(high) : 0;
 	if (!high)
-		return c->ns[a] * n_row / knot_rows(a);
-	return low ? c->ns[a] + (c->ns[b] - c->ns[a]) * part_of(a, b, n_row) : c->ns[b];
+		return knot_ns(c, a) * n_row / knot_rows(a);
+	if (!low)
+		return c->ns[b];
+	return knot_ns(c, a) + (knot_ns(c, b) - knot_ns(c, a)) * part_of(a, b, n_row);
 }
 
 double cost_predict(const struct cost *c, const struct cost_work *w)
@@ -198,6 +210,7 @@ void cost_learn(struct cost *c, const struct cost_work *w, uint64_t ns)
 {
 	if (!w->n_row || !ns)
 		return;
+	c->n_step += c->n_step < COST_WARM;
 	note_least(&c->least_ns, ns);
 	if (w->n_chunk) {
 		c->n_prompt_step += c->n_prompt_step < PROMPT_STEPS;

@@ -17,6 +17,8 @@
 #define COST_KNOT_MAX 20u /* rows: 1, 2, 3, 4, 6, 8, 12 .. 1024; more rows take as long each as there */
 #define COST_MAX      (COST_KNOT_MAX + 3u)
 
+#define COST_WARM 4u /* first steps, of one row each: all that is longer is told in multiples of one */
+
 /* What a step does. */
 struct cost_work {
 	uint32_t n_row, n_logit;
@@ -28,6 +30,7 @@ struct cost {
 	double ns[COST_MAX];            /* of the knots, then a, b, c */
 	double var[COST_MAX][COST_MAX]; /* covariance of these */
 	uint32_t known;                 /* a bit for each knot that a step has taught something about */
+	uint32_t n_step;                /* so far, up to COST_WARM */
 	uint32_t n_prompt_step;         /* steps with chunks so far */
 	uint64_t least_ns;              /* the least a step has taken, forgotten by 1/4096 a step; 0: not known */
 	uint64_t least_row_ns;          /* and a row, of steps with chunks */

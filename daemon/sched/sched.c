@@ -1,8 +1,10 @@
 #include "daemon/sched/blocks.h"
 #include "daemon/sched/claim.h"
+#include "daemon/sched/fair.h"
 #include "daemon/sched/fork.h"
 #include "daemon/sched/keep.h"
 #include "daemon/sched/link.h"
+#include "daemon/sched/rows.h"
 #include "daemon/sched/turn.h"
 #include "daemon/util/counter.h"
 #include "daemon/util/minmax.h"
@@ -21,11 +23,29 @@ void sched_init(struct sched *s, struct kv *kv, const struct sched_options *o)
 	memset(s, 0, sizeof(*s));
 	s->kv = kv;
 	s->o = *o;
-	if (!s->o.chunk || s->o.chunk > s->o.n_row)
-		s->o.chunk = s->o.n_row;
 }
 
 /* ---- what there is ---- */
+
+/* Its deadline has passed, or will have before a token can be there, were it alone here; then r is told so in words. */
+static bool is_late(const struct sched *s, struct request *r)
+{
+	uint32_t n_row = request_rows_left(r);
+	uint64_t left_ns = r->kept.deadline_ns - s->now_ns, least_ns = cost_least_ns(&s->cost, n_row);
+
+	if (!r->kept.deadline_ns)
+		return false;
+	if (r->kept.deadline_ns <= s->now_ns)
+		return true;
+	if (!is_eligible(r) || left_ns >= least_ns)
+		return false;
+	request_explain(
+		r, -ETIME,
+		"its deadline is in %.1f ms, and %u tokens are to be read before its next one, which takes %.1f ms "
+		"here at the very least: give it more time, or ask for less",
+		(double)left_ns * 1e-6, n_row, (double)least_ns * 1e-6);
+	return true;
+}
 
 /* What has an end that no row gives it. */
 static void end_if_due(const struct sched *s, struct request *r)
@@ -36,7 +56,7 @@ static void end_if_due(const struct sched *s, struct request *r)
 		request_let_go(r);
 	else if (is_open && request_is_cancelled(r))
 		request_end(r, -ECANCELED);
-	else if (is_open && r->kept.deadline_ns && s->now_ns >= r->kept.deadline_ns)
+	else if (is_open && is_late(s, r))
 		request_end(r, -ETIME);
 	else if (!is_eligible(r))
 		return;
@@ -131,110 +151,7 @@ static void check_rows(const struct sched *s, const struct batch *b)
 	}
 }
 
-/* ---- rows ---- */
-
-static bool is_decode(const struct request *r)
-{
-	return request_rows_left(r) == 1;
-}
-
-/* Logit rows that these rows of r give. */
-static uint32_t count_logits(const struct request *r, uint32_t n_row)
-{
-	return op_span_overlap(r->op->wants_logits(r), r->kept.n_past, r->kept.n_past + n_row);
-}
-
-/* Some want logits of many rows: no more in a step than there is room for, here or in its completion ring. */
-static uint32_t fit_logits(const struct request *r, uint32_t n_row, uint32_t room)
-{
-	room = min_u32(room, r->n_room);
-	while (n_row && count_logits(r, n_row) > room)
-		n_row -= count_logits(r, n_row) - room;
-	return n_row;
-}
-
-/* As many rows of r as its user's share, the step and the pool have room for. */
-static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t most)
-{
-	const struct sched_user *u = &s->user[r->user->index];
-	uint32_t n = min_u32(min_u32(request_rows_left(r), most), min_u32(u->n_row, s->o.n_row - s->n_row)), room;
-
-	n = fit_logits(r, n, min_u32(u->n_logit, b->n_logit_max - s->n_logit));
-	if (!n || !blocks_may_start(s, q, r))
-		return 0;
-	blocks_cover(s, q, b, r, r->kept.n_past + n);
-	room = r->kept.n_block * s->o.block_len;
-	return room > r->kept.n_past ? min_u32(n, room - r->kept.n_past) : 0;
-}
-
-static void add_rows(struct sched *s, struct queue *q, struct batch *b, struct request *r, uint32_t n)
-{
-	struct sched_user *u = &s->user[r->user->index];
-	uint32_t n_logit = count_logits(r, n);
-
-	r->seat = b->n_seq;
-	b->seq[b->n_seq++] = (struct batch_seq){ .request = r,
-						 .block = r->block,
-						 .n_past = r->kept.n_past,
-						 .n_row = n,
-						 .slot = r->kept.slot,
-						 .n_replay = r->kept.n_replay };
-	s->n_row += n;
-	s->n_logit += n_logit;
-	u->n_row -= n;
-	u->n_logit -= n_logit;
-	u->n_seat--;
-	r->n_turn += n;
-	if (is_decode(r) || r->n_turn >= s->o.n_row) {
-		r->n_turn = 0;
-		r->ticket = ++q->n_ticket;
-	}
-}
-
-/* Of a user's share, a quarter is for prompts, if it has any: so its streams do not keep its own newcomers out. */
-static uint32_t held_back(const struct sched *s, uint32_t n)
-{
-	return n > 1 ? max_u32(n / 4, 1) : s->n_plan & 1;
-}
-
-/* One user's streams, or its prompts, in its order. */
-static void serve(struct sched *s, struct queue *q, struct batch *b, struct sched_user *u, bool want_decode)
-{
-	uint32_t most = want_decode ? 1 : s->o.chunk, keep_row = 0, keep_seat = 0;
-
-	if (want_decode && u->n_prompt) {
-		keep_row = held_back(s, u->n_row);
-		keep_seat = held_back(s, u->n_seat);
-	}
-	for (uint32_t i = u->first; i < u->first + u->n_rank && b->n_seq < BATCH_SEQ_MAX; i++) {
-		struct request *r = q->live[s->rank[i].item];
-		uint32_t n;
-
-		if (u->n_row <= keep_row || u->n_seat <= keep_seat)
-			break;
-		if (is_decode(r) != want_decode)
-			continue;
-		n = fit_rows(s, q, b, r, most);
-		if (n)
-			add_rows(s, q, b, r, n);
-	}
-}
-
-static void serve_all(struct sched *s, struct queue *q, struct batch *b, bool want_decode)
-{
-	for (uint32_t i = 0; i < s->n_user; i++)
-		serve(s, q, b, &s->user[s->who[i].item], want_decode);
-}
-
-/* Guesses that its user's share has room for, behind its own rows. */
-static uint32_t spare_rows(struct sched *s, const struct batch_seq *k)
-{
-	struct sched_user *u = &s->user[k->request->user->index];
-	uint32_t n = is_decode(k->request) ? min_u32(s->o.n_draft, u->n_row) : 0;
-
-	u->n_row -= n;
-	return n;
-}
+/* ---- the plan ---- */
 
 static void start(const struct sched *s, struct request *r)
 {
@@ -255,7 +172,6 @@ static void close_batch(struct sched *s, struct batch *b)
 		if (!k->n_row)
 			continue;
 		n++;
-		k->n_spare = spare_rows(s, k);
 		r->kept.state = REQUEST_RUNNING;
 		if (!r->started_ns)
 			start(s, r);
@@ -267,7 +183,7 @@ static void close_batch(struct sched *s, struct batch *b)
 
 bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 {
-	turn_measure(s, b->n_row, b->forward_ns);
+	fair_charge(s, b);
 	s->now_ns = q->n_live ? clock_ns() : 0; /* an idle turn reads no clock */
 	settle(s, q, b);
 	s->n_row = s->n_logit = b->n_seq = b->n_token = 0;
@@ -280,14 +196,15 @@ bool sched_plan(struct sched *s, struct queue *q, struct batch *b)
 	claim_take_all(s, q);
 	turn_take_census(s, q);
 	blocks_choose_grower(s, q);
+	fair_begin(s, b->n_logit_max);
 	turn_sort(s, q);
 	blocks_set_limits(s);
-	turn_share_step(s, b->n_logit_max);
 	if (GYRE_CHECK)
 		check_blocks(s, q);
 	s->n_plan++;
-	serve_all(s, q, b, true);
-	serve_all(s, q, b, false);
+	if (s->n_above)
+		rows_serve(s, q, b, true);
+	rows_serve(s, q, b, false);
 	close_batch(s, b);
 	if (GYRE_CHECK)
 		check_rows(s, b);

@@ -4,76 +4,13 @@
 
 #include <string.h>
 
-#define SHARE_MIN \
-	4u /* rows: fewer cost more each, and four beside another's row are less than two steps of one row each */
-#define ALONE     4u  /* shares in a step of one user: what a newcomer waits for */
-#define ALONE_MIN 32u /* rows: where a row costs as much as in any larger step */
-#define FEW_ROWS  2u
-#define MANY_ROWS 32u
-
-#define KEY_USER     55 /* of a request's key: user, is not the one that grows, priority, ticket */
-#define KEY_GROWS    54
-#define KEY_PRIORITY 46
-#define KEY_BELOW    63 /* of a user's: does not outrank others, when it was served */
+#define KEY_USER     53 /* of a request's key: user, is not the one that grows, priority, ticket */
+#define KEY_GROWS    52
+#define KEY_PRIORITY 44
+#define KEY_BELOW \
+	63 /* of a user's: does not outrank others, virtual time: a double that is not negative sorts as its bits do */
 
 _Static_assert(USER_MAX <= 1u << (64 - KEY_USER), "a user in a key");
-
-/* ---- a share ---- */
-
-/* The least, slowly forgotten: other processes and long contexts only add to it. */
-static void note_least(uint64_t *least, uint64_t ns)
-{
-	uint64_t old = *least + *least / 64 + 1;
-
-	*least = *least && old < ns ? old : ns;
-}
-
-void turn_measure(struct sched *s, uint32_t n_row, uint64_t forward_ns)
-{
-	if (n_row && n_row <= FEW_ROWS)
-		note_least(&s->one_ns, forward_ns);
-	else if (n_row >= MANY_ROWS)
-		note_least(&s->row_ns, forward_ns / n_row);
-}
-
-/* Rows of a user in a step that it shares. */
-static uint32_t share_rows(const struct sched *s)
-{
-	uint64_t n = s->o.share ? s->o.share : SHARE_MIN;
-
-	if (!s->o.share && s->one_ns && s->row_ns && s->one_ns / s->row_ns > n)
-		n = s->one_ns / s->row_ns;
-	return n < s->o.n_row ? (uint32_t)n : s->o.n_row;
-}
-
-/* Rows of a user that shares with nobody. More take longer and no less each. */
-static uint32_t alone_rows(const struct sched *s)
-{
-	return min_u32(max_u32(ALONE * share_rows(s), ALONE_MIN), s->o.n_row);
-}
-
-static bool is_another_expected(const struct sched *s, uint32_t user)
-{
-	const struct sched_served *other = &s->last[s->last[0].user == user];
-
-	return other->at_ns && s->now_ns - other->at_ns < s->o.recent_ns;
-}
-
-/* Who outranks others has as much as alone. A part of nothing is one: what a step then has no room for comes in turn. */
-void turn_share_step(struct sched *s, uint32_t n_logit_max)
-{
-	for (uint32_t i = 0; i < s->n_user; i++) {
-		struct sched_user *u = &s->user[s->who[i].item];
-		uint32_t n = u->is_above ? 1 : s->n_user;
-
-		if (u->is_above || (n == 1 && !is_another_expected(s, s->who[i].item)))
-			u->n_row = alone_rows(s);
-		else
-			u->n_row = min_u32(max_u32(s->o.n_row / n, 1), share_rows(s));
-		u->n_seat = max_u32(BATCH_SEQ_MAX / n, 1);
-		u->n_logit = max_u32(n_logit_max / n, 1);
-	}
-}
 
 /* ---- the census ---- */
 
@@ -98,7 +35,9 @@ static void count_in(struct sched *s, const struct queue *q, uint32_t i)
 	if (!u->n_rank++ || r->kept.priority < q->live[u->oldest]->kept.priority)
 		u->oldest = i;
 	u->n_prompt += request_rows_left(r) > 1;
+	u->n_wanted += request_rows_left(r);
 	u->is_above |= r->is_above;
+	u->weight = max_u32(u->weight, max_u32(r->weight, 1));
 	s->rank[s->n_rank++].item = i;
 }
 
@@ -121,7 +60,9 @@ void turn_take_census(struct sched *s, const struct queue *q)
 	for (uint32_t i = 0; i < s->n_who; i++) {
 		struct sched_user *u = &s->user[s->who[i].item];
 
-		*u = (struct sched_user){ .turn = u->turn };
+		*u = (struct sched_user){ .virtual_ns = u->virtual_ns,
+					  .n_waited = u->n_prompt ? u->n_waited + 1 : 0,
+					  .is_hungry = u->n_rank ? u->n_wanted > u->n_taken : u->is_hungry };
 	}
 	s->n_rank = s->n_user = s->n_above = s->n_who = s->n_kept = 0;
 	s->n_pinned = s->n_slot_pinned = 0;
@@ -182,6 +123,14 @@ static uint64_t request_key(const struct sched *s, const struct request *r)
 	       (uint64_t)r->kept.priority << KEY_PRIORITY | (r->ticket & ((1ull << KEY_PRIORITY) - 1));
 }
 
+static uint64_t user_key(const struct sched_user *u)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &u->virtual_ns, sizeof(bits));
+	return (uint64_t)!u->is_above << KEY_BELOW | bits;
+}
+
 void turn_sort(struct sched *s, const struct queue *q)
 {
 	for (uint32_t i = 0; i < s->n_rank; i++)
@@ -189,11 +138,8 @@ void turn_sort(struct sched *s, const struct queue *q)
 	sort_by_key(s->rank, s->spare, s->n_rank);
 	for (uint32_t i = 0; i < s->n_rank; i += s->user[q->live[s->rank[i].item]->user->index].n_rank)
 		s->user[q->live[s->rank[i].item]->user->index].first = i;
-	for (uint32_t i = 0; i < s->n_user; i++) {
-		const struct sched_user *u = &s->user[s->who[i].item];
-
-		s->who[i].key = (uint64_t)!u->is_above << KEY_BELOW | u->turn;
-	}
+	for (uint32_t i = 0; i < s->n_user; i++)
+		s->who[i].key = user_key(&s->user[s->who[i].item]);
 	sort_by_key(s->who, s->spare, s->n_user);
 }
 
@@ -206,11 +152,6 @@ static void note_last(struct sched *s, uint32_t user)
 
 void turn_note_served(struct sched *s, const struct batch *b)
 {
-	/* One number each: among users of one step, who was served last comes last again. */
-	for (uint32_t i = 0; i < b->n_seq; i++) {
-		uint32_t user = b->seq[i].request->user->index;
-
-		s->user[user].turn = ++s->n_turn;
-		note_last(s, user);
-	}
+	for (uint32_t i = 0; i < b->n_seq; i++)
+		note_last(s, b->seq[i].request->user->index);
 }

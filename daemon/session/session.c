@@ -69,8 +69,9 @@ struct session *session_free(struct session *s)
 	return NULL;
 }
 
-void session_set_limits(struct session *s, const struct gyre_limits *l)
+void session_set_limits(struct session *s, const struct gyre_limits *l, uint32_t weight)
 {
+	store_relaxed(&s->weight, weight);
 	store_relaxed64(&s->limits.arena_bytes, l->arena_bytes);
 	store_relaxed(&s->limits.n_session, l->n_session);
 	store_relaxed(&s->limits.n_request, l->n_request);

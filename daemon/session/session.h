@@ -42,6 +42,7 @@ struct session {
 	bool is_paused; /* intake's: it has entries that wait for CQ space */
 
 	struct gyre_limits limits; /* of its user: each field atomic, written by the control thread */
+	uint32_t weight;           /* likewise: parts of the time that its user has */
 
 	/* Intake's, once it is in the roster. */
 	struct user *user;
@@ -70,7 +71,7 @@ int session_new(struct session **sp, struct served *served, int socket_fd, uid_t
 struct session *session_free(struct session *s);
 
 /* What its user may have from now on. Control thread. */
-void session_set_limits(struct session *s, const struct gyre_limits *l);
+void session_set_limits(struct session *s, const struct gyre_limits *l, uint32_t weight);
 
 /* Its counters lied: nothing more is read from it. The control thread sees the hang-up and detaches it. */
 void session_break(struct session *s);

@@ -178,8 +178,8 @@ static void step_allocates_nothing(void **state)
 			  n,
 			  (char *)"--nodes",
 			  n,
-			  (char *)"--chunk",
-			  (char *)"64",
+			  (char *)"--gap-ms",
+			  (char *)"1",
 			  (char *)"--kv-bytes",
 			  (char *)"1M",
 			  NULL };

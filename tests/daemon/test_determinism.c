@@ -1,7 +1,7 @@
 /*
  * Why: a request's stream depends on the model, the prompt and the options, and on nothing else. Here the whole daemon is
  * asked, through its rings: whatever the instruction set, the threads, the nodes they are on, the
- * replicas, the chunks a prompt is read in, the company in the
+ * replicas, the rows of a step, the company in the
  * batch, guesses or none, the completions are the same bytes. The portable kernels, one thread, one token a step, define them.
  */
 #include "daemon/util/counter.h"
@@ -31,7 +31,7 @@ struct stream {
 
 struct way {
 	enum kernels_isa isa;
-	int n_thread, chunk, n_draft;
+	int n_thread, n_row, n_draft;
 	bool is_alone;
 	int n_node; /* 0: gyred's default */
 	int n_replica;
@@ -111,7 +111,7 @@ static void ask(struct stream *s, bool is_alone)
 
 static void run(struct stream *s, const struct way *w)
 {
-	char thread[8], node[8], replica[8], chunk[8], draft[8];
+	char thread[8], node[8], replica[8], row[8], draft[8];
 	uint64_t n_hit = 0;
 	char *extra[] = { (char *)"--isa",
 			  (char *)kernels_isa_name(w->isa),
@@ -121,8 +121,8 @@ static void run(struct stream *s, const struct way *w)
 			  node,
 			  (char *)"--replicas",
 			  replica,
-			  (char *)"--chunk",
-			  chunk,
+			  (char *)"--batch-rows",
+			  row,
 			  (char *)"--draft-min",
 			  draft,
 			  NULL };
@@ -130,7 +130,7 @@ static void run(struct stream *s, const struct way *w)
 	snprintf(thread, sizeof(thread), "%d", w->n_thread);
 	snprintf(node, sizeof(node), "%d", w->n_node);
 	snprintf(replica, sizeof(replica), "%d", w->n_replica);
-	snprintf(chunk, sizeof(chunk), "%d", w->chunk);
+	snprintf(row, sizeof(row), "%d", w->n_row);
 	snprintf(draft, sizeof(draft), "%d", w->n_draft);
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
@@ -145,10 +145,10 @@ static void same(const struct stream *want, const struct stream *got, const stru
 	for (int k = 0; k < N_STREAM; k++)
 		for (uint32_t i = 0; i < want[k].n || i < got[k].n; i++)
 			if (memcmp(&want[k].said[i], &got[k].said[i], sizeof(got[k].said[i])))
-				fail_msg("%s, %d threads, %d nodes, %d replicas, chunk %d, draft %d, %s: completion %u "
+				fail_msg("%s, %d threads, %d nodes, %d replicas, %d rows, draft %d, %s: completion %u "
 					 "of stream %d "
 					 "differs",
-					 kernels_isa_name(w->isa), w->n_thread, w->n_node, w->n_replica, w->chunk,
+					 kernels_isa_name(w->isa), w->n_thread, w->n_node, w->n_replica, w->n_row,
 					 w->n_draft, w->is_alone ? "alone" : "among 17", i, k);
 }
 
@@ -172,7 +172,7 @@ static void define(struct stream *want, const char *arch)
  */
 static void nothing_but_the_request_matters(void **state)
 {
-	static const int chunk[] = { 1, 7, 32, 512 };
+	static const int n_row[] = { 80, 96, 160, 512 };
 	static struct stream want[N_STREAM], got[N_STREAM];
 	struct kernels k;
 	const int best = (int)kernels_select(&k, ISA_MAX);
@@ -184,7 +184,7 @@ static void nothing_but_the_request_matters(void **state)
 			continue;
 		for (int i = 0; i < 3 * 4 * 2 * 2; i += isa == best ? 1 : 5) {
 			const struct way w = {
-				(enum kernels_isa)isa, 1 + i % 3, chunk[i / 3 % 4], i / 12 % 2 * 4, i / 24, 0, 1
+				(enum kernels_isa)isa, 1 + i % 3, n_row[i / 3 % 4], i / 12 % 2 * 4, i / 24, 0, 1
 			};
 
 			run(got, &w);
@@ -194,7 +194,7 @@ static void nothing_but_the_request_matters(void **state)
 	for (int i = 0; i < 4 * 3; i++) {
 		static const int node[] = { 2, 3, 4, 8 };
 		const struct way w = {
-			(enum kernels_isa)best, node[i % 4] + i % 2, chunk[1 + i / 4], i % 3 * 2, i % 2, node[i % 4], 1
+			(enum kernels_isa)best, node[i % 4] + i % 2, n_row[1 + i / 4], i % 3 * 2, i % 2, node[i % 4], 1
 		};
 
 		run(got, &w);
@@ -203,7 +203,7 @@ static void nothing_but_the_request_matters(void **state)
 	for (int i = 0; i < 8; i++) { /* with one or two nodes each */
 		const int n = 2 + i / 4, n_node = 1 + i % 2;
 		const struct way w = {
-			(enum kernels_isa)best, n * n_node + i % 2, chunk[i % 4], i / 2 % 2 * 4, false, n_node, n
+			(enum kernels_isa)best, n * n_node + i % 2, n_row[i % 4], i / 2 % 2 * 4, false, n_node, n
 		};
 
 		run(got, &w);
@@ -214,9 +214,9 @@ static void nothing_but_the_request_matters(void **state)
 /* A way of each dimension: what else crosses them is no architecture's (and each has all of it in model/test_forward). */
 static void of_any_architecture(void **state)
 {
-	const struct way ways[] = { { ISA_MAX, 2, 7, 4, false, 0, 1 },
+	const struct way ways[] = { { ISA_MAX, 2, 96, 4, false, 0, 1 },
 				    { ISA_MAX, 3, 512, 0, false, 2, 1 },
-				    { ISA_MAX, 5, 1, 4, false, 2, 2 } };
+				    { ISA_MAX, 5, 80, 4, false, 2, 2 } };
 	static struct stream want[N_STREAM], got[N_STREAM];
 
 	(void)state;

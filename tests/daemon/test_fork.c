@@ -50,7 +50,7 @@ static const struct gyre_options *options(uint32_t kind)
 
 static void open_daemon(const char *arch, const char *const *more)
 {
-	char *extra[16] = { (char *)"--threads", (char *)"2", (char *)"--chunk", (char *)"48" };
+	char *extra[16] = { (char *)"--threads", (char *)"2", (char *)"--gap-ms", (char *)"1" };
 
 	for (int n = 4; more && *more; more++)
 		extra[n++] = (char *)*more;

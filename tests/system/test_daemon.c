@@ -49,11 +49,11 @@ static void wait_for_stat(struct gyre *g, const char *want)
 	assert_non_null(strstr(text, want));
 }
 
-/* Threads, chunk, ISA and drafts change speed, and not one bit. */
+/* Threads, gap, ISA and drafts change speed, and not one bit. */
 static void test_determinism(void **state)
 {
 	char *const variant[][7] = { { NULL },
-				     { (char *)"--threads", (char *)"1", (char *)"--chunk", (char *)"3", NULL },
+				     { (char *)"--threads", (char *)"1", (char *)"--gap-ms", (char *)"1", NULL },
 				     { (char *)"--isa", (char *)"ref", NULL },
 				     { (char *)"--draft-min", (char *)"4", NULL } };
 	int32_t want[32], got[32];

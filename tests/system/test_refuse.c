@@ -45,8 +45,8 @@ static void a_wrong_line_of_the_file_is_named(void **state)
 
 static void wrong_options_are_2_and_named(void **state)
 {
-	static const char *const number[] = { "threads",    "nodes", "replicas", "ctx",           "kv-bytes",
-					      "batch-rows", "chunk", "draft",    "drain-seconds", "spin-us" };
+	static const char *const number[] = { "threads",    "nodes",  "replicas", "ctx",           "kv-bytes",
+					      "batch-rows", "gap-ms", "draft",    "drain-seconds", "spin-us" };
 	static const char *const wrong[] = { "-1", "x", "", "1x", "99999999999999999999" };
 	char option[32];
 

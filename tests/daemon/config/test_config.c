@@ -372,7 +372,7 @@ static void files_are_looked_at_before_loading(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		write_conf(row[i].text, "chunk = 0\n", NULL);
+		write_conf(row[i].text, "gap-ms = 0\n", NULL);
 		assert_int_equal(parse(words), CONFIG_RUN);
 		if (!strstr(row[i].text, "\nsocket"))
 			strcpy(c.socket, "/tmp/s");

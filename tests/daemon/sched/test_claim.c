@@ -42,7 +42,7 @@ static uint32_t below(uint32_t n)
 
 static int open_engines(void **state)
 {
-	const struct sched_options o = { .n_row = 64, .block_len = LEN, .share = 16 };
+	const struct sched_options o = { .n_row = 64, .block_len = LEN };
 
 	(void)state;
 	assert_int_equal(request_pool_init(&pool, 64, N_CTX, LEN, true), 0);
@@ -51,6 +51,8 @@ static int open_engines(void **state)
 		assert_int_equal(batch_init(&engine[i].b, 64, 32, 16), 0);
 		assert_int_equal(kv_init(&engine[i].kv, &node, 1, N_BLOCK, 0), 0);
 		sched_init(&engine[i].s, &engine[i].kv, &o);
+		for (int k = 0; k < 100; k++)
+			cost_learn(&engine[i].s.cost, &(struct cost_work){ .n_row = 1 + k % 16 }, 1000);
 	}
 	for (uint32_t i = 0; i < N_USER; i++)
 		user[i] = (struct user){ .uid = i, .index = i };
@@ -131,7 +133,7 @@ static void one_waits_for_its_users_own(void **state)
 {
 	struct engine *e = &engine[0];
 	struct request *first = add(e, 0, 100, 100, LIMIT), *second = add(e, 0, 100, 60, LIMIT),
-		       *third = add(e, 0, 10, 10, LIMIT), *other = add(e, 1, 100, 100, 0);
+		       *third = add(e, 0, 10, 10, LIMIT), *other = add(e, 1, 100, 400, 0);
 
 	(void)state;
 	while (first->kept.state != REQUEST_DONE) {

@@ -24,7 +24,7 @@ static const struct kv_mem node = { .base = mem, .part = &part, .n_part = 1 };
 
 static int setup(void **state)
 {
-	struct sched_options o = { .n_row = 64, .block_len = 32, .share = 64 };
+	struct sched_options o = { .n_row = 64, .block_len = 32, .gap_ns = 1000000 };
 
 	(void)state;
 	assert_int_equal(request_pool_init(&pool, 8, N_CTX, 32, false), 0);
@@ -32,6 +32,8 @@ static int setup(void **state)
 	assert_int_equal(batch_init(&b, 64, 32, 16), 0);
 	assert_int_equal(kv_init(&kv, &node, 1, 4, 0), 0);
 	sched_init(&s, &kv, &o);
+	for (int i = 0; i < 100; i++)
+		cost_learn(&s.cost, &(struct cost_work){ .n_row = 1 + i % 64 }, 1000);
 	return 0;
 }
 

@@ -14,13 +14,14 @@ static bool has_state;
 
 static void open_sched(uint32_t n_block, uint32_t n_slot, uint32_t window)
 {
-	harness_open(&(struct sched_harness){ .o = { .n_row = 64, .block_len = LEN, .share = 16, .window = window },
-					      .n_request = 24,
-					      .n_ctx = N_CTX,
-					      .n_block = n_block,
-					      .n_slot = n_slot,
-					      .block_bytes = LEN * sizeof(uint32_t),
-					      .slot_bytes = 64 });
+	harness_open(
+		&(struct sched_harness){ .o = { .n_row = 64, .block_len = LEN, .gap_ns = UINT32_MAX, .window = window },
+					 .n_request = 24,
+					 .n_ctx = N_CTX,
+					 .n_block = n_block,
+					 .n_slot = n_slot,
+					 .block_bytes = LEN * sizeof(uint32_t),
+					 .slot_bytes = 64 });
 	has_state = n_slot > 0;
 }
 

@@ -17,10 +17,11 @@ static struct {
 
 static void open_sched(uint32_t window)
 {
-	harness_open(&(struct sched_harness){ .o = { .n_row = 64, .block_len = LEN, .share = 16, .window = window },
-					      .n_request = 16,
-					      .n_ctx = N_CTX,
-					      .n_block = N_BLOCK });
+	harness_open(
+		&(struct sched_harness){ .o = { .n_row = 64, .block_len = LEN, .gap_ns = UINT32_MAX, .window = window },
+					 .n_request = 16,
+					 .n_ctx = N_CTX,
+					 .n_block = N_BLOCK });
 	memset(slot, 0, sizeof(slot));
 }
 
