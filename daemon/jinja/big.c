@@ -11,9 +11,8 @@
 
 #define LIMB        1000000000u
 #define LIMB_DIGITS 9u
-#define DIGITS_MAX  4300u
-#define LIMBS_MAX   (DIGITS_MAX / LIMB_DIGITS + 2)
-#define POWER_MAX   (DIGITS_MAX * 4) /* 2 to this has more digits */
+#define LIMBS_MAX   (JINJA_DIGITS_MAX / LIMB_DIGITS + 2)
+#define POWER_MAX   (JINJA_DIGITS_MAX * 4) /* 2 to this has more digits */
 
 struct big {
 	uint32_t *d; /* [n] the least first; n 0: zero */
@@ -105,8 +104,8 @@ static struct jinja_value *value_of(struct jinja_scratch *s, struct big b)
 	text = text_of(s, b, &n);
 	if (!text)
 		return NULL;
-	if (n - b.negative > DIGITS_MAX)
-		return jinja_fail(s, "an integer past %u digits", DIGITS_MAX);
+	if (n - b.negative > JINJA_DIGITS_MAX)
+		return jinja_fail(s, "an integer past %u digits", JINJA_DIGITS_MAX);
 	v = jinja_text(s, text, n, NULL);
 	if (v)
 		v->kind = JINJA_BIG;
@@ -284,7 +283,7 @@ static struct big power(struct jinja_scratch *s, struct big base, uint64_t expon
 		if (exponent > 1)
 			base = multiply(s, base, base);
 		if (p.n > limbs_max || (exponent > 1 && base.n > limbs_max))
-			jinja_fail(s, "an integer past %u digits", DIGITS_MAX);
+			jinja_fail(s, "an integer past %u digits", JINJA_DIGITS_MAX);
 	}
 	return p;
 }
@@ -323,7 +322,7 @@ static struct jinja_value *raised(struct jinja_scratch *s, struct big a, struct 
 	if (a.n <= 1 && exponent.n && (!a.n || a.d[0] == 1)) /* 0, 1, or -1 to whatever power */
 		return value_of(s, a.negative && !(times & 1) ? negated(a) : a);
 	if (exponent.n > 1 || times > POWER_MAX)
-		return jinja_fail(s, "an integer past %u digits", DIGITS_MAX);
+		return jinja_fail(s, "an integer past %u digits", JINJA_DIGITS_MAX);
 	return value_of(s, power(s, a, times, 2 * LIMBS_MAX));
 }
 

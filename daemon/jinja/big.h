@@ -7,6 +7,8 @@
 
 #include "daemon/jinja/ast.h"
 
+#define JINJA_DIGITS_MAX 4300u
+
 /* a and b: integers (JINJA_BOOL, JINJA_INT, JINJA_BIG). By Python's rules; NULL: failed. */
 struct jinja_value *jinja_big_operate(struct jinja_scratch *s, enum jinja_op op, const struct jinja_value *a,
 				      const struct jinja_value *b);

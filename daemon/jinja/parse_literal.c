@@ -3,6 +3,7 @@
  */
 #include "daemon/jinja/parse.h"
 
+#include "daemon/jinja/big.h"
 #include "daemon/jinja/utf8.h"
 
 #include <errno.h>
@@ -42,6 +43,8 @@ struct jinja_node *jinja_parse_integer(struct jinja_parser *p, const char *at, s
 		return node;
 	if (strspn(text, "0123456789") != k)
 		return jinja_parse_fail(p, "an integer past 64 bits must be decimal");
+	if (k > JINJA_DIGITS_MAX)
+		return jinja_parse_fail(p, "an integer past %u digits", JINJA_DIGITS_MAX);
 	node->value->kind = JINJA_BIG;
 	node->value->n = (uint32_t)k;
 	node->value->s.p = text;
@@ -152,7 +155,7 @@ static size_t unescape(struct jinja_parser *p, const struct jinja_token *t, char
 struct jinja_node *jinja_parse_strings(struct jinja_parser *p)
 {
 	struct jinja_node *n = jinja_parse_constant(p, JINJA_STRING);
-	size_t size = p->now.n;
+	size_t size = p->now.n, room;
 	char *to;
 
 	if (p->next.type != TOKEN_STRING && n && !memchr(p->now.p, '\\', p->now.n)) {
@@ -160,19 +163,21 @@ struct jinja_node *jinja_parse_strings(struct jinja_parser *p)
 			(struct jinja_value){ .kind = JINJA_STRING, .n = (uint32_t)size, .s = { p->now.p, jinja_all } };
 		return jinja_parse_next(p) ? n : NULL;
 	}
-	to = n ? jinja_keep(p->t, GROWN(size)) : NULL;
+	to = n ? jinja_keep(p->t, room = GROWN(size)) : NULL;
 	if (!to)
 		return NULL;
 	*n->value = (struct jinja_value){ .kind = JINJA_STRING, .s = { to, jinja_all } };
 	n->value->n = (uint32_t)unescape(p, &p->now, to);
 	while (jinja_parse_next(p) && p->now.type == TOKEN_STRING) {
-		char *longer = jinja_keep(p->t, n->value->n + GROWN(p->now.n));
+		if (room - n->value->n < GROWN(p->now.n)) { /* by halves again: many short ones in a row are one */
+			char *longer = jinja_keep(p->t, room += room / 2 + GROWN(p->now.n));
 
-		if (!longer)
-			return jinja_parse_fail(p, "no memory for the template");
-		memcpy(longer, n->value->s.p, n->value->n);
-		n->value->n += (uint32_t)unescape(p, &p->now, longer + n->value->n);
-		n->value->s.p = longer;
+			if (!longer)
+				return jinja_parse_fail(p, "no memory for the template");
+			memcpy(longer, to, n->value->n);
+			n->value->s.p = to = longer;
+		}
+		n->value->n += (uint32_t)unescape(p, &p->now, to + n->value->n);
 	}
 	return p->failed ? NULL : n;
 }

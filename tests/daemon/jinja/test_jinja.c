@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "daemon/jinja/jinja.h"
+#include "daemon/jinja/ast.h"
 #include "tests/daemon/jinja/scratch.h"
 
 #include <errno.h>
@@ -301,6 +301,40 @@ static void towers_are_refused(void **state)
 	free(text);
 }
 
+/* Strings in a row are one, in memory that grows with the source; integers end where Python's do. */
+static void literals_take_what_they_are(void **state)
+{
+	enum { N = 20000, DIGITS = 4300 };
+	char *text = malloc(4 * N + 32), *at = text;
+	struct jinja_output out;
+	struct jinja *t = NULL;
+	size_t bytes = 0;
+
+	(void)state;
+	at += sprintf(at, "{{ ");
+	for (int i = 0; i < N; i++)
+		at += sprintf(at, "'a' ");
+	at += sprintf(at, "}}");
+	jinja_scratch_reset(s);
+	assert_int_equal(jinja_new(&t, text, (size_t)(at - text), err, sizeof(err)), 0);
+	for (const struct jinja_chunk *c = t->chunk; c; c = c->next)
+		bytes += c->cap;
+	assert_in_range(bytes, 1, 32 * N);
+	assert_int_equal(jinja_render(t, s, NULL, &out, err, sizeof(err)), 0);
+	assert_int_equal(out.n, N);
+	jinja_free(t);
+	for (int n = DIGITS; n <= DIGITS + 1; n++) {
+		at = text + sprintf(text, "{{ ");
+		memset(at, '1', (size_t)n);
+		sprintf(at + n, " }}");
+		assert_int_equal(jinja_new(&t, text, strlen(text), err, sizeof(err)), n > DIGITS ? -EINVAL : 0);
+		if (n == DIGITS)
+			jinja_free(t);
+	}
+	assert_non_null(strstr(err, "an integer past 4300 digits"));
+	free(text);
+}
+
 /* Chains that are no towers are not refused. */
 static void long_chains_are_fine(void **state)
 {
@@ -413,6 +447,7 @@ int main(void)
 		cmocka_unit_test(parameters_cost_what_they_are_looked_for_among),
 		cmocka_unit_test(what_there_is_none_of_is_named),
 		cmocka_unit_test(towers_are_refused),
+		cmocka_unit_test(literals_take_what_they_are),
 		cmocka_unit_test(long_chains_are_fine),
 		cmocka_unit_test(strange_bytes_and_json),
 		cmocka_unit_test(a_full_scratch_says_so),
