@@ -437,6 +437,12 @@ static void down_piece(const struct seat *s, const struct experts_in *in, const 
 	}
 }
 
+/* Half as many as elsewhere: each goes through all experts, and of each its panels should be a stretch that is worth to begin. */
+static size_t down_pieces(size_t bytes)
+{
+	return (linear_pieces(bytes) + 1) / 2;
+}
+
 static void down(const struct seat *s, int lap, const struct experts_in *in, const struct packed_ff *x)
 {
 	const struct experts_own *own = s->own->experts;
@@ -448,7 +454,7 @@ static void down(const struct seat *s, int lap, const struct experts_in *in, con
 	if (in->scale)
 		s->own->residual.scale = *vector(s, in->scale);
 	share_begin(&share, s->m->share, s->m->team, s->worker, n,
-		    linear_pieces(bytes_of(in->down, n, own->n_tile) / (size_t)s->team->n));
+		    down_pieces(bytes_of(in->down, n, own->n_tile) / (size_t)s->team->n));
 	while (share_next(&share, &begin, &end)) {
 		size_t step =
 			linear_group(in->down, s->m->hp.n_ff_expert, linear_n_tile(s->m->batch->n_row), end - begin);
