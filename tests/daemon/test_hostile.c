@@ -138,7 +138,7 @@ static void nobody_harms_another(void **state)
 	n_fd = count_fds();
 	for (int i = 0; i < 60; i++) {
 		submit(g, N_TOKEN);
-		for (int k = 0; k < 10; k++)
+		for (int k = 0; k < 12; k++)
 			hostile_act(a.socket, &seed, 2000);
 		read_stream(g, &got, N_TOKEN);
 		assert_memory_equal(&got, &want, sizeof(want));

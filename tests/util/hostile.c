@@ -154,6 +154,63 @@ static void vanish(const char *path, uint64_t *seed, uint32_t n_us)
 	raw_close(&w);
 }
 
+/* Of a few names: chains, forks of what there is and of what there is not, in any order; kept for ever and pinned beyond any quota. */
+static struct gyre_sqe some_relation(struct raw *w, uint64_t *seed)
+{
+	static const uint8_t op[] = { GYRE_OP_GENERATE, GYRE_OP_GENERATE, GYRE_OP_SCORE,  GYRE_OP_PREFILL,
+				      GYRE_OP_PREFILL,  GYRE_OP_TOKENIZE, GYRE_OP_CANCEL, GYRE_OP_NOP };
+	struct gyre_sqe sqe = some_generate(w, seed);
+	bool is_bare;
+
+	sqe.opcode = op[hostile_random(seed, sizeof(op))];
+	is_bare = sqe.opcode == GYRE_OP_CANCEL || sqe.opcode == GYRE_OP_NOP;
+	sqe.flags = hostile_random(seed, 2) ? GYRE_SQE_LINK : 0;
+	sqe.user_data = hostile_random(seed, 6);
+	sqe.max_tokens = sqe.opcode == GYRE_OP_GENERATE ? 1 + hostile_random(seed, 8) : 0;
+	if (is_bare)
+		sqe.data_len = 0;
+	if (sqe.opcode == GYRE_OP_CANCEL)
+		sqe.target = hostile_random(seed, 6);
+	if (is_bare || sqe.opcode == GYRE_OP_TOKENIZE)
+		return sqe;
+	if (hostile_random(seed, 2)) {
+		sqe.flags |= GYRE_SQE_FORK;
+		sqe.target = hostile_random(seed, 6);
+		sqe.split = hostile_random(seed, 3)   ? 0
+			    : hostile_random(seed, 2) ? GYRE_FORK_PROMPT
+						      : hostile_random(seed, 900);
+		sqe.data_len = sqe.data_len % 64;
+	}
+	if (hostile_random(seed, 2)) {
+		sqe.flags |= GYRE_SQE_KEEP;
+		sqe.keep_ms = 1 + hostile_random(seed, hostile_random(seed, 2) ? 50 : GYRE_KEEP_MS_MAX);
+		sqe.flags |= sqe.opcode != GYRE_OP_SCORE && hostile_random(seed, 2) ? GYRE_SQE_PIN : 0;
+	}
+	if (!hostile_random(seed, 8))
+		sqe.deadline_ns = 1;
+	return sqe;
+}
+
+static void go_on_from_anything(const char *path, uint64_t *seed, uint32_t n_us)
+{
+	struct abi_hello h = raw_hello();
+	struct gyre_sqe sqe[64];
+	struct raw w;
+
+	h.cq_entries = 8u << hostile_random(seed, 8);
+	if (raw_open(&w, path, &h) == 0) {
+		for (uint32_t round = 0; round < 1 + hostile_random(seed, 4); round++) {
+			for (int i = 0; i < 64; i++)
+				sqe[i] = some_relation(&w, seed);
+			raw_submit(&w, sqe, 1 + hostile_random(seed, 64));
+			dwell(seed, n_us);
+			store_release(&w.region.client->cq_head,
+				      load_acquire(&w.region.daemon->cq_tail)); /* all read */
+		}
+	}
+	raw_close(&w);
+}
+
 /* While the daemon reads the entries, they and the arena change. */
 static void submit_noise(const char *path, uint64_t *seed, uint32_t n_us)
 {
@@ -167,7 +224,7 @@ static void submit_noise(const char *path, uint64_t *seed, uint32_t n_us)
 		for (int i = 0; i < 64; i += 1 + (int)hostile_random(seed, 2)) { /* most of them nearly right */
 			sqe[i] = some_generate(&w, seed);
 			sqe[i].opcode = (uint8_t)hostile_random(seed, 8);
-			sqe[i].flags = (uint8_t)hostile_random(seed, 64);
+			sqe[i].flags = (uint16_t)hostile_random(seed, 2048);
 			sqe[i].opts_len = hostile_random(seed, 2) ? 64 : 0;
 			sqe[i].split = hostile_random(seed, 100);
 		}
@@ -201,8 +258,9 @@ static void lie(const char *path, uint64_t *seed, uint32_t n_us)
 
 void hostile_act(const char *path, uint64_t *seed, uint32_t n_us)
 {
-	static void (*const act[])(const char *, uint64_t *, uint32_t) = { speak_garbage, say_nothing,  greet_wrongly,
-									   vanish,        submit_noise, lie };
+	static void (*const act[])(const char *, uint64_t *,
+				   uint32_t) = { speak_garbage, say_nothing, greet_wrongly,      vanish,
+						 submit_noise,  lie,         go_on_from_anything };
 
 	act[hostile_random(seed, sizeof(act) / sizeof(act[0]))](path, seed, n_us);
 }
