@@ -123,8 +123,7 @@ static void take_token(struct answer *r, const struct gyre_cqe *cqe)
 	r->last_s = at;
 }
 
-/* 1: it was the last of the answer. */
-static int take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
+int answer_take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out)
 {
 	int e = take_text(l, cqe, r, out);
 
@@ -174,7 +173,7 @@ int answer_stream(struct link *l, const struct args *a, const void *data, size_t
 		else if (e == 0) {
 			if (cqe->user_data == ID_CANCEL)
 				is_cancelled = true;
-			else if ((e = take(l, cqe, r, out)) == 1)
+			else if ((e = answer_take(l, cqe, r, out)) == 1)
 				is_ended = true;
 			gyre_cqe_seen(l->g, cqe);
 		}
@@ -196,6 +195,22 @@ double answer_first_s(const struct answer *r)
 double answer_tokens_per_second(const struct answer *r)
 {
 	return r->n_token > 1 && r->last_s > r->first_s ? (r->n_token - 1) / (r->last_s - r->first_s) : NAN;
+}
+
+json_t *answer_describe(const struct link *l, const struct answer *r, int res, const char *error)
+{
+	const char *end = res == -ECANCELED ? "cancelled" : error ? "error" : r->is_stop ? "stop" : "length";
+	json_t *j = json_pack(
+		"{s:o,s:o,s:i,s:i,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text), "model",
+		json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt, "tokens",
+		(int)r->n_token, "drafted", (int)r->n_drafted, "passes", (int)r->n_pass, "end", end, "first_token_ms",
+		json_figure(answer_first_s(r) * 1e3), "tokens_per_second", json_figure(answer_tokens_per_second(r)));
+
+	if (j && error) {
+		json_object_set_new(j, "res", json_integer(res));
+		json_object_set_new(j, "error", json_text(error, strlen(error)));
+	}
+	return j;
 }
 
 /* Rates that there is something to measure for; an answer of one token has none. */

@@ -12,8 +12,12 @@ static const struct verb verbs[] = {
 	  "Ask once and print the answer as it comes.\nThe prompt is the operands or, without any, stdin. A model with "
 	  "a chat template gets it as a question, unless --raw.\n"
 	  "With --messages the file's conversation comes first, and a prompt is not needed.\n"
+	  "With --answers K there are as many, each behind its number, once all have ended; without --temp they are "
+	  "the "
+	  "same.\n"
 	  "Ctrl-C ends the answer (exit status 130).",
-	  OPT_LINK | OPT_SAMPLING | OPT_RAW | OPT_TALK | OPT_MESSAGES | OPT_VERBOSE | OPT_JSON, 0, -1, run_main },
+	  OPT_LINK | OPT_SAMPLING | OPT_ANSWERS | OPT_RAW | OPT_TALK | OPT_MESSAGES | OPT_VERBOSE | OPT_JSON, 0, -1,
+	  run_main },
 	{ "chat", "",
 	  "Talk to the model.\nThe prompt is >>>, with emacs keys, history and UTF-8 (~/.editrc changes the keys). "
 	  "/bye or Ctrl-D "

@@ -41,6 +41,8 @@ static const struct row rows[] = {
 	  AT(n_thread), 1, 1024 },
 	{ OPT_MAX, "max", 'n', "N", "tokens at most (default: up to the context)", KIND_U32, AT(max_tokens), 1,
 	  1u << 30 },
+	{ OPT_ANSWERS, "answers", 0, "K", "so many answers, of seeds S, S + 1 and so on; the prompt is read once",
+	  KIND_U32, AT(n_answer), 1, 32 },
 	{ OPT_TEMP, "temp", 0, "T", "temperature; 0, the default, always takes the likeliest token", KIND_FLOAT,
 	  AT(sampling.temperature), 0, 100 },
 	{ OPT_TOP_K, "top-k", 0, "K", "sample among the K likeliest tokens", KIND_U32, AT(sampling.top_k), 0,

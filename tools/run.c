@@ -18,23 +18,6 @@ static char *join_words(const struct args *a, size_t *n)
 	return fclose(f) == 0 ? text : NULL;
 }
 
-/* error: what failed, in words; NULL: nothing did. */
-static int print_answer(const struct link *l, const struct answer *r, int res, const char *error)
-{
-	const char *end = res == -ECANCELED ? "cancelled" : error ? "error" : r->is_stop ? "stop" : "length";
-	json_t *j = json_pack(
-		"{s:o,s:o,s:i,s:i,s:i,s:i,s:s,s:o,s:o}", "text", json_text(r->text ? r->text : "", r->n_text), "model",
-		json_text(l->info.model, strlen(l->info.model)), "prompt_tokens", (int)r->n_prompt, "tokens",
-		(int)r->n_token, "drafted", (int)r->n_drafted, "passes", (int)r->n_pass, "end", end, "first_token_ms",
-		json_figure(answer_first_s(r) * 1e3), "tokens_per_second", json_figure(answer_tokens_per_second(r)));
-
-	if (j && error) {
-		json_object_set_new(j, "res", json_integer(res));
-		json_object_set_new(j, "error", json_text(error, strlen(error)));
-	}
-	return print_json(j);
-}
-
 static int finish(const struct args *a, const struct link *l, const struct answer *r, int e)
 {
 	int res = e < 0 ? e : r->res, code = TOOL_OK;
@@ -46,7 +29,7 @@ static int finish(const struct args *a, const struct link *l, const struct answe
 	} else if (a->verbose) {
 		answer_print_rates(r);
 	}
-	if (a->json && print_answer(l, r, res, error) != TOOL_OK)
+	if (a->json && print_json(answer_describe(l, r, res, error)) != TOOL_OK)
 		code = TOOL_FAILED;
 	return res == -ECANCELED ? 130 : code;
 }
@@ -64,6 +47,11 @@ static int ask(const struct args *a, struct link *l, const char *text, size_t n)
 	if (!is_chat && !a->raw)
 		fprintf(stderr, "gyre: %s has no chat template: the text is continued as it stands (--raw)\n",
 			l->info.model);
+	if (a->n_answer > 1) {
+		e = branches_run(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat);
+		free(c.data);
+		return e;
+	}
 	e = answer_stream(l, a, is_chat ? c.data : text, is_chat ? c.n : n, is_chat, a->json ? NULL : stdout, &r);
 	if (!a->json && r.n_text && r.text[r.n_text - 1] != '\n')
 		putchar('\n');

@@ -60,6 +60,7 @@ enum option_bit {
 #define OPT_MESSAGES      (1ull << 39)
 #define OPT_MEMORY        (1ull << 40)
 #define OPT_DRY_RUN       (1ull << 41)
+#define OPT_ANSWERS       (1ull << 42)
 #define OPT_WAIT          (1ull << 50)
 #define OPT_WATCH         (1ull << 52)
 #define OPT_TEXTFILE      (1ull << 53)
@@ -96,7 +97,7 @@ struct args {
 	const char *template_arg[TEMPLATE_ARG_MAX]; /* KEY=VALUE */
 	uint32_t n_template_arg;
 	struct gyre_options sampling; /* n_stop counts stop[] */
-	uint32_t n_thread, n_node, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
+	uint32_t n_thread, n_node, n_answer, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns, wait_s, watch_s; /* watch_s 0: once */
 	const char *textfile, *sort;
 	struct list rows, batch;
@@ -177,6 +178,10 @@ struct answer {
 /* Sends `data` (text, or chat messages if is_chat), writes the bytes to out as they come (NULL: nowhere). 0 or -errno. */
 int answer_stream(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, FILE *out,
 		  struct answer *r);
+/* One completion of it: its bytes go to out, too, unless that is NULL. 1: it was the last; 0; -errno. */
+int answer_take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FILE *out);
+/* For --json. error: what failed, in words; NULL: nothing did. */
+json_t *answer_describe(const struct link *l, const struct answer *r, int res, const char *error);
 void answer_free(struct answer *r);
 /* Copies the words of a completion that failed, "" if it has none. */
 void answer_take_why(const struct gyre *g, const struct gyre_cqe *cqe, char *why, size_t n);
@@ -189,6 +194,11 @@ double answer_tokens_per_second(const struct answer *r);
 void answer_catch_interrupt(void);
 /* Was there a Ctrl-C since the last call? */
 bool answer_take_interrupt(void);
+
+/* ---- branches.c ---- */
+
+/* --answers: as many, to data as answer_stream takes it, and prints them. An exit code. */
+int branches_run(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat);
 
 /* ---- messages.c ---- */
 

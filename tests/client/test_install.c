@@ -55,11 +55,12 @@ static void consumers_build(void **state)
 		skip();
 	for (int i = 0; i < 2; i++) {
 		setenv("KIND", i ? "static" : "shared", 1);
-		for (int k = 0; k < 3; k++) {
+		for (int k = 0; k < 4; k++) {
 			static const char *const build[] = {
 				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/hello-$KIND client/examples/hello.c ",
 				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -o $R/epoll-$KIND "
 				"client/examples/epoll.c ",
+				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/fork-$KIND client/examples/fork.c ",
 				"printf '#include <gyre.h>\\nint main() { gyre *g = nullptr; return gyre_connect(&g, "
 				"\"/none\", "
 				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && ${CXX:-c++} -std=c++17 -Wall -Wextra -Werror "
@@ -69,7 +70,7 @@ static void consumers_build(void **state)
 			};
 			char command[1024];
 
-			if (k == 2 && system("command -v ${CXX:-c++} >/dev/null") != 0) {
+			if (k == 3 && system("command -v ${CXX:-c++} >/dev/null") != 0) {
 				puts("skip: no C++ compiler");
 				continue;
 			}
@@ -94,6 +95,8 @@ static void an_example_runs(void **state)
 	run("LD_LIBRARY_PATH=$R/usr/lib $R/hello-shared hi >$R/said && test -s $R/said");
 	run("$R/hello-static hi >$R/said && test -s $R/said");
 	run("LD_LIBRARY_PATH=$R/usr/lib $R/epoll-shared >$R/said && test -s $R/said");
+	run("LD_LIBRARY_PATH=$R/usr/lib $R/fork-shared >$R/said && test $(grep -c ^way $R/said) = 3 && "
+	    "test $(grep -c '^label.* [45][0-9] tokens' $R/said) = 3");
 	unsetenv("GYRE_SOCKET");
 	appliance_close(&a);
 	run("! $R/hello-static hi 2>$R/said && grep -q 'no gyred listens here' $R/said");

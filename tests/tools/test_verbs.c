@@ -35,6 +35,29 @@ static void run_takes_a_prompt_from_anywhere(void **state)
 	assert_non_null(strstr(err, "cannot write"));
 }
 
+/* The first is what there is without; the others are what they are with their seeds. */
+static void run_gives_several_answers(void **state)
+{
+	static char alone[2][sizeof(out)], want[2 * sizeof(out) + 16];
+	json_t *j;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		expect(i ? "$G run --max 12 --temp 1 --seed 8 hello" : "$G run --max 12 --temp 1 --seed 7 hello", 0);
+		strcpy(alone[i], out);
+	}
+	expect("$G run --max 12 --temp 1 --seed 7 --answers 2 hello", 0);
+	snprintf(want, sizeof(want), "[1] %s[2] %s", alone[0], alone[1]);
+	assert_string_equal(out, want);
+	expect("$G run --max 12 --temp 1 --answers 32 --json --raw hello", 0);
+	j = json_object_get(json_loads(out, JSON_ALLOW_NUL, NULL), "answers");
+	assert_int_equal(json_array_size(j), 32);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 31), "seed")), 31);
+	expect_words("head -c 1024 /dev/zero | tr '\\0' a | $G run --raw --answers 2", 1,
+		     "answer 1: the prompt has 1024 tokens");
+	expect("$G run --answers 33 hello", 2);
+}
+
 /* More text than stdout's buffer, more continuations than a session may have at once. */
 static void much_is_no_other_than_little(void **state)
 {
@@ -287,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(run_takes_a_prompt_from_anywhere),
+		CASE(run_gives_several_answers),
 		CASE(much_is_no_other_than_little),
 		CASE(a_bad_text_is_a_clear_error),
 		CASE(an_error_of_the_model_is_told_by_each_verb),
