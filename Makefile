@@ -58,7 +58,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(SHM_SRC) $(KERNEL_SRC) $(DAEMON_SRC)) $(BUILD)/obj/templates.o
 TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 
-.PHONY: all man test check arm64 arm64-ci bench system system-numa hostile health soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall deb system-boot dist distcheck run help clean
+.PHONY: all man test check model-steps arm64 arm64-ci bench system system-numa hostile health soak golden asan ubsan tsan ndebug fuzz lint fmt coverage install uninstall deb system-boot dist distcheck run help clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -193,6 +193,8 @@ SOAK_SECONDS ?= 600
 SOAK_REPLICAS ?= 1
 soak: all $(BUILD)/tests/system/soak ## hostile and honest clients at a live daemon of SOAK_REPLICAS (1) for SOAK_SECONDS (600)
 	BUILD=$(BUILD) $(BUILD)/tests/system/soak $(SOAK_SECONDS) $(SOAK_REPLICAS)
+model-steps: $(BUILD)/tests/daemon/sched/test_model ## a million steps of scheduler and pool, of all that can happen to them
+	GYRE_MODEL_STEPS=1000000 $(BUILD)/tests/daemon/sched/test_model
 golden: ## make the golden files again from the independent references (needs the packages tools/golden/README.md names)
 	for s in tools/golden/*.py; do python3 $$s || exit 1; done
 
