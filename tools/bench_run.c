@@ -97,6 +97,14 @@ double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint3
 	return now_s() - begin;
 }
 
+double bench_guess_s(struct bench_run *b, uint32_t depth, uint32_t n_guess)
+{
+	double begin = now_s();
+
+	step(b, 1, depth, 1 + n_guess, depth + 1);
+	return now_s() - begin;
+}
+
 /* Of a tensor's matrices those that a row is multiplied with: all, or as many of the experts as a token takes; of the embedding, which
  * is looked up, none. */
 static uint32_t n_used(const struct bench_run *b, const struct tensor *t)

@@ -37,6 +37,8 @@ void bench_run_close(struct bench_run *b);
 double bench_prefill_s(struct bench_run *b, uint32_t n);
 /* Seconds of n_step tokens for each of n_seq sequences behind `depth` positions, whose KV may hold anything. */
 double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint32_t n_step);
+/* Seconds of one step of a token and n_guess guesses behind it, with logits of all, behind `depth` positions. */
+double bench_guess_s(struct bench_run *b, uint32_t depth, uint32_t n_guess);
 
 /* Bytes that a step of one row behind `depth` positions reads: their keys and values, and all weights but an embedding table that
  * is not the output matrix too. */

@@ -105,6 +105,16 @@ static const struct verb verbs[] = {
 	  "Lengths, "
 	  "prompts and arrivals depend on --seed alone.",
 	  OPT_LINK | OPT_TEMP | OPT_SEED | OPT_SERVE | OPT_JSON, 0, 0, bench_serve_main },
+	{ "bench spec", "",
+	  "What guessing tokens ahead brings.\nTasks whose answers repeat their prompts and tasks whose answers don't, "
+	  "answered without guesses and, in turns, with those of a request's own text (lookup) and of its user's "
+	  "recent "
+	  "answers, too (auto). Prints tokens a second, the speed-up beside what the daemon expected, and how many "
+	  "guesses were right; fails if a token differs. Without --seed the clock chooses prompts that the daemon has "
+	  "not "
+	  "answered before.",
+	  OPT_LINK | OPT_TEMP | OPT_SEED | OPT_BATCH | OPT_GEN | OPT_REPEAT | OPT_DEPTH | OPT_SPEC | OPT_JSON, 0, 0,
+	  bench_spec_main },
 	{ "ls", "", "The models of a daemon, with their files.", OPT_SOCKET | OPT_JSON, 0, 0, ls_main },
 	{ "ps", "", "The models that a daemon has in memory, and what runs.", OPT_SOCKET | OPT_JSON, 0, 0, ps_main },
 	{ "load", "NAME|FILE.gguf",

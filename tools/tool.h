@@ -68,6 +68,8 @@ enum option_bit {
 #define OPT_SORT          (1ull << 55)
 #define OPT_SERVE         (1ull << 56) /* all that are of `bench serve` alone */
 
+#define OPT_SPEC (1ull << 57) /* of `bench spec` alone */
+
 #define OPT_TEMPLATE (OPT_CHAT_TEMPLATE | OPT_CHAT_DATE)
 #define OPT_LINK     (OPT_SOCKET | OPT_MODEL | OPT_THREADS | OPT_KV_BYTES | OPT_TEMPLATE)
 #define OPT_TALK     (OPT_SYSTEM | OPT_TOOLS | OPT_TEMPLATE_ARG | OPT_THINK | OPT_NO_THINK)
@@ -99,9 +101,9 @@ struct args {
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, n_answer, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns, wait_s, watch_s; /* watch_s 0: once */
-	const char *textfile, *sort;
+	const char *textfile, *sort, *svg;
 	struct list rows, batch;
-	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run, once;
+	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run, once, curve;
 	struct serve_args serve;
 	int n_word;
 	char **word; /* the operands */
@@ -242,6 +244,7 @@ int bench_load_main(const struct args *a);
 int bench_text_main(const struct args *a);
 int bench_ring_main(const struct args *a);
 int bench_serve_main(const struct args *a);
+int bench_spec_main(const struct args *a);
 int completion_main(const struct args *a);
 int stat_main(const struct args *a);
 int top_main(const struct args *a);
