@@ -28,13 +28,16 @@ static void drain_session(struct taker *t, struct queue *q, struct session *s)
 
 	t->left -= DRAIN_LOOK;
 	s->is_paused = false;
-	if (s->kept.is_broken)
+	if (s->kept.is_broken) {
+		chain_close(s);
 		return;
+	}
 	lock_take(&s->lock);
 	is_honest = session_load_space(s);
 	lock_drop(&s->lock);
 	if (!is_honest || sq_consumer_load(&s->sq) < 0) {
 		session_break(s);
+		chain_close(s);
 		return;
 	}
 	take_entries(t, q, s);

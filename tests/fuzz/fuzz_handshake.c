@@ -52,10 +52,12 @@ static void check_request(const struct request *r)
 	require(r->kept.n_prompt <= N_CTX && r->kept.n_score <= r->kept.n_prompt && r->kept.n_token <= N_CTX);
 	for (uint32_t i = 0; i < r->kept.n_token; i++)
 		require((uint32_t)r->token[i] < vocab_size(vocab));
-	if (r->kept.state == REQUEST_ENDED)
+	if (r->kept.state == REQUEST_ENDED || !r->op->wants_logits)
 		return;
 	require(r->kept.n_token == r->kept.n_prompt);
-	require(r->op == &op_generate || r->op == &op_score);
+	require(!request_is_fork(r) == !r->source);
+	if (r->source) /* the rest of its tokens is another's */
+		return;
 	require(r->kept.n_prompt > 0 && (r->op != &op_generate || r->kept.n_prompt < N_CTX));
 	require(r->op != &op_score || (r->kept.n_score > 0 && r->kept.n_score < r->kept.n_prompt));
 }
@@ -70,6 +72,8 @@ static void drain(void)
 
 			if (r->kept.state != REQUEST_DONE) /* a client that has gone */
 				check_request(r);
+			request_await_no_more(&r->before);
+			request_await_no_more(&r->source);
 			r->kept.state = REQUEST_DONE;
 			session_leave_place(r->session, r); /* as emit does */
 		}

@@ -38,6 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		require((uint64_t)sqe.data_off + sqe.data_len <= g.arena_bytes || !sqe.data_len);
 		require((uint64_t)sqe.opts_off + sqe.opts_len <= g.arena_bytes || !sqe.opts_len);
 		require(!sqe.reserved && sqe.opts_len <= VALIDATE_OPTIONS_MAX);
+		require(!(sqe.flags & GYRE_SQE_KEEP) == !sqe.keep_ms && sqe.keep_ms <= GYRE_KEEP_MS_MAX);
+		require(!(sqe.flags & GYRE_SQE_PIN) || (sqe.flags & GYRE_SQE_KEEP));
+		require(!(sqe.flags & GYRE_SQE_FORK) || !(sqe.flags & GYRE_SQE_CHAT));
 	}
 	w.n = 0;
 	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s, &w) < 0) {
