@@ -82,9 +82,9 @@ $(BUILD)/obj/%.o: %.c
 
 # Chat templates that gyred brings along: a file each.
 TEMPLATES := $(sort $(wildcard daemon/text/templates/*.jinja))
-$(BUILD)/obj/templates.c: $(TEMPLATES) tools/embed
+$(BUILD)/obj/templates.c: $(TEMPLATES) tools/embed-templates
 	@mkdir -p $(@D)
-	$(Q)tools/embed $(TEMPLATES) > $@
+	$(Q)tools/embed-templates $(TEMPLATES) > $@
 $(BUILD)/obj/templates.o: $(BUILD)/obj/templates.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 

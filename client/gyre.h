@@ -109,6 +109,8 @@ int gyre_prep_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32
 		   uint32_t max_tokens);
 int gyre_prep_score_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, uint32_t at, const void *data,
 			 size_t n);
+/* A vector of gyre_info's n_embd numbers, in pieces (gyre_cqe_floats); which, options.pooling says (gyre_sqe_set_options). */
+int gyre_prep_embed(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n);
 /* The text of n token ids: in pieces, each with the bytes (gyre_cqe_bytes) of `res`. GYRE_SQE_SPECIAL: control tokens' text, too. */
 int gyre_prep_detokenize(struct gyre *g, struct gyre_sqe *sqe, const uint32_t *id, size_t n);
@@ -160,12 +162,14 @@ int gyre_wait_cqe(struct gyre *g, const struct gyre_cqe **cqe, uint64_t timeout_
 void gyre_cqe_seen(struct gyre *g, const struct gyre_cqe *cqe);
 
 /*
- * The token's bytes or a DETOKENIZE piece's (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece; *n of them. Valid until gyre_cqe_seen.
+ * The token's bytes or a DETOKENIZE piece's (not NUL-terminated), the top-n pairs, the ids of a TOKENIZE piece, the numbers of an EMBED piece; *n of
+ * them. Valid until gyre_cqe_seen.
  * Where res < 0, the bytes say why in one line with the remedy, at most GYRE_WORDS_MAX: "temperature is 2000: it may be 0 to 1000".
  */
 const void *gyre_cqe_bytes(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 const struct gyre_top *gyre_cqe_top(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 const uint32_t *gyre_cqe_ids(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
+const float *gyre_cqe_floats(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n);
 
 /*
  * A descriptor that becomes readable when completions arrive, or the daemon goes; for poll, epoll, io_uring. From this call
@@ -185,6 +189,23 @@ int gyre_event_clear(struct gyre *g);
  */
 ssize_t gyre_generate(struct gyre *g, const char *prompt, const struct gyre_options *o, uint32_t max_tokens, char *out,
 		      size_t size);
+
+/* What may follow a prompt, and how likely that is. */
+struct gyre_label {
+	const char *text;             /* NUL-terminated */
+	float logprob;                /* the sum of its tokens' */
+	uint32_t n_token;             /* how many it has */
+	int res;                      /* 0, or -errno */
+	char why[GYRE_WORDS_MAX + 1]; /* gyred's words where res < 0 */
+};
+
+/*
+ * Log-probabilities of labels that follow a prompt, which is read once. The prompt (GYRE_SQE_* of it in flags: CHAT, say) and each label are
+ * tokenized apart. All of label[] but text is filled in. The first of their errors; or one of the prompt, which all have then; -EBUSY:
+ * other requests are in flight. As many labels are scored at once as gyred has places for.
+ */
+int gyre_score_labels(struct gyre *g, const void *prompt, size_t n, uint16_t flags, struct gyre_label *label,
+		      uint32_t n_label);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -197,6 +197,11 @@ int gyre_prep_score_fork(struct gyre *g, struct gyre_sqe *sqe, uint64_t target, 
 	return res;
 }
 
+int gyre_prep_embed(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n)
+{
+	return prep_data(g, sqe, GYRE_OP_EMBED, data, n);
+}
+
 int gyre_prep_tokenize(struct gyre *g, struct gyre_sqe *sqe, const void *data, size_t n)
 {
 	return prep_data(g, sqe, GYRE_OP_TOKENIZE, data, n);

@@ -132,6 +132,11 @@ const uint32_t *gyre_cqe_ids(const struct gyre *g, const struct gyre_cqe *cqe, s
 	return (const uint32_t *)result_slot(g, cqe);
 }
 
+const float *gyre_cqe_floats(const struct gyre *g, const struct gyre_cqe *cqe, size_t *n)
+{
+	return (const float *)(const void *)gyre_cqe_ids(g, cqe, n);
+}
+
 int gyre_event_fd(struct gyre *g)
 {
 	g->parked_idle = GYRE_PARKED_SOCKET;

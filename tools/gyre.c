@@ -30,8 +30,13 @@ static const struct verb verbs[] = {
 	  OPT_LINK | OPT_SAMPLING | OPT_TALK | OPT_NO_HISTORY | OPT_VERBOSE, 0, 0, chat_main },
 	{ "score", "CONTEXT CONTINUATION...",
 	  "Log-probability of each continuation after a context.\nPrints the sum over its tokens (natural logarithm), "
-	  "their number, and the text.",
-	  OPT_LINK | OPT_JSON, 2, -1, score_main },
+	  "their number, and the text. The context is read once.\n"
+	  "With --labels the continuations are all that may come: their probabilities sum to 1.",
+	  OPT_LINK | OPT_LABELS | OPT_JSON, 2, -1, score_main },
+	{ "embed", "[TEXT...]",
+	  "A vector for each text, or each line of stdin.\nPrints a row of numbers for each, in full; with --json the "
+	  "text, its number of tokens and the vector.",
+	  OPT_LINK | OPT_POOLING | OPT_JSON, 0, -1, embed_main },
 	{ "tokenize", "[TEXT]",
 	  "Token ids of a text, or of stdin.\nWith --model the file's vocabulary is read here and no daemon is needed; "
 	  "each id is printed with its text.\n"

@@ -73,6 +73,13 @@ static const struct row rows[] = {
 	{ OPT_CHAT_DATE, "chat-date", 0, "DATE", "with --model: what a template that asks is told (default 2024-07-26)",
 	  KIND_TEXT, AT(chat_date), 0, 0 },
 	{ OPT_RAW, "raw", 0, NULL, "continue the text itself: no chat template", KIND_FLAG, AT(raw), 0, 0 },
+	{ OPT_LABELS, "labels", 0, NULL, "and how likely each is if it is one of these", KIND_FLAG, AT(labels), 0, 0 },
+	{ OPT_POOLING, "pooling", 0, "KIND",
+	  "of the tokens' vectors the mean, the last or the first: mean, last or cls (default: as the model's file "
+	  "says, "
+	  "else last)",
+	  KIND_TEXT, AT(pooling), 0, 0 },
+	{ OPT_POOLING, "raw", 0, NULL, "not divided by its length", KIND_FLAG, AT(raw), 0, 0 },
 	{ OPT_NO_HISTORY, "no-history", 0, NULL, "what is typed is not kept for later sessions", KIND_FLAG,
 	  AT(no_history), 0, 0 },
 	{ OPT_VERBOSE, "verbose", 'v', NULL, "time to first token and rates on stderr", KIND_FLAG, AT(verbose), 0, 0 },

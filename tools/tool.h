@@ -66,6 +66,8 @@ enum option_bit {
 #define OPT_TEXTFILE      (1ull << 53)
 #define OPT_ONCE          (1ull << 54)
 #define OPT_SORT          (1ull << 55)
+#define OPT_LABELS        (1ull << 58)
+#define OPT_POOLING       (1ull << 59)
 #define OPT_SERVE         (1ull << 56) /* all that are of `bench serve` alone */
 
 #define OPT_SPEC (1ull << 57) /* of `bench spec` alone */
@@ -101,9 +103,10 @@ struct args {
 	struct gyre_options sampling; /* n_stop counts stop[] */
 	uint32_t n_thread, n_node, n_answer, max_tokens, n_prompt, n_gen, n_depth, n_repeat;
 	float hop_ns, wait_s, watch_s; /* watch_s 0: once */
-	const char *textfile, *sort, *svg;
+	const char *textfile, *sort, *svg, *pooling;
 	struct list rows, batch;
 	bool json, raw, verbose, ids, steps, topology, no_history, think, no_think, chat, memory, dry_run, once, curve;
+	bool labels;
 	struct serve_args serve;
 	int n_word;
 	char **word; /* the operands */
@@ -234,6 +237,7 @@ int chat_main(const struct args *a);
 int score_main(const struct args *a);
 int tokenize_main(const struct args *a);
 int detokenize_main(const struct args *a);
+int embed_main(const struct args *a);
 int inspect_main(const struct args *a);
 int doctor_main(const struct args *a);
 int health_main(const struct args *a);

@@ -86,6 +86,27 @@ static bool take_token(struct emit *e, struct request *r, const struct batch_tok
 	return true;
 }
 
+/* The vectors of rows that are wanted, in order. */
+static uint32_t take_vectors(struct emit *e, const struct batch *b)
+{
+	uint32_t n_fault = 0;
+
+	for (uint32_t i = 0; i < b->n_hidden; i++) {
+		struct request *r = b->seq[b->row_seq[b->hidden_row[i]]].request;
+
+		if (r->kept.state != REQUEST_RUNNING)
+			continue;
+		begin(e, r);
+		r->op->take_hidden(r, b->hidden + (size_t)i * b->hidden_stride);
+		if (r->kept.state != REQUEST_RUNNING)
+			count_result(e, r, 0, b->time_ns);
+		n_fault += r->kept.state != REQUEST_RUNNING && r->kept.res == -EDOM;
+		count_end(e, r, b->time_ns);
+		finish(r);
+	}
+	return n_fault;
+}
+
 /* The live counters that a client reads in its daemon page. Positions that are computed again count again. */
 static void count_rows(const struct batch *b)
 {
@@ -127,6 +148,7 @@ void emit_batch(struct emit *e, struct batch *b)
 		count_end(e, r, b->time_ns);
 		finish(r);
 	}
+	n_fault += take_vectors(e, b);
 	for (uint32_t i = 0; i < e->n_touched; i++)
 		session_flush(e->touched[i]);
 	if (b->n_row)

@@ -58,6 +58,8 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 				 c->file, vocab_size(o->vocab), model_hparams(e->model)->n_vocab);
 	e->n_ctx = model_n_ctx(e->model);
 	r = batch_init(&e->batch, mo.n_row_max, mo.n_logit_max, model_hparams(e->model)->n_vocab);
+	if (r == 0)
+		r = batch_init_hidden(&e->batch, model_hparams(e->model)->n_embd);
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 

@@ -161,12 +161,19 @@ static int open_engines(struct served *s, const struct served_options *o, struct
 	return r;
 }
 
+/* Of llama.cpp's numbers; what is no vector of a text (none, a rank) is the last token's. */
+static enum gyre_pooling pooling_of(uint32_t type)
+{
+	return type == 1 ? GYRE_POOLING_MEAN : type == 2 ? GYRE_POOLING_CLS : GYRE_POOLING_LAST;
+}
+
 /* What is told of it while it sleeps, too. A session that began with another geometry has promises that do not hold any more. */
 static void note_facts(struct served *s, const struct geometry *before)
 {
 	s->bos = vocab_bos(s->vocab);
 	s->eos = vocab_eos(s->vocab);
 	s->n_embd = model_hparams(s->engine[0].model)->n_embd;
+	s->pooling = pooling_of(model_hparams(s->engine[0].model)->pooling_type);
 	s->has_chat = s->chat != NULL;
 	if (before->n_ctx && (before->n_ctx != s->geometry.n_ctx || before->n_vocab != s->geometry.n_vocab ||
 			      before->n_piece != s->geometry.n_piece))
@@ -177,6 +184,8 @@ static int open_intake(struct served *s, const struct served_options *o, struct 
 {
 	int r = intake_open(o->intake, s);
 
+	if (r == 0)
+		r = request_pool_init_vectors(&s->pool, s->n_embd);
 	return r < 0 ? error_set(e, r,
 				 "no memory for %u requests of %u positions, or for the threads that read texts; "
 				 "lower --ctx",

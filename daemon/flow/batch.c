@@ -30,6 +30,14 @@ int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32
 	return 0;
 }
 
+int batch_init_hidden(struct batch *b, uint32_t n_embd)
+{
+	b->hidden_stride = (n_embd + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+	b->hidden_row = calloc(b->n_row_max, sizeof(*b->hidden_row));
+	b->hidden = memory_array(b->n_row_max, b->hidden_stride * sizeof(*b->hidden));
+	return b->hidden_row && b->hidden ? 0 : -ENOMEM;
+}
+
 void batch_deinit(struct batch *b)
 {
 	memory_undumped_free(b->token, b->n_row_max, sizeof(*b->token));
@@ -39,6 +47,8 @@ void batch_deinit(struct batch *b)
 	free(b->out);
 	free(b->logits);
 	free(b->range);
+	free(b->hidden_row);
+	free(b->hidden);
 	memset(b, 0, sizeof(*b));
 }
 
@@ -47,6 +57,8 @@ static void wipe(struct batch *b)
 {
 	explicit_bzero(b->token, b->n_row * sizeof(*b->token));
 	explicit_bzero(b->out, b->n_logit * sizeof(*b->out));
+	if (b->n_hidden)
+		explicit_bzero(b->hidden, (size_t)b->n_hidden * b->hidden_stride * sizeof(*b->hidden));
 }
 
 void batch_layout(struct batch *b)
@@ -54,10 +66,14 @@ void batch_layout(struct batch *b)
 	wipe(b);
 	b->n_row = 0;
 	b->n_logit = 0;
+	b->n_hidden = 0;
 	for (uint32_t s = 0; s < b->n_seq; s++) {
 		struct batch_seq *seq = &b->seq[s];
-		struct op_span wanted = seq->request->op->wants_logits(seq->request);
+		const struct op *op = seq->request->op;
+		struct op_span wanted = op->wants_logits(seq->request), hidden = { 0, 0 };
 
+		if (op->wants_hidden)
+			hidden = op->wants_hidden(seq->request);
 		seq->row0 = b->n_row;
 		assert(b->n_row + seq->n_row <= b->n_row_max);
 		for (uint32_t i = 0; i < seq->n_row; i++) {
@@ -67,6 +83,8 @@ void batch_layout(struct batch *b)
 				assert(b->n_logit < b->n_logit_max);
 				b->logit_row[b->n_logit++] = b->n_row;
 			}
+			if (pos >= hidden.begin && pos < hidden.end)
+				b->hidden_row[b->n_hidden++] = b->n_row;
 			b->token[b->n_row] = seq->request->token[pos];
 			b->pos[b->n_row] = (int32_t)pos;
 			b->row_seq[b->n_row++] = s;

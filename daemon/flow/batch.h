@@ -64,7 +64,12 @@ struct batch {
 	uint32_t n_range;
 	struct logit_range *range; /* [n_logit_max][n_range]: written with the logits, while they are in L1 */
 
-	/* The first layer in which the keys or values of a row are not finite whose logits are not either; n_layer: in none, so the fault
+	uint32_t n_hidden;      /* rows whose vectors are wanted, ascending */
+	uint32_t *hidden_row;   /* [n_row_max] row index; NULL: there is no room for any (batch_init_hidden) */
+	float *hidden;          /* [n_row_max][hidden_stride]: written by model_forward */
+	uint32_t hidden_stride; /* n_embd up to a multiple of 16 */
+
+	/* The first layer in which the keys or values of a row are not finite whose logits or vector are not either; n_layer: in none, so the fault
 	 * is behind them; -1: there is no such row. */
 	int32_t fault_layer;
 
@@ -77,6 +82,8 @@ struct batch {
 };
 
 int batch_init(struct batch *b, uint32_t n_row_max, uint32_t n_logit_max, uint32_t n_vocab);
+/* Room for vectors, of each row one. -ENOMEM. */
+int batch_init_hidden(struct batch *b, uint32_t n_embd);
 void batch_deinit(struct batch *b);
 
 /* Fills rows and logit rows from seq[0, n_seq): n_past, n_row and the tokens of their requests (drafts lie behind n_token). */

@@ -118,7 +118,7 @@ static void count_end(struct meter *m, const struct request *r, enum meter_reaso
 	uint64_t began_ns = r->started_ns ? r->started_ns : now_ns;
 
 	counter_add(&m->n_end[reason], 1);
-	if (!r->op->take_token && r->kept.res == 0)
+	if (!r->last_ns && r->kept.res == 0) /* without a result, with which they are counted else */
 		counter_add(&m->n_prompt, r->kept.n_prompt);
 	observe(m, METER_WHOLE, now_ns - r->came_ns);
 	observe(m, METER_QUEUE, began_ns - r->came_ns);

@@ -40,6 +40,7 @@ struct sampling {
 	float temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
 	uint32_t top_k, n_top, penalty_last_n, draft; /* draft: enum gyre_draft */
 	uint64_t seed;
+	uint32_t pooling; /* EMBED: enum gyre_pooling, GYRE_POOLING_RAW */
 	uint32_t n_bias, n_stop;
 	uint8_t stop_len[GYRE_STOP_MAX];
 	/* From here on only the first n are filled: to clear and copy 3 KB that lie in no cache would take 2 us. */
@@ -84,9 +85,10 @@ struct request_kept {
 	bool has_slot;
 
 	uint32_t n_emitted; /* tokens whose completion has been written */
-	uint32_t n_scored;
-	uint32_t n_cut; /* DETOKENIZE: bytes of the next token that an earlier completion had room for; */
-	bool has_text;  /* a token before it had text */
+	uint32_t n_scored;  /* of the tokens that came in, those whose probability has been told: SCORE's, or ECHO's */
+	uint32_t n_pooled;  /* EMBED: positions whose vectors are in `vector` */
+	uint32_t n_cut;     /* DETOKENIZE: bytes of the next token that an earlier completion had room for; */
+	bool has_text;      /* a token before it had text */
 	float sum_logprob;
 	bool hit_stop;
 	int32_t res;     /* when ENDED: 0 or -errno */
@@ -141,6 +143,7 @@ struct request {
 
 	int32_t *token;  /* [n_ctx] */
 	uint32_t *block; /* [n_ctx / KV_BLOCK] in order of position; owned by sched through kv/ */
+	double *vector;  /* [n_embd] EMBED: a sum, then what goes out; not cleared before */
 
 	struct request_kept kept;
 };
@@ -176,6 +179,13 @@ static inline bool request_is_pinned(const struct request *r)
 {
 	return r->kept.state == REQUEST_KEPT && (r->kept.flags & GYRE_SQE_PIN);
 }
+/* Is what follows the token at a position drawn? Else it is compared with the token that is there: of its prompt, or of any where nothing
+ * is drawn. */
+static inline bool request_draws_at(const struct request *r, uint32_t pos)
+{
+	return r->op->is_drawn && pos + 1 >= r->kept.n_prompt;
+}
+
 /* How many rows it still takes; of its prompt alone. Its owner. */
 uint32_t request_prompt_rows(const struct request *r);
 uint32_t request_rows(const struct request *r);

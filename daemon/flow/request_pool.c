@@ -36,10 +36,22 @@ int request_pool_init(struct request_pool *p, uint32_t n, uint32_t n_ctx, uint32
 	return 0;
 }
 
+int request_pool_init_vectors(struct request_pool *p, uint32_t n_embd)
+{
+	p->n_embd = n_embd;
+	p->vector = memory_undumped((size_t)p->n * n_embd, sizeof(*p->vector));
+	if (!p->vector)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->n; i++)
+		p->request[i].vector = p->vector + (size_t)i * n_embd;
+	return 0;
+}
+
 void request_pool_deinit(struct request_pool *p)
 {
 	memory_undumped_free(p->request, p->n, sizeof(*p->request));
 	memory_undumped_free(p->token, (size_t)p->n * p->n_ctx, sizeof(*p->token));
+	memory_undumped_free(p->vector, (size_t)p->n * p->n_embd, sizeof(*p->vector));
 	free(p->block);
 	memset(p, 0, sizeof(*p));
 }
@@ -48,6 +60,7 @@ struct request *request_pool_get(struct request_pool *p)
 {
 	struct request *r;
 	uint32_t index, *block;
+	double *vector;
 	int32_t *token;
 
 	lock_take(&p->lock);
@@ -62,16 +75,20 @@ struct request *request_pool_get(struct request_pool *p)
 	index = r->index;
 	token = r->token;
 	block = r->block;
+	vector = r->vector;
 	memset(r, 0, offsetof(struct request, kept.hold.byte));
 	r->index = index;
 	r->token = token;
 	r->block = block;
+	r->vector = vector;
 	return r;
 }
 
 void request_pool_put(struct request_pool *p, struct request *r)
 {
 	request_wipe(r, p->n_ctx);
+	if (r->kept.n_pooled)
+		explicit_bzero(r->vector, p->n_embd * sizeof(*r->vector));
 	r->kept.state = REQUEST_FREE;
 	store_relaxed(&r->outcome, REQUEST_SETTLED); /* one whose client has gone: no CANCEL finds it any more */
 	lock_take(&p->lock);

@@ -16,10 +16,14 @@ struct request_pool {
 	struct request *request; /* [n] */
 	int32_t *token;          /* [n][n_ctx] */
 	uint32_t *block;         /* [n][blocks of n_ctx] */
+	uint32_t n_embd;
+	double *vector; /* [n][n_embd]; NULL: none has any (request_pool_init_vectors) */
 };
 
 /* n requests. is_shared: by several engines. -ENOMEM. */
 int request_pool_init(struct request_pool *p, uint32_t n, uint32_t n_ctx, uint32_t block_len, bool is_shared);
+/* Room for a vector of each; untouched memory costs nothing. -ENOMEM. */
+int request_pool_init_vectors(struct request_pool *p, uint32_t n_embd);
 void request_pool_deinit(struct request_pool *p);
 
 /* A request with nothing set but its arrays, open; NULL: there is none. */

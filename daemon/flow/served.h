@@ -59,6 +59,7 @@ struct served {
 	uint32_t n_draft;             /* guesses of a stream in a step at most */
 	int32_t bos, eos;             /* -1: none */
 	uint32_t n_embd;              /* numbers of a vector */
+	uint32_t pooling;             /* enum gyre_pooling: of an EMBED that asks for none */
 	bool has_chat;                /* there is a template; else chats are refused */
 
 	/* From here on: there while it is READY or LEAVING, but for n_engine, queue and engine, which stay. */

@@ -21,11 +21,12 @@ static void promise(struct request *r, uint32_t n_token)
 /* Tokens that a step may give it: the next with guesses, or what is compared of its prompt. */
 static uint32_t most_tokens(const struct request *r)
 {
-	if (r->op->is_drawn)
-		return 1 + r->session->served->n_draft;
+	uint32_t n_drawn = r->op->is_drawn ? 1 + r->session->served->n_draft : 1, n_compared;
+
 	if (!r->op->wants_logits || r->kept.state > REQUEST_RUNNING)
-		return 1;
-	return min_u32(op_span_overlap(r->op->wants_logits(r), r->kept.n_past, r->kept.n_token), SCORED_MAX);
+		return n_drawn;
+	n_compared = op_span_overlap(r->op->wants_logits(r), r->kept.n_past, r->kept.n_token);
+	return max_u32(n_drawn, min_u32(n_compared, SCORED_MAX));
 }
 
 void grant_space(struct queue *q)

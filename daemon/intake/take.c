@@ -353,6 +353,8 @@ static enum take_fate read_entry(struct taker *t, struct queue *q, struct sessio
 	*res = read_arena(t, s, sqe->opts_off, t->opts, sqe->opts_len);
 	if (*res == 0)
 		*res = validate_options(t->opts, sqe->opts_len, g, &sampling, &t->words);
+	if (*res == 0)
+		*res = op_check_options(op_find(sqe->opcode), &sampling, &t->words);
 	explicit_bzero(t->opts, sqe->opts_len);
 	if (*res < 0)
 		return TAKE_ANSWERED;

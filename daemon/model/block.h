@@ -108,8 +108,10 @@ void block_experts(const struct seat *s, int lap, const struct experts_in *in);
 void block_per_layer_embed(const struct seat *s, int lap);
 /* x += norm(Wproj . (gelu(Wgate . x) * numbers of the layer)). Its work goes to the part lap; ends with a barrier. */
 void block_per_layer(const struct seat *s, int lap, const struct per_layer_in *in, uint32_t layer);
-/* batch->logits = cap(logit_scale * output . norm(x)), and what sampling asks of them, for the rows that want them: the end
- * of a pass, without a barrier. */
+/* batch->hidden = norm(x) of the rows that want it: each worker some rows. Ends without a barrier. */
+void block_hidden(const struct seat *s);
+/* The end of a pass: block_hidden; then batch->logits = cap(logit_scale * output . norm(x)), and what sampling asks of them, for the
+ * rows that want them, without a barrier. */
 void block_logits(const struct seat *s);
 
 #endif

@@ -59,6 +59,7 @@ static void run(const struct seat *s)
 
 void block_logits(const struct seat *s)
 {
+	block_hidden(s);
 	if (s->m->batch->n_logit)
 		run(s);
 	profile_lap(PROFILE_HEAD);

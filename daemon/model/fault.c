@@ -60,12 +60,26 @@ static uint32_t first_layer(const struct model *m, const struct batch *b, uint32
 	return layer;
 }
 
+static bool is_vector_finite(const struct model *m, const float *x)
+{
+	bool is = true;
+
+	for (uint32_t i = 0; i < m->hp.n_embd; i++)
+		is &= isfinite(x[i]) != 0;
+	return is;
+}
+
 void fault_find(const struct model *m, struct batch *b)
 {
 	b->fault_layer = -1;
 	for (uint32_t i = 0; i < b->n_logit; i++)
 		if (!isfinite(b->range[(size_t)i * b->n_range].max)) {
 			b->fault_layer = (int32_t)first_layer(m, b, b->logit_row[i]);
+			return;
+		}
+	for (uint32_t i = 0; i < b->n_hidden; i++)
+		if (!is_vector_finite(m, b->hidden + (size_t)i * b->hidden_stride)) {
+			b->fault_layer = (int32_t)first_layer(m, b, b->hidden_row[i]);
 			return;
 		}
 }

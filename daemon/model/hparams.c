@@ -229,6 +229,9 @@ static int read_sizes(struct hparams *hp, const struct gguf *g, const char *arch
 		r = hparams_get_u32(g, arch, want[i].name, want[i].v, 0, want[i].max, e);
 	if (r < 0)
 		return r;
+	r = hparams_get_count(g, arch, "pooling_type", &hp->pooling_type, 0, UINT32_MAX, e);
+	if (r < 0)
+		return r;
 	r = hparams_get_count(g, arch, "nextn_predict_layers", &hp->n_nextn, 0, hp->n_layer - 1, e);
 	hp->n_layer -= r == 0 ? hp->n_nextn : 0; /* block_count counts them too */
 	return r == 0 ? hparams_get_count(g, arch, "attention.sliding_window", &hp->n_window, 0, UINT32_MAX, e) : r;

@@ -48,6 +48,7 @@ enum head_shapes { HEADS_LAYERS, HEADS_WINDOW_LAYERS, HEAD_SHAPES };
 struct hparams {
 	uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_vocab;
 	uint32_t n_ctx_train;
+	uint32_t pooling_type;          /* of vectors, in llama.cpp's numbers; 0: none is said */
 	uint32_t n_nextn;               /* blocks behind the last layer that predict further tokens: left out */
 	uint32_t n_rot;                 /* dimensions of a head that rotate */
 	uint32_t n_window;              /* positions that a query sees, in the layers that are LAYER_WINDOW; 0: all */

@@ -3,6 +3,7 @@
  * token that ends the stream gets no completion of its own.
  */
 #include "daemon/flow/fit.h"
+#include "daemon/op/echo.h"
 #include "daemon/op/op.h"
 #include "daemon/prompt/prompt.h"
 #include "daemon/session/session.h"
@@ -40,9 +41,11 @@ static uint32_t generate_rows(const struct request *r)
 	return request_prompt_rows(r) + (most > n_done ? most - n_done : 1);
 }
 
-/* What follows the newest token, and each guess behind it. */
+/* What follows the newest token, and each guess behind it; before that, what precedes the prompt's tokens if these are told. */
 static struct op_span generate_wants_logits(const struct request *r)
 {
+	if (echo_is_due(r))
+		return (struct op_span){ echo_wants_logits(r).begin, UINT32_MAX };
 	return (struct op_span){ r->kept.n_token - 1, UINT32_MAX };
 }
 
@@ -57,6 +60,10 @@ static void generate_take_token(struct request *r, const struct batch_token *t, 
 	uint32_t id = (uint32_t)t->token;
 	struct text_span text, shown;
 
+	if (echo_is_due(r)) {
+		echo_take_token(r, t, time_ns);
+		return;
+	}
 	if (!(r->kept.flags & GYRE_SQE_IGNORE_EOS) && vocab_is_end(served->vocab, id)) {
 		r->kept.hit_stop = true;
 	} else {
@@ -75,7 +82,7 @@ static void generate_take_token(struct request *r, const struct batch_token *t, 
 const struct op op_generate = {
 	.name = "generate",
 	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_WHOLE_CHARS |
-		 GYRE_SQE_IGNORE_EOS | GYRE_SQE_KEEP | GYRE_SQE_FORK | GYRE_SQE_PIN,
+		 GYRE_SQE_IGNORE_EOS | GYRE_SQE_KEEP | GYRE_SQE_FORK | GYRE_SQE_PIN | GYRE_SQE_ECHO,
 	.validate = generate_validate,
 	.read = generate_read,
 	.rows = generate_rows,

@@ -1,7 +1,8 @@
 /*
- * PREFILL: reads a prompt, and answers with the last completion alone. It is there to be kept (KEEP, PIN), so that others go on from it
+ * PREFILL: reads a prompt, and answers with the last completion alone, or tells its tokens before (ECHO). It is there to be kept (KEEP, PIN), so that others go on from it
  * (FORK). The row of its last token is left to them: they ask for what follows it, and a state cannot go back to it.
  */
+#include "daemon/op/echo.h"
 #include "daemon/op/op.h"
 #include "daemon/prompt/prompt.h"
 #include "daemon/stream/stream.h"
@@ -30,8 +31,7 @@ static uint32_t prefill_rows(const struct request *r)
 
 static struct op_span prefill_wants_logits(const struct request *r)
 {
-	(void)r;
-	return (struct op_span){ UINT32_MAX, UINT32_MAX }; /* none */
+	return echo_is_due(r) ? echo_wants_logits(r) : (struct op_span){ UINT32_MAX, UINT32_MAX }; /* none */
 }
 
 static void prefill_end(struct request *r)
@@ -42,11 +42,12 @@ static void prefill_end(struct request *r)
 const struct op op_prefill = {
 	.name = "prefill",
 	.flags = GYRE_SQE_TOKENS | GYRE_SQE_CHAT | GYRE_SQE_SPECIAL | GYRE_SQE_NO_BOS | GYRE_SQE_KEEP | GYRE_SQE_FORK |
-		 GYRE_SQE_PIN,
+		 GYRE_SQE_PIN | GYRE_SQE_ECHO,
 	.validate = prefill_validate,
 	.read = prefill_read,
 	.rows = prefill_rows,
 	.wants_logits = prefill_wants_logits,
 	.leaves_last = true,
+	.take_token = echo_take_token,
 	.end = prefill_end,
 };

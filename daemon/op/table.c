@@ -6,13 +6,9 @@
 #include <stdio.h>
 
 static const struct op *const table[] = {
-	[GYRE_OP_NOP] = &op_nop,
-	[GYRE_OP_GENERATE] = &op_generate,
-	[GYRE_OP_SCORE] = &op_score,
-	[GYRE_OP_TOKENIZE] = &op_tokenize,
-	[GYRE_OP_PREFILL] = &op_prefill,
-	[GYRE_OP_CANCEL] = &op_cancel,
-	[GYRE_OP_DETOKENIZE] = &op_detokenize,
+	[GYRE_OP_NOP] = &op_nop,       [GYRE_OP_GENERATE] = &op_generate,     [GYRE_OP_SCORE] = &op_score,
+	[GYRE_OP_EMBED] = &op_embed,   [GYRE_OP_TOKENIZE] = &op_tokenize,     [GYRE_OP_PREFILL] = &op_prefill,
+	[GYRE_OP_CANCEL] = &op_cancel, [GYRE_OP_DETOKENIZE] = &op_detokenize,
 };
 
 const struct op *op_find(uint8_t opcode)
@@ -46,4 +42,11 @@ int op_check(const struct gyre_sqe *sqe, const struct geometry *g, struct words 
 	if (r == 0)
 		r = validate_keep(op->name, sqe, w);
 	return r < 0 ? r : op->validate(sqe, g, w);
+}
+
+int op_check_options(const struct op *op, const struct sampling *s, struct words *w)
+{
+	if (op->check_options)
+		return op->check_options(s, w);
+	return validate_unused(op->name, "pooling", s->pooling, w);
 }

@@ -185,8 +185,9 @@ static int check_counts(const struct gyre_options *o, struct words *w)
 	if (o->draft > GYRE_DRAFT_AUTO)
 		return words_set(w, -EINVAL, "draft is %u: it may be 0 to %u (enum gyre_draft)", o->draft,
 				 GYRE_DRAFT_AUTO);
-	if (o->pooling)
-		return words_set(w, -EINVAL, "pooling is %u: it means something to embed alone", o->pooling);
+	if ((o->pooling & ~GYRE_POOLING_RAW) >= GYRE_POOLING_KINDS)
+		return words_set(w, -EINVAL, "pooling is %#x: it may be 0 to %u, and beside it %#x (not normalized)",
+				 o->pooling, GYRE_POOLING_KINDS - 1, GYRE_POOLING_RAW);
 	for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++)
 		if (count[i].value > count[i].most)
 			return words_set(w, -EINVAL, "%s is %u: it may be 0 to %u", count[i].name, count[i].value,
@@ -255,6 +256,7 @@ static void take_header(const struct gyre_options *o, const struct geometry *g, 
 	s->n_top = o->n_top < g->n_vocab ? o->n_top : g->n_vocab;
 	s->penalty_last_n = o->penalty_last_n ? o->penalty_last_n : PENALTY_LAST_N_DEFAULT;
 	s->seed = o->seed;
+	s->pooling = o->pooling;
 	s->n_bias = o->n_bias;
 	s->n_stop = o->n_stop;
 	s->draft = o->draft;

@@ -85,7 +85,8 @@ static void prepare(struct sample *s, struct batch *b, uint32_t i)
 	const struct request *r = b->seq[seq].request;
 	uint32_t n = pos + 1 < r->kept.sampling.penalty_last_n ? pos + 1 : r->kept.sampling.penalty_last_n;
 	float *logits = b->logits + (size_t)i * b->logit_stride;
-	bool is_drawn = r->op->is_drawn, is_adjusted = adjust(s, logits, &r->kept.sampling, r->token + pos + 1 - n, n);
+	bool is_drawn = request_draws_at(r, pos),
+	     is_adjusted = adjust(s, logits, &r->kept.sampling, r->token + pos + 1 - n, n);
 
 	b->out[i].seq = seq;
 	b->out[i].token = is_drawn ? 0 : r->token[pos + 1];
@@ -171,7 +172,7 @@ static void accept_seq(struct sample *s, struct batch *b, uint32_t seq, uint32_t
 	bool counts = true;
 
 	for (; *logit < b->n_logit && b->row_seq[b->logit_row[*logit]] == seq; ++*logit) {
-		if (!r->op->is_drawn) {
+		if (!request_draws_at(r, (uint32_t)b->pos[b->logit_row[*logit]])) {
 			b->out[b->n_token++] = b->out[*logit];
 		} else if (counts) {
 			counts = accept_row(b, q, *logit);

@@ -223,9 +223,13 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 /* Rows that r need not run if what they give is there: nothing is asked of them, and there is another behind them. */
 static uint32_t spare_rows(const struct request *r)
 {
-	struct op_span wanted = r->op->wants_logits(r);
+	struct op_span wanted = r->op->wants_logits(r), hidden = { 0, 0 };
+	uint32_t n = r->kept.n_token - 1;
 
-	return min_u32(r->kept.n_token - 1, wanted.begin < wanted.end ? wanted.begin : UINT32_MAX);
+	if (r->op->wants_hidden)
+		hidden = r->op->wants_hidden(r);
+	n = wanted.begin < wanted.end ? min_u32(n, wanted.begin) : n;
+	return hidden.begin < hidden.end ? min_u32(n, hidden.begin) : n;
 }
 
 /* How many of `from`'s first positions r can begin with. */

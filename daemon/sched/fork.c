@@ -60,6 +60,8 @@ static int take_tokens(struct request *r, const struct request *source, uint32_t
 	memmove(r->token + n, r->token, n_own * sizeof(*r->token));
 	memcpy(r->token, source->token, n * sizeof(*r->token));
 	r->kept.n_token = r->kept.n_prompt;
+	if (r->kept.flags & GYRE_SQE_ECHO) /* its own are told, and the source's last precedes them */
+		r->kept.n_scored = n - 1;
 	return 0;
 }
 

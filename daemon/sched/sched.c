@@ -64,7 +64,7 @@ static void end_if_due(const struct sched *s, struct request *r)
 		request_end(r, -ENOSPC); /* even alone it would not fit the pool */
 	else if (claim_is_used_up(s, r))
 		request_end(r, -EFBIG);
-	else if (!r->op->take_token && !request_rows_left(r))
+	else if (r->op->leaves_last && !request_rows_left(r))
 		request_end(r, 0);
 }
 

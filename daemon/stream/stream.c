@@ -46,30 +46,38 @@ void stream_let_go(struct request *r)
 }
 
 /* Text without a token: what a token's completion had no room for, or what was held back at the end. */
-static void put_piece(struct request *r, const uint8_t *p, uint32_t n)
+static void put_piece(struct request *r, uint32_t index, uint32_t flags, const uint8_t *p, uint32_t n)
 {
 	uint8_t *result;
 	struct gyre_cqe *cqe = stream_complete(r, &result);
 
 	if (!cqe)
 		return;
-	cqe->flags = GYRE_CQE_MORE;
-	cqe->index = r->kept.n_emitted;
+	cqe->flags = GYRE_CQE_MORE | flags;
+	cqe->index = index;
 	session_put_bytes(cqe, result, p, n);
 }
 
-static void put_token(struct request *r, const struct batch_token *t, uint64_t time_ns, const uint8_t *p, uint32_t n)
+/* A token, and the bytes that go out with it. */
+struct put {
+	const struct batch_token *token;
+	uint64_t time_ns;
+	uint32_t index, flags;
+};
+
+static void put_token(struct request *r, const struct put *put, const uint8_t *p, uint32_t n)
 {
+	const struct batch_token *t = put->token;
 	uint8_t *result;
 	struct gyre_cqe *cqe = stream_complete(r, &result);
 
 	if (!cqe)
 		return;
-	cqe->flags = GYRE_CQE_MORE | (t->is_drafted ? GYRE_CQE_DRAFTED : 0);
-	cqe->index = r->kept.n_emitted++;
+	cqe->flags = GYRE_CQE_MORE | put->flags | (t->is_drafted ? GYRE_CQE_DRAFTED : 0);
+	cqe->index = put->index;
 	cqe->token = t->token;
 	cqe->logprob = t->logprob;
-	cqe->time_ns = time_ns;
+	cqe->time_ns = put->time_ns;
 	session_put_bytes(cqe, result, p, n);
 	if (t->n_top) {
 		cqe->flags |= GYRE_CQE_TOP;
@@ -118,7 +126,7 @@ void stream_end(struct request *r, uint32_t n_token)
 	uint8_t *result;
 
 	if (n)
-		put_piece(r, r->kept.hold.byte, n);
+		put_piece(r, r->kept.n_emitted, 0, r->kept.hold.byte, n);
 	hold_drop(&r->kept.hold, n);
 	explain_end(r, n_token);
 	cqe = stream_complete(r, &result);
@@ -154,9 +162,9 @@ void stream_token(struct request *r, const struct batch_token *t, uint64_t time_
 			r->kept.hold.n = n_out; /* the rest is the stop string, or behind it */
 		n_out = whole(r, r->kept.hold.byte, n_out);
 		if (at == 0)
-			put_token(r, t, time_ns, r->kept.hold.byte, n_out);
+			put_token(r, &(struct put){ t, time_ns, r->kept.n_emitted++, 0 }, r->kept.hold.byte, n_out);
 		else if (n_out)
-			put_piece(r, r->kept.hold.byte, n_out);
+			put_piece(r, r->kept.n_emitted, 0, r->kept.hold.byte, n_out);
 		hold_drop(&r->kept.hold, n_out);
 		if (!text.n)
 			return;
@@ -179,4 +187,17 @@ void stream_answer(struct request *r)
 		return;
 	cqe->res = r->kept.res;
 	stream_let_go(r);
+}
+
+/* Nothing is held back of what the client has written itself. */
+void stream_echo(struct request *r, const struct batch_token *t, uint64_t time_ns, uint32_t pos, struct text_span text)
+{
+	const uint8_t *p = (const uint8_t *)text.p;
+	uint32_t n = min_u32(text.n, GYRE_RESULT_TEXT_BYTES);
+
+	put_token(r, &(struct put){ t, time_ns, pos, GYRE_CQE_ECHO }, p, n);
+	for (uint32_t at = n; at < text.n; at += n) {
+		n = min_u32(text.n - at, GYRE_RESULT_TEXT_BYTES);
+		put_piece(r, pos, GYRE_CQE_ECHO, p + at, n);
+	}
 }

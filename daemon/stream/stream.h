@@ -17,6 +17,8 @@ uint32_t stream_pieces(const struct vocab *v);
  * drawn may meet a stop string in them: r->hit_stop. */
 void stream_token(struct request *r, const struct batch_token *t, uint64_t time_ns, struct text_span text,
 		  bool is_hidden);
+/* A token of the prompt, at pos, with its own bytes: they may end inside a character, whatever the flags say. */
+void stream_echo(struct request *r, const struct batch_token *t, uint64_t time_ns, uint32_t pos, struct text_span text);
 /* The last completion of r, which has ended, with what was held back before it. n_token: how many tokens the client has been given. */
 void stream_end(struct request *r, uint32_t n_token);
 

@@ -55,12 +55,14 @@ static void consumers_build(void **state)
 		skip();
 	for (int i = 0; i < 2; i++) {
 		setenv("KIND", i ? "static" : "shared", 1);
-		for (int k = 0; k < 4; k++) {
+		for (int k = 0; k < 5; k++) {
 			static const char *const build[] = {
 				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/hello-$KIND client/examples/hello.c ",
 				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -o $R/epoll-$KIND "
 				"client/examples/epoll.c ",
 				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/fork-$KIND client/examples/fork.c ",
+				"${CC:-cc} -std=c11 -Wall -Wextra -Werror -o $R/classify-$KIND "
+				"client/examples/classify.c -lm ",
 				"printf '#include <gyre.h>\\nint main() { gyre *g = nullptr; return gyre_connect(&g, "
 				"\"/none\", "
 				"nullptr) < 0 ? 0 : 1; }\\n' >$R/c.cc && ${CXX:-c++} -std=c++17 -Wall -Wextra -Werror "
@@ -70,7 +72,7 @@ static void consumers_build(void **state)
 			};
 			char command[1024];
 
-			if (k == 3 && system("command -v ${CXX:-c++} >/dev/null") != 0) {
+			if (k == 4 && system("command -v ${CXX:-c++} >/dev/null") != 0) {
 				puts("skip: no C++ compiler");
 				continue;
 			}

@@ -97,6 +97,27 @@ static void ask_for_the_rest(struct gyre *g)
 	take(g, 5);
 }
 
+/* Vectors, bytes of ids, and a prompt that is told. */
+static void ask_for_numbers(struct gyre *g)
+{
+	static const uint32_t id[] = { 104, 105 };
+	const struct gyre_options mean = { .pooling = GYRE_POOLING_MEAN }, top = { .n_top = 3 };
+	struct gyre_sqe *sqe = entry(g);
+
+	if (gyre_prep_embed(g, sqe, "of this text a vector", 21) < 0 ||
+	    gyre_sqe_set_options(g, sqe, &mean, NULL, NULL) < 0)
+		abort();
+	if (gyre_prep_detokenize(g, entry(g), id, 2) < 0)
+		abort();
+	sqe = entry(g);
+	if (gyre_prep_generate(g, sqe, "a prompt that is told", 21, 8) < 0 ||
+	    gyre_sqe_set_options(g, sqe, &top, NULL, NULL) < 0)
+		abort();
+	sqe->flags |= GYRE_SQE_ECHO;
+	gyre_submit(g);
+	take(g, 3);
+}
+
 /* A reason is written by whoever refuses: numbers of any size, on the leader, too. */
 static void ask_wrongly(struct gyre *g)
 {
@@ -159,6 +180,7 @@ static void *client_main(void *arg)
 	for (int i = 0; i < 2; i++) { /* once more, with everything grown that would grow */
 		ask_for_text(g);
 		ask_for_the_rest(g);
+		ask_for_numbers(g);
 		ask_helper(g);
 		ask_wrongly(g);
 		ask_long(g);

@@ -108,8 +108,8 @@ static void a_field_is_named(void **state)
 
 	(void)state;
 	gyre_get_sqe(g)->opcode = 99;
-	expect(-EOPNOTSUPP,
-	       "no operation 99: it has nop 0, generate 1, score 2, tokenize 4, prefill 5, cancel 6, detokenize 7");
+	expect(-EOPNOTSUPP, "no operation 99: it has nop 0, generate 1, score 2, embed 3, tokenize 4, prefill 5, "
+			    "cancel 6, detokenize 7");
 	gyre_get_sqe(g)->reserved = 7;
 	expect(-EINVAL, "nop has no use for reserved, which is 7: leave it 0");
 	gyre_get_sqe(g)->flags = 0x1;

@@ -75,6 +75,7 @@ static void usage_errors_are_2(void **state)
 					     "score a b ''",
 					     "tokenize a b",
 					     "detokenize 1 x",
+					     "embed --pooling max a",
 					     "detokenize 4294967296",
 					     "bench model --rows -4 -m x",
 					     "bench model --rows 1- -m x",
@@ -194,11 +195,11 @@ static void every_socket_that_was_tried_is_named(void **state)
 
 static void no_daemon_is_3_and_names_the_fix(void **state)
 {
-	static const char *const verb[] = { "run", "score", "tokenize", "detokenize", "stat" };
-	static const char *const operand[] = { "hi", "a b", "hi", "1", "" };
+	static const char *const verb[] = { "run", "score", "embed", "tokenize", "detokenize", "stat" };
+	static const char *const operand[] = { "hi", "a b", "hi", "hi", "1", "" };
 
 	(void)state;
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		char words[128];
 
 		snprintf(words, sizeof(words), "%s --socket /nonexistent/sock %s", verb[i], operand[i]);

@@ -90,7 +90,7 @@ static void a_bad_text_is_a_clear_error(void **state)
 		"head -c 1024 /dev/zero | tr '\\0' a | $G run --raw --max 40",
 		"the prompt has 1024 tokens, and the context 1024 positions; with an answer of 40 1064 are needed",
 		"$G score \"$(head -c 40000 /dev/zero | tr '\\0' a)\" b",
-		"the prompt of 40001 bytes has more than",
+		"the prompt of 40000 bytes has more than",
 		"head -c 40000 /dev/zero | tr '\\0' a | $G run --raw --json 2>/dev/null >$DIR/err2; "
 		"code=$?; cat $DIR/err2 >&2; rm $DIR/err2; (exit $code)",
 		"\"res\":-7,\"error\":\"the prompt of 40000 bytes has more than 1024 tokens"
@@ -156,6 +156,13 @@ static void options_stand_anywhere(void **state)
 	assert_string_equal(out, "two  w\303\266rds\n");
 	expect("$G tokenize --ids ' one' | $G detokenize --model $MODEL", 0);
 	assert_string_equal(out, " one");
+	expect("$G embed --raw one 'two words'", 0);
+	strcpy(first, out);
+	expect("printf 'one\ntwo words' | $G embed --raw", 0); /* a line a text, the last without an end */
+	assert_string_equal(out, first);
+	expect("$G embed --pooling cls one once | uniq | wc -l", 0);
+	assert_string_equal(out, "1\n"); /* both begin with the same byte */
+	expect("$G embed one ''", 1);
 	expect("$G inspect $MODEL --json", 0);
 	assert_int_equal(out[0], '{');
 }
@@ -168,6 +175,7 @@ static void json_is_one_line_that_parses(void **state)
 					    "$G tokenize --json hello",
 					    "$G tokenize --json --model $MODEL hello",
 					    "$G detokenize --json 104 105",
+					    "$G embed --json --pooling mean two \"$(printf 'texts\\377')\"",
 					    "$G inspect --json $MODEL",
 					    "$G stat --json",
 					    "$G doctor --json || test $? = 1",

@@ -56,6 +56,7 @@ static inline void harness_open_as(struct harness *h, const char *path, const st
 	assert_int_equal(team_even(&h->t, n_thread, n_node), 0);
 	h->b = calloc(1, sizeof(*h->b));
 	assert_int_equal(batch_init(h->b, HARNESS_ROWS, HARNESS_ROWS, model_hparams(h->m)->n_vocab), 0);
+	assert_int_equal(batch_init_hidden(h->b, model_hparams(h->m)->n_embd), 0);
 }
 
 static inline void harness_open(struct harness *h, const char *path, enum kernels_isa isa, int n_thread, uint32_t n_ctx)
@@ -91,7 +92,7 @@ static inline void harness_reset(struct harness *h, uint32_t n_seq, uint32_t n_t
 		for (uint32_t i = 0; i < n_block; i++)
 			h->block[s][i] = (n_block - 1 - i) * n_seq + s;
 	}
-	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
+	h->b->n_seq = h->b->n_row = h->b->n_logit = h->b->n_hidden = 0;
 }
 
 /* NaN in all that a block has. */
@@ -126,6 +127,15 @@ static inline void harness_add(struct harness *h, uint32_t seq, const int32_t *t
 			b->logit_row[b->n_logit++] = b->n_row;
 	}
 	b->n_seq++;
+}
+
+/* Of the sequence added last, the vectors of all rows are wanted. */
+static inline void harness_want_hidden(struct harness *h)
+{
+	struct batch *b = h->b;
+
+	for (uint32_t i = b->seq[b->n_seq - 1].row0; i < b->n_row; i++)
+		b->hidden_row[b->n_hidden++] = i;
 }
 
 /* The next token of a sequence and n_draft guesses behind it, with logits of all. */
@@ -164,7 +174,7 @@ static inline void harness_step(struct harness *h)
 	memset(h->b->range, 0xff, sizeof(*h->b->range) * h->b->n_logit * h->b->n_range);
 	model_forward(h->m, h->t, h->b);
 	harness_check_ranges(h);
-	h->b->n_seq = h->b->n_row = h->b->n_logit = 0;
+	h->b->n_seq = h->b->n_row = h->b->n_logit = h->b->n_hidden = 0;
 }
 
 static inline void harness_close(struct harness *h)

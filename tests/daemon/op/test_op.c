@@ -39,13 +39,14 @@ static void each_row_is_whole(void **state)
 		assert_non_null(op->validate);
 		assert_non_null(op->end);
 		assert_int_equal(!op->answer, op->read && op->rows);
-		assert_true(!op->take_token || op->wants_logits);
+		assert_int_equal(!op->wants_hidden, !op->take_hidden);
+		assert_true(!(op->take_token || op->take_hidden) || op->wants_logits);
 		assert_true(op->take_token || !op->is_drawn);
 		assert_true(!op->is_drawn || op->wants_logits);
 		for (uint32_t k = 0; k < i; k++)
 			assert_true(!op_find((uint8_t)k) || strcmp(op_find((uint8_t)k)->name, op->name) != 0);
 	}
-	assert_int_equal(n, 7);
+	assert_int_equal(n, 8);
 }
 
 static void what_is_reserved_is_refused(void **state)
