@@ -1,5 +1,5 @@
 /*
- * All that a process can send: a hello (48 bytes, a zero hash standing for the right one), then the state of its region:
+ * All that a process can send: a hello (112 bytes, a zero hash standing for the right one), then the state of its region:
  * u32 sq_tail, cq_head, parked, then SQEs for the whole ring as far as they go, then the arena. What intake makes of it must be
  * requests that the stages behind it need not doubt.
  */
@@ -55,6 +55,7 @@ static void check_request(const struct request *r)
 	if (r->kept.state == REQUEST_ENDED || !r->op->wants_logits)
 		return;
 	require(r->kept.n_token == r->kept.n_prompt);
+	require(r->op == &op_embed || !r->kept.sampling.pooling);
 	require(!request_is_fork(r) == !r->source);
 	if (r->source) /* the rest of its tokens is another's */
 		return;

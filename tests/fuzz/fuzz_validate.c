@@ -46,11 +46,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (validate_options(data + sizeof(sqe), n - sizeof(sqe), &g, &s, &w) < 0) {
 		require_words(&w);
 	} else {
+		require((s.pooling & ~GYRE_POOLING_RAW) < GYRE_POOLING_KINDS);
 		require(isfinite(s.temperature) && s.n_top <= GYRE_TOP_MAX && s.n_bias <= GYRE_BIAS_MAX);
 		for (uint32_t i = 0; i < s.n_bias; i++)
 			require(s.bias[i].token < g.n_vocab && !isnan(s.bias[i].bias));
 		for (uint32_t i = 0; i < s.n_stop; i++)
 			require(s.stop_len[i] > 0 && s.stop_len[i] <= GYRE_STOP_BYTES_MAX);
+		w.n = 0;
+		if (op_find(sqe.opcode) && op_check_options(op_find(sqe.opcode), &s, &w) < 0)
+			require_words(&w);
 	}
 	return 0;
 }

@@ -11,12 +11,12 @@ TOKENS, CHAT, SPECIAL = 1, 2, 4
 
 
 def sqe(op, flags=0, data=(0, 0), opts=(0, 0), target=0, split=0, max_tokens=0, user_data=7):
-    return struct.pack("<BBHIQIIIIQQIIQ", op, flags, 128, max_tokens, user_data, *data, *opts, target, 0, split, 0, 0)
+    return struct.pack("<BBHIQIIIIQQIIQ", op, 128, flags, max_tokens, user_data, *data, *opts, target, 0, split, 0, 0)
 
 
 def options(bias=(), stop=(), **f):
     head = struct.pack("<IIffffffIIQIIII", 64, f.get("n_top", 0), f.get("temp", 0), f.get("top_p", 0), 0, 0, 0, 0,
-                       f.get("top_k", 0), 0, f.get("seed", 0), len(bias), len(stop), 0, 0)
+                       f.get("top_k", 0), 0, f.get("seed", 0), len(bias), len(stop), f.get("pooling", 0), 0)
     tail = b"".join(struct.pack("<If", *b) for b in bias)
     for s in stop:
         tail += struct.pack("<I", len(s)) + s + bytes(-len(s) % 4)
@@ -28,7 +28,7 @@ def message(role, text, json=b""):
 
 
 def hello(sq=4, cq=8, arena=65536):
-    return struct.pack("<IIQIII20x", 0x65727967, 1, 0, sq, cq, arena)
+    return struct.pack("<IIQIII20x64x", 0x65727967, 1, 0, sq, cq, arena)
 
 
 def region(sqes, arena=b"", tail=None, head=0, parked=0, sq=4):
@@ -132,6 +132,7 @@ def write(target, name, data):
 
 def main():
     opts = options(bias=[(3, 1.5), (4, float("-inf"))], stop=[b"stop", b"\n\n"], n_top=5, temp=0.7, top_p=0.9, top_k=40, seed=9)
+    pooled = options(pooling=0x101)
     chat = message(0, b"Be brief.") + message(1, b"Hi") + message(2, b"Hello!") + message(1, b"Bye")
     text = b"the quick brown fox, " * 3
     write("validate", "generate", sqe(GENERATE, data=(8, 16), max_tokens=5))
@@ -139,6 +140,7 @@ def main():
     write("validate", "score", sqe(SCORE, data=(0, 32), split=8))
     write("validate", "tokens", sqe(SCORE, TOKENS, data=(0, 32), split=8))
     write("validate", "tokenize", sqe(TOKENIZE, SPECIAL, data=(0, 9)))
+    write("validate", "embed", sqe(EMBED, opts=(0, len(pooled))) + pooled)
     write("validate", "detokenize", sqe(DETOKENIZE, SPECIAL, data=(0, 8)))
     write("validate", "cancel", sqe(CANCEL, target=7))
     write("validate", "nop", sqe(NOP))
@@ -148,6 +150,7 @@ def main():
     write("handshake", "generate", hello() + region([sqe(GENERATE, data=(0, len(text)), max_tokens=3)], text))
     write("handshake", "options", hello() + region([sqe(GENERATE, data=(512, 8), opts=(0, len(opts)))], opts))
     write("handshake", "chat", hello() + region([sqe(GENERATE, CHAT, data=(0, len(chat)))], chat))
+    write("handshake", "embed", hello() + region([sqe(EMBED, data=(512, 8), opts=(0, len(pooled)))], pooled))
     write("handshake", "detokenize", hello() + region([sqe(DETOKENIZE, SPECIAL, data=(0, 40))], struct.pack("<10I", *range(10))))
     write("handshake", "score", hello() + region([sqe(SCORE, data=(0, 40), split=10)], text))
     write("handshake", "ids", hello() + region([sqe(SCORE, TOKENS, data=(0, 40), split=8)], struct.pack("<10I", *range(10))))
