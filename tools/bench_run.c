@@ -119,7 +119,7 @@ static uint32_t n_used(const struct bench_run *b, const struct tensor *t)
 uint64_t bench_step_bytes(const struct bench_run *b, uint32_t depth)
 {
 	const struct weights *w = b->weights;
-	uint64_t n = (uint64_t)depth * model_kv_bytes(b->model) / KV_BLOCK + w->n_bytes;
+	uint64_t n = (uint64_t)depth * model_kv_bytes(b->model) / KV_BLOCK + model_slot_bytes(b->model) + w->n_bytes;
 
 	for (size_t i = 0; i < gguf_n_tensor(w->gguf); i++) {
 		const struct tensor *t = &w->tensor[i];

@@ -40,8 +40,8 @@ double bench_decode_s(struct bench_run *b, uint32_t n_seq, uint32_t depth, uint3
 /* Seconds of one step of a token and n_guess guesses behind it, with logits of all, behind `depth` positions. */
 double bench_guess_s(struct bench_run *b, uint32_t depth, uint32_t n_guess);
 
-/* Bytes that a step of one row behind `depth` positions reads: their keys and values, and all weights but an embedding table that
- * is not the output matrix too. */
+/* Bytes that a step of one row behind `depth` positions reads: their keys and values, its state, and all weights but an embedding
+ * table that is not the output matrix too, and experts that it does not take. */
 uint64_t bench_step_bytes(const struct bench_run *b, uint32_t depth);
 /* Multiply-adds with weights, of n_row rows of which n_logit have logits. */
 double bench_step_macs(const struct bench_run *b, uint32_t n_row, uint32_t n_logit);

@@ -189,6 +189,27 @@ static void json_is_one_line_that_parses(void **state)
 	}
 }
 
+/* A model whose embedding is its output, too, reads all weights for a token, and a sequence's state. */
+static void a_token_reads_its_state(void **state)
+{
+	static const char model[] = "tests/golden/arch/mamba.gguf";
+	char words[160];
+	json_t *j;
+	json_int_t bytes;
+
+	(void)state;
+	snprintf(words, sizeof(words), "$G bench model --json --model %s -p 8 -n 2 -r 1 --rows 1 --batch 1", model);
+	j = parse(words);
+	bytes = json_integer_value(json_object_get(j, "token_bytes")) -
+		json_integer_value(json_object_get(j, "weights_bytes"));
+	json_decref(j);
+	snprintf(words, sizeof(words), "$G inspect --json %s", model);
+	j = parse(words);
+	assert_true(bytes > 0);
+	assert_int_equal(bytes, json_integer_value(json_object_get(json_object_get(j, "model"), "state_bytes")));
+	json_decref(j);
+}
+
 /* What the manual promises by name. */
 static void json_has_what_programs_read(void **state)
 {
@@ -324,6 +345,7 @@ int main(void)
 		CASE(an_error_of_the_model_is_told_by_each_verb),
 		CASE(options_stand_anywhere),
 		CASE(json_is_one_line_that_parses),
+		CASE(a_token_reads_its_state),
 		CASE(json_has_what_programs_read),
 		CASE(chat_is_plain_when_piped),
 		CASE(chat_greets_a_terminal),
