@@ -1,64 +1,79 @@
-/* Several answers to one prompt: it is read once, for the first; the others fork that one at the prompt's end, each with a seed of its own. */
+/* Several answers to one prompt: it is read once and kept; each answer forks it, with a seed of its own. */
 #include "tools/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_NS   100000000ull
-#define KEEP_MS   60000 /* an end before the others have begun does no harm */
-#define ID_CANCEL 1000u /* user_data; answers have their number */
+#define WAIT_NS 100000000ull
+#define KEEP_MS 60000 /* until the answers have begun, which wait for it already */
 
-static int prepare(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, uint32_t i)
+/* user_data; answers have their number */
+enum { ID_PROMPT = 1000, ID_CANCEL };
+
+static int prepare_prompt(struct link *l, const void *data, size_t n, bool is_chat)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
+	int r = sqe ? gyre_prep_prefill(l->g, sqe, data, n) : -EAGAIN;
+
+	if (r < 0)
+		return r;
+	sqe->flags |= is_chat ? GYRE_SQE_CHAT : 0;
+	sqe->user_data = ID_PROMPT;
+	gyre_sqe_set_keep(sqe, KEEP_MS);
+	return 0;
+}
+
+static int prepare_answer(struct link *l, const struct args *a, uint32_t i)
 {
 	struct gyre_options o = a->sampling;
 	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
-	int r;
+	int r = sqe ? gyre_prep_fork(l->g, sqe, ID_PROMPT, GYRE_FORK_PROMPT, NULL, 0, a->max_tokens) : -EAGAIN;
 
-	if (!sqe)
-		return -EAGAIN;
-	r = i ? gyre_prep_fork(l->g, sqe, 0, GYRE_FORK_PROMPT, NULL, 0, a->max_tokens)
-	      : gyre_prep_generate(l->g, sqe, data, n, a->max_tokens);
 	o.seed += i;
 	if (r == 0)
 		r = gyre_sqe_set_options(l->g, sqe, &o, NULL, a->stop);
-	if (r < 0) {
-		gyre_unget_sqe(l->g);
+	if (r < 0)
 		return r;
-	}
-	sqe->flags |= GYRE_SQE_WHOLE_CHARS | (is_chat && !i ? GYRE_SQE_CHAT : 0);
-	if (!i)
-		gyre_sqe_set_keep(sqe, KEEP_MS);
+	sqe->flags |= GYRE_SQE_WHOLE_CHARS;
 	sqe->user_data = i;
+	return 0;
+}
+
+static int cancel(struct link *l, uint64_t user_data)
+{
+	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
+
+	if (!sqe)
+		return -EAGAIN;
+	gyre_prep_cancel(sqe, user_data);
+	sqe->user_data = ID_CANCEL;
 	return 0;
 }
 
 static int cancel_all(struct link *l, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		struct gyre_sqe *sqe = gyre_get_sqe(l->g);
+	int r = cancel(l, ID_PROMPT);
 
-		if (!sqe)
-			return -EAGAIN;
-		gyre_prep_cancel(sqe, i);
-		sqe->user_data = ID_CANCEL;
-	}
-	return gyre_submit(l->g);
+	for (uint32_t i = 0; i < n && r == 0; i++)
+		r = cancel(l, i);
+	return r < 0 ? r : gyre_submit(l->g);
 }
 
-/* Until all have ended. */
+/* Until the prompt, answer[n], and the n answers have ended. */
 static int collect(struct link *l, struct answer *answer, uint32_t n)
 {
 	bool is_cancelling = false;
-	uint32_t left = n;
+	uint32_t left = n + 1;
 	int e = 0;
 
 	while (left && e >= 0) {
 		const struct gyre_cqe *cqe;
 
 		e = gyre_wait_cqe(l->g, &cqe, WAIT_NS);
-		if (e == 0 && cqe->user_data < n)
-			left -= (e = answer_take(l, cqe, &answer[cqe->user_data], NULL)) == 1;
+		if (e == 0 && cqe->user_data != ID_CANCEL)
+			left -= (e = answer_take(l, cqe, &answer[cqe->user_data == ID_PROMPT ? n : cqe->user_data],
+						 NULL)) == 1;
 		if (e >= 0)
 			gyre_cqe_seen(l->g, cqe);
 		if (e == -ETIMEDOUT || e == -EINTR)
@@ -100,9 +115,13 @@ static void show_all(const struct args *a, const struct answer *answer)
 	}
 }
 
-/* An exit code: of the first that failed. */
+/* An exit code: of the prompt, or else of the first answer that failed. */
 static int judge(const struct args *a, const struct link *l, const struct answer *answer)
 {
+	const struct answer *prompt = &answer[a->n_answer];
+
+	if (prompt->res < 0 && prompt->res != -ECANCELED)
+		return fail(TOOL_FAILED, "%s", explain(l, prompt));
 	for (uint32_t i = 0; i < a->n_answer; i++)
 		if (answer[i].res == -ECANCELED)
 			return 130;
@@ -111,19 +130,24 @@ static int judge(const struct args *a, const struct link *l, const struct answer
 	return TOOL_OK;
 }
 
-int branches_run(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat)
+static int run(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat, struct answer *answer)
 {
-	struct answer *answer = calloc(a->n_answer, sizeof(*answer));
-	int e = answer ? 0 : -ENOMEM, code;
+	int e = prepare_prompt(l, data, n, is_chat);
 
 	for (uint32_t i = 0; i < a->n_answer && e == 0; i++) {
 		answer[i].begin_s = now_s();
-		e = prepare(l, a, data, n, is_chat, i);
+		e = prepare_answer(l, a, i);
 	}
 	if (e == 0)
 		e = gyre_submit(l->g);
-	if (e >= 0)
-		e = collect(l, answer, a->n_answer);
+	return e < 0 ? e : collect(l, answer, a->n_answer);
+}
+
+int branches_run(struct link *l, const struct args *a, const void *data, size_t n, bool is_chat)
+{
+	struct answer *answer = calloc(a->n_answer + 1, sizeof(*answer));
+	int e = answer ? run(l, a, data, n, is_chat, answer) : -ENOMEM, code;
+
 	if (e < 0) {
 		code = fail(TOOL_FAILED, "%s", link_explain(l, e));
 	} else {
@@ -133,7 +157,7 @@ int branches_run(struct link *l, const struct args *a, const void *data, size_t 
 		else if (print_all(a, l, answer) != TOOL_OK)
 			code = TOOL_FAILED;
 	}
-	for (uint32_t i = 0; answer && i < a->n_answer; i++)
+	for (uint32_t i = 0; answer && i <= a->n_answer; i++)
 		answer_free(&answer[i]);
 	free(answer);
 	return code;

@@ -114,9 +114,11 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 		const struct health *h = &health->engine[e->queue - i->queue];
 
 		put(w,
-		    "%s{\"model\":\"%s\",\"threads\":%d,\"live\":%u,\"load\":%llu,\"tokens_generated\":%llu,"
+		    "%s{\"model\":\"%s\",\"threads\":%d,\"live\":%u,\"kept\":%u,\"pinned_positions\":%u,\"load\":%llu,"
+		    "\"tokens_generated\":%llu,"
 		    "\"kv_blocks_free\":%u,\"kv_slots_free\":%u,\"stalled_ms\":%llu,\"stalls\":%llu}",
 		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
+		    counter_read32(&e->queue->n_kept), load_relaxed(&e->queue->n_pinned),
 		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
 		    counter_read32(&e->kv.book->n_free), counter_read32(&e->kv.book->n_slot_free),
 		    (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);

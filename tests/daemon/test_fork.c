@@ -554,6 +554,32 @@ static void it_gives_way(void **state)
 	close_daemon();
 }
 
+/* More branches than a pool has room for: they preempt one another, and what is kept gives way; what is shared is lost by all. */
+static void branches_in_a_small_pool(void **state)
+{
+	static struct said want[8], got[8];
+
+	(void)state;
+	open_small(9, NULL);
+	memset(want, 0, sizeof(want));
+	for (uint32_t k = 0; k < 8; k++) {
+		generate(k, k, text, 120 + k * 13);
+		collect(want, 8, 1);
+	}
+	for (int round = 0; round < 3; round++) {
+		memset(got, 0, sizeof(got));
+		prefill(PREFIX, text, 120);
+		for (uint32_t k = 0; k < 8; k++)
+			fork_of(k, k, PREFIX, 0, text + 120, k * 13);
+		collect(got, 8, 9);
+		for (uint32_t k = 0; k < 8; k++)
+			same(&want[k], &got[k], "a branch in a small pool");
+		assert_int_equal(cancel(PREFIX), 1);
+	}
+	assert_true(counter_read(&engine(0)->sched.n_preempted) > 0);
+	close_daemon();
+}
+
 /* Nobody is given its blocks, not even where a request has to wait for others to end. */
 static void what_is_pinned_stays(void **state)
 {
@@ -789,6 +815,7 @@ int main(void)
 					    cmocka_unit_test(it_gives_way),
 					    cmocka_unit_test(bad_forks_are_told_why),
 					    cmocka_unit_test(who_waits_for_one_that_fails_fails),
+					    cmocka_unit_test(branches_in_a_small_pool),
 					    cmocka_unit_test(what_is_pinned_stays),
 					    cmocka_unit_test(pins_have_a_quota),
 					    cmocka_unit_test(a_context_has_room_beside_pins),

@@ -54,7 +54,9 @@ static void run_gives_several_answers(void **state)
 	assert_int_equal(json_array_size(j), 32);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 31), "seed")), 31);
 	expect_words("head -c 1024 /dev/zero | tr '\\0' a | $G run --raw --answers 2", 1,
-		     "answer 1: the prompt has 1024 tokens");
+		     "answer 1: the prompt has 1024 tokens, and the context");
+	expect_words("head -c 40000 /dev/zero | tr '\\0' a | $G run --raw --answers 2", 1,
+		     "the prompt of 40000 bytes has more than 1024 tokens");
 	expect("$G run --answers 33 hello", 2);
 }
 
