@@ -737,6 +737,40 @@ static void a_chain_ends_in_order(void **state)
 	links_end_in_order(more);
 }
 
+/* Each goes on from what another engine has than the one before it. */
+static void a_chain_crosses_engines(void **state)
+{
+	static const char *const more[] = { "--replicas", "2", NULL };
+	static struct said want[2], got[6];
+	uint64_t n[2];
+
+	(void)state;
+	open_daemon(NULL, more);
+	memset(want, 0, sizeof(want));
+	for (uint32_t k = 0; k < 2; k++)
+		generate(k, 1, text + k * 300, N_PREFIX);
+	collect(want, 2, 2);
+	for (uint32_t k = 0; k < 2; k++)
+		prefill(PREFIX + k, text + k * 300, N_PREFIX); /* as much for each engine */
+	collect(NULL, 0, 2);
+	for (uint32_t k = 0; k < 2; k++)
+		n[k] = counter_read(&engine(k)->emit.n_token);
+	for (int round = 0; round < 5; round++) {
+		memset(got, 0, sizeof(got));
+		for (uint32_t k = 0; k < 6; k++) {
+			struct gyre_sqe *sqe = fork_of(k, 1, PREFIX + k % 2, 0, NULL, 0);
+
+			sqe->flags |= GYRE_SQE_LINK;
+		}
+		collect(got, 6, 6);
+		for (uint32_t k = 0; k < 6; k++)
+			same(&want[k % 2], &got[k], "a link");
+	}
+	for (uint32_t k = 0; k < 2; k++)
+		assert_int_equal(counter_read(&engine(k)->emit.n_token) - n[k], 5 * 3 * N_TOKEN);
+	close_daemon();
+}
+
 /* Whatever it is that fails, as soon as it is looked at or while it runs, the rest is cancelled, and says so. */
 static void what_fails_takes_the_rest_along(void **state)
 {
@@ -820,6 +854,7 @@ int main(void)
 					    cmocka_unit_test(pins_have_a_quota),
 					    cmocka_unit_test(a_context_has_room_beside_pins),
 					    cmocka_unit_test(a_chain_ends_in_order),
+					    cmocka_unit_test(a_chain_crosses_engines),
 					    cmocka_unit_test(what_fails_takes_the_rest_along),
 					    cmocka_unit_test(a_chain_can_be_broken) };
 
