@@ -143,6 +143,7 @@ void stream_end(struct request *r, uint32_t n_token)
 	else
 		session_put_bytes(cqe, result, r->kept.why.text, r->kept.why.n);
 	counter_add(&r->session->region.daemon->n_cancelled, r->kept.res == -ECANCELED);
+	counter_add(&r->session->region.daemon->n_token_cached, r->kept.n_cached);
 	stream_let_go(r);
 }
 

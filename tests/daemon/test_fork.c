@@ -431,6 +431,29 @@ static void it_is_let_go_of(void **state)
 	close_daemon();
 }
 
+/* Neither a model that is to leave nor a daemon that is to end waits for it. */
+static void it_holds_nobody_up(void **state)
+{
+	char why[256];
+	uint64_t began_ns;
+
+	(void)state;
+	open_daemon(NULL, NULL);
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	if (gyre_query(a.socket, ABI_QUERY_UNLOAD, "m", 0, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	assert_int_equal(gyre_query(a.socket, ABI_QUERY_LOAD, "m", 0, why, sizeof(why)), 0);
+	fork_of(0, 0, PREFIX, 0, NULL, 0);
+	expect_end(-ENOENT, "no request");
+	prefill(PREFIX, text, N_PREFIX);
+	collect(NULL, 0, 1);
+	began_ns = clock_ns();
+	appliance_close(&a);
+	assert_true(clock_ns() - began_ns < 20000000000ull); /* of --drain-seconds 30 */
+	gyre_close(g);
+}
+
 /* ---- what is refused ---- */
 
 static void bad_forks_are_told_why(void **state)
@@ -846,6 +869,7 @@ int main(void)
 					    cmocka_unit_test(a_score_is_the_same),
 					    cmocka_unit_test(text_goes_on),
 					    cmocka_unit_test(it_is_let_go_of),
+					    cmocka_unit_test(it_holds_nobody_up),
 					    cmocka_unit_test(it_gives_way),
 					    cmocka_unit_test(bad_forks_are_told_why),
 					    cmocka_unit_test(who_waits_for_one_that_fails_fails),
