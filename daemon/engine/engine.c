@@ -3,6 +3,7 @@
 #include "daemon/util/log.h"
 #include "daemon/util/minmax.h"
 #include "daemon/machine/placement.h"
+#include "daemon/sched/fair.h"
 #include "shm/atomic.h"
 
 #include <errno.h>
@@ -63,13 +64,12 @@ static int open_forward(struct engine *e, const struct engine_options *o, struct
 	return r < 0 ? error_set(why, r, "no memory for a step of %u rows; lower --batch-rows", mo.n_row_max) : 0;
 }
 
-/* Of steps that draw at each row. */
+/* Of the step in hand, whose rows beyond those that are planned are guesses. */
 static uint64_t step_ns(const void *of, uint32_t n_row)
 {
-	const struct sched *s = of;
-	const struct cost_work w = { .n_row = n_row, .n_logit = n_row };
+	const struct engine *e = of;
 
-	return s->cost.n_step < COST_WARM ? 0 : (uint64_t)cost_predict(&s->cost, &w);
+	return fair_expect_ns(&e->sched, &e->batch, n_row - e->batch.n_row);
 }
 
 static int open_stages(struct engine *e, const struct engine_options *o, struct error *why)
@@ -87,7 +87,7 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 				     .n_ctx = e->n_ctx,
 				     .n_row = e->batch.n_row_max,
 				     .block_len = so.block_len,
-				     .cost = { step_ns, &e->sched } };
+				     .cost = { step_ns, e } };
 	struct sample_options sample = { vocab_size(o->vocab), e->batch.n_logit_max, &e->spec };
 	int r;
 

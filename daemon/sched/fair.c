@@ -137,6 +137,29 @@ void fair_charge(struct sched *s, const struct batch *b)
 	charge_all(s, b, took ? fmin((double)took / sum_charges(s, b), HELD_UP_MAX) : 1);
 }
 
+/*
+ * A guess is a row with logits that sees as much as a stream of the step on average, and the first one of a stream makes of its single
+ * row one of several: they are spread over as many streams as there are.
+ */
+uint64_t fair_expect_ns(const struct sched *s, const struct batch *b, uint32_t n_guess)
+{
+	struct cost_work w = { .n_logit = b->n_logit + n_guess };
+	uint32_t n_stream = 0;
+	uint64_t seen;
+
+	if (s->cost.n_step < COST_WARM)
+		return 0;
+	for (uint32_t i = 0; i < b->n_seq; i++) {
+		add_work(s, &w, b->seq[i].n_past, b->seq[i].n_row, 0);
+		n_stream += b->seq[i].n_row == 1;
+	}
+	seen = n_stream ? w.n_single / n_stream : 0;
+	w.n_row += n_guess;
+	w.n_single -= seen * min_u32(n_guess, n_stream);
+	w.n_chunk += seen * (n_guess + min_u32(n_guess, n_stream));
+	return (uint64_t)cost_predict(&s->cost, &w);
+}
+
 /* ---- what there is ---- */
 
 static bool is_another_expected(const struct sched *s, uint32_t user)

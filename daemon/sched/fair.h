@@ -34,5 +34,7 @@ double fair_row_ns(const struct sched *s);
 void fair_take(struct sched *s, const struct request *r, uint32_t n_have, uint32_t n);
 /* Of n guesses behind the one row of r, as many as there is time for ride. */
 uint32_t fair_take_guesses(struct sched *s, const struct request *r, uint32_t n);
+/* What step b takes with n_guess guesses more, whichever stream of it has them. ns; 0: nobody knows yet. */
+uint64_t fair_expect_ns(const struct sched *s, const struct batch *b, uint32_t n_guess);
 
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define WITH_MAX 32u /* steps with guesses in a row: the next one is without, which costs 3 % at most */
+
 int spec_init(struct spec *s, const struct spec_options *o)
 {
 	int r = 0;
@@ -198,6 +200,18 @@ static void board(struct spec *s, struct batch *b, uint32_t n_stream, uint32_t n
 	tally_begin(&s->tally, &t);
 }
 
+/* What a step of single rows takes is learned from such steps, and a stream that always has guesses makes none. */
+static bool is_plain_due(struct spec *s, const struct batch *b, uint32_t n)
+{
+	bool is_single = b->n_row == b->n_seq, is_due = is_single && s->n_with >= WITH_MAX && !s->o.n_least;
+
+	if (n)
+		s->n_with++;
+	if (is_single && (!n || is_due))
+		s->n_with = 0;
+	return is_due;
+}
+
 void spec_draft(struct spec *s, struct batch *b)
 {
 	uint32_t n_stream, most, n = 0;
@@ -210,7 +224,7 @@ void spec_draft(struct spec *s, struct batch *b)
 	most = min_u32(s->o.n_row > b->n_row ? s->o.n_row - b->n_row : 0, b->n_logit_max - b->n_logit);
 	if (n_stream)
 		n = choose(s, n_stream, b, most);
-	if (n)
+	if (!is_plain_due(s, b, n) && n)
 		board(s, b, n_stream, n);
 	profile_lap(PROFILE_DRAFT);
 }

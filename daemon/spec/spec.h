@@ -41,6 +41,7 @@ struct spec_count {
 struct spec {
 	struct spec_options o;
 	uint64_t n_step;
+	uint32_t n_with; /* steps with guesses since the last one without */
 	void *state[DRAFTER_MAX];
 	struct chance chance[DRAFTER_MAX]; /* of all streams */
 	struct spec_count count[DRAFTER_MAX];
