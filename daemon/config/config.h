@@ -98,6 +98,7 @@ struct config {
 	uint64_t session_bytes; /* 0: half of the memory that is left */
 	uint32_t core_dumps;    /* 1: dumps hold everything, prompts too */
 	uint32_t batch_rows, gap_ms, drain_seconds, spin_us;
+	uint32_t prefix_cache, share_prefixes;
 	char metrics_socket[PATH_MAX]; /* "": none */
 	enum config_log_level log_level;
 	uint32_t slow_ms;           /* to the first token, and a request is logged as slow; 0: none is */

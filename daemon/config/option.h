@@ -57,7 +57,7 @@ struct option_row {
 	enum option_when when;
 };
 
-#define OPTION_COUNT 42
+#define OPTION_COUNT 44
 _Static_assert(OPTION_COUNT <= CONFIG_KEY_MAX, "each has a bit and an origin");
 
 extern const struct option_row option_table[OPTION_COUNT];

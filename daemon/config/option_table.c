@@ -100,6 +100,17 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "milliseconds "
 	  "holds for all of these; where a row of each user takes longer, that is the step.",
 	  KIND_U32, FIELD(gap_ms), 0, 3600000, WHEN_RESTARTED },
+	{ "prefix-cache", "0|1", "1", "1: what prompts begin with is kept while no request wants its memory",
+	  "A prompt that begins like another one, of a request that runs or has ended, is read from where they part. "
+	  "What "
+	  "requests no longer need stays in the pool for that, and is given up, the longest unused first, when a "
+	  "request "
+	  "wants the memory.",
+	  KIND_U32, FIELD(prefix_cache), 0, 1, WHEN_RESTARTED },
+	{ "share-prefixes", "0|1", "0", "1: that is found by all users, not by its own alone",
+	  "A prompt that others have sent before is answered sooner, so users who share can find out what others have "
+	  "asked.",
+	  KIND_U32, FIELD(share_prefixes), 0, 1, WHEN_RESTARTED },
 	{ "spin-us", "N", "50", "spin this long for new work before sleeping", "", KIND_U32, FIELD(spin_us), 0, 1000000,
 	  WHEN_RESTARTED },
 	{ "chat-date", "DATE", "2024-07-26", "what a chat template that asks for the date is told",

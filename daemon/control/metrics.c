@@ -108,10 +108,34 @@ static double dropped(const struct engine *e)
 	return (double)counter_read(&e->queue->meter.events.n_dropped);
 }
 
-static double nothing(const struct engine *e)
+static double looked_up(const struct engine *e)
 {
-	(void)e;
-	return 0;
+	return (double)counter_read(&e->sched.n_cache_query);
+}
+
+static double found(const struct engine *e)
+{
+	return (double)counter_read(&e->sched.n_cache_hit);
+}
+
+static double given_up(const struct engine *e)
+{
+	return (double)counter_read(&e->prefix.n_evicted);
+}
+
+static double pieces_blocks(const struct engine *e)
+{
+	return counter_read32(&e->prefix.n_block);
+}
+
+static double idle_blocks(const struct engine *e)
+{
+	return counter_read32(&e->prefix.n_idle);
+}
+
+static double pieces_states(const struct engine *e)
+{
+	return counter_read32(&e->prefix.n_slot);
 }
 
 /* Summed over the engines of a model. */
@@ -122,9 +146,14 @@ static const struct {
 	{ "num_requests_running", "gauge", "Requests that have rows in the step that runs.", running },
 	{ "num_requests_waiting", "gauge", "Requests that have none: for want of blocks, rows or room for answers.",
 	  waiting },
-	{ "prefix_cache_queries_total", "counter", "Tokens looked up in a prefix cache: gyre has none, so always 0.",
-	  nothing },
-	{ "prefix_cache_hits_total", "counter", "Tokens found there: always 0.", nothing },
+	{ "prefix_cache_queries_total", "counter", "Tokens of prompts that were looked up in the prefix cache.",
+	  looked_up },
+	{ "prefix_cache_hits_total", "counter", "Of these, those that were found there.", found },
+	{ "prefix_cache_evictions_total", "counter", "Blocks and states that the prefix cache gave up.", given_up },
+	{ "prefix_cache_blocks", "gauge", "KV blocks that the prefix cache knows.", pieces_blocks },
+	{ "prefix_cache_idle_blocks", "gauge", "Of these, those that no request holds: they are as good as free.",
+	  idle_blocks },
+	{ "prefix_cache_states", "gauge", "Recurrent states that it keeps.", pieces_states },
 	{ "prompt_tokens_total", "counter", "Tokens of prompts that have been read to their end.", prompt_tokens },
 	{ "generation_tokens_total", "counter", "Tokens that clients were given.", generated_tokens },
 	{ "prompt_rows_total", "counter", "Positions of prompts that were computed, again after a preemption, too.",
@@ -166,6 +195,7 @@ static double kv_used(const struct served *s, bool is_slot)
 
 		n += is_slot ? k->n_slot : k->n_block;
 		n_free += counter_read32(is_slot ? &k->n_slot_free : &k->n_free);
+		n_free += counter_read32(is_slot ? &s->engine[i].prefix.n_slot : &s->engine[i].prefix.n_idle);
 	}
 	return n ? (double)(n - n_free) / (double)n : 0;
 }

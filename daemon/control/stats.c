@@ -102,6 +102,17 @@ static void put_steps(struct writer *w, const struct registry *r)
 	put(w, "]},");
 }
 
+/* What the prefix cache alone holds is as good as free. */
+static uint32_t free_blocks(const struct engine *e)
+{
+	return counter_read32(&e->kv.book->n_free) + counter_read32(&e->prefix.n_idle);
+}
+
+static uint32_t free_slots(const struct engine *e)
+{
+	return counter_read32(&e->kv.book->n_slot_free) + counter_read32(&e->prefix.n_slot);
+}
+
 /* Each engine's share: how even they are. */
 static void put_replicas(struct writer *w, const struct registry *r, const struct intake *i,
 			 const struct health_all *health)
@@ -120,7 +131,7 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
 		    counter_read32(&e->queue->n_kept), load_relaxed(&e->queue->n_pinned),
 		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    counter_read32(&e->kv.book->n_free), counter_read32(&e->kv.book->n_slot_free),
+		    free_blocks(e), free_slots(e),
 		    (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
 		comma = ",";
 	}
@@ -129,15 +140,17 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 
 static void put_kv(struct writer *w, const struct registry *r)
 {
-	uint64_t n = 0, n_free = 0, n_slot = 0, n_slot_free = 0;
+	uint64_t n = 0, n_free = 0, n_slot = 0, n_slot_free = 0, n_cached = 0;
 
 	FOR_EACH_ENGINE(e, r)
 	{
 		n += e->kv.book->n_block;
-		n_free += counter_read32(&e->kv.book->n_free);
+		n_free += free_blocks(e);
 		n_slot += e->kv.book->n_slot;
-		n_slot_free += counter_read32(&e->kv.book->n_slot_free);
+		n_slot_free += free_slots(e);
+		n_cached += counter_read32(&e->prefix.n_block);
 	}
+	put(w, "\"kv_blocks_cached\":%llu,", (unsigned long long)n_cached);
 	put(w, "\"kv_blocks\":%llu,\"kv_blocks_free\":%llu,\"kv_slots\":%llu,\"kv_slots_free\":%llu,",
 	    (unsigned long long)n, (unsigned long long)n_free, (unsigned long long)n_slot,
 	    (unsigned long long)n_slot_free);
@@ -158,6 +171,8 @@ size_t stats_write(const struct control_parts *p, const struct health_all *healt
 	PUT_SUM(&w, "steps", r, queue->n_step);
 	PUT_SUM(&w, "parks", r, queue->n_park);
 	PUT_SUM(&w, "tokens_prompt", r, sched.n_token_prompt);
+	PUT_SUM(&w, "tokens_looked_up", r, sched.n_cache_query);
+	PUT_SUM(&w, "tokens_cached", r, sched.n_cache_hit);
 	PUT_SUM(&w, "tokens_generated", r, emit.n_token);
 	PUT_SUM(&w, "preempted", r, sched.n_preempted);
 	put_drafts(&w, r);

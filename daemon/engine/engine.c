@@ -81,7 +81,9 @@ static int open_stages(struct engine *e, const struct engine_options *o, struct 
 				    .gap_ns = c->gap_ms * 1000000ull,
 				    .recent_ns = RECENT_NS,
 				    .window = model_window(e->model),
-				    .n_state = room_state_positions(e->model) };
+				    .n_state = room_state_positions(e->model),
+				    .prefix = c->prefix_cache ? &e->prefix : NULL,
+				    .is_prefix_shared = c->share_prefixes };
 	struct spec_options spec = { .n_draft = config_n_draft(o->own),
 				     .n_least = o->own->draft_min,
 				     .n_ctx = e->n_ctx,
@@ -152,6 +154,7 @@ void engine_close(struct engine *e)
 	spec_deinit(&e->spec);
 	batch_deinit(&e->batch);
 	e->model = model_close(e->model);
+	prefix_deinit(&e->prefix);
 	kv_deinit(&e->kv);
 	for (uint32_t i = 0; i < NODE_MAX; i++)
 		pool_unmap(&e->kv_pool[i]);

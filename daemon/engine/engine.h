@@ -13,7 +13,7 @@
 #include "daemon/emit/emit.h"
 #include "daemon/engine/fill.h"
 #include "daemon/intake/intake.h"
-#include "daemon/kv/kv.h"
+#include "daemon/kv/prefix.h"
 #include "daemon/model/model.h"
 #include "daemon/flow/queue.h"
 #include "daemon/sample/sample.h"
@@ -42,6 +42,7 @@ struct engine {
 	struct emit emit;
 	struct batch batch;
 	struct kv kv;
+	struct prefix prefix; /* zero: there is none */
 
 	struct pool kv_pool[NODE_MAX];
 	struct fill fill;

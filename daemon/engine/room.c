@@ -12,6 +12,8 @@
 #define TEXT_ADDRESS     ((size_t)192 << 20)
 #define KV_CONTEXTS_AUTO 4u /* a pool for this many full contexts unless the configuration says more */
 
+#define PREFIX_CONTEXTS 16u /* of models that have states alone: a piece takes 250 bytes */
+
 _Static_assert(KV_SLOT_MAX == BATCH_SEQ_MAX, "a slot for each sequence of a step");
 
 uint32_t room_state_positions(const struct model *m)
@@ -149,6 +151,26 @@ static void log_pool(const struct engine *e, const struct engine_options *o)
 		 pool_kind_name(pool_kind_least(e->kv_pool, model_n_node(e->model))), e->n_ctx);
 }
 
+/* Pieces that the prefix cache may have: of blocks, with as many in front of them that a window has let go; of states, contexts' worth. */
+static uint32_t count_pieces(const struct engine *e)
+{
+	size_t n = e->kv.book->n_block, n_context = count_blocks(e->n_ctx, PREFIX_LEN);
+
+	if (!model_kv_bytes(e->model))
+		n = min_size(e->kv.book->n_slot, PREFIX_CONTEXTS) * n_context;
+	return (uint32_t)(2 * n + n_context);
+}
+
+static int open_prefix(struct engine *e, const struct engine_options *o, struct error *why)
+{
+	int r;
+
+	if (!o->config->prefix_cache)
+		return 0;
+	r = prefix_init(&e->prefix, &e->kv, count_pieces(e), e->queue->prefix, QUEUE_PREFIX_MAX);
+	return r < 0 ? error_set(why, r, "no memory for the prefix cache's bookkeeping; say prefix-cache = 0") : 0;
+}
+
 /* Blocks and slots of all nodes together take what the configuration gives. */
 int room_open(struct engine *e, const struct engine_options *o, struct error *why)
 {
@@ -166,6 +188,9 @@ int room_open(struct engine *e, const struct engine_options *o, struct error *wh
 	r = kv_init(&e->kv, mem, n_node, n_block, kv_n_slot(&cost, n_block));
 	if (r < 0)
 		return error_set(why, r, "no memory for the KV pool's bookkeeping; lower --kv-bytes");
+	r = open_prefix(e, o, why);
+	if (r < 0)
+		return r;
 	r = fill_start(&e->fill, &e->kv, e->model, e->kv_pool,
 		       (uint32_t)count_blocks(e->n_ctx, model_block_len(e->model)), why);
 	if (r < 0)

@@ -127,6 +127,7 @@ static int open_engine(struct served *s, const struct served_options *o, uint32_
 					   .n_engine = s->n_engine,
 					   .index = i };
 
+	s->shares_prefixes = o->config->share_prefixes;
 	return engine_open(&s->engine[i], &eo, e);
 }
 

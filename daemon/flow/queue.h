@@ -10,8 +10,9 @@
 #include "daemon/flow/meter.h"
 #include "daemon/util/lock.h"
 
-#define QUEUE_ENGINE_MAX  8u   /* engines of a daemon */
-#define QUEUE_SESSION_MAX 512u /* each has one request that nobody else can take */
+#define QUEUE_ENGINE_MAX  8u    /* engines of a daemon */
+#define QUEUE_PREFIX_MAX  4096u /* a power of two */
+#define QUEUE_SESSION_MAX 512u  /* each has one request that nobody else can take */
 _Static_assert(QUEUE_SESSION_MAX == USER_MAX, "a slot for each session's user");
 #define QUEUE_REQUEST_MAX (QUEUE_SESSION_MAX + QUEUE_ENGINE_MAX * BATCH_SEQ_MAX)
 
@@ -36,6 +37,8 @@ struct queue {
 	uint32_t is_idle;    /* atomic: its leader may be sleeping here */
 	uint32_t is_waiting; /* atomic: its leader had nothing to do, and spins or sleeps, here or at the watch */
 	struct meter meter;
+	/* Atomic: hashes (util/hashchain.h) of what its engine's prefix cache has, at their own place; a hint, for whoever routes. */
+	uint64_t prefix[QUEUE_PREFIX_MAX];
 };
 
 /* is_shared: there are other engines. */

@@ -56,6 +56,7 @@ struct served {
 	char title[SERVED_TITLE_MAX]; /* what its file calls it */
 	struct words why;             /* of FAILED */
 	struct geometry geometry;     /* n_ctx 0: it has never been loaded */
+	bool shares_prefixes;         /* between users, in the prefix caches of its engines */
 	uint32_t n_draft;             /* guesses of a stream in a step at most */
 	int32_t bos, eos;             /* -1: none */
 	uint32_t n_embd;              /* numbers of a vector */

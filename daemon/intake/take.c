@@ -1,6 +1,7 @@
 #include "daemon/intake/take.h"
 #include "daemon/intake/chain.h"
 #include "daemon/intake/quota.h"
+#include "daemon/intake/route.h"
 #include "daemon/intake/source.h"
 #include "daemon/intake/units.h"
 #include "daemon/op/op.h"
@@ -34,22 +35,11 @@ void take_close(struct taker *t)
 
 /* ---- on the way to an engine ---- */
 
-/* Of the model's engines the one with the least to do, on a tie the one whose leader is here: it is awake. */
-static struct queue *route_request(const struct served *served, struct queue *own)
-{
-	struct queue *best = served->queue[0];
-
-	for (uint32_t i = 1; i < served->n_engine; i++)
-		if (queue_load(served->queue[i]) < queue_load(best) + (served->queue[i] == own))
-			best = served->queue[i];
-	return best;
-}
-
 /* Its tokens are there, or will never be (res). */
 static void send_request(struct queue *own, struct request *r, int res)
 {
 	if (!r->queue)
-		r->queue = route_request(r->session->served, own);
+		r->queue = route_choose(r->session->served, res < 0 ? NULL : r, own);
 	if (res == 0 && r->op->wants_logits)
 		res = quota_claim(r);
 	if (res < 0 || request_is_cancelled(r))
@@ -167,7 +157,7 @@ static void note_request(struct taker *t, struct request *r)
 static struct queue *settle_route(struct taker *t, struct request *r)
 {
 	if (!r->queue)
-		r->queue = route_request(r->served, t->own);
+		r->queue = route_choose(r->served, NULL, t->own);
 	return r->queue;
 }
 

@@ -1,4 +1,5 @@
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/cache.h"
 #include "daemon/sched/keep.h"
 #include "daemon/sched/slots.h"
 #include "daemon/sched/victim.h"
@@ -100,15 +101,14 @@ static void drop_rows(struct sched *s, struct batch *b, const struct request *r)
 	q->n_row = 0;
 }
 
-/* The first position that a row behind n_past others sees. */
-static uint32_t sight_at(const struct sched *s, uint32_t n_past)
+uint32_t blocks_sight(const struct sched *s, uint32_t n_past)
 {
 	return s->o.window && s->o.window <= n_past ? n_past + 1 - s->o.window : 0;
 }
 
 static uint32_t sight(const struct sched *s, const struct request *r)
 {
-	return sight_at(s, r->kept.n_past);
+	return blocks_sight(s, r->kept.n_past);
 }
 
 void blocks_count(struct sched *s, uint32_t user)
@@ -118,9 +118,10 @@ void blocks_count(struct sched *s, uint32_t user)
 	s->user[user].block.n = n - min_u32(s->user[user].n_pinned, n);
 }
 
-static void put_block(struct sched *s, const struct request *r, uint32_t block)
+void blocks_put(struct sched *s, const struct request *r, uint32_t block)
 {
 	kv_put(s->kv, r->user->index, block);
+	cache_note_block(s, block);
 	blocks_count(s, r->user->index);
 }
 
@@ -130,10 +131,10 @@ static void start_again(struct sched *s, struct request *r)
 	uint32_t n = 0;
 
 	for (uint32_t i = r->kept.n_gone; i < r->kept.n_block; i++)
-		if (kv_n_hold(s->kv, r->block[i]) == 1)
+		if (cache_detach(s, r->block[i]))
 			r->block[n++] = r->block[i];
 		else
-			put_block(s, r, r->block[i]);
+			blocks_put(s, r, r->block[i]);
 	r->kept.n_block = n;
 	r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
 }
@@ -146,7 +147,7 @@ static bool must_start_again(const struct sched *s, const struct request *r, uin
 
 void blocks_drop_last(struct sched *s, struct request *r)
 {
-	put_block(s, r, r->block[--r->kept.n_block]);
+	blocks_put(s, r, r->block[--r->kept.n_block]);
 	r->kept.n_past = min_u32(r->kept.n_past, r->kept.n_block * s->o.block_len);
 }
 
@@ -168,7 +169,7 @@ static void give_up_block(struct sched *s, struct batch *b, struct request *r)
 void blocks_release(struct sched *s, struct request *r)
 {
 	while (blocks_held(r))
-		put_block(s, r, r->block[--r->kept.n_block]);
+		blocks_put(s, r, r->block[--r->kept.n_block]);
 	r->kept.n_block = r->kept.n_gone = r->kept.n_past = r->kept.n_replay = 0;
 	slots_give(s, r);
 }
@@ -187,15 +188,14 @@ void blocks_forget(struct sched *s, struct request *r)
 	uint32_t end = min_u32(sight(s, r) / s->o.block_len, r->kept.n_block);
 
 	while (r->kept.n_gone < end)
-		put_block(s, r, r->block[r->kept.n_gone++]);
+		blocks_put(s, r, r->block[r->kept.n_gone++]);
 }
 
-/* A block for the positions behind those that it has blocks for. */
-static bool take_block(struct sched *s, struct request *r)
+bool blocks_take(struct sched *s, struct request *r)
 {
-	uint32_t user = r->user->index;
+	uint32_t user = r->user->index, *block = &r->block[r->kept.n_block];
 
-	if (kv_alloc(s->kv, user, &r->block[r->kept.n_block]) < 0)
+	if (kv_alloc(s->kv, user, block) < 0 && !(cache_evict_block(s) && kv_alloc(s->kv, user, block) == 0))
 		return false;
 	r->kept.n_block++;
 	blocks_count(s, user);
@@ -207,7 +207,7 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 	while (r->kept.n_block * s->o.block_len < n) {
 		struct request *victim;
 
-		if (take_block(s, r))
+		if (blocks_take(s, r))
 			continue;
 		if (keep_give_block(s, q))
 			continue;
@@ -220,8 +220,7 @@ static void cover(struct sched *s, const struct queue *q, struct batch *b, struc
 
 /* ---- sharing ---- */
 
-/* Rows that r need not run if what they give is there: nothing is asked of them, and there is another behind them. */
-static uint32_t spare_rows(const struct request *r)
+uint32_t blocks_spare_rows(const struct request *r)
 {
 	struct op_span wanted = r->op->wants_logits(r), hidden = { 0, 0 };
 	uint32_t n = r->kept.n_token - 1;
@@ -235,7 +234,7 @@ static uint32_t spare_rows(const struct request *r)
 /* How many of `from`'s first positions r can begin with. */
 static uint32_t share_end(const struct sched *s, const struct request *r, const struct request *from, uint32_t n)
 {
-	n = min_u32(min_u32(n, from->kept.n_past), spare_rows(r));
+	n = min_u32(min_u32(n, from->kept.n_past), blocks_spare_rows(r));
 	if (s->kv->book->n_slot && (!from->kept.has_slot || n != from->kept.n_past))
 		return 0; /* a state has no earlier position */
 	return n;
@@ -246,24 +245,32 @@ static bool copy_rest(struct sched *s, struct request *r, const struct request *
 {
 	if (n % s->o.block_len == 0)
 		return true;
-	if (!take_block(s, r))
+	if (!blocks_take(s, r))
 		return false;
 	kv_copy(s->kv, r->block[r->kept.n_block - 1], from->block[n / s->o.block_len]);
+	return true;
+}
+
+bool blocks_hold(struct sched *s, struct request *r, uint32_t block)
+{
+	uint32_t user = r->user->index;
+
+	if (kv_get(s->kv, user, block) < 0)
+		return false;
+	cache_note_block(s, block);
+	r->block[r->kept.n_block++] = block;
+	blocks_count(s, user);
 	return true;
 }
 
 /* Blocks [first, end) of `from` are r's as well. false: there is no more room to write down whose they are. */
 static bool hold_blocks(struct sched *s, struct request *r, const struct request *from, uint32_t first, uint32_t end)
 {
-	uint32_t user = r->user->index;
-
 	r->kept.n_gone = r->kept.n_block = first;
-	while (r->kept.n_block < end && kv_get(s->kv, user, from->block[r->kept.n_block]) == 0) {
-		r->block[r->kept.n_block] = from->block[r->kept.n_block];
-		r->kept.n_block++;
-	}
-	blocks_count(s, user);
-	return r->kept.n_block == end;
+	while (r->kept.n_block < end)
+		if (!blocks_hold(s, r, from->block[r->kept.n_block]))
+			return false;
+	return true;
 }
 
 uint32_t blocks_share(struct sched *s, struct request *r, const struct request *from, uint32_t n)
@@ -272,7 +279,7 @@ uint32_t blocks_share(struct sched *s, struct request *r, const struct request *
 
 	assert(!blocks_held(r) && !r->kept.has_slot && !r->kept.n_past);
 	n = share_end(s, r, from, n);
-	first = sight_at(s, n) / len;
+	first = blocks_sight(s, n) / len;
 	if (!n || first < from->kept.n_gone)
 		return 0;
 	if (!slots_take(s, r))
@@ -283,7 +290,7 @@ uint32_t blocks_share(struct sched *s, struct request *r, const struct request *
 		n -= n % len;
 	if (r->kept.has_slot && n != from->kept.n_past)
 		n = 0;
-	if (!n || sight_at(s, n) / len < r->kept.n_gone) {
+	if (!n || blocks_sight(s, n) / len < r->kept.n_gone) {
 		blocks_release(s, r);
 		return 0;
 	}
@@ -292,6 +299,8 @@ uint32_t blocks_share(struct sched *s, struct request *r, const struct request *
 		r->kept.n_replay = from->kept.n_replay;
 	}
 	r->kept.n_past = n;
+	cache_follow(s, r, from, n);
+	(void)cache_count(r, n);
 	return n;
 }
 
@@ -302,8 +311,8 @@ bool blocks_may_start(const struct sched *s, const struct queue *q, const struct
 	const struct sched_user *u = &s->user[r->user->index];
 	uint32_t need = blocks_need(s, r), held = blocks_held(r);
 
-	if (!s->kv->book->n_slot || r->kept.n_past || need <= held + kv_n_free(s->kv) + s->n_kept ||
-	    r->arrival == s->grower)
+	if (!s->kv->book->n_slot || r->kept.n_past ||
+	    need <= held + kv_n_free(s->kv) + s->kv->book->n_idle + s->n_kept || r->arrival == s->grower)
 		return true;
 	/* Its user's first takes from those behind it as well. */
 	return need + (q->live[u->oldest] == r ? 0 : u->block.n - held) <= u->block.n_limit;

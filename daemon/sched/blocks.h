@@ -30,6 +30,14 @@ void blocks_forget(struct sched *s, struct request *r);
  * that of `from` does not stand at n, or no slot is free. Returns how many, r's n_past from now on.
  */
 uint32_t blocks_share(struct sched *s, struct request *r, const struct request *from, uint32_t n);
+/* Rows that r need not run if what they give is there: nothing is asked of them, and there is another behind them. */
+uint32_t blocks_spare_rows(const struct request *r);
+/* The first position that a row behind n_past others sees. */
+uint32_t blocks_sight(const struct sched *s, uint32_t n_past);
+/* r's next block is a free one, or one that the cache gives up; is this one, which others hold. It has this one no more. */
+bool blocks_take(struct sched *s, struct request *r);
+bool blocks_hold(struct sched *s, struct request *r, uint32_t block);
+void blocks_put(struct sched *s, const struct request *r, uint32_t block);
 /* How many it cannot do with less of, to its end: with as many it goes on a row at a time. */
 uint32_t blocks_need(const struct sched *s, const struct request *r);
 

@@ -79,7 +79,7 @@ static int begin(struct sched *s, struct request *r)
 	if (res < 0)
 		return res;
 	r->kept.state = REQUEST_WAITING;
-	r->kept.n_cached = blocks_share(s, r, source, n);
+	blocks_share(s, r, source, n);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/sched/rows.h"
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/cache.h"
 #include "daemon/sched/fair.h"
 #include "daemon/util/minmax.h"
 
@@ -36,17 +37,31 @@ static uint32_t count_riding(const struct batch *b, const struct request *r)
 	return r->seat < b->n_seq && b->seq[r->seat].request == r ? b->seq[r->seat].n_row : 0;
 }
 
+/* Is there a row for it? Then it goes on from what the cache has of it. */
+static bool may_begin(struct sched *s, const struct queue *q, struct request *r, double keep_ns)
+{
+	if (s->n_row >= s->n_row_max || !fair_fit(s, r, 0, 1, keep_ns) || !blocks_may_start(s, q, r))
+		return false;
+	cache_advance(s, r);
+	return true;
+}
+
 /* As many more rows of r, at most n, as the step, its user's part but for keep_ns, and the pool have room for. */
 static uint32_t fit_rows(struct sched *s, const struct queue *q, struct batch *b, struct request *r, uint32_t n,
 			 double keep_ns)
 {
 	const struct sched_user *u = &s->user[r->user->index];
-	uint32_t n_have = count_riding(b, r), had_logits = count_logits(r, n_have), end = r->kept.n_past + n_have, room;
+	uint32_t n_have = count_riding(b, r), had_logits, end, room;
 
+	if (!n_have && !may_begin(s, q, r, keep_ns))
+		return 0;
+	had_logits = count_logits(r, n_have);
+	end = r->kept.n_past + n_have;
 	n = min_u32(min_u32(n, request_rows_left(r) - n_have), s->n_row_max - s->n_row);
+	n = cache_limit_rows(s, r, n_have + n) - n_have;
 	n = fit_logits(r, n_have + n, had_logits + min_u32(u->n_logit, b->n_logit_max - s->n_logit));
 	n = n > n_have ? fair_fit(s, r, n_have, n - n_have, keep_ns) : 0;
-	if (!n || !blocks_may_start(s, q, r))
+	if (!n)
 		return 0;
 	blocks_cover(s, q, b, r, end + n);
 	room = r->kept.n_block * s->o.block_len;

@@ -1,4 +1,5 @@
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/cache.h"
 #include "daemon/sched/claim.h"
 #include "daemon/sched/fair.h"
 #include "daemon/sched/fork.h"
@@ -104,7 +105,9 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 
 		if (r->kept.state >= REQUEST_ENDED)
 			stop_waiting(r);
+		cache_note(s, r);
 		if (is_over(r)) {
+			cache_end(s, r);
 			blocks_release(s, r);
 			claim_drop(r);
 		}
@@ -121,7 +124,7 @@ static void settle(struct sched *s, struct queue *q, struct batch *b)
 	queue_reap(q);
 }
 
-/* Each block of the pool is free, or held by live requests, each slot is, or held by one; who has blocks has a slot. */
+/* Each block of the pool is free, or held by live requests or the cache, each slot is, or held by one; who has blocks has a slot. */
 static void check_blocks(const struct sched *s, const struct queue *q)
 {
 	uint64_t n = 0;
@@ -135,7 +138,7 @@ static void check_blocks(const struct sched *s, const struct queue *q)
 		if (s->kv->book->n_slot && blocks_held(r) && !r->kept.has_slot)
 			abort();
 	}
-	if (kv_check(s->kv, n, n_slot) < 0)
+	if (kv_check(s->kv, n + cache_n_block(s), n_slot + cache_n_slot(s)) < 0 || cache_check(s) < 0)
 		abort();
 }
 

@@ -14,7 +14,7 @@
 #ifndef GYRE_DAEMON_SCHED_SCHED_H
 #define GYRE_DAEMON_SCHED_SCHED_H
 
-#include "daemon/kv/kv.h"
+#include "daemon/kv/prefix.h"
 #include "daemon/flow/queue.h"
 #include "daemon/sched/cost.h"
 
@@ -28,8 +28,10 @@ struct sched_options {
 		gap_ns; /* a step is no longer, as far as it can be told; 0: a multiple of what it has to do (fair.h) */
 	/* A user served so lately is expected back: another's steps are as short as if they shared. */
 	uint64_t recent_ns;
-	uint32_t window;  /* positions that a row sees in any layer, itself included; 0: all */
-	uint32_t n_state; /* positions that a slot counts as in a claim */
+	uint32_t window;       /* positions that a row sees in any layer, itself included; 0: all */
+	uint32_t n_state;      /* positions that a slot counts as in a claim */
+	struct prefix *prefix; /* NULL: nothing is kept for others */
+	bool is_prefix_shared; /* what one user has left there, others find */
 };
 
 /* What is sorted: live requests, users. */
@@ -74,6 +76,7 @@ struct sched {
 	struct kv *kv;
 	struct sched_options o;
 	uint64_t n_preempted, n_token_prompt; /* n_preempted: blocks taken back */
+	uint64_t n_cache_query, n_cache_hit;  /* counters: tokens of prompts that were looked up; that were not run */
 	uint64_t n_plan;
 	struct cost cost;            /* what steps take here */
 	double front_ns, burst_ns;   /* virtual time that nobody is behind; how far that is behind who had most */

@@ -1,5 +1,6 @@
 #include "daemon/sched/slots.h"
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/cache.h"
 #include "daemon/util/minmax.h"
 
 /* Who is asked whether it may have one: the user that grows, once nobody can run; those who have one; all. */
@@ -44,15 +45,34 @@ void slots_set_limits(struct sched *s, uint32_t n_sharer)
 		set_one_each(s); /* who runs is not stopped for those who wait */
 }
 
-bool slots_take(struct sched *s, struct request *r)
+void slots_adopt(struct sched *s, struct request *r, uint32_t slot)
 {
-	if (!s->kv->book->n_slot || r->kept.has_slot)
-		return true;
-	if (kv_slot_alloc(s->kv, &r->kept.slot) < 0)
-		return false;
+	r->kept.slot = slot;
 	r->kept.has_slot = true;
 	s->user[r->user->index].slot.n++;
+}
+
+bool slots_take_free(struct sched *s, struct request *r)
+{
+	uint32_t slot;
+
+	if (!s->kv->book->n_slot || r->kept.has_slot)
+		return true;
+	if (kv_slot_alloc(s->kv, &slot) < 0)
+		return false;
+	slots_adopt(s, r, slot);
 	return true;
+}
+
+bool slots_take(struct sched *s, struct request *r)
+{
+	return slots_take_free(s, r) || (cache_evict_slot(s) && slots_take_free(s, r));
+}
+
+void slots_leave(struct sched *s, struct request *r)
+{
+	r->kept.has_slot = false;
+	s->user[r->user->index].slot.n--;
 }
 
 void slots_give(struct sched *s, struct request *r)
@@ -60,6 +80,5 @@ void slots_give(struct sched *s, struct request *r)
 	if (!r->kept.has_slot)
 		return;
 	kv_slot_put(s->kv, r->kept.slot);
-	r->kept.has_slot = false;
-	s->user[r->user->index].slot.n--;
+	slots_leave(s, r);
 }

@@ -8,6 +8,7 @@
 #include "client/gyre.h"
 #include "daemon/control/listen.h"
 #include "daemon/daemon.h"
+#include "daemon/util/counter.h"
 #include "tests/util/tiny.h"
 
 #include <setjmp.h>
@@ -115,6 +116,17 @@ static inline void appliance_close(struct appliance *a)
 	close(a->signal_fd[1]);
 	unlink(a->model);
 	rmdir(a->dir);
+}
+
+/* What the prefix cache alone holds is as good as free. */
+static inline uint32_t appliance_free_blocks(const struct engine *e)
+{
+	return counter_read32(&e->kv.book->n_free) + counter_read32(&e->prefix.n_idle);
+}
+
+static inline uint32_t appliance_free_slots(const struct engine *e)
+{
+	return counter_read32(&e->kv.book->n_slot_free) + counter_read32(&e->prefix.n_slot);
 }
 
 static inline struct gyre *appliance_connect(const struct appliance *a, const struct gyre_params *p)

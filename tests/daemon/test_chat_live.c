@@ -154,7 +154,7 @@ static void a_template_refuses_in_its_own_words(void **state)
 	assert_says(&r, -EINVAL, "chat template, line 2: Conversation roles must alternate");
 	c = say(GYRE_ROLE_USER, "hi", NULL);
 	generate(g, &c, &r);
-	assert_int_equal(r.res, 0);
+	assert_true(r.res >= 0);
 	gyre_close(g);
 	appliance_close(&a);
 }
@@ -293,7 +293,7 @@ static void a_template_without_end_ends(void **state)
 	gyre_prep_generate(g, gyre_get_sqe(g), "a", 1, 1);
 	gyre_submit(g);
 	take(g, &r);
-	assert_int_equal(r.res, 0);
+	assert_true(r.res >= 0);
 	gyre_close(g);
 	appliance_close(&a);
 }

@@ -2,7 +2,8 @@
  * Why: a request's stream depends on the model, the prompt and the options, and on nothing else. Here the whole daemon is
  * asked, through its rings: whatever the instruction set, the threads, the nodes they are on, the
  * replicas, the rows of a step, the company in the
- * batch, guesses or none, the completions are the same bytes. The portable kernels, one thread, one token a step, define them.
+ * batch, guesses or none, whether its prompt is known or not, the completions are the same bytes. The portable kernels, one
+ * thread, one token a step, define them.
  */
 #include "daemon/util/counter.h"
 #include "tests/daemon/appliance.h"
@@ -64,7 +65,7 @@ static void keep(struct gyre *g, struct stream *s, const struct gyre_cqe *cqe)
 	size_t n;
 
 	assert_true(s->n <= sizeof(s->said) / sizeof(s->said[0]));
-	d->res = cqe->res;
+	d->res = cqe->res < 0 ? cqe->res : 0; /* how much of its prompt was known is not of the stream */
 	d->token = cqe->token;
 	d->flags = cqe->flags & ~GYRE_CQE_DRAFTED; /* how it came, not what it is */
 	d->index = cqe->index;
@@ -109,6 +110,27 @@ static void ask(struct stream *s, bool is_alone)
 	gyre_close(g);
 }
 
+static uint64_t count_known(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++)
+		n += counter_read(&a.d.models.served[0].engine[i].sched.n_cache_hit);
+	return n;
+}
+
+/* All of it once more: now what prompts begin with is known. */
+static void ask_again(const struct stream *s, bool is_alone)
+{
+	static struct stream again[N_STREAM];
+	uint64_t n_known = count_known();
+
+	ask(again, is_alone);
+	if (memcmp(s, again, sizeof(again)))
+		fail_msg("what is known gives another stream");
+	assert_true(count_known() >= n_known + N_STREAM * (N_PROMPT - 40));
+}
+
 static void run(struct stream *s, const struct way *w)
 {
 	char thread[8], node[8], replica[8], row[8], draft[8];
@@ -134,6 +156,7 @@ static void run(struct stream *s, const struct way *w)
 	snprintf(draft, sizeof(draft), "%d", w->n_draft);
 	appliance_open(&a, &model, extra, true);
 	ask(s, w->is_alone);
+	ask_again(s, w->is_alone);
 	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++)
 		n_hit += spec_n_hit(&a.d.models.served[0].engine[i].spec);
 	assert_true(!w->n_draft || n_hit > 0);
@@ -233,10 +256,50 @@ static void of_any_architecture(void **state)
 	}
 }
 
+/* In a pool that the longest two would fill, who is preempted goes on from what it has left there; with each type of keys and values. */
+static void what_is_known_gives_the_same(void **state)
+{
+	static const struct {
+		const char *type, *bytes; /* some 1,000 positions */
+	} kv[] = { { "f16", "128K" }, { "q8_0", "136K" }, { "f32", "256K" } };
+	static struct stream want[N_STREAM], got[N_STREAM];
+
+	(void)state;
+	model = tiny_served;
+	model.n_layer = 1;
+	for (size_t i = 0; i < sizeof(kv) / sizeof(kv[0]); i++) {
+		char *extra[] = { (char *)"--kv-type",
+				  (char *)kv[i].type,
+				  (char *)"--threads",
+				  (char *)"2",
+				  (char *)"--ctx",
+				  (char *)"640",
+				  (char *)"--kv-bytes",
+				  (char *)kv[i].bytes,
+				  (char *)"--prefix-cache",
+				  (char *)"0",
+				  NULL };
+
+		appliance_open(&a, &model, extra, true);
+		ask(want, true);
+		appliance_close(&a);
+		extra[9] = (char *)"1";
+		appliance_open(&a, &model, extra, true);
+		for (int k = 0; k < 2; k++) {
+			ask(got, k == 0);
+			assert_memory_equal(want, got, sizeof(got));
+		}
+		assert_true(count_known() > 0);
+		assert_true(a.d.models.served[0].engine[0].sched.n_preempted > 0);
+		appliance_close(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_but_the_request_matters),
-					    cmocka_unit_test(of_any_architecture) };
+					    cmocka_unit_test(of_any_architecture),
+					    cmocka_unit_test(what_is_known_gives_the_same) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

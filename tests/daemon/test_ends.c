@@ -67,7 +67,7 @@ static void hear(uint32_t token, uint32_t max, const char *stop, uint8_t flags)
 		got.flags = cqe->flags;
 		got.res = cqe->res;
 	}
-	assert_int_equal(got.res, 0);
+	assert_true(got.res >= 0);
 }
 
 static void a_control_token_is_stopped_at(void **state)

@@ -74,8 +74,8 @@ static void close_daemon(void)
 	}
 	assert_int_equal(counter_read32(&s->pool.n_kept), 0);
 	for (uint32_t i = 0; i < s->n_engine; i++) {
-		assert_int_equal(counter_read32(&engine(i)->kv.book->n_free), engine(i)->kv.book->n_block);
-		assert_int_equal(counter_read32(&engine(i)->kv.book->n_slot_free), engine(i)->kv.book->n_slot);
+		assert_int_equal(appliance_free_blocks(engine(i)), engine(i)->kv.book->n_block);
+		assert_int_equal(appliance_free_slots(engine(i)), engine(i)->kv.book->n_slot);
 	}
 	appliance_close(&a);
 }
@@ -377,7 +377,7 @@ static struct gyre_sqe *nop(uint64_t user_data)
 
 static void wait_for_blocks(uint32_t n_free)
 {
-	for (int i = 0; counter_read32(&engine(0)->kv.book->n_free) != n_free; i++) {
+	for (int i = 0; appliance_free_blocks(engine(0)) != n_free; i++) {
 		assert_true(i < 30000);
 		usleep(1000);
 	}
@@ -408,7 +408,7 @@ static void it_is_let_go_of(void **state)
 	n_block = engine(0)->kv.book->n_block;
 	prefill(PREFIX, text, N_PREFIX);
 	collect(NULL, 0, 1);
-	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), n_block - n_held);
+	assert_int_equal(appliance_free_blocks(engine(0)), n_block - n_held);
 	assert_int_equal(cancel(PREFIX), 1);
 	wait_for_blocks(n_block);
 	assert_int_equal(cancel(PREFIX), 0);
@@ -423,7 +423,7 @@ static void it_is_let_go_of(void **state)
 
 	prefill(PREFIX, text, N_PREFIX)->deadline_ns = clock_ns() + 2000000000;
 	collect(NULL, 0, 1);
-	assert_int_equal(counter_read32(&engine(0)->kv.book->n_free), n_block - n_held);
+	assert_int_equal(appliance_free_blocks(engine(0)), n_block - n_held);
 	wait_for_blocks(n_block);
 
 	prefill(PREFIX, text, N_PREFIX); /* and by the end of its session */
@@ -550,7 +550,7 @@ static void open_small(uint32_t n, const char *max_pinned)
 
 static uint32_t n_free(void)
 {
-	return counter_read32(&engine(0)->kv.book->n_free);
+	return appliance_free_blocks(engine(0));
 }
 
 /* What runs takes a kept request's blocks; a fork of it computes them again. */

@@ -114,7 +114,7 @@ static void read_stream(struct gyre *g, struct stream *s, uint32_t max)
 	memset(s, 0, sizeof(*s));
 	for (bool more = true; more; gyre_cqe_seen(g, cqe)) {
 		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
-		assert_int_equal(cqe->res, 0);
+		assert_true(cqe->res >= 0);
 		more = cqe->flags & GYRE_CQE_MORE;
 		if (more && cqe->token >= 0) {
 			s->token[n] = cqe->token;
@@ -251,7 +251,7 @@ static void a_ring_filled_to_the_brim_is_served(void **state)
 	assert_int_equal(gyre_submit(g), 64);
 	for (; n_end < 64; gyre_cqe_seen(g, cqe)) {
 		assert_int_equal(gyre_wait_cqe(g, &cqe, WAIT_NS), 0);
-		assert_int_equal(cqe->res, 0);
+		assert_true(cqe->res >= 0);
 		n_token += (cqe->flags & GYRE_CQE_MORE) && cqe->token >= 0;
 		n_end += !(cqe->flags & GYRE_CQE_MORE);
 	}

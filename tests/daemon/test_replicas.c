@@ -68,7 +68,7 @@ static void collect(struct gyre *g, struct stream *stream, uint32_t n)
 		size_t n_byte;
 		const void *bytes = gyre_cqe_bytes(g, cqe, &n_byte);
 
-		assert_int_equal(cqe->res, 0);
+		assert_true(cqe->res >= 0);
 		memcpy(s->text + s->n_text, bytes, n_byte);
 		s->n_text += n_byte;
 		if (cqe->flags & GYRE_CQE_MORE && cqe->token >= 0) {
@@ -94,7 +94,7 @@ static void wait_until_quiet(uint32_t n_session)
 	assert_int_equal(counter_read32(&a.d.intake.roster.n_session), n_session);
 	assert_int_equal(counter_read32(&a.d.models.served[0].pool.n_live), 0);
 	for (uint32_t i = 0; i < a.d.models.served[0].n_engine; i++) {
-		assert_int_equal(counter_read32(&a.d.models.served[0].engine[i].kv.book->n_free),
+		assert_int_equal(appliance_free_blocks(&a.d.models.served[0].engine[i]),
 				 a.d.models.served[0].engine[i].kv.book->n_block);
 		assert_int_equal(queue_load(a.d.models.served[0].engine[i].queue), 0);
 	}
@@ -243,7 +243,7 @@ static void cancel_reaches_every_engine(void **state)
 			if (cqe->user_data == 2)
 				n_counted = cqe->res;
 			else if (!(cqe->flags & GYRE_CQE_MORE)) {
-				assert_true(cqe->res == 0 || cqe->res == -ECANCELED);
+				assert_true(cqe->res >= 0 || cqe->res == -ECANCELED);
 				n_cancelled += cqe->res == -ECANCELED;
 				n_ended++;
 			}

@@ -194,7 +194,7 @@ static struct timing time_streams(struct gyre *g, uint32_t n_round)
 			double now;
 
 			assert_int_equal(gyre_wait_cqe(g, &cqe, TINYD_WAIT_NS), 0);
-			assert_int_equal(cqe->res, 0);
+			assert_true(cqe->res >= 0);
 			now = attack_now_s();
 			more = cqe->flags & GYRE_CQE_MORE;
 			if (more && is_first)

@@ -102,9 +102,9 @@ static void count_end(const struct gyre_cqe *cqe, uint32_t i, uint32_t n_token)
 		sum.n_refused++;
 		return;
 	}
-	sum.n_stop += cqe->res == 0 && (cqe->flags & GYRE_CQE_STOP);
-	sum.n_complete += cqe->res == 0 && is_score;
-	sum.n_length += cqe->res == 0 && !is_score && !(cqe->flags & GYRE_CQE_STOP);
+	sum.n_stop += cqe->res >= 0 && (cqe->flags & GYRE_CQE_STOP);
+	sum.n_complete += cqe->res >= 0 && is_score;
+	sum.n_length += cqe->res >= 0 && !is_score && !(cqe->flags & GYRE_CQE_STOP);
 	sum.n_abort += cqe->res == -ECANCELED;
 	sum.n_deadline += cqe->res == -ETIME;
 	sum.n_error += cqe->res == -E2BIG;

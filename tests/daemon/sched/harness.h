@@ -8,6 +8,7 @@
 #include "daemon/flow/request_pool.h"
 #include "daemon/op/op.h"
 #include "daemon/sched/blocks.h"
+#include "daemon/sched/cache.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -23,6 +24,7 @@ struct sched_harness {
 	uint32_t n_request, n_ctx, n_block, n_slot,
 		user_step;              /* user_step: from a user's index to the next one's; 0: 1 */
 	uint32_t pool_block;            /* positions of a block of the request pool; 0: o.block_len */
+	uint32_t n_piece;               /* of the prefix cache; 0: there is none */
 	size_t block_bytes, slot_bytes; /* that they have in `mem`; 0: nothing is in them */
 };
 
@@ -30,6 +32,7 @@ static struct request_pool pool;
 static struct queue q;
 static struct batch b;
 static struct kv kv;
+static struct prefix prefix;
 static struct sched s;
 static struct user user[HARNESS_USERS];
 static _Alignas(64) uint8_t mem[1 << 16];
@@ -69,6 +72,10 @@ static inline void harness_open(const struct sched_harness *h)
 	assert_true(h->n_block * h->block_bytes + h->n_slot * h->slot_bytes <= sizeof(mem));
 	assert_int_equal(kv_init(&kv, &node, 1, h->n_block, h->n_slot), 0);
 	sched_init(&s, &kv, &h->o);
+	if (h->n_piece) {
+		assert_int_equal(prefix_init(&prefix, &kv, h->n_piece, NULL, 0), 0);
+		s.o.prefix = &prefix;
+	}
 	harness_teach(&s);
 	for (uint32_t i = 0; i < HARNESS_USERS; i++)
 		user[i] = (struct user){ .uid = i, .index = i * (h->user_step ? h->user_step : 1) };
@@ -79,6 +86,7 @@ static inline void harness_close(void)
 	queue_deinit(&q);
 	request_pool_deinit(&pool);
 	batch_deinit(&b);
+	prefix_deinit(&prefix);
 	kv_deinit(&kv);
 }
 
@@ -114,7 +122,8 @@ static inline void harness_end_step(void)
 		n_held += blocks_held(q.live[i]);
 		n_slot += q.live[i]->kept.has_slot;
 	}
-	assert_int_equal(kv_check(&kv, n_held, n_slot), 0);
+	assert_int_equal(kv_check(&kv, n_held + cache_n_block(&s), n_slot + cache_n_slot(&s)), 0);
+	assert_int_equal(cache_check(&s), 0);
 	while (q.done) {
 		struct request *r = q.done;
 
