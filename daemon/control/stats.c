@@ -131,8 +131,7 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
 		    counter_read32(&e->queue->n_kept), load_relaxed(&e->queue->n_pinned),
 		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    free_blocks(e), free_slots(e),
-		    (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
+		    free_blocks(e), free_slots(e), (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
 		comma = ",";
 	}
 	put(w, "]");

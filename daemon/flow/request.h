@@ -128,7 +128,7 @@ struct request {
 	/* sched: where it stands in the prefix cache, piece and number of pieces, and with how many positions it was last there; where it is to
 	 * leave its state; positions that it has come to at most. */
 	uint32_t piece, n_piece, piece_generation, n_noted, mark[2], n_seen;
-	bool has_asked; /* sched: the cache, before */
+	bool has_asked;  /* sched: the cache, before */
 	uint32_t stream; /* spec: which of its streams it is, if that says so too */
 
 	/* For those who watch (meter.h): its number among the daemon's, and its session's. When its entry was taken; its first rows planned;

@@ -165,8 +165,10 @@ static void ask_long(struct gyre *g)
 	static char text[900];
 
 	memset(text, 'a', sizeof(text));
-	for (uint32_t i = 0; i < N_LONG; i++)
+	for (uint32_t i = 0; i < N_LONG; i++) {
+		text[0] = (char)('A' + i); /* so that none has anything of another's */
 		generate(g, text, sizeof(text) - i, 20, NULL, NULL);
+	}
 	take(g, N_LONG);
 }
 
@@ -233,6 +235,8 @@ static void step_allocates_nothing(void **state)
 	assert_true(*allocated > before);
 	assert_true(a.d.models.served[0].engine[0].spec.count[0].n_guessed > 0);
 	assert_true(a.d.models.served[0].engine[0].sched.n_preempted > 0);
+	assert_true(a.d.models.served[0].engine[0].sched.n_cache_hit > 0);
+	assert_true(a.d.models.served[0].engine[0].prefix.n_evicted > 0);
 	assert_true(a.d.models.served[0].engine[0].emit.n_token > 200);
 	appliance_close(&a);
 }

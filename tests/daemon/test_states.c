@@ -38,14 +38,15 @@ static const struct engine *engine(void)
 	return &a.d.models.served[0].engine[0];
 }
 
+/* What the prefix cache alone holds is as good as free. */
 static uint32_t n_slot_free(void)
 {
-	return counter_read32(&engine()->kv.book->n_slot_free);
+	return counter_read32(&engine()->kv.book->n_slot_free) + counter_read32(&engine()->prefix.n_slot);
 }
 
 static uint32_t n_block_free(void)
 {
-	return counter_read32(&engine()->kv.book->n_free);
+	return counter_read32(&engine()->kv.book->n_free) + counter_read32(&engine()->prefix.n_idle);
 }
 
 static void wait_for(uint32_t (*n)(void), uint32_t wanted)
