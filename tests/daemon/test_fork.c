@@ -819,7 +819,7 @@ static void what_fails_takes_the_rest_along(void **state)
 					  : late && bad % 2 == 0 ? -ETIME
 								 : -EINVAL;
 
-				assert_int_equal(end[i].res, res);
+				assert_int_equal(end[i].res < 0 ? end[i].res : 0, res); /* else what it did not read */
 				assert_true(res == 0 || strlen(end[i].words) > 10);
 				if (res == -ECANCELED)
 					assert_non_null(strstr(end[i].words, "GYRE_SQE_LINK"));
