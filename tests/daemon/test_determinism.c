@@ -295,11 +295,12 @@ static void what_is_known_gives_the_same(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_but_the_request_matters),
 					    cmocka_unit_test(of_any_architecture),
 					    cmocka_unit_test(what_is_known_gives_the_same) };
 
+	cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
