@@ -534,11 +534,14 @@ static struct gyre_sqe *pin(uint64_t user_data, const uint32_t *id, uint32_t n)
 }
 
 /* A pool of n blocks, with contexts of eight. max_pinned: this user's quota, or NULL. */
+/* Without the prefix cache, from which they would have blocks in common that are not forked. */
 static void open_small(uint32_t n, const char *max_pinned)
 {
 	char bytes[24], uid[24];
-	const char *arg[] = { "--ctx", "256",          "--kv-bytes", bytes, max_pinned ? "--user" : NULL,
-			      uid,     "--max-pinned", max_pinned,   NULL };
+	const char *arg[] = {
+		"--ctx", "256",          "--kv-bytes", bytes, "--prefix-cache", "0", max_pinned ? "--user" : NULL,
+		uid,     "--max-pinned", max_pinned,   NULL
+	};
 
 	open_daemon(NULL, NULL);
 	snprintf(bytes, sizeof(bytes), "%zu", n * (size_t)model_kv_bytes(engine(0)->model));
