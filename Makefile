@@ -183,8 +183,9 @@ system-numa: all $(BUILD)/tests/system/numa/guest ## gyred on two NUMA nodes, in
 	@BUILD=$(BUILD) tools/run-tests tests/system/numa/boot
 HOSTILE_ENTRIES ?= 10000000
 HOSTILE_ROUNDS ?= 1000
-hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries, HOSTILE_ROUNDS (1000) timed requests
-	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) GYRE_HOSTILE_ROUNDS=$(HOSTILE_ROUNDS) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
+TIMING_TRIALS    ?= 10000
+hostile: all $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN)) ## attacks on the real daemon, at length: HOSTILE_ENTRIES (10,000,000) refused entries, HOSTILE_ROUNDS (1000) timed requests, TIMING_TRIALS (10,000) guesses
+	@BUILD=$(BUILD) GYRE_HOSTILE_ENTRIES=$(HOSTILE_ENTRIES) GYRE_HOSTILE_ROUNDS=$(HOSTILE_ROUNDS) GYRE_TIMING_TRIALS=$(TIMING_TRIALS) TEST_TIMEOUT=3600 tools/run-tests $(filter $(BUILD)/tests/hostile/%,$(TEST_BIN))
 HEALTH_SECONDS ?= 1800
 health: all $(BUILD)/tests/system/test_health $(BUILD)/tests/system/calm ## threads stopped at all points, then no false alarm in HEALTH_SECONDS (1800) of long prompts and as many of rest
 	BUILD=$(BUILD) GYRE_HEALTH_POINTS=all $(BUILD)/tests/system/test_health
