@@ -39,7 +39,7 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-#define STATS_BYTES 131072
+#define STATS_BYTES (1u << 18)
 
 static json_t *stats_parse(const char *text, int *code)
 {
@@ -55,7 +55,7 @@ static json_t *stats_parse(const char *text, int *code)
 
 json_t *stats_query(struct gyre *g, int *code)
 {
-	static char text[65536];
+	static char text[STATS_BYTES];
 	ssize_t n = gyre_query_stats(g, text, sizeof(text));
 
 	if (n >= 0)

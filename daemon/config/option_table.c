@@ -183,7 +183,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	  "everybody's.",
 	  KIND_GROUP, QUOTA_FIELD(id), 0, 0, WHEN_RELOADED },
 	{ "max-sessions", "N", "0", "sessions of a user; 0: half of those that others leave",
-	  "One more: connecting fails with EUSERS.", KIND_U32, QUOTA_FIELD(n_session), 0, 512, WHEN_RELOADED },
+	  "One more: connecting fails with EUSERS.", KIND_U32, QUOTA_FIELD(n_session), 0, 2048, WHEN_RELOADED },
 	{ "max-arena-bytes", "BYTES", "0", "rings and arenas of a user's sessions; 0: as session-bytes has it",
 	  "More: connecting fails with EDQUOT. Less than 2M holds no client's rings and is refused.", KIND_BYTES,
 	  QUOTA_FIELD(arena_bytes), 0, UINT64_MAX, WHEN_RELOADED },

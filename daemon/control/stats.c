@@ -127,11 +127,12 @@ static void put_replicas(struct writer *w, const struct registry *r, const struc
 		put(w,
 		    "%s{\"model\":\"%s\",\"threads\":%d,\"live\":%u,\"kept\":%u,\"pinned_positions\":%u,\"load\":%llu,"
 		    "\"tokens_generated\":%llu,"
-		    "\"kv_blocks_free\":%u,\"kv_slots_free\":%u,\"stalled_ms\":%llu,\"stalls\":%llu}",
+		    "\"kv_blocks_free\":%u,\"kv_slots_free\":%u,\"gap_us\":%llu,\"stalled_ms\":%llu,\"stalls\":%llu}",
 		    comma, s_->name, e->layout.n_worker, counter_read32(&e->queue->n_live),
 		    counter_read32(&e->queue->n_kept), load_relaxed(&e->queue->n_pinned),
 		    (unsigned long long)queue_load(e->queue), (unsigned long long)counter_read(&e->emit.n_token),
-		    free_blocks(e), free_slots(e), (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
+		    free_blocks(e), free_slots(e), (unsigned long long)counter_read(&e->sched.gap_told_ns) / 1000,
+		    (unsigned long long)h->stalled_ms, (unsigned long long)h->n_stall);
 		comma = ",";
 	}
 	put(w, "]");

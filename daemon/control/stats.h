@@ -6,7 +6,7 @@
 #include "daemon/control/control.h"
 #include "daemon/control/health.h"
 
-#define STATS_BYTES_MAX 131072 /* 1024 workers at 32 bytes each, 512 sessions at some 80, and the rest */
+#define STATS_BYTES_MAX 262144 /* 1024 workers at 32 bytes each, 2048 sessions at some 80, and the rest */
 
 /* c: with a row for each session, NULL: without. Returns the length; the text is cut at n - 1 bytes. */
 size_t stats_write(const struct control_parts *p, const struct health_all *health, const struct connections *c,

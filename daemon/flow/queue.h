@@ -12,7 +12,7 @@
 
 #define QUEUE_ENGINE_MAX  8u    /* engines of a daemon */
 #define QUEUE_PREFIX_MAX  4096u /* a power of two */
-#define QUEUE_SESSION_MAX 512u  /* each has one request that nobody else can take */
+#define QUEUE_SESSION_MAX 2048u /* each has one request that nobody else can take */
 _Static_assert(QUEUE_SESSION_MAX == USER_MAX, "a slot for each session's user");
 #define QUEUE_REQUEST_MAX (QUEUE_SESSION_MAX + QUEUE_ENGINE_MAX * BATCH_SEQ_MAX)
 

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define USER_MAX          512u /* as many as sessions: each may be another uid's */
-#define USER_MODEL_MAX    8u   /* SERVED_MAX */
-#define USER_RATE_SECONDS 10u  /* what a user saves up of its tokens a second, at most */
-#define USER_OUTRANK_MAX  16u  /* uids that the configuration lets outrank others */
+#define USER_MAX          2048u /* as many as sessions: each may be another uid's */
+#define USER_MODEL_MAX    8u    /* SERVED_MAX */
+#define USER_RATE_SECONDS 10u   /* what a user saves up of its tokens a second, at most */
+#define USER_OUTRANK_MAX  16u   /* uids that the configuration lets outrank others */
 
 struct session; /* daemon/session */
 

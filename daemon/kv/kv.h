@@ -63,7 +63,7 @@ static inline uint8_t *kv_state(const struct kv_mem *m, const struct kv_part *p,
 	return m->slot + slot * m->slot_bytes + p->before;
 }
 
-#define KV_USER_MAX 512u       /* USER_MAX: users are small numbers */
+#define KV_USER_MAX 2048u      /* USER_MAX: users are small numbers */
 #define KV_NOBODY   UINT32_MAX /* a hold that is charged to no user */
 
 /* Who holds what: in one piece and without a pointer, so that it can outlive the process where the blocks and slots do. */

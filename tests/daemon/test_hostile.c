@@ -310,7 +310,7 @@ static void every_session_is_served_and_one_more_is_told(void **state)
 	for (uint32_t i = 0; i < N_OWN; i++)
 		g[i] = appliance_connect(&a, &small);
 	assert_int_equal(gyre_connect(&more, a.socket, &told), -EUSERS);
-	assert_non_null(strstr(why, "has 256 of gyred's 512 sessions"));
+	assert_non_null(strstr(why, "has 1024 of gyred's 2048 sessions"));
 	another_uid_is_let_in();
 	for (uint32_t i = 0; i < N_OWN; i++)
 		submit(g[i], 4);

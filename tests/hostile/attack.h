@@ -150,7 +150,7 @@ static inline void attack_end(struct crowd *c)
 
 static inline uint64_t attack_stat(struct gyre *g, const char *key)
 {
-	static char text[65536];
+	static char text[1 << 18];
 	char word[64];
 	const char *at;
 

@@ -82,7 +82,7 @@ static void a_wrong_option_says_what_to_write(void **state)
 		{ { "--name", "a b" }, "name: 'a b': write up to 63 bytes without blanks, commas, quotes and slashes" },
 		{ { "--models", "a,,b" }, "models: 'a,,b': write names of models with commas between them: a,b" },
 		{ { "--models", "" }, "models: '': write names of models with commas between them: a,b" },
-		{ { "--max-sessions", "513" }, "max-sessions: '513' is not a whole number from 0 to 512" },
+		{ { "--max-sessions", "2049" }, "max-sessions: '2049' is not a whole number from 0 to 2048" },
 		{ { "--max-priority", "256" }, "max-priority: '256' is not a whole number from 0 to 255" },
 		{ { "--max-tokens-per-second", "1.5" },
 		  "max-tokens-per-second: '1.5' is not a whole number from 0 to 10000000" },

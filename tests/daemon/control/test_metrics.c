@@ -232,7 +232,7 @@ static void who_goes_is_counted_once(void **state)
 
 static json_t *query_stats(void)
 {
-	static char stats[131072];
+	static char stats[262144];
 	json_error_t e;
 	json_t *j;
 

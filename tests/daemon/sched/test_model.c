@@ -199,9 +199,12 @@ static void step(const struct world *w)
 	harness_end_step();
 }
 
-/* Two users that never have enough. */
+/* Two users that never have enough; what is kept does not keep them from it. */
 static void keep_two_busy(void)
 {
+	for (uint32_t i = 0; i < q.n_live; i++)
+		if (q.live[i]->kept.state == REQUEST_KEPT && below(4) == 0)
+			request_let_go(q.live[i]);
 	for (uint32_t u = 0; u < 2; u++) {
 		uint32_t n = 0;
 
