@@ -128,7 +128,9 @@ static void ask_again(const struct stream *s, bool is_alone)
 	ask(again, is_alone);
 	if (memcmp(s, again, sizeof(again)))
 		fail_msg("what is known gives another stream");
-	assert_true(count_known() >= n_known + N_STREAM * (N_PROMPT - 40));
+	/* States of seventeen are more than there are slots, and of several replicas one may have more to do than it saves. */
+	if (!a.d.models.served[0].engine[0].kv.book->n_slot && a.d.models.served[0].n_engine == 1)
+		assert_true(count_known() >= n_known + N_STREAM * (N_PROMPT - 40));
 }
 
 static void run(struct stream *s, const struct way *w)
