@@ -155,12 +155,14 @@ static json_t *curve_json(const struct spec_point *p)
 	return rows;
 }
 
-static void print_steps(const struct curve *c)
+static void print_steps(const struct curve *c, const struct args *a)
 {
-	printf("a step of 1 to %u rows, ms:", 1 + REQUEST_DRAFT_MAX);
+	printf("%s: %d threads, %s, behind %u positions\na step of 1 to %u rows, ms:", a->model, team_size(c->run.team),
+	       c->run.kernels.isa, c->depth, 1 + REQUEST_DRAFT_MAX);
 	for (uint32_t n = 0; n <= REQUEST_DRAFT_MAX; n++)
 		printf(" %.2f", expect_s(c, n) * 1e3);
 	printf("\n\n%5s %8s %9s %8s %11s\n", "alpha", "speed-up", "expected", "guesses", "tokens/pass");
+	fflush(stdout);
 }
 
 static json_t *steps_ms_json(const struct curve *c)
@@ -191,16 +193,16 @@ static int run(struct curve *c, const struct args *a)
 
 	warm_up(c);
 	if (!a->json)
-		print_steps(c);
+		print_steps(c, a);
 	measure_all(c, a, p);
 	r = a->svg ? spec_plot_write(a->svg, p, SPEC_POINTS, a->model) : 0;
 	if (r < 0)
 		return fail(TOOL_FAILED, "cannot write %s: %s", a->svg, strerror(-r));
 	if (!a->json)
 		return TOOL_OK;
-	return print_json(json_pack("{s:o,s:i,s:i,s:o,s:o}", "model", json_text(a->model, strlen(a->model)), "threads",
-				    team_size(c->run.team), "depth", (int)c->depth, "step_ms", steps_ms_json(c),
-				    "curve", curve_json(p)));
+	return print_json(json_pack("{s:o,s:i,s:s,s:i,s:o,s:o}", "model", json_text(a->model, strlen(a->model)),
+				    "threads", team_size(c->run.team), "isa", c->run.kernels.isa, "depth",
+				    (int)c->depth, "step_ms", steps_ms_json(c), "curve", curve_json(p)));
 }
 
 int spec_curve_main(const struct args *a)
@@ -216,6 +218,7 @@ int spec_curve_main(const struct args *a)
 	c.random = spec_scatter(a->sampling.seed);
 	size.n_ctx = c.depth + 1 + REQUEST_DRAFT_MAX;
 	size.kv_type = KVQ_F16;
+	size.isa = ISA_MAX; /* the best of this CPU */
 	r = bench_run_open(&c.run, a->model, &size, &e);
 	r = r < 0 ? fail(TOOL_FAILED, "%s", e.text) : run(&c, a);
 	bench_run_close(&c.run);

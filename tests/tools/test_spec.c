@@ -135,11 +135,14 @@ static void check_plot(void)
 static void the_curve_ends_where_it_must(void **state)
 {
 	const json_t *curve, *p;
-	json_t *j;
+	json_t *j, *stat;
 	size_t i;
 
 	(void)state;
+	stat = parse("$G stat --json");
 	j = parse("$G bench spec --curve --json --model $MODEL -t 1 -n 30 -r 1 -d 40 --svg $DIR/plot");
+	assert_true(json_equal(json_object_get(j, "isa"), json_object_get(stat, "isa"))); /* as gyred runs it */
+	json_decref(stat);
 	curve = json_object_get(j, "curve");
 	assert_int_equal(json_array_size(curve), 11);
 	assert_int_equal(json_array_size(json_object_get(j, "step_ms")), 17);
