@@ -13,7 +13,8 @@
 #include <math.h>
 #include <string.h>
 
-#define WARM       5u /* steps of each number of rows, before anything is counted */
+#define WARM \
+	5u /* steps of each number of rows, before anything is counted; one more before each point, as prompts teach gyred */
 #define DEPTH      256u
 #define REPEAT_MAX 1000u
 
@@ -57,9 +58,9 @@ static double step_s(struct curve *c, uint32_t n_guess)
 	return s;
 }
 
-static void warm_up(struct curve *c)
+static void teach(struct curve *c, uint32_t n_turn)
 {
-	for (uint32_t turn = 0; turn < WARM; turn++)
+	for (uint32_t turn = 0; turn < n_turn; turn++)
 		for (uint32_t n = 0; n <= REQUEST_DRAFT_MAX; n++)
 			step_s(c, n);
 }
@@ -124,6 +125,7 @@ static struct spec_point measure(struct curve *c, double alpha, const struct arg
 	double speedup[REPEAT_MAX], predicted[REPEAT_MAX];
 	struct sums all = { 0 };
 
+	teach(c, 1);
 	for (uint32_t i = 0; i < a->n_repeat; i++) {
 		struct sums s = { 0 };
 
@@ -189,13 +191,14 @@ static void measure_all(struct curve *c, const struct args *a, struct spec_point
 static int run(struct curve *c, const struct args *a)
 {
 	struct spec_point p[SPEC_POINTS];
+	const char *slash = strrchr(a->model, '/');
 	int r;
 
-	warm_up(c);
+	teach(c, WARM);
 	if (!a->json)
 		print_steps(c, a);
 	measure_all(c, a, p);
-	r = a->svg ? spec_plot_write(a->svg, p, SPEC_POINTS, a->model) : 0;
+	r = a->svg ? spec_plot_write(a->svg, p, SPEC_POINTS, slash ? slash + 1 : a->model) : 0;
 	if (r < 0)
 		return fail(TOOL_FAILED, "cannot write %s: %s", a->svg, strerror(-r));
 	if (!a->json)
