@@ -65,14 +65,6 @@ static double rate_of(const struct spec_outcome *o)
 	return o->n_window && o->window_s > 0 ? o->n_window / o->window_s : NAN;
 }
 
-/* As much sooner would the answers without guesses have been there, had all come as the daemon expected. */
-static double predicted_of(const struct spec_outcome *without, const struct spec_outcome *with)
-{
-	double saved = with->expected_s * without->n_window / without->n_token;
-
-	return without->window_s / (without->window_s - saved);
-}
-
 static void note(struct contest *c, const struct spec_outcome *o)
 {
 	for (uint32_t m = 0; m < SPEC_MODES; m++) {
@@ -86,7 +78,7 @@ static void note(struct contest *c, const struct spec_outcome *o)
 	for (uint32_t m = 0; m < SPEC_MODES; m++) {
 		c->rate[m][c->n] = rate_of(&o[m]);
 		c->ratio[m][c->n] = rate_of(&o[m]) / rate_of(&o[SPEC_NONE]);
-		c->predicted[m][c->n] = predicted_of(&o[SPEC_NONE], &o[m]);
+		c->predicted[m][c->n] = o[m].expected;
 	}
 	c->n++;
 }

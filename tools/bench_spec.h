@@ -36,10 +36,10 @@ enum { SPEC_NONE, SPEC_LOOKUP, SPEC_AUTO, SPEC_MODES }; /* enum gyre_draft, less
 
 /* What came of one batch of answers in one mode. */
 struct spec_outcome {
-	double window_s;                     /* from when all had a token to the last one */
-	uint32_t n_window, n_token;          /* tokens in it, and all */
-	uint32_t n_pass;                     /* of each stream, summed */
-	double n_guessed, n_hit, expected_s; /* the daemon's counters; what it expected to save, of all tokens */
+	double window_s;                   /* from when all had a token to the last one */
+	uint32_t n_window, n_token;        /* tokens in it, and all */
+	uint32_t n_pass;                   /* of each stream, summed */
+	double n_guessed, n_hit, expected; /* the daemon's counters; the speed-up that it expected */
 };
 
 /* Tokens of each answer. */

@@ -5,6 +5,7 @@
 #include "tools/bench_spec.h"
 #include "tools/steps.h"
 
+#include <math.h>
 #include <string.h>
 
 #define KEEP_MS GYRE_KEEP_MS_MAX
@@ -189,13 +190,14 @@ static int ask_account(struct link *l, struct account *to)
 	return TOOL_OK;
 }
 
-/* What the steps with guesses were expected to save: their tokens at the pace of the same steps without, less their own time. */
-static double expected_saving_s(const struct account *before, const struct account *after)
+/* Tokens of steps with guesses come so many times as fast as expected of the same steps without; the others come as they would. */
+static double expected_speedup(const struct account *before, const struct account *after, double n_token)
 {
 	double expected = after->expected - before->expected, without = after->without - before->without;
-	double ns = after->without_ns - before->without_ns;
+	double ns = after->expected_ns - before->expected_ns, without_ns = after->without_ns - before->without_ns;
+	double share = fmin(expected / n_token, 1);
 
-	return without > 0 ? (expected * ns / without - (after->expected_ns - before->expected_ns)) * 1e-9 : 0;
+	return expected > 0 ? 1 / (1 - share + share * (ns / expected) / (without_ns / without)) : 1;
 }
 
 static void sum_up(const struct flight *f, uint32_t n_seq, struct spec_outcome *o)
@@ -236,6 +238,6 @@ int spec_run_answer(struct link *l, const struct args *a, const struct spec_task
 	sum_up(&f, n_seq, o);
 	o->n_guessed = after.n_guessed - before.n_guessed;
 	o->n_hit = after.n_hit - before.n_hit;
-	o->expected_s = expected_saving_s(&before, &after);
+	o->expected = expected_speedup(&before, &after, o->n_token);
 	return TOOL_OK;
 }

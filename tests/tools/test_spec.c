@@ -9,10 +9,13 @@
 
 #define TASKS 6
 
+/* state: another architecture, or NULL. */
 static int setup_guessing(void **state)
 {
-	(void)state;
-	appliance_open(&a, &tiny_served, (char *const[]){ (char *)"--draft-min", (char *)"3", NULL }, true);
+	struct tiny model = tiny_served;
+
+	model.arch = *state;
+	appliance_open(&a, &model, (char *const[]){ (char *)"--draft-min", (char *)"3", NULL }, true);
 	setenv("GYRE_SOCKET", a.socket, 1);
 	setenv("DIR", a.dir, 1);
 	setenv("MODEL", a.model, 1);
@@ -92,6 +95,18 @@ static void the_seed_makes_the_load(void **state)
 	for (int i = 0; i < 3; i++)
 		json_decref(j[i]);
 	assert_true(counter("live") == 0);
+}
+
+/* The prompts that are kept need more states than there are beside the answers': they are read again. */
+static void states_are_few(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	j = parse("$G bench spec --json --seed 7 -n 20 -r 1 --batch 3");
+	assert_int_equal(json_array_size(json_object_get(j, "results")), TASKS * 2);
+	check_row(json_array_get(json_object_get(j, "results"), TASKS * 2 - 1)); /* no end token ends those */
+	json_decref(j);
 }
 
 static void the_table_has_a_line_for_each(void **state)
@@ -178,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(figures_are_the_daemon_s_account, setup_guessing, teardown),
 		cmocka_unit_test_setup_teardown(the_seed_makes_the_load, setup_guessing, teardown),
+		cmocka_unit_test_prestate_setup_teardown(states_are_few, setup_guessing, teardown, (void *)"mamba"),
 		CASE(the_table_has_a_line_for_each),
 		CASE(the_curve_ends_where_it_must),
 		CASE(what_cannot_be_is_refused),
