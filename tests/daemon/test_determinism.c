@@ -122,14 +122,16 @@ static uint64_t count_known(void)
 /* All of it once more: now what prompts begin with is known. */
 static void ask_again(const struct stream *s, bool is_alone)
 {
+	const struct engine *e = &a.d.models.served[0].engine[0];
 	static struct stream again[N_STREAM];
 	uint64_t n_known = count_known();
 
 	ask(again, is_alone);
 	if (memcmp(s, again, sizeof(again)))
 		fail_msg("what is known gives another stream");
-	/* States of seventeen are more than there are slots, and of several replicas one may have more to do than it saves. */
-	if (!a.d.models.served[0].engine[0].kv.book->n_slot && a.d.models.served[0].n_engine == 1)
+	/* States of seventeen are more than there are slots, of several replicas one may have more to do than it saves, and where nothing is kept
+	 * by position (a tiny nemotron_h) nothing is known. */
+	if (!e->kv.book->n_slot && e->sched.o.block_len < N_PROMPT && a.d.models.served[0].n_engine == 1)
 		assert_true(count_known() >= n_known + N_STREAM * (N_PROMPT - 40));
 }
 

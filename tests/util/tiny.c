@@ -94,6 +94,7 @@ static void tiny_experts(struct tiny_file *f, const struct tiny *o)
 	tiny_u32(f, ".expert_used_count", o->n_expert ? o->n_expert_used : EXPERTS_USED);
 	if (n_dense(o))
 		tiny_u32(f, ".leading_dense_block_count", n_dense(o));
+	tiny_u32(f, ".expert_feed_forward_length", o->n_ff);
 	if (has_kind(o, LAYER_SHARED))
 		tiny_u32(f, ".expert_shared_feed_forward_length", o->n_ff);
 }
