@@ -81,7 +81,7 @@ static int collect(struct gyre *g, int32_t token[N_TOKEN], char *words, size_t n
 		}
 		gyre_cqe_seen(g, cqe);
 		if (is_last)
-			return res;
+			return res < 0 ? res : 0;
 	}
 }
 
