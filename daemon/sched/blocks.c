@@ -76,7 +76,7 @@ void blocks_set_limits(struct sched *s)
 	uint32_t n = n_divided(s), n_sharer = count_sharers(s), share = n_sharer ? n / n_sharer : 0, growth = share;
 
 	if (s->grower) {
-		growth = max_u32(share, min_u32(s->grower_need, s->is_stuck ? n : max_u32(n / 2, 1)));
+		growth = s->is_stuck ? n : max_u32(share, min_u32(s->grower_need, max_u32(n / 2, 1)));
 		share = (n - growth) / (n_sharer - 1);
 	}
 	for (uint32_t i = 0; i < s->n_user; i++) {
