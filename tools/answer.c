@@ -136,7 +136,7 @@ int answer_take(struct link *l, const struct gyre_cqe *cqe, struct answer *r, FI
 			r->first_s = r->last_s;
 		return 0;
 	}
-	r->res = cqe->res;
+	r->res = cqe->res < 0 ? cqe->res : 0; /* else how much of the prompt was known */
 	answer_take_why(l->g, cqe, r->why, sizeof(r->why));
 	r->is_stop = cqe->flags & GYRE_CQE_STOP;
 	if (cqe->flags & GYRE_CQE_PROMPT) {

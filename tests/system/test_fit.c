@@ -94,7 +94,7 @@ static void what_cannot_fit_is_told_in_bytes(void **state)
 		puts(MEMCG_SKIP);
 		skip();
 	}
-	memcg_limit(76 * MIB);
+	memcg_limit(79 * MIB);
 	start(memcg_enter, NULL);
 	assert_int_equal(tinyd_wait(&d), 1);
 	if (!strstr(tinyd_said(&d), "a pool of only 256 positions takes 3.0 MiB and 64 MiB are to stay free"))

@@ -140,7 +140,7 @@ static inline struct gyre *tinyd_connect(const struct tinyd *d, const struct gyr
 	return g;
 }
 
-/* n tokens after a prompt: the res of the last completion. */
+/* n tokens after a prompt: 0, or what the last completion says went wrong. */
 static inline int tinyd_generate(struct gyre *g, const char *prompt, uint32_t n)
 {
 	const struct gyre_cqe *cqe;
@@ -159,7 +159,7 @@ static inline int tinyd_generate(struct gyre *g, const char *prompt, uint32_t n)
 		has_more = cqe->flags & GYRE_CQE_MORE;
 		gyre_cqe_seen(g, cqe);
 	} while (has_more);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 #endif
