@@ -370,7 +370,6 @@ static void who_leaves_the_watch_calls_another(void **state)
 	int n_nop[20], n_many = 0;
 
 	(void)state;
-	memset(text, 'a', sizeof(text));
 	open_replicas(2, true);
 	g = appliance_connect(&a, NULL);
 	busy = appliance_connect(&a, NULL);
@@ -378,6 +377,7 @@ static void who_leaves_the_watch_calls_another(void **state)
 		const struct gyre_cqe *cqe;
 		struct gyre_sqe *sqe = gyre_get_sqe(busy);
 
+		memset(text, 'a' + round, sizeof(text)); /* not known yet */
 		assert_int_equal(gyre_prep_generate(busy, sqe, text, sizeof(text), 1), 0);
 		sqe->flags |= GYRE_SQE_IGNORE_EOS;
 		gyre_submit(busy);
