@@ -6,6 +6,7 @@
 #include "tests/util/tiny_file.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 const struct tiny tiny_served = { .n_embd = 64,
 				  .n_layer = 2,
