@@ -87,13 +87,6 @@ void queue_weigh(struct queue *q)
 		fetch_add64(&q->load, load);
 }
 
-/* Others may have just let go of it; what they have read is behind them then. */
-static bool is_awaited(struct request *r)
-{
-	uint32_t none = 0;
-
-	return !compare_swap(&r->n_waiter, &none, 0);
-}
 
 void queue_reap(struct queue *q)
 {
@@ -102,7 +95,7 @@ void queue_reap(struct queue *q)
 	for (uint32_t i = 0; i < q->n_live; i++) {
 		struct request *r = q->live[i];
 
-		if (r->kept.state != REQUEST_DONE || is_awaited(r)) {
+		if (r->kept.state != REQUEST_DONE || !request_leave(r)) {
 			q->live[n++] = r;
 			continue;
 		}

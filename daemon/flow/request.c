@@ -53,10 +53,25 @@ void request_let_go(struct request *r)
 	r->kept.state = REQUEST_DONE;
 }
 
-void request_await(struct request **waits_for, struct request *r)
+#define LEFT UINT32_MAX /* in place of a number of waiters: there will be none */
+
+bool request_await(struct request **waits_for, struct request *r)
 {
-	fetch_add(&r->n_waiter, 1);
+	uint32_t n = load_relaxed(&r->n_waiter);
+
+	do
+		if (n == LEFT)
+			return false;
+	while (!compare_swap(&r->n_waiter, &n, n + 1));
 	*waits_for = r;
+	return true;
+}
+
+bool request_leave(struct request *r)
+{
+	uint32_t none = 0;
+
+	return compare_swap(&r->n_waiter, &none, LEFT);
 }
 
 void request_await_no_more(struct request **waits_for)

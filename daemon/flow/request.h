@@ -142,7 +142,7 @@ struct request {
 	/* Until it begins: the one before it in its chain, in any queue; of a FORK what it goes on from, in the same one. Both stay in the pool
 	 * meanwhile. NULL: none. */
 	struct request *before, *source;
-	uint32_t n_waiter; /* atomic: how many wait for this one */
+	uint32_t n_waiter; /* atomic: how many wait for this one; UINT32_MAX: it is on its way back to the pool */
 	uint32_t told;     /* atomic: enum request_told */
 
 	int32_t *token;  /* [n_ctx] */
@@ -164,10 +164,15 @@ bool request_is_cancelled(const struct request *r);
 bool request_keep(struct request *r, uint64_t now_ns);
 /* Its leader: it is done, and kept no longer; no CANCEL finds it any more. */
 void request_let_go(struct request *r);
-/* *waits_for is r from now on, which stays in the pool until it is let go of. r has its place: its session is locked, or another waits for it, too. */
-void request_await(struct request **waits_for, struct request *r);
+/*
+ * *waits_for is r from now on, which stays where it is until it is let go of. r is one of its session's, which is locked, or nobody knows it
+ * yet. false: it is on its way back to the pool.
+ */
+bool request_await(struct request **waits_for, struct request *r);
 /* NULL does nothing. */
 void request_await_no_more(struct request **waits_for);
+/* Its leader: it is done. true: nobody waits for it, and from now on nobody does; what others have read of it is behind them. */
+bool request_leave(struct request *r);
 /* Nobody's any more: what its client wrote and was told is wiped. n_ctx: positions there are tokens for. */
 void request_wipe(struct request *r, uint32_t n_ctx);
 /*

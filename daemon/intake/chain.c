@@ -8,7 +8,7 @@ void chain_join(struct session *s, struct request *r)
 	r->before = s->chain.before;
 	s->chain.before = NULL;
 	if (r->kept.flags & GYRE_SQE_LINK)
-		request_await(&s->chain.before, r);
+		(void)request_await(&s->chain.before, r); /* it is new */
 }
 
 void chain_pass(struct session *s, uint16_t flags, bool is_failed)

@@ -13,14 +13,14 @@ int source_find(struct request *r, uint64_t target, uint32_t *n_looked, struct w
 {
 	struct session *s = r->session;
 	struct request *source;
+	bool has_one;
 
 	lock_take(&s->lock);
 	for (source = s->youngest; source && !is_source(source, target); source = source->older)
 		++*n_looked;
-	if (source)
-		request_await(&r->source, source);
+	has_one = source && request_await(&r->source, source);
 	lock_drop(&s->lock);
-	if (source)
+	if (has_one)
 		return 0;
 	return words_set(w, -ENOENT,
 			 "no request of this session with the user_data %llu runs or is kept: give the one to go on "
