@@ -87,7 +87,6 @@ void queue_weigh(struct queue *q)
 		fetch_add64(&q->load, load);
 }
 
-
 void queue_reap(struct queue *q)
 {
 	uint32_t n = 0;
