@@ -146,6 +146,78 @@ static void usage_errors_say_what_to_write(void **state)
 	assert_null(strstr(output, "doctor"));
 }
 
+/* Without troff's escapes. */
+static void read_manual(char *text, size_t size)
+{
+	char *to = text;
+	FILE *f = fopen("tools/man/gyre.1", "r");
+
+	assert_non_null(f);
+	text[fread(text, 1, size - 1, f)] = 0;
+	fclose(f);
+	for (const char *from = text; *from; from++) {
+		if (*from == '\\')
+			from += from[1] == 'f' ? 3 : 1;
+		*to++ = *from;
+	}
+	*to = 0;
+}
+
+static bool has_option(const char *text, const char *option)
+{
+	size_t n = strlen(option);
+
+	for (const char *p = text; (p = strstr(p, option)); p += n)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz-", p[n]) || !p[n])
+			return true;
+	return false;
+}
+
+/* Itself, and each option that --help has a line of. */
+static void check_verb(const char *manual, const char *verb)
+{
+	char words[64], head[64];
+
+	snprintf(head, sizeof(head), "\n.B %s", verb);
+	if (!strstr(manual, head))
+		fail_msg("gyre(1) has no %s", verb);
+	snprintf(words, sizeof(words), "%s --help", verb);
+	assert_int_equal(gyre(words), 0);
+	for (char *at = output, *line; (line = strsep(&at, "\n"));) {
+		char option[32];
+
+		if (sscanf(line, " --%28[a-z-]", option + 2) != 1 &&
+		    sscanf(line, " -%*c, --%28[a-z-]", option + 2) != 1)
+			continue;
+		memcpy(option, "--", 2);
+		if (!has_option(manual, option))
+			fail_msg("gyre(1) has no %s of %s", option, verb);
+	}
+}
+
+static void the_manual_has_each_verb_and_option(void **state)
+{
+	static char manual[1 << 17], help[sizeof(output)];
+	int n = 0;
+
+	(void)state;
+	read_manual(manual, sizeof(manual));
+	assert_int_equal(gyre("--help"), 0);
+	memcpy(help, output, sizeof(help));
+	for (char *at = help, *line; (line = strsep(&at, "\n"));) {
+		char *end;
+
+		if (strncmp(line, "  ", 2) != 0)
+			continue;
+		end = strstr(line + 2, "  ");
+		assert_non_null(end);
+		*end = 0;
+		check_verb(manual, line + 2);
+		n++;
+	}
+	assert_true(n > 20);
+}
+
 /* Before anything is opened: the model is not there, and that is not what is said. */
 static void options_of_gyred_are_checked_first(void **state)
 {
@@ -395,6 +467,7 @@ int main(void)
 		cmocka_unit_test(private_daemon_forwards_its_last_words),
 		cmocka_unit_test(every_verb_has_help),
 		cmocka_unit_test(every_isa_is_in_help_and_man_page),
+		cmocka_unit_test(the_manual_has_each_verb_and_option),
 		cmocka_unit_test(golden_model_is_inspected),
 		cmocka_unit_test(doctor_reports_each_check),
 		cmocka_unit_test(plan_takes_this_host_or_another),
