@@ -72,9 +72,10 @@ static void note(struct contest *c, const struct spec_outcome *o)
 		c->sum[m].n_hit += o[m].n_hit;
 		c->sum[m].n_token += o[m].n_token;
 		c->sum[m].n_pass += o[m].n_pass;
+	}
+	for (uint32_t m = 0; m < SPEC_MODES; m++)
 		if (!isfinite(rate_of(&o[m])))
 			return; /* answers of one step: nothing to time */
-	}
 	for (uint32_t m = 0; m < SPEC_MODES; m++) {
 		c->rate[m][c->n] = rate_of(&o[m]);
 		c->ratio[m][c->n] = rate_of(&o[m]) / rate_of(&o[SPEC_NONE]);

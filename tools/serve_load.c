@@ -119,26 +119,34 @@ static int draw_lengths(struct serve *s)
 	return code;
 }
 
+static bool read_line(struct serve_request *r, const char *line)
+{
+	char more;
+
+	return sscanf(line, "%u,%u %c", &r->n_prompt, &r->n_output, &more) == 2 && r->n_prompt && r->n_output &&
+	       r->n_prompt <= LENGTH_MAX && r->n_output <= LENGTH_MAX;
+}
+
 /* The lines of the file in their order, and again from its beginning. */
 static int read_lengths(struct serve *s, FILE *f)
 {
 	const char *path = s->args->serve.lengths;
-	uint32_t n = 0, at = 0;
-	char line[128], more;
+	uint32_t n = 0, at = 1;
+	char *line = NULL;
+	size_t size = 0;
+	bool is_good = true;
 
-	while (n < s->n_request && fgets(line, sizeof(line), f)) {
-		struct serve_request *r = &s->request[n];
-
-		at++;
+	for (; n < s->n_request && is_good && getline(&line, &size, f) > 0; at += is_good) {
 		if (*line == '#' || *line == '\n')
 			continue;
-		if (sscanf(line, "%u,%u %c", &r->n_prompt, &r->n_output, &more) != 2 || !r->n_prompt || !r->n_output ||
-		    r->n_prompt > LENGTH_MAX || r->n_output > LENGTH_MAX)
-			return fail(TOOL_FAILED,
-				    "%s, line %u: not prompt_tokens,output_tokens, each from 1 to %u, such as 230,203",
-				    path, at, LENGTH_MAX);
-		n++;
+		is_good = read_line(&s->request[n], line);
+		n += is_good;
 	}
+	free(line);
+	if (!is_good)
+		return fail(TOOL_FAILED,
+			    "%s, line %u: not prompt_tokens,output_tokens, each from 1 to %u, such as 230,203", path,
+			    at, LENGTH_MAX);
 	if (ferror(f) || !n)
 		return fail(TOOL_FAILED, "%s: %s", path,
 			    ferror(f) ? strerror(errno) : "no line of prompt_tokens,output_tokens");

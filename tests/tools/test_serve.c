@@ -272,7 +272,7 @@ static void a_refusal_is_counted_with_its_words(void **state)
 	json_t *j, *failure;
 
 	(void)state;
-	expect("printf '# a comment\\n10,3\\n5000,4\\n20,5\\n' >$DIR/lengths", 0);
+	expect("printf '# a comment of %200s\\n10,3\\n5000,4\\n20,5\\n' >$DIR/lengths", 0);
 	j = parse("$G bench serve --json --clients 2 --requests 7 --lengths $DIR/lengths");
 	assert_true(number(j, "completed") == 5 && number(j, "failed") == 2);
 	assert_true(number(j, "total_input_tokens") == 10 + 20 + 10 + 20 + 10);

@@ -109,6 +109,24 @@ static void states_are_few(void **state)
 	json_decref(j);
 }
 
+/* Answers of one step have no speed, but tokens. */
+static void what_cannot_be_timed_is_counted(void **state)
+{
+	const json_t *row;
+	json_t *j;
+	size_t i;
+
+	(void)state;
+	j = parse("$G bench spec --json --seed 7 -n 1 -r 2");
+	json_array_foreach(json_object_get(j, "results"), i, row)
+	{
+		assert_true(json_is_null(json_object_get(row, "speedup")));
+		assert_true(number(row, "tokens") == 2 && number(row, "tokens_per_pass") == 1);
+	}
+	assert_int_equal(i, TASKS * 2);
+	json_decref(j);
+}
+
 static void the_table_has_a_line_for_each(void **state)
 {
 	static const char *const name[] = { "summary", "code edit", "extraction", "chat", "story", "random" };
@@ -194,6 +212,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(figures_are_the_daemon_s_account, setup_guessing, teardown),
 		cmocka_unit_test_setup_teardown(the_seed_makes_the_load, setup_guessing, teardown),
 		cmocka_unit_test_prestate_setup_teardown(states_are_few, setup_guessing, teardown, (void *)"mamba"),
+		CASE(what_cannot_be_timed_is_counted),
 		CASE(the_table_has_a_line_for_each),
 		CASE(the_curve_ends_where_it_must),
 		CASE(what_cannot_be_is_refused),
