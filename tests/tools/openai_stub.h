@@ -25,6 +25,7 @@ static struct {
 	char url[64];
 	bool takes_text_only;
 	uint32_t n_now, n_most, n_prompt; /* of streams */
+	uint32_t n_wanted;                /* none goes on before there have been so many at once */
 	json_t *prompt[STUB_PROMPTS];
 } stub;
 
@@ -62,6 +63,13 @@ static inline void stub_make_event(struct stub_call *c)
 		strcpy(c->event, "data: {\"error\":{\"message\":\"the slot is\\nlost\"}}\n\n");
 }
 
+/* Ten seconds at most, for a client that never sends as many. */
+static inline void stub_wait_wanted(void)
+{
+	for (int i = 0; i < 10000 && __atomic_load_n(&stub.n_most, __ATOMIC_SEQ_CST) < stub.n_wanted; i++)
+		usleep(1000);
+}
+
 static inline ssize_t stub_read(void *arg, uint64_t at, char *to, size_t max)
 {
 	struct stub_call *c = arg;
@@ -70,6 +78,7 @@ static inline ssize_t stub_read(void *arg, uint64_t at, char *to, size_t max)
 	(void)at;
 	if (!c->n_left) {
 		usleep(500);
+		stub_wait_wanted();
 		stub_make_event(c);
 		c->n_left = strlen(c->event);
 	}
@@ -171,7 +180,7 @@ static inline void stub_forget(void)
 		json_decref(stub.prompt[i]);
 		stub.prompt[i] = NULL;
 	}
-	stub.n_prompt = stub.n_most = 0;
+	stub.n_prompt = stub.n_most = stub.n_wanted = 0;
 	stub.takes_text_only = false;
 }
 

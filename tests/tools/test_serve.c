@@ -10,15 +10,6 @@
 
 #define RECORDS 512
 
-static double number(const json_t *j, const char *key)
-{
-	const json_t *v = json_object_get(j, key);
-
-	if (!json_is_number(v))
-		fail_msg("%s is no number: %s", key, out);
-	return json_number_value(v);
-}
-
 /* The value of a metric of the daemon, over all its labels. */
 static double metric(const char *name)
 {
@@ -99,7 +90,7 @@ static void the_block_has_the_names_of_vllm(void **state)
 					    "Request throughput (req/s):              ",
 					    "Request goodput (req/s):                 ",
 					    "Output token throughput (tok/s):         ",
-					    "Peak concurrent requests:                2\n",
+					    "Peak concurrent requests:                ",
 					    "Total Token throughput (tok/s):          ",
 					    "---------------Time to First Token----------------\n",
 					    "Mean TTFT (ms):                          ",
@@ -143,12 +134,12 @@ static void count_overlap(json_t *const *record, size_t n, size_t i, uint32_t *a
 static void a_closed_loop_keeps_its_bound(void **state)
 {
 	json_t *record[RECORDS], *j;
+	uint32_t most = 0;
 	size_t n;
 
 	(void)state;
 	j = parse("$G bench serve --json --clients 3 --concurrency 7 --requests 60 --prompt-len 8 --output-len 1-30 "
 		  "--save $DIR/save");
-	assert_true(number(j, "max_concurrent_requests") == 7);
 	n = read_records(record);
 	assert_int_equal(n, 60);
 	for (size_t i = 0; i < n; i++) {
@@ -156,7 +147,9 @@ static void a_closed_loop_keeps_its_bound(void **state)
 
 		count_overlap(record, n, i, &all, &own);
 		assert_true(all <= 7 && own <= 3);
+		most = all > most ? all : most;
 	}
+	assert_in_range(number(j, "max_concurrent_requests"), most, 7); /* its moment may be no request's own */
 	free_records(record, n);
 	json_decref(j);
 }
@@ -363,12 +356,14 @@ static void clients_are_users(void **state)
 		     "who may write to the socket may connect");
 	assert_int_equal(chmod(a.dir, 0711), 0);
 	assert_int_equal(chmod(a.socket, 0777), 0);
-	j = parse("$G bench serve --json --clients 3 --uids 2 --requests 12 --prompt-len 5 --output-len 1-9");
+	/* With arrivals each client has its own, every third, however late it is. */
+	j = parse("$G bench serve --json --clients 3 --uids 2 --requests 12 --request-rate 1000 --prompt-len 5 "
+		  "--output-len 1-9");
 	uids = json_object_get(j, "uids");
 	assert_int_equal(json_array_size(uids), 2);
 	for (size_t i = 0; i < 2; i++) {
 		assert_true(number(json_array_get(uids, i), "uid") == 50000 + (double)i);
-		assert_true(number(json_array_get(uids, i), "completed") > 0);
+		assert_true(number(json_array_get(uids, i), "completed") == (i ? 4 : 8));
 		sum += number(json_array_get(uids, i), "total_output_tokens");
 	}
 	assert_true(sum == number(j, "total_output_tokens"));

@@ -15,20 +15,8 @@ static int setup_guessing(void **state)
 	struct tiny model = tiny_served;
 
 	model.arch = *state;
-	appliance_open(&a, &model, (char *const[]){ (char *)"--draft-min", (char *)"3", NULL }, true);
-	setenv("GYRE_SOCKET", a.socket, 1);
-	setenv("DIR", a.dir, 1);
-	setenv("MODEL", a.model, 1);
+	setup_with(&model, (char *const[]){ (char *)"--draft-min", (char *)"3", NULL });
 	return 0;
-}
-
-static double number(const json_t *j, const char *key)
-{
-	const json_t *v = json_object_get(j, key);
-
-	if (!json_is_number(v))
-		fail_msg("%s is no number: %s", key, out);
-	return json_number_value(v);
 }
 
 static double counter(const char *name)

@@ -10,14 +10,19 @@
 static struct appliance a;
 static char out[65536], err[65536];
 
-static inline int setup(void **state)
+static inline void setup_with(const struct tiny *model, char *const *options)
 {
-	(void)state;
-	appliance_open(&a, &tiny_served, NULL, true);
+	appliance_open(&a, model, options, true);
 	setenv("GYRE_SOCKET", a.socket, 1);
 	setenv("XDG_RUNTIME_DIR", a.dir, 1);
 	setenv("DIR", a.dir, 1);
 	setenv("MODEL", a.model, 1);
+}
+
+static inline int setup(void **state)
+{
+	(void)state;
+	setup_with(&tiny_served, NULL);
 	return 0;
 }
 
@@ -86,6 +91,15 @@ static inline json_t *parse(const char *line)
 	if (!j)
 		fail_msg("%s: %s: %s", line, e.text, out);
 	return j;
+}
+
+static inline double number(const json_t *j, const char *key)
+{
+	const json_t *v = json_object_get(j, key);
+
+	if (!json_is_number(v))
+		fail_msg("%s is no number: %s", key, out);
+	return json_number_value(v);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
