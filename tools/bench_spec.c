@@ -147,7 +147,7 @@ static void report(struct contest *c, json_t *rows)
 static int run_task(struct contest *c, uint32_t task, uint32_t n_seq, json_t *rows)
 {
 	const struct args *a = c->args;
-	uint64_t seed = spec_scatter(a->sampling.seed ^ ((uint64_t)task << 40 | (uint64_t)n_seq << 32));
+	uint64_t seed = scatter(a->sampling.seed ^ ((uint64_t)task << 40 | (uint64_t)n_seq << 32));
 	int code = TOOL_OK;
 
 	c->task = &spec_tasks[task];
@@ -215,7 +215,7 @@ static uint64_t seed_of_clock(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return spec_scatter((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec) % 1000000000u + 1;
+	return scatter((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec) % 1000000000u + 1;
 }
 
 static int check_args(const struct args *a)

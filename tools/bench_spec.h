@@ -23,7 +23,6 @@ struct spec_task {
 extern const struct spec_task spec_tasks[];
 extern const uint32_t n_spec_task;
 
-uint64_t spec_scatter(uint64_t x);
 /* One of its prompts with names, words and numbers that the seed draws; text[SPEC_PROMPT_BYTES]. Its length. */
 size_t spec_task_write(const struct spec_task *t, uint64_t seed, char *text);
 

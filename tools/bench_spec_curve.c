@@ -92,7 +92,7 @@ static uint32_t choose(const struct curve *c, double alpha, double *expected)
 static bool is_right(struct curve *c, double alpha)
 {
 	c->random++;
-	return (double)(spec_scatter(c->random) >> 11) * 0x1p-53 < alpha;
+	return (double)(scatter(c->random) >> 11) * 0x1p-53 < alpha;
 }
 
 /* A token, and the guesses up to the first that is wrong. */
@@ -218,7 +218,7 @@ int spec_curve_main(const struct args *a)
 	if (!a->model || !link_is_file(a->model))
 		return fail(TOOL_USAGE, "--curve times a model's steps in this process: give -m FILE.gguf");
 	c.depth = a->n_depth ? a->n_depth : DEPTH;
-	c.random = spec_scatter(a->sampling.seed);
+	c.random = scatter(a->sampling.seed);
 	size.n_ctx = c.depth + 1 + REQUEST_DRAFT_MAX;
 	size.kv_type = KVQ_F16;
 	size.isa = ISA_MAX; /* the best of this CPU */

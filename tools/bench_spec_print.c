@@ -15,28 +15,17 @@ static double share(double of, double all)
 	return all > 0 ? of / all : NAN;
 }
 
-/* "-" where there is none. */
-static const char *show(char *to, size_t n, const char *format, double x)
-{
-	if (isfinite(x))
-		snprintf(to, n, format, x);
-	else
-		snprintf(to, n, "-");
-	return to;
-}
-
 void spec_print_figure(const struct spec_figure *f)
 {
-	char without[16], with[16], speedup[16], range[32] = "-", predicted[16], accepted[16], pass[16];
+	char without[32], with[32], speedup[32], range[32] = "-", predicted[32], accepted[32], pass[32];
 
 	if (isfinite(f->low))
 		snprintf(range, sizeof(range), "(%.2f, %.2f)", f->low, f->high);
 	printf("%-11s %5u %-7s %9s %9s %8s %13s %9s %8.0f %8s %11s\n", f->task->name, f->n_seq, spec_mode_name(f->mode),
-	       show(without, sizeof(without), "%.1f", f->without), show(with, sizeof(with), "%.1f", f->with),
-	       show(speedup, sizeof(speedup), "%.3f", f->speedup), range,
-	       show(predicted, sizeof(predicted), "%.3f", f->predicted), f->n_guessed,
-	       show(accepted, sizeof(accepted), "%.2f", share(f->n_hit, f->n_guessed)),
-	       show(pass, sizeof(pass), "%.2f", share(f->n_token, f->n_pass)));
+	       number_text(without, "%.1f", f->without), number_text(with, "%.1f", f->with),
+	       number_text(speedup, "%.3f", f->speedup), range, number_text(predicted, "%.3f", f->predicted),
+	       f->n_guessed, number_text(accepted, "%.2f", share(f->n_hit, f->n_guessed)),
+	       number_text(pass, "%.2f", share(f->n_token, f->n_pass)));
 	fflush(stdout); /* the next one takes a while */
 }
 

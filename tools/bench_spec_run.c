@@ -111,7 +111,7 @@ int spec_run_read(struct link *l, const struct args *a, const struct spec_task *
 	int code;
 
 	for (uint32_t i = 0; i < n_seq; i++) {
-		size_t n = spec_task_write(t, spec_scatter(seed + i), text);
+		size_t n = spec_task_write(t, scatter(seed + i), text);
 		struct gyre_sqe *sqe = gyre_get_sqe(l->g);
 
 		if (!sqe)
@@ -147,7 +147,7 @@ int spec_run_forget(struct link *l, uint32_t n_seq)
 static int prepare_answer(struct link *l, const struct args *a, const struct spec_task *t, uint32_t i, uint32_t mode)
 {
 	const struct gyre_options o = { .temperature = t->is_random ? SPEC_RANDOM_TEMP : a->sampling.temperature,
-					.seed = spec_scatter(a->sampling.seed + i),
+					.seed = scatter(a->sampling.seed + i),
 					.draft = modes[mode].draft };
 	struct gyre_sqe *sqe = gyre_get_sqe(l->g);
 	int r;

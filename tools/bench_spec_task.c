@@ -123,19 +123,10 @@ static const char *const identifiers[] = { "total_sum", "counter",  "balance",  
 					   "offset",    "cursor",   "capacity", "segment", "amount", "registry",
 					   "checksum",  "interval", "fraction", "window" };
 
-/* splitmix64 */
-uint64_t spec_scatter(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ull;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
 /* Different digits of a kind are different words. */
 static int write_slot(char *to, size_t size, char kind, uint32_t digit, uint64_t seed)
 {
-	uint64_t x = spec_scatter(seed + (uint64_t)kind);
+	uint64_t x = scatter(seed + (uint64_t)kind);
 	uint32_t i = (uint32_t)(x + digit * (x >> 32 | 1)) % 16;
 
 	switch (kind) {
@@ -148,9 +139,9 @@ static int write_slot(char *to, size_t size, char kind, uint32_t digit, uint64_t
 	case 'V':
 		return snprintf(to, size, "%s", identifiers[i]);
 	case 'Y':
-		return snprintf(to, size, "%u", (unsigned)(1900 + spec_scatter(x + digit) % 125));
+		return snprintf(to, size, "%u", (unsigned)(1900 + scatter(x + digit) % 125));
 	default:
-		return snprintf(to, size, "%u", (unsigned)(11 + spec_scatter(x + digit) % 889));
+		return snprintf(to, size, "%u", (unsigned)(11 + scatter(x + digit) % 889));
 	}
 }
 
@@ -160,7 +151,7 @@ static size_t write_words(char *to, size_t size, uint64_t seed)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < RANDOM_WORDS; i++) {
-		uint64_t x = spec_scatter(seed + i);
+		uint64_t x = scatter(seed + i);
 
 		n += (size_t)snprintf(to + n, size - n, "%s%s", i ? " " : "", list[x >> 8 & 3][x & 15]);
 	}
@@ -169,7 +160,7 @@ static size_t write_words(char *to, size_t size, uint64_t seed)
 
 size_t spec_task_write(const struct spec_task *t, uint64_t seed, char *text)
 {
-	uint64_t x = spec_scatter(seed);
+	uint64_t x = scatter(seed);
 	size_t n = 0, size = SPEC_PROMPT_BYTES;
 
 	for (const char *at = t->prompt[x % SPEC_PROMPTS]; *at;) {

@@ -93,21 +93,3 @@ char *read_all(FILE *f, size_t *n)
 		text[*n] = 0;
 	return text;
 }
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-double percentile(double *x, size_t n, double p)
-{
-	qsort(x, n, sizeof(*x), compare);
-	return x[(size_t)(p * (double)(n - 1) + 0.5)];
-}
-
-double median(double *x, size_t n)
-{
-	return percentile(x, n, 0.5);
-}

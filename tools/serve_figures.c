@@ -86,36 +86,19 @@ static bool is_of(const struct serve *s, const struct serve_request *r, uint32_t
 	return uid == SERVE_ALL_UIDS || client % s->n_uid == uid;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double percentile_of(const double *sorted, size_t n, double p)
-{
-	double rank = p * (double)(n - 1), low = floor(rank);
-	size_t i = (size_t)low, next = i + 1 < n ? i + 1 : i;
-
-	return sorted[i] + (sorted[next] - sorted[i]) * (rank - low);
-}
-
 static struct serve_summary summarize(double *x, size_t n)
 {
-	struct serve_summary y = { NAN, NAN, NAN, NAN, NAN };
 	double sum = 0;
 
 	if (!n)
-		return y;
-	qsort(x, n, sizeof(*x), compare);
+		return (struct serve_summary){ NAN, NAN, NAN, NAN, NAN };
 	for (size_t i = 0; i < n; i++)
 		sum += x[i];
-	y = (struct serve_summary){ .mean = sum / (double)n, .max = x[n - 1] };
-	y.p50 = percentile_of(x, n, 0.50);
-	y.p90 = percentile_of(x, n, 0.90);
-	y.p99 = percentile_of(x, n, 0.99);
-	return y;
+	return (struct serve_summary){ .mean = sum / (double)n,
+				       .p50 = percentile(x, n, 0.50),
+				       .p90 = percentile(x, n, 0.90),
+				       .p99 = percentile(x, n, 0.99),
+				       .max = percentile(x, n, 1) };
 }
 
 /* The numbers of one metric -> x; how many. */

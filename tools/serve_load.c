@@ -30,18 +30,9 @@ static const char words[] = " the of and to in a is that for it as was with be b
 
 enum stream { OF_PROMPT = 1, OF_OUTPUT, OF_GROUP, OF_ARRIVAL, OF_TOKENS, OF_SHARED };
 
-/* Steele, Lea and Flood's splitmix64: its finalizer over a counter. */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
 static uint64_t draw(const struct serve *s, enum stream stream, uint32_t of, uint32_t at)
 {
-	return mix(mix(mix(s->args->sampling.seed) ^ stream) ^ ((uint64_t)of << 32 | at));
+	return scatter(scatter(scatter(s->args->sampling.seed) ^ stream) ^ ((uint64_t)of << 32 | at));
 }
 
 /* In (0, 1). */

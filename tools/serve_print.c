@@ -66,18 +66,11 @@ static void print_title(const char *title, char fill)
 	putchar('\n');
 }
 
-/* Two digits, or - where nothing was measured. */
-static const char *show(char text[32], double x)
-{
-	snprintf(text, 32, isfinite(x) ? "%.2f" : "-", x);
-	return text;
-}
-
 static void print_figure(const char *name, double x)
 {
 	char text[32];
 
-	printf("%-40s %s\n", name, show(text, x));
+	printf("%-40s %s\n", name, number_text(text, "%.2f", x));
 }
 
 static void print_count(const char *name, uint64_t n)
@@ -130,7 +123,7 @@ static void print_row(const double *x, size_t n)
 	char text[32];
 
 	for (size_t i = 0; i < n; i++)
-		printf(" %9s", show(text, x[i]));
+		printf(" %9s", number_text(text, "%.2f", x[i]));
 	putchar('\n');
 }
 

@@ -228,9 +228,16 @@ int print_json(json_t *j);
 double now_s(void);
 /* All of f, NUL-terminated; NULL: no memory or a read error. */
 char *read_all(FILE *f, size_t *n);
-/* In place; n > 0. */
+
+/* ---- numbers.c ---- */
+
+/* Sorts x; n > 0. Linear between two ranks, as numpy's. */
 double median(double *x, size_t n);
-double percentile(double *x, size_t n, double p);
+double percentile(double *x, size_t n, double p); /* p from 0 to 1 */
+/* By a format of one double; "-": NaN or infinite. */
+const char *number_text(char text[32], const char *format, double x);
+/* A number that looks like no other's: of a seed, or of a counter. */
+uint64_t scatter(uint64_t x);
 
 int run_main(const struct args *a);
 int chat_main(const struct args *a);
