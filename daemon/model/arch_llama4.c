@@ -10,6 +10,8 @@
 #include "daemon/model/decoder.h"
 #include "daemon/model/hparams.h"
 
+#include <errno.h>
+
 static const struct layer_tensor tensor[] = {
 	TENSORS_ATTENTION,
 	TENSORS_FF,
@@ -23,9 +25,14 @@ static const struct layer_tensor tensor[] = {
 
 static int llama4_imply(struct hparams *hp, const struct gguf *g, const char *arch, struct error *e)
 {
-	(void)g, (void)arch, (void)e;
-	if (!hp->n_window)
-		hp->n_window = CHUNK;
+	/* Converters write a 0 for those that see all positions everywhere, whose layers turn and scale otherwise. */
+	int r = hparams_get_count(g, arch, "attention.sliding_window", &hp->n_window, CHUNK, UINT32_MAX, e);
+
+	if (r == 0 && !hp->n_window)
+		return error_set(
+			e, -ENOTSUP,
+			"%s.attention.sliding_window is 0: gyre runs those that have a window; use another model",
+			arch);
 	hp->has_window_grid = true;
 	hparams_set_period(hp, PERIOD, LAYER_WINDOW | LAYER_TURN);
 	hp->temp_scale = 0.1f;
@@ -38,7 +45,7 @@ static int llama4_imply(struct hparams *hp, const struct gguf *g, const char *ar
 		if (hp->kind[i] & LAYER_EXPERTS)
 			hp->kind[i] |= LAYER_SHARED;
 	}
-	return 0;
+	return r;
 }
 
 static int llama4_open(struct tensors *t, struct error *e)

@@ -55,6 +55,9 @@ static int read_heads(struct hparams *hp, const struct gguf *g, const struct arc
 		return r;
 	/* A head count that does not divide n_embd must come with an explicit length. */
 	even = hp->n_embd % hp->n_head ? 0 : hp->n_embd / hp->n_head;
+	r = hparams_get_count(g, arch, "attention.head_dim", &even, even, HPARAMS_DIM_MAX, e);
+	if (r < 0)
+		return r;
 	r = hparams_get_u32(g, arch, "attention.key_length", &hp->head_dim, even, HPARAMS_DIM_MAX, e);
 	if (r < 0)
 		return r;

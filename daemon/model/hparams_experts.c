@@ -74,7 +74,9 @@ static int read_weighing(struct hparams *hp, const struct gguf *g, const struct 
 				 arch->name, gating, GATING_SOFTMAX_CHOSEN);
 	hp->gating = gating ? (enum gating)gating : arch->experts.gating ? arch->experts.gating : GATING_SOFTMAX;
 	hp->is_expert_normed = !arch->experts.is_unnormed;
-	r = hparams_get_bool(g, arch->name, "expert_weights_norm", &hp->is_expert_normed, e);
+	r = hparams_get_bool(g, arch->name, "norm_top_k_prob", &hp->is_expert_normed, e); /* ollama's name of it */
+	if (r == 0)
+		r = hparams_get_bool(g, arch->name, "expert_weights_norm", &hp->is_expert_normed, e);
 	if (r == 0)
 		r = hparams_get_factor(g, arch->name, "expert_weights_scale", &hp->expert_scale, e);
 	if (r < 0)

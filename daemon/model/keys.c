@@ -2,7 +2,7 @@
  * What the metadata of an architecture may say. A key that changes numbers is either obeyed by the code that reads it, or must have the
  * value at which it changes none: what is not computed is refused by name, never left out in silence. Some are obeyed by the
  * architectures that list them (arch.h), and refused of all others. The names are those that
- * GGUF's converters write for decoders; a key of none of them may mean anything, and is refused, too.
+ * the converters of llama.cpp and ollama write for decoders; a key of none of them may mean anything, and is refused, too.
  */
 #include "daemon/model/arch.h"
 #include "daemon/model/hparams.h"
@@ -37,6 +37,7 @@ static const struct key {
 	{ "attention.head_count_kv", RULE_OBEYED, 0 },
 	{ "attention.key_length", RULE_OBEYED, 0 },
 	{ "attention.value_length", RULE_OBEYED, 0 },
+	{ "attention.head_dim", RULE_OBEYED, 0 }, /* as ollama says both */
 	{ "attention.layer_norm_rms_epsilon", RULE_OBEYED, 0 },
 	{ "attention.sliding_window", RULE_OBEYED, 0 },
 	{ "rope.dimension_count", RULE_OBEYED, 0 },
@@ -64,7 +65,13 @@ static const struct key {
 	{ "dense_3_feat_in", RULE_ANY, 0 },
 	{ "dense_3_feat_out", RULE_ANY, 0 },
 	{ "decoder_start_token_id", RULE_ANY, 0 },
-	{ "deepstack_mapping", RULE_ANY, 0 },            /* where images join the layers */
+	{ "deepstack_mapping", RULE_ANY, 0 }, /* where images join the layers */
+	{ "image_token_id", RULE_ANY, 0 },    /* in a text these are tokens like others */
+	{ "image_token_index", RULE_ANY, 0 },
+	{ "vision_start_token_id", RULE_ANY, 0 },
+	{ "vision_end_token_id", RULE_ANY, 0 },
+	{ "spatial_merge_size", RULE_ANY, 0 },
+	{ "rope.mrope_interleaved", RULE_ANY, 0 },       /* which pairs turn by which of equal numbers */
 	{ "attention.layer_norm_epsilon", RULE_ANY, 0 }, /* of a norm that RMS norm is in the place of */
 	{ "attention.group_norm_epsilon", RULE_ANY, 0 },
 	{ "attention.group_norm_groups", RULE_ANY, 0 },
@@ -113,6 +120,8 @@ static const struct key {
 	{ "adapters.count", RULE_NUMBER, 0 },
 	{ "rope.dimension_count_swa", RULE_NEVER, 0 },
 	{ "rope.dimension_sections", RULE_TURNS, 0 },
+	{ "rope.mrope_section", RULE_TURNS, 0 }, /* ollama's names of it */
+	{ "mrope_sections", RULE_TURNS, 0 },
 	{ "rope.freq_base_swa", RULE_NEVER, 0 },
 	{ "rope.scaling.alpha", RULE_NUMBER, 0 },
 	{ "rope.scaling.yarn_ext_factor", RULE_NUMBER, 1 },
@@ -124,6 +133,7 @@ static const struct key {
 	{ "ssm.time_step_rank", RULE_NEVER, 0 },
 	{ "ssm.group_count", RULE_NEVER, 0 },
 	{ "ssm.dt_b_c_rms", RULE_NUMBER, 0 },
+	{ "ssm.v_head_reordered", RULE_NUMBER, 1 }, /* as llama.cpp's converter has them, which says nothing */
 	{ "shortconv.l_cache", RULE_NEVER, 0 },
 	{ "wkv.head_size", RULE_NEVER, 0 },
 	{ "time_mix_extra_dim", RULE_NEVER, 0 },
@@ -143,6 +153,7 @@ static const struct key {
 	{ "expert_chunk_feed_forward_length", RULE_NUMBER, 0 },
 	{ "expert_weights_scale", RULE_ANY, 0 }, /* these weigh experts; where there are none they weigh nothing */
 	{ "expert_weights_norm", RULE_ANY, 0 },
+	{ "norm_top_k_prob", RULE_ANY, 0 },
 	{ "expert_gating_func", RULE_ANY, 0 },
 	{ "leading_dense_block_count", RULE_ANY, 0 },
 	{ "interleave_moe_layer_step", RULE_ANY, 0 },
@@ -250,7 +261,7 @@ static bool is_computed(const struct gguf *g, const struct gguf_kv *kv, const st
 	case RULE_EXPERTS:
 		return arch->experts.are != EXPERTS_NEVER || is_all(kv, 0);
 	case RULE_TURNS:
-		return is_all(kv, 0) || (is_listed(arch->of_images, k->name) && is_of_text(kv));
+		return is_all(kv, 0) || (is_listed(arch->of_images, "rope.dimension_sections") && is_of_text(kv));
 	default:
 		return keys_is_obeyed(arch, k->name) || is_listed(arch->of_images, k->name) || is_all(kv, k->number);
 	}

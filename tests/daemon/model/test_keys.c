@@ -195,13 +195,13 @@ static void what_it_obeys_has_its_type(void **state)
 	}
 }
 
-static void assert_changes_nothing(const struct tiny_kv *kv, const float *want)
+static void assert_change_nothing(const struct tiny_kv *kv, size_t n, const float *want)
 {
 	static float got[N_TOK * TINY_SERVED_VOCAB];
 
 	memset(got, 0, sizeof(got));
-	if (strcmp(open_with(kv, 1, NULL, 0, got), "") || memcmp(want, got, sizeof(got)))
-		fail_msg("%s%s makes another model: '%s'", arch, kv->key, open_with(kv, 1, NULL, 0, NULL));
+	if (strcmp(open_with(kv, n, NULL, 0, got), "") || memcmp(want, got, sizeof(got)))
+		fail_msg("%s%s makes another model: '%s'", arch, kv->key, open_with(kv, n, NULL, 0, NULL));
 }
 
 /* Whether the architecture has tensors, or layers, by it. */
@@ -215,10 +215,6 @@ static bool is_shape_here(const char *name)
 static void what_changes_nothing_is_taken(void **state)
 {
 	static float want[N_TOK * TINY_SERVED_VOCAB];
-	const struct tiny_kv image[] = {
-		KEY_FOUR("rope.dimension_sections", 3, 3, 2, 0),
-		KEY_U32("n_deepstack_layers", 3),
-	};
 	const struct tiny_kv other_norm = KEY_F32("attention.layer_norm_epsilon", 1);
 	const struct tiny_kv other_norm_rms = KEY_F32("attention.layer_norm_rms_epsilon", 1);
 	const struct tiny_kv kv[] = {
@@ -251,11 +247,42 @@ static void what_changes_nothing_is_taken(void **state)
 	assert_string_equal(open_with(NULL, 0, NULL, 0, want), "");
 	for (size_t i = 0; i < sizeof(kv) / sizeof(kv[0]); i++)
 		if (!is_shape_here(kv[i].key + 1))
-			assert_changes_nothing(&kv[i], want);
-	assert_changes_nothing(row->norm == NORM_RMS ? &other_norm : &other_norm_rms, want);
+			assert_change_nothing(&kv[i], 1, want);
+	assert_change_nothing(row->norm == NORM_RMS ? &other_norm : &other_norm_rms, 1, want);
+}
+
+/* And what converters of models with images write, ollama's in other words, where a text is read. */
+static void what_is_of_images_changes_nothing(void **state)
+{
+	static float want[N_TOK * TINY_SERVED_VOCAB];
+	const struct tiny_kv image[] = {
+		KEY_FOUR("rope.dimension_sections", 3, 3, 2, 0),
+		KEY_U32("n_deepstack_layers", 3),
+	};
+	const struct tiny_kv ollama[] = {
+		KEY_U32("attention.head_dim", 48),
+		KEY_U32("image_token_id", 7),
+		KEY_U32("image_token_index", 7),
+		KEY_U32("vision_start_token_id", 7),
+		KEY_U32("vision_end_token_id", 7),
+		KEY_U32("spatial_merge_size", 2),
+		KEY_BOOL("rope.mrope_interleaved", 1),
+		KEY_BOOL("ssm.v_head_reordered", 1),
+		KEY_BOOL("norm_top_k_prob", !row->experts.is_unnormed),
+	};
+	const struct tiny_kv turns[] = { KEY_PAIR("rope.mrope_section", 4, 4), KEY_PAIR("mrope_sections", 4, 4) };
+
+	(void)state;
+	assert_string_equal(open_with(NULL, 0, NULL, 0, want), "");
 	for (size_t i = 0; i < sizeof(image) / sizeof(image[0]); i++)
 		if (is_of_images(image[i].key + 1))
-			assert_changes_nothing(&image[i], want);
+			assert_change_nothing(&image[i], 1, want);
+	assert_change_nothing(ollama, sizeof(ollama) / sizeof(ollama[0]), want);
+	for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
+		if (is_of_images("rope.dimension_sections"))
+			assert_change_nothing(&turns[i], 1, want);
+		else
+			assert_refused(&turns[i], "use another model");
 	/* Pairs that turn by a number of a position that a text has not. */
 	assert_refused(&(struct tiny_kv)KEY_FOUR("rope.dimension_sections", 2, 2, 2, 2), "use another model");
 }
@@ -338,6 +365,34 @@ static void what_it_obeys_changes_its_logits(void **state)
 		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 			assert_refused(&(struct tiny_kv){ key, GGUF_F32, &bad[i], 4 }, "not 0 or a number in");
 	}
+}
+
+/* Two names of one number, of which each says both values. */
+static void ollamas_name_of_a_norm_is_obeyed(void **state)
+{
+	static float want[N_TOK * TINY_SERVED_VOCAB], got[N_TOK * TINY_SERVED_VOCAB];
+	const struct tiny_kv said[2] = { KEY_BOOL("expert_weights_norm", 0), KEY_BOOL("expert_weights_norm", 1) },
+			     ollama[2] = { KEY_BOOL("norm_top_k_prob", 0), KEY_BOOL("norm_top_k_prob", 1) };
+
+	(void)state;
+	for (size_t i = 0; i < 2 && row->experts.are == EXPERTS_ALWAYS; i++) {
+		assert_string_equal(open_with(&said[i], 1, NULL, 0, want), "");
+		assert_string_equal(open_with(&ollama[i], 1, NULL, 0, got), "");
+		assert_memory_equal(want, got, sizeof(want));
+	}
+	assert_refused(&(struct tiny_kv)KEY_BOOL("ssm.v_head_reordered", 0), "not 1");
+}
+
+/* Llama 4 without windows has other layers, too: a converter says so by a 0, which is not as good as no key. */
+static void a_window_that_is_implied_is_not_of_0(void **state)
+{
+	const struct tiny_kv none = KEY_U32("attention.sliding_window", 0);
+
+	(void)state;
+	if (!strcmp(arch, "llama4"))
+		assert_refused(&none, "those that have a window");
+	else
+		assert_string_equal(open_with(&none, 1, NULL, 0, NULL), "");
 }
 
 static void what_differs_by_layer_is_refused_by_name(void **state)
@@ -536,9 +591,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_computed_is_refused_by_name),
 		cmocka_unit_test(what_changes_nothing_is_taken),
+		cmocka_unit_test(what_is_of_images_changes_nothing),
 		cmocka_unit_test(what_it_obeys_has_its_type),
 		cmocka_unit_test(its_own_activation_may_be_named),
 		cmocka_unit_test(what_it_obeys_changes_its_logits),
+		cmocka_unit_test(ollamas_name_of_a_norm_is_obeyed),
+		cmocka_unit_test(a_window_that_is_implied_is_not_of_0),
 		cmocka_unit_test(what_differs_by_layer_is_refused_by_name),
 		cmocka_unit_test(a_window_is_obeyed_or_bounds_the_context),
 		cmocka_unit_test(an_unknown_key_is_refused_by_name),
